@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The configuration of one agent: the `[agents.NAME]` table of parley.toml, with units and defaults.
+
+The defaults of `turn` come from measurements of the offline engines (8 kHz mu-law, smart-turn v3.2): asked after 200 ms
+of silence the model calls 84 to 95 % of complete sentences finished, and those are answered at once. The rest wait for
+`max_wait_ms`; with 700 ms of it the slowest answers stay below 1.1 s, since the transcript is ready by then and only
+language model and speech (about 110 ms together) come after it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Table(BaseModel):
+    """A table of the configuration file: unknown keys are faults, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SpeechConfig(_Table):
+    """When a sound counts as the caller's speech (agent/speech.py)."""
+
+    start_probability: Probability = 0.5
+    """Speech begins in a window at least this likely to be speech."""
+    end_probability: Probability = 0.35
+    """Once it has begun, a window this likely still belongs to it."""
+    min_speech_ms: Milliseconds = 128
+    """Less than this is a click or a cough's edge: it may duck the agent, it is not speech."""
+    min_silence_ms: Milliseconds = 64
+    """A shorter gap is part of a word; the silence clock then still starts at the last speech sample."""
+    gate_ms: Milliseconds = 300
+    """The speech model keeps running this long after the cheap voice detector (media/vad.py) last heard a voice."""
+    preroll_ms: Annotated[int, Field(ge=100, le=2_000)] = 500
+    """Audio from before the speech was recognised that still goes to speech recognition."""
+
+
+class TurnConfig(_Table):
+    """When the caller has finished (agent/endpointing.py). Waits are silence, counted from the last speech sample."""
+
+    detector: str = "local"
+    """End-of-turn model: a name of `[services]`, `local`, or `none` to decide by waits alone."""
+    ask_after_ms: Milliseconds = 200
+    """Then the transcript and the end-of-turn model are asked, side by side. Models do not judge better later."""
+    over_probability: Probability = 0.8
+    """The model is believed above this, and the agent answers at once."""
+    short_wait_ms: Milliseconds = 300
+    """For words that close a turn by themselves (`yes`, `goodbye`, a question)."""
+    max_wait_ms: Milliseconds = 700
+    """For everything else."""
+    open_wait_ms: Milliseconds = 1_000
+    """For words that promise more (`and`, `my number is`), whatever the model says."""
+    digit_wait_ms: Milliseconds = 2_000
+    """After the last key pressed, unless that was `#`."""
+
+    @model_validator(mode="after")
+    def _waits_are_in_order(self) -> Self:
+        if not self.ask_after_ms <= self.short_wait_ms <= self.max_wait_ms <= self.open_wait_ms:
+            raise ValueError("waits must not decrease: ask_after_ms, short_wait_ms, max_wait_ms, open_wait_ms")
+        return self
+
+
+class InterruptionConfig(_Table):
+    """What happens when the caller speaks while the agent speaks (agent/interruption.py)."""
+
+    enabled: bool = True
+    """False: the agent finishes what it says, and what the caller said meanwhile is not answered."""
+    confirm_ms: Milliseconds = 128
+    """Speech of this length stops the agent; not before `speech.min_speech_ms` recognises it as speech."""
+    at_onset: Literal["duck", "pause", "none"] = "duck"
+    """What the first sound of speech does, until it is confirmed or turns out to be nothing."""
+    duck_gain_db: Annotated[float, Field(ge=-60.0, le=0.0)] = -15.0
+    """How much quieter `duck` is."""
+
+
+class DeadlinesConfig(_Table):
+    """How long the agent waits for each service before it says so to the caller."""
+
+    stt_open_ms: Milliseconds = 5_000
+    stt_final_ms: Milliseconds = 3_000
+    """From the question (`turn.ask_after_ms`) on."""
+    llm_first_token_ms: Milliseconds = 5_000
+    llm_stall_ms: Milliseconds = 5_000
+    """Between two pieces of one answer."""
+    tts_first_byte_ms: Milliseconds = 3_000
+    tts_stall_ms: Milliseconds = 3_000
+
+
+class PhrasesConfig(_Table):
+    """What the agent says on its own account; rendered once when the agent starts."""
+
+    trouble: str = "I'm sorry, I'm having some trouble. Could you say that again?"
+    """A service failed."""
+    goodbye: str = "I'm sorry, something is not working on our side. Please call again later. Goodbye."
+    """Services failed `max_failures` times in a row; then the agent hangs up."""
+    max_failures: Annotated[int, Field(ge=1, le=20)] = 3
+
+
+class AgentConfig(_Table):
+    """One agent."""
+
+    stt: str = "local"
+    """Speech to text: a name of `[services]`, or `local`."""
+    llm: str = "local"
+    """Language model: a name of `[services]`, or `local` (answers from `knowledge`)."""
+    tts: str = "local"
+    """Text to speech: a name of `[services]`, or `local`."""
+    voice: str | None = None
+    """A voice of that speech service; None is its own default."""
+    language: str = "en"
+    """What callers speak, as an ISO 639-1 code."""
+    prompt: str = "You are the receptionist. Answer briefly, in words that are easy to say and to hear."
+    """The system prompt."""
+    greeting: str = "Hello, how can I help you?"
+    """Said when the call is answered; empty: the caller speaks first."""
+    knowledge: Path | None = None
+    """A folder of Markdown files the agent answers from; None is the example that comes with Parley."""
+    hints: tuple[str, ...] = ()
+    """Names and words of the trade that speech recognition should expect."""
+    tools: tuple[str, ...] = ("hang_up",)
+    """What the model may do besides talking; `hang_up` is the only tool so far."""
+    speech: SpeechConfig = SpeechConfig()
+    turn: TurnConfig = TurnConfig()
+    interruption: InterruptionConfig = InterruptionConfig()
+    deadlines: DeadlinesConfig = DeadlinesConfig()
+    phrases: PhrasesConfig = PhrasesConfig()
+    speculation: Literal["off"] = "off"
+    """Answering before the turn is over: only `off` so far."""
+    realtime: Literal["off"] = "off"
+    """A speech-to-speech service instead of stt, llm and tts: only `off` so far."""

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What speech recognition gets to hear: the caller's turns with a little before them, and none of the silence between.
+
+frame > pre-roll, while nobody speaks (drops oldest)
+      > SttStream and the turn's own audio (for the end-of-turn model), while the caller speaks
+"""
+
+import asyncio
+from collections import deque
+
+import numpy as np
+
+from agent.services.stt import SttStream, Transcript
+from media.frames import PcmFrame, PcmSamples
+
+_TURN_AUDIO_S = 8
+"""As much as an end-of-turn model looks at."""
+
+
+class Ear:
+    """One leg's ear, at one rate."""
+
+    def __init__(self, sample_rate_hz: int, preroll_ms: int) -> None:
+        self.sample_rate_hz = sample_rate_hz
+        self._preroll = _Audio(sample_rate_hz * preroll_ms // 1000)
+        self._turn = _Audio(sample_rate_hz * _TURN_AUDIO_S)
+        self._is_listening = False
+        self._stream: SttStream | None = None
+        self._is_attached = asyncio.Event()
+
+    def attach(self, stream: SttStream) -> None:
+        """Speech recognition is there: it also gets what the present turn has said so far."""
+        self._stream = stream
+        self._is_attached.set()
+        if self._turn.samples:
+            stream.push(self.turn_audio())
+
+    def hear(self, frame: PcmFrame) -> None:
+        """Take the next frame of the leg."""
+        if not self._is_listening:
+            self._preroll.append(frame)
+            return
+        self._turn.append(frame)
+        if self._stream is not None:
+            self._stream.push(frame.samples)
+
+    def listen(self) -> None:
+        """The caller speaks, and has for a little while: pass on what was held back, and what comes."""
+        if not self._is_listening:
+            self._is_listening = True
+            for frame in self._preroll.take():
+                self.hear(frame)
+
+    def pause(self) -> None:
+        """The caller is silent: hold frames back until `listen`."""
+        self._is_listening = False
+
+    def forget(self) -> None:
+        """The turn is over: the next one starts from the frames held back."""
+        self._is_listening = False
+        self._turn.take()
+        if self._stream is not None:
+            self._stream.next_turn(0)
+
+    async def transcript(self) -> Transcript:
+        """The best transcript of the turn so far; waits for `attach`. Raises `ServiceError`."""
+        await self._is_attached.wait()
+        assert self._stream is not None, "attached"
+        return await self._stream.final()
+
+    def turn_audio(self) -> PcmSamples:
+        """The newest 8 s of the turn, int16, shape (n,)."""
+        pcm = b"".join(frame.pcm for frame in self._turn.frames)
+        return np.frombuffer(pcm, dtype="<i2")
+
+
+class _Audio:
+    """Frames up to a number of samples; drops oldest."""
+
+    def __init__(self, max_samples: int) -> None:
+        self.frames: deque[PcmFrame] = deque()
+        self.samples = 0
+        self._max_samples = max_samples
+
+    def append(self, frame: PcmFrame) -> None:
+        self.frames.append(frame)
+        self.samples += frame.sample_count
+        while self.samples > self._max_samples:
+            self.samples -= self.frames.popleft().sample_count
+
+    def take(self) -> list[PcmFrame]:
+        frames = list(self.frames)
+        self.frames.clear()
+        self.samples = 0
+        return frames

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an agent needs of the outside: four Protocols, implemented offline in `agent.local`, hosted in `agent.clients`.
+
+    caller audio > SpeechToText > text > LanguageModel > words > TextToSpeech > our audio
+                 > TurnDetector > "has the caller finished?"
+
+All audio here is signed 16-bit mono numpy arrays with their rate beside them.
+"""
+
+from agent.services.llm import Conversation, LanguageModel, Message, ReplyEvent, TextDelta, ToolCall
+from agent.services.stt import SpeechToText, SttStream, Transcript
+from agent.services.tts import SpeechChunk, TextToSpeech
+from agent.services.turn import TurnDetector
+
+__all__ = [
+    "Conversation",
+    "LanguageModel",
+    "Message",
+    "ReplyEvent",
+    "SpeechChunk",
+    "SpeechToText",
+    "SttStream",
+    "TextDelta",
+    "TextToSpeech",
+    "ToolCall",
+    "Transcript",
+    "TurnDetector",
+]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The answering brain, as the agent sees it: a conversation in, a stream of words and tool calls out."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of the conversation. For the assistant this is what the caller *heard*, not what was generated."""
+
+    role: Role
+    text: str
+    interrupted: bool = False
+    """Assistant only: the caller broke in, `text` ends there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A snapshot to answer: immutable, so that a speculative answer can be held against the moment it was made for."""
+
+    messages: tuple[Message, ...]
+    caller: str = ""
+    """The caller's address or number, for lookups; never put into a log."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Some more words of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model wants something done. `hang_up` is known to every agent: say what was said, then end the call."""
+
+    name: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+ReplyEvent = TextDelta | ToolCall
+
+
+class LanguageModel(Protocol):
+    """A language model or a scripted brain; one for all calls, state lives in the conversation only."""
+
+    def reply(self, conversation: Conversation) -> AsyncIterator[ReplyEvent]:
+        """Stream the answer to the last user message. Closing the iterator cancels. Raises `ServiceError`."""
+        ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The agent on one call: the shell around the engines.
+
+    feed(frames) > Ear > SttStream, TurnDetector ─┐
+                 > SpeechDetector ──────────────> TurnTaking ─> actions ─> Ear, services, Dialogue, AudioOut
+    playout(event) > Dialogue ────────────────────^   ^── one timer             └─> on_event(AgentEvent)
+
+It feeds, drains, carries out what the engines say, and decides nothing about turns. `run` owns every task; cancelling
+it is how a call ends from outside, returning is how it ends when the agent hangs up. All methods belong to the event
+loop; none blocks.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from typing import assert_never
+
+from agent.config import AgentConfig
+from agent.conversation import History
+from agent.deadlines import in_time
+from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
+from agent.ear import Ear
+from agent.errors import ServiceError
+from agent.events import AgentEvent, AudioOut, HangUpRequested, TranscriptPartial
+from agent.interruption import Duck, Restore
+from agent.services.stt import SttStream, Transcript
+from agent.services.turn import TurnDetector
+from agent.speech import MakeSpeechModel, SpeechDetector
+from agent.tasks import SessionTasks
+from agent.turn import (
+    Announce,
+    Answer,
+    Apologize,
+    Ask,
+    ForgetTurn,
+    Interrupt,
+    Listen,
+    StopAsking,
+    TurnAction,
+    TurnState,
+    TurnTaking,
+    Withdraw,
+)
+from media.frames import PcmFrame
+from media.playout import PlayoutEvent
+
+_REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
+"""When speech recognition cannot be opened."""
+
+
+class AgentSession:
+    """One call's agent."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        services: AgentServices,
+        out: AudioOut,
+        make_speech_model: MakeSpeechModel,
+        on_event: Callable[[AgentEvent], None],
+        *,
+        caller: str = "",
+        metadata: Mapping[str, str] | None = None,
+        utterance_ids: Iterator[int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`utterance_ids` is shared by all who play into this leg: its ids only grow; by default nobody else does.
+
+        `clock` is the one that stamps frames and playout events.
+        """
+        self._config = config
+        self._services = services
+        self._out = out
+        self._on_event = on_event
+        self._clock = clock
+        self._tasks = SessionTasks()
+        self._turns = TurnTaking(config)
+        self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
+        self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
+        history = History(config.prompt, caller, metadata)
+        ids = count(1) if utterance_ids is None else utterance_ids
+        self._dialogue = Dialogue(config, services, out, ids, history, self._tasks, on_event, self._drain, clock)
+        self._hung_up: asyncio.Future[str] | None = None
+
+    def feed(self, frames: list[PcmFrame]) -> None:
+        """The caller's next frames, flagged by `media.vad.mark_speech`."""
+        for frame in frames:
+            if frame.sample_rate_hz != self._ear.sample_rate_hz:
+                self.audio_changed(frame.sample_rate_hz)
+            self._ear.hear(frame)
+            self._detector.receive_frame(frame)
+        self._drain()
+
+    def dtmf(self, digit: str) -> None:
+        """A key the caller pressed: 0-9, *, #, A-D."""
+        self._turns.receive_digit(digit, self._clock())
+        self._drain()
+
+    def playout(self, event: PlayoutEvent) -> None:
+        """What the leg has sent of ours."""
+        self._dialogue.receive_playout(event)
+        self._drain()
+
+    def audio_changed(self, sample_rate_hz: int) -> None:
+        """The leg has this rate from the next frame on. If it is a new one, what was just being said is lost."""
+        if sample_rate_hz == self._ear.sample_rate_hz:
+            return
+        self._detector.receive_rate(sample_rate_hz)
+        self._ear = Ear(sample_rate_hz, self._config.speech.preroll_ms)
+        if self._tasks.is_running:
+            self._tasks.listen(self._attach(self._ear))
+        self._drain()
+
+    def say(self, text: str) -> None:
+        """Say this as soon as nobody speaks. Raises `AgentMisuse` when too much is waiting already."""
+        if text.strip():
+            self._turns.announce(text, self._clock())
+            self._drain()
+
+    async def run(self) -> str:
+        """Greet, and converse until the agent hangs up; returns why, as `HangUpRequested` said."""
+        self._hung_up = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._tasks.begin(group)
+                self._tasks.listen(self._attach(self._ear))
+                self.say(self._config.greeting)
+                reason = await self._hung_up
+                self._tasks.cancel()
+            return reason
+        finally:
+            self._turns.hang_up(self._clock())
+            self._dialogue.stop()
+            self._tasks.cancel()
+
+    def _drain(self) -> None:
+        """Do what the engines say, and what follows from doing it, until there is nothing more to do."""
+        if not self._tasks.is_running:
+            return
+        now = self._clock()
+        for event in self._detector.events():
+            self._turns.receive_speech(event, now)
+            self._follow(now)
+        self._follow(now)
+        dues = (self._turns.next_timeout(), self._detector.next_timeout())
+        due = min((due for due in dues if due is not None), default=None)
+        self._tasks.wake_at(due, now, self._timeout)
+
+    def _timeout(self) -> None:
+        now = self._clock()
+        self._detector.handle_timeout(now)
+        self._turns.handle_timeout(now)
+        self._drain()
+
+    def _follow(self, now: float) -> None:
+        for progress in self._dialogue.events():
+            match progress:
+                case ReplyAudible(reply_id):
+                    self._turns.receive_audible(reply_id, now)
+                case ReplyOver(reply_id):
+                    self._turns.receive_reply_over(reply_id, now)
+                case LastWordHeard(reason):
+                    self._hang_up(reason, now)
+                case _:
+                    assert_never(progress)
+        while actions := self._turns.actions():
+            for action in actions:
+                self._do(action, now)
+
+    def _do(self, action: TurnAction, now: float) -> None:
+        match action:
+            case Listen():
+                self._ear.listen()
+            case Ask(pause_id):
+                self._ear.pause()
+                self._tasks.ask(self._ask_transcript(pause_id))
+                if self._services.turn_detector is not None:
+                    self._tasks.ask(self._ask_detector(self._services.turn_detector, pause_id))
+            case StopAsking():
+                self._tasks.stop_asking()
+            case Answer():
+                self._dialogue.answer(action)
+            case Announce():
+                self._dialogue.announce(action)
+            case Withdraw():
+                self._dialogue.withdraw()
+            case Interrupt():
+                self._dialogue.stop()
+            case ForgetTurn(was_noise):
+                self._ear.forget()
+                if was_noise and self._dialogue.unsaid:
+                    self._turns.announce(self._dialogue.unsaid, now)
+            case Apologize():
+                self._turns.announce(self._dialogue.apology(), now)
+            case Duck():
+                self._quieten()
+            case Restore():
+                self._out.resume()
+                self._out.duck(1.0)
+            case _:
+                assert_never(action)
+
+    def _quieten(self) -> None:
+        interruption = self._config.interruption
+        if interruption.at_onset == "pause":
+            self._out.pause()
+        else:
+            self._out.duck(10 ** (interruption.duck_gain_db / 20))
+
+    def _hang_up(self, reason: str, now: float) -> None:
+        self._turns.hang_up(now)
+        self._on_event(HangUpRequested(reason))
+        if self._hung_up is not None and not self._hung_up.done():
+            self._hung_up.set_result(reason)
+
+    async def _attach(self, ear: Ear) -> None:
+        """Give the ear a recogniser for as long as it is used; try again while there is hope."""
+        stream: SttStream | None = None
+        for wait_s in (*_REOPEN_AFTER_S, None):
+            try:
+                stream = await self._open_stream(ear.sample_rate_hz)
+                break
+            except ServiceError as error:
+                self._dialogue.receive_failure(error)
+                if wait_s is None or not error.retryable:
+                    return
+                await asyncio.sleep(wait_s)
+        assert stream is not None, "the last attempt returned"
+        try:
+            ear.attach(stream)
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await stream.aclose()
+
+    async def _open_stream(self, sample_rate_hz: int) -> SttStream:
+        config = self._config
+        opening = self._services.stt.open(
+            sample_rate_hz=sample_rate_hz, on_partial=self._partial, hints=config.hints, language=config.language
+        )
+        return await in_time(opening, "stt", config.deadlines.stt_open_ms)
+
+    def _partial(self, transcript: Transcript) -> None:
+        if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
+            self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
+
+    async def _ask_transcript(self, pause_id: int) -> None:
+        try:
+            transcript = await in_time(self._ear.transcript(), "stt", self._config.deadlines.stt_final_ms)
+        except ServiceError as error:
+            self._dialogue.receive_failure(error)
+            self._turns.receive_no_transcript(pause_id, self._clock())
+        else:
+            self._turns.receive_transcript(pause_id, transcript, self._clock())
+        self._drain()
+
+    async def _ask_detector(self, detector: TurnDetector, pause_id: int) -> None:
+        """The waits decide when the model does not answer: its failure is nothing the caller needs to hear of."""
+        judgement = detector.end_of_turn(self._ear.turn_audio(), self._ear.sample_rate_hz)
+        try:
+            probability = await in_time(judgement, "turn_detector", self._config.turn.max_wait_ms)
+        except ServiceError as error:
+            self._dialogue.receive_failure(error)
+            return
+        self._turns.receive_probability(pause_id, probability, self._clock())
+        self._drain()

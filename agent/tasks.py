@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every task of one agent session, named and owned, and its one timer."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+Work = Coroutine[object, object, None]
+
+
+class SessionTasks:
+    """What a session has under way. Before `begin` and after `cancel` nothing can be."""
+
+    def __init__(self) -> None:
+        self._group: asyncio.TaskGroup | None = None
+        self._ear: asyncio.Task[None] | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+        """At most two per pause: the transcript and the end-of-turn model."""
+        self._reply: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._group is not None
+
+    def begin(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+
+    def listen(self, work: Work) -> None:
+        """Replaces what listened before."""
+        self._cancel(self._ear)
+        self._ear = self._start(work, "agent-ear")
+
+    def ask(self, work: Work) -> None:
+        task = self._start(work, "agent-ask")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    def stop_asking(self) -> None:
+        for task in tuple(self._asking):
+            task.cancel()
+
+    def reply(self, work: Work) -> None:
+        self._reply = self._start(work, "agent-reply")
+
+    def stop_reply(self) -> None:
+        self._cancel(self._reply)
+        self._reply = None
+
+    def wake_at(self, due: float | None, now: float, callback: Callable[[], None]) -> None:
+        """Have `callback` called at `due` (both by the session's clock), or a little earlier: it looks again then.
+
+        A timer that is armed for an earlier moment stays: re-arming one for every frame would cost more than waking.
+        """
+        if due is None:
+            return
+        loop = asyncio.get_running_loop()
+        when = loop.time() + max(0.0, due - now)
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+
+        def wake() -> None:
+            self._timer = None
+            callback()
+
+        self._timer = loop.call_at(when, wake)
+
+    def cancel(self) -> None:
+        self._group = None
+        self.stop_asking()
+        self.stop_reply()
+        self._cancel(self._ear)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _start(self, work: Work, name: str) -> asyncio.Task[None]:
+        assert self._group is not None, "tasks belong to a running session"
+        return self._group.create_task(work, name=name)
+
+    @staticmethod
+    def _cancel(task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            task.cancel()

@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whose turn it is: the one state machine of a conversation, and the engine that runs it.
+
+    LISTENING ─1─> CALLER_SPEAKING ─2─> PAUSED ─3─> PREPARING ─4─> SPEAKING
+        │                ^                │             │             │
+        │                ├─SPEECH_STARTED─┤             │             │
+        │                ├─SPEECH_STARTED─│─────────────┤             │
+        │                └─INTERRUPTED────│─────────────│─────────────┤
+        │<───TURN_EMPTY───────────────────┘             │             │
+        │<───REPLY_OVER─────────────────────────────────┤             │
+        │<───REPLY_OVER, KEY_PRESSED────────────────────│─────────────┘
+        └────TURN_OVER (keys alone), ANNOUNCED─────────>┘
+
+    1 SPEECH_STARTED   2 SPEECH_ENDED   3 TURN_OVER   4 AUDIBLE   and from each of them, HUNG_UP > ENDED
+
+A turn belongs to us for good only when our reply is audible. Until then the caller may go on: the reply is dropped and
+the turn reopened; its sound is still with speech recognition, so that the next transcript is that of the whole turn.
+
+`TurnTaking` takes what was heard and what services answered, and says what to do (`TurnAction`). It opens nothing and
+never asks the time. Answers about a pause or a reply that is gone carry its id and are dropped before the table.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+import structlog
+
+from agent.config import AgentConfig
+from agent.endpointing import AskIfOver, Endpointing, PauseBroken, TurnEmpty, TurnOver
+from agent.errors import AgentMisuse
+from agent.interruption import BargeIn, BrokenIn, Duck, Restore
+from agent.ledger import LedgerMarks, Stage
+from agent.services.stt import Transcript
+from agent.speech import SpeechDismissed, SpeechEnded, SpeechEvent, SpeechStarted, SpeechSuspected
+
+log = structlog.get_logger(__name__)
+
+
+class TurnState(Enum):
+    """Who is doing what."""
+
+    LISTENING = "listening"
+    CALLER_SPEAKING = "caller_speaking"
+    PAUSED = "paused"
+    """The caller is silent: finished, or only thinking?"""
+    PREPARING = "preparing"
+    """It is our turn; nothing is audible yet."""
+    SPEAKING = "speaking"
+    ENDED = "ended"
+
+
+class Cause(Enum):
+    """What changes the state."""
+
+    SPEECH_STARTED = "speech_started"
+    SPEECH_ENDED = "speech_ended"
+    TURN_OVER = "turn_over"
+    TURN_EMPTY = "turn_empty"
+    ANNOUNCED = "announced"
+    AUDIBLE = "audible"
+    REPLY_OVER = "reply_over"
+    INTERRUPTED = "interrupted"
+    KEY_PRESSED = "key_pressed"
+    HUNG_UP = "hung_up"
+
+
+TRANSITIONS: dict[tuple[TurnState, Cause], TurnState] = {
+    (TurnState.LISTENING, Cause.SPEECH_STARTED): TurnState.CALLER_SPEAKING,
+    (TurnState.LISTENING, Cause.TURN_OVER): TurnState.PREPARING,
+    (TurnState.LISTENING, Cause.ANNOUNCED): TurnState.PREPARING,
+    (TurnState.CALLER_SPEAKING, Cause.SPEECH_ENDED): TurnState.PAUSED,
+    (TurnState.PAUSED, Cause.SPEECH_STARTED): TurnState.CALLER_SPEAKING,
+    (TurnState.PAUSED, Cause.TURN_OVER): TurnState.PREPARING,
+    (TurnState.PAUSED, Cause.TURN_EMPTY): TurnState.LISTENING,
+    (TurnState.PREPARING, Cause.SPEECH_STARTED): TurnState.CALLER_SPEAKING,
+    (TurnState.PREPARING, Cause.AUDIBLE): TurnState.SPEAKING,
+    (TurnState.PREPARING, Cause.REPLY_OVER): TurnState.LISTENING,
+    (TurnState.SPEAKING, Cause.INTERRUPTED): TurnState.CALLER_SPEAKING,
+    (TurnState.SPEAKING, Cause.KEY_PRESSED): TurnState.LISTENING,
+    (TurnState.SPEAKING, Cause.REPLY_OVER): TurnState.LISTENING,
+    **{(state, Cause.HUNG_UP): TurnState.ENDED for state in TurnState},
+}
+
+
+def next_state(state: TurnState, cause: Cause) -> TurnState:
+    """The state after `cause`. Raises `AgentMisuse`, naming both, when the table has no such step."""
+    try:
+        return TRANSITIONS[state, cause]
+    except KeyError:
+        raise AgentMisuse(f"{cause.value} does not happen while {state.value}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Let speech recognition hear the caller, from a little before this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask for transcript and end-of-turn probability; nothing more is heard until the next `Listen`."""
+
+    pause_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsking:
+    """What was asked is of no use any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The turn is over: answer it."""
+
+    reply_id: int
+    turn_index: int
+    text: str
+    """What was said; keys are in it as `[pressed 123]`."""
+    confidence: float
+    started_at: float
+    marks: LedgerMarks
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Say this."""
+
+    reply_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """The caller goes on: drop the reply, of which nothing was audible; if it answered a turn, that is reopened."""
+
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The caller broke in: stop the reply and find out what of it was heard."""
+
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetTurn:
+    """The turn's sound is of no use any more: its answer is audible, or there is none."""
+
+    was_noise: bool
+    """It was no speech at all: the caller said nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apologize:
+    """The turn could not be understood because a service failed."""
+
+
+TurnAction = (
+    Listen | Ask | StopAsking | Answer | Announce | Withdraw | Interrupt | ForgetTurn | Apologize | Duck | Restore
+)
+
+
+@dataclass(slots=True)
+class _CallerTurn:
+    """What is known of the turn that is being spoken, or was last."""
+
+    index: int
+    started_at: float = 0.0
+    ended: SpeechEnded | None = None
+    keys: str = ""
+    """What was pressed in it."""
+    answered: Transcript | None = None
+    """What was recognised of it, when it was thought over already."""
+
+
+class TurnTaking:
+    """One call's turns."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        self.state = TurnState.LISTENING
+        self._endpointing = Endpointing(config.turn)
+        self._barge_in = BargeIn(config.interruption)
+        self._keypad = _Keypad(config.turn.digit_wait_ms / 1e3)
+        self._turn = _CallerTurn(0)
+        self._speech: SpeechStarted | None = None
+        """The caller's present speech."""
+        self._reply_id = 0
+        self._announcements: deque[str] = deque()
+        """Waiting for their turn; `announce` refuses when full."""
+        self._actions: list[TurnAction] = []
+
+    @property
+    def turn_index(self) -> int:
+        """Of the turn that is being spoken, or will be next."""
+        return self._turn.index
+
+    def receive_speech(self, event: SpeechEvent, now: float) -> None:
+        """What the speech detector heard."""
+        if self.state is TurnState.ENDED:
+            return
+        match event:
+            case SpeechSuspected():
+                self._barge_in.receive_suspicion(now)
+                if self.state is TurnState.PAUSED:
+                    self._endpointing.receive_suspicion(now)
+            case SpeechDismissed():
+                self._barge_in.receive_silence(now)
+                self._endpointing.receive_dismissal(now)
+            case SpeechStarted():
+                self._speech = event
+                self._barge_in.receive_speech(event.started_at, now)
+                if self.state is not TurnState.SPEAKING:
+                    self._caller_speaks(event, now)
+            case SpeechEnded():
+                self._speech = None
+                self._barge_in.receive_silence(now)
+                if self.state is TurnState.CALLER_SPEAKING:
+                    self._turn.ended = event
+                    self._change(Cause.SPEECH_ENDED)
+                    self._endpointing.receive_silence(event.ended_at, now)
+            case _:
+                assert_never(event)
+        self._follow(now)
+
+    def receive_probability(self, pause_id: int, probability: float, now: float) -> None:
+        """The end-of-turn model's answer to `Ask`."""
+        self._endpointing.receive_probability(pause_id, probability, now)
+        self._follow(now)
+
+    def receive_transcript(self, pause_id: int, transcript: Transcript, now: float) -> None:
+        """Speech recognition's answer to `Ask`."""
+        self._endpointing.receive_transcript(pause_id, transcript, now)
+        self._follow(now)
+
+    def receive_no_transcript(self, pause_id: int, now: float) -> None:
+        """Speech recognition failed to answer `Ask`."""
+        if self._endpointing.pause_id != pause_id:
+            return
+        self._endpointing.receive_end(now)
+        self._actions.append(StopAsking())
+        if self._turn.answered is not None:
+            self._answer(self._turn.answered, now, now)
+        else:
+            self._drop_turn(Cause.TURN_EMPTY, was_noise=False)
+            self._actions.append(Apologize())
+        self._follow(now)
+
+    def receive_digit(self, digit: str, now: float) -> None:
+        """A key was pressed (RFC 4733). Keys make a turn of their own, or go with the words being spoken."""
+        if self.state is TurnState.ENDED:
+            return
+        self._keypad.receive_digit(digit, now)
+        if self.state is TurnState.SPEAKING:
+            self._stop_for_keys(now)
+        self._follow(now)
+
+    def receive_audible(self, reply_id: int, now: float) -> None:
+        """The first sample of a reply has been sent."""
+        if reply_id != self._reply_id or self.state is not TurnState.PREPARING:
+            return
+        self._change(Cause.AUDIBLE)
+        self._next_turn()
+        self._actions.append(ForgetTurn(was_noise=False))
+        self._barge_in.receive_audible(now)
+        if self._keypad.is_waiting:
+            self._stop_for_keys(now)
+        self._follow(now)
+
+    def receive_reply_over(self, reply_id: int, now: float) -> None:
+        """All of a reply has been sent; it may have had nothing to say."""
+        if reply_id != self._reply_id or self.state not in (TurnState.PREPARING, TurnState.SPEAKING):
+            return
+        if self.state is TurnState.PREPARING:
+            self._drop_turn(Cause.REPLY_OVER, was_noise=False)
+        else:
+            self._change(Cause.REPLY_OVER)
+            self._barge_in.receive_inaudible(now)
+        if self._speech is not None:
+            self._caller_speaks(self._speech, now)
+        self._follow(now)
+
+    def announce(self, text: str, now: float) -> None:
+        """Say something as soon as nobody speaks. Raises `AgentMisuse` when too much is waiting."""
+        if len(self._announcements) >= 8:
+            raise AgentMisuse("eight announcements are waiting already")
+        self._announcements.append(text)
+        self._follow(now)
+
+    def hang_up(self, now: float) -> None:
+        """Nothing matters any more."""
+        self._endpointing.receive_end(now)
+        self._actions.clear()
+        self._change(Cause.HUNG_UP)
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` wants to be called next, monotonic seconds."""
+        keypad_due = self._keypad.next_timeout() if self.state is TurnState.LISTENING else None
+        dues = (self._endpointing.next_timeout(), self._barge_in.next_timeout(), keypad_due)
+        return min((due for due in dues if due is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        if self.state is TurnState.ENDED:
+            return
+        self._endpointing.handle_timeout(now)
+        self._barge_in.handle_timeout(now)
+        self._follow(now)
+
+    def actions(self) -> list[TurnAction]:
+        """What to do now, in order; drain after each input."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    def _follow(self, now: float) -> None:
+        """Carry out what the policies decided."""
+        for event in self._endpointing.events():
+            match event:
+                case AskIfOver(pause_id):
+                    self._actions.append(Ask(pause_id))
+                case PauseBroken():
+                    self._actions.append(StopAsking())
+                case TurnOver(_, transcript, decided_at):
+                    self._answer(transcript, decided_at, now)
+                case TurnEmpty() if self._turn.answered is not None:
+                    self._answer(self._turn.answered, now, now)
+                case TurnEmpty():
+                    self._drop_turn(Cause.TURN_EMPTY, was_noise=True)
+                case _:
+                    assert_never(event)
+        for interruption in self._barge_in.events():
+            match interruption:
+                case BrokenIn():
+                    assert self._speech is not None, "only speech interrupts"
+                    self._actions.append(Interrupt(self._reply_id))
+                    self._caller_speaks(self._speech, now, Cause.INTERRUPTED)
+                case Duck() | Restore():
+                    self._actions.append(interruption)
+                case _:
+                    assert_never(interruption)
+        if self.state is TurnState.LISTENING:
+            if self._keypad.is_due(now):
+                self._answer_keys(now)
+            elif self._announcements and not self._keypad.is_waiting:
+                self._begin_reply(Cause.ANNOUNCED)
+                self._actions.append(Announce(self._reply_id, self._announcements.popleft()))
+
+    def _caller_speaks(self, speech: SpeechStarted, now: float, cause: Cause = Cause.SPEECH_STARTED) -> None:
+        if self.state is TurnState.PREPARING:
+            self._actions.append(Withdraw(self._reply_id))
+        self._change(cause)
+        if not self._turn.started_at:
+            self._turn.started_at = speech.started_at
+        self._endpointing.receive_speech(now)
+        self._actions.append(Listen())
+
+    def _answer(self, transcript: Transcript, decided_at: float, now: float) -> None:
+        ended = self._turn.ended
+        assert ended is not None, "a pause begins where speech ended"
+        marks = LedgerMarks(ended.ended_at)
+        marks.mark(Stage.ARRIVAL, ended.arrived_at)
+        marks.mark(Stage.ENDPOINTING, decided_at)
+        marks.mark(Stage.STT_FINAL, now)
+        self._commit(transcript, marks)
+
+    def _answer_keys(self, now: float) -> None:
+        pressed_at = self._keypad.pressed_at
+        self._turn.started_at = pressed_at
+        marks = LedgerMarks(pressed_at)
+        marks.mark(Stage.ARRIVAL, pressed_at)
+        marks.mark(Stage.ENDPOINTING, now)
+        marks.mark(Stage.STT_FINAL, now)
+        self._commit(Transcript("", True, 1.0), marks)
+
+    def _commit(self, transcript: Transcript, marks: LedgerMarks) -> None:
+        turn = self._turn
+        turn.answered = transcript
+        turn.keys += self._keypad.take()
+        pressed = f"[pressed {turn.keys}]" if turn.keys else ""
+        text = f"{transcript.text.strip()} {pressed}".strip()
+        self._begin_reply(Cause.TURN_OVER)
+        answer = Answer(self._reply_id, turn.index, text, transcript.confidence, turn.started_at, marks)
+        self._actions.append(answer)
+
+    def _drop_turn(self, cause: Cause, *, was_noise: bool) -> None:
+        """Back to listening, without an answer that could be heard."""
+        self._next_turn()
+        self._change(cause)
+        self._actions.append(ForgetTurn(was_noise))
+
+    def _next_turn(self) -> None:
+        self._turn = _CallerTurn(self._turn.index + (self._turn.answered is not None))
+
+    def _stop_for_keys(self, now: float) -> None:
+        self._actions.append(Interrupt(self._reply_id))
+        self._change(Cause.KEY_PRESSED)
+        self._barge_in.receive_inaudible(now)
+        if self._speech is not None:
+            self._caller_speaks(self._speech, now)
+
+    def _begin_reply(self, cause: Cause) -> None:
+        self._reply_id += 1
+        self._change(cause)
+
+    def _change(self, cause: Cause) -> None:
+        old, self.state = self.state, next_state(self.state, cause)
+        log.debug("turn_state_changed", old=old.value, new=self.state.value, cause=cause.value)
+
+
+class _Keypad:
+    """Keys pressed, until the caller has finished: `#`, or a while without a key."""
+
+    def __init__(self, wait_s: float) -> None:
+        self._wait_s = wait_s
+        self._digits = ""
+        self._due = 0.0
+        self.pressed_at = 0.0
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._digits)
+
+    def receive_digit(self, digit: str, now: float) -> None:
+        if digit == "#" and self._digits:
+            self._due = now
+        else:
+            self._digits = (self._digits + digit)[-64:]
+            self._due = now + self._wait_s
+        self.pressed_at = now
+
+    def next_timeout(self) -> float | None:
+        return self._due if self._digits else None
+
+    def is_due(self, now: float) -> bool:
+        return bool(self._digits) and now >= self._due
+
+    def take(self) -> str:
+        digits, self._digits = self._digits, ""
+        return digits

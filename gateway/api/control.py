@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the API needs of the calls: a Protocol that the call hub satisfies, and the values that pass."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+from pydantic import Field
+
+from gateway.store.records import Direction, Record
+
+CallStateName = Literal["offered", "dialing", "active", "held", "ended"]
+
+
+class CallInfo(Record):
+    """A call as it is now."""
+
+    call_id: str
+    direction: Direction
+    from_: str = Field(serialization_alias="from")
+    to: str
+    state: CallStateName
+    """offered: ringing here; dialing: ringing there; held: by us, the peer or both."""
+    started_at: datetime
+    answered_at: datetime | None = None
+    codec: str | None = None
+    """None until audio is negotiated."""
+    agent: str | None = None
+    muted: bool = False
+    """We send silence."""
+    metadata: dict[str, str] = Field(default={})
+
+
+class CallControl(Protocol):
+    """The live calls. Who names a call gets `NoSuchCall`, or `WrongCallState` when its state does not fit."""
+
+    async def place(
+        self,
+        to: str,
+        *,
+        from_: str | None,
+        profile: str | None,
+        agent: str | None,
+        metadata: Mapping[str, str],
+        timeout_s: float,
+    ) -> CallInfo:
+        """Dial, and return while it rings; `timeout_s` is how long it may.
+
+        `profile` names the trunk to go through, `agent` who talks when it is answered (None: the only one).
+        Raises `BadAddress`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`.
+        """
+        ...
+
+    async def list(self) -> Sequence[CallInfo]:
+        """The calls that are not over, oldest first."""
+        ...
+
+    async def get(self, call_id: str) -> CallInfo: ...
+
+    async def hangup(self, call_id: str) -> None:
+        """End it, whatever its state."""
+        ...
+
+    async def hold(self, call_id: str) -> CallInfo: ...
+
+    async def resume(self, call_id: str) -> CallInfo: ...
+
+    async def mute(self, call_id: str) -> CallInfo: ...
+
+    async def unmute(self, call_id: str) -> CallInfo: ...
+
+    async def dtmf(self, call_id: str, digits: str) -> None:
+        """Send the digits (0-9 * # A-D) one after the other."""
+        ...

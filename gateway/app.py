@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`parley serve`: opens everything in order, says when it is ready, drains on SIGTERM, closes in reverse order."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import structlog
+import uvloop
+
+from agent.config import AgentConfig
+from agent.dialogue import AgentServices
+from agent.local.engines import OfflineEngines
+from agent.phrases import Phrases
+from gateway.api.app import create_app
+from gateway.api.auth import api_keys
+from gateway.api.server import address_of, bind_http, serving
+from gateway.calls.agent import ConfiguredAgents
+from gateway.calls.control import SwitchboardControl
+from gateway.calls.journal import Journal
+from gateway.calls.switchboard import Switchboard
+from gateway.config import Config
+from gateway.sip.account import MediaSettings, TrunkSettings
+from gateway.sip.endpoint import EndpointSettings
+from gateway.store import open_store
+from gateway.telemetry import Metrics, configure_logging, watch_event_loop
+from media.ports import PcmHub
+
+log = structlog.get_logger(__name__)
+
+_DRAIN_S = 30.0
+"""How long calls may go on after SIGTERM before they are hung up. A second signal ends the wait."""
+_COUNTERS_PERIOD_S = 1.0
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. Raises `StartupError`."""
+    uvloop.run(_serve(config))
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    begun = time.monotonic()
+    metrics = Metrics()
+    configure_logging(config.log.level, config.log.format, metrics=metrics)
+    stop = _StopSignals()
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(contextlib.closing(bind_http(config.http.host, config.http.port)))
+        store = await stack.enter_async_context(open_store(config.store.database_url, config.store.data_dir, metrics))
+        engines = await OfflineEngines.load(config.models.folder, workers=config.models.workers)
+        stack.push_async_callback(engines.aclose)
+        agents = await _agents(config.agents, engines)
+        hub = stack.enter_context(contextlib.closing(PcmHub()))
+        hub.start(asyncio.get_running_loop())
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        journal = Journal(store)
+        tasks.create_task(journal.write_until_closed(), name="journal")
+        stack.callback(journal.close)
+        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics)
+        await stack.enter_async_context(switchboard)
+        watches = [
+            tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
+            tasks.create_task(_publish_counters(hub, engines, metrics), name="counters"),
+        ]
+        stack.callback(lambda: [watch.cancel() for watch in watches])
+        app = create_app(
+            SwitchboardControl(switchboard),
+            store,
+            metrics,
+            api_keys=await asyncio.to_thread(api_keys, config),
+            ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
+        )
+        await stack.enter_async_context(serving(app, listener))
+        # What is loaded stays: a full collection over all of it was measured to hold the event loop up for 50 ms.
+        gc.collect()
+        gc.freeze()
+        _announce(config, switchboard.endpoint.address, address_of(listener), time.monotonic() - begun)
+        await stop.wait()
+        log.info("draining", calls=len(switchboard.calls), limit_s=_DRAIN_S)
+        drain = tasks.create_task(switchboard.drain(_DRAIN_S), name="drain")
+        again = tasks.create_task(stop.wait(), name="second-signal")
+        await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
+        drain.cancel()
+        again.cancel()
+
+
+async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines) -> ConfiguredAgents:
+    """Every agent with its services; what it always says is rendered now, so that it is there at pick-up."""
+    services = {}
+    for name, config in configs.items():
+        phrases = Phrases(engines.tts, config.voice)
+        await phrases.prepare(
+            text for text in (config.greeting, config.phrases.trouble, config.phrases.goodbye) if text
+        )
+        services[name] = AgentServices(
+            stt=engines.stt,
+            llm=await engines.receptionist(config.knowledge),
+            tts=engines.tts,
+            turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
+            phrases=phrases,
+        )
+    return ConfiguredAgents(configs, services, engines.new_vad)
+
+
+def endpoint_settings(config: Config) -> EndpointSettings:
+    """The SIP endpoint's share of the configuration."""
+    sip, media = config.sip, config.media
+    public_address = sip.public_address or ""
+    return EndpointSettings(
+        bind=sip.bind,
+        port=sip.port,
+        transports=sip.transports,
+        media=MediaSettings(
+            rtp_port_min=media.rtp_port_min,
+            rtp_port_max=media.rtp_port_max,
+            bind="" if sip.bind == "0.0.0.0" else sip.bind,
+            public_address=public_address,
+            srtp=media.srtp,
+        ),
+        codecs=media.codecs,
+        max_calls=sip.max_calls,
+        user_agent=sip.user_agent,
+        public_address=public_address,
+        tls_port=sip.tls_port,
+        tls_cert=str(sip.tls_cert or ""),
+        tls_key=str(sip.tls_key or ""),
+        trunks=tuple(
+            TrunkSettings(
+                name=trunk.name,
+                host=trunk.host,
+                username=trunk.username,
+                password=trunk.password.get_secret_value(),
+                register=trunk.register_account,
+                transport=trunk.transport,
+            )
+            for trunk in config.trunk
+        ),
+    )
+
+
+async def _publish_counters(hub: PcmHub, engines: OfflineEngines, metrics: Metrics) -> None:
+    """Carry what the native clock and the inference pool count over into the metrics, once a second."""
+    before = hub.stats()
+    while True:
+        await asyncio.sleep(_COUNTERS_PERIOD_S)
+        now = hub.stats()
+        metrics.clock_late_ticks.inc(now.late_bursts - before.late_bursts)
+        metrics.inference_queue_depth.labels("offline").set(engines.pool.queued)
+        before = now
+
+
+def _announce(config: Config, sip: str, http: str, seconds: float) -> None:
+    """The first line is for programs (INTERFACES), the rest for whoever sits before the terminal."""
+    print(f"parley ready sip={sip} http={http}", flush=True)
+    routes = "\n".join(
+        f"  dial {route.match:<24} {route.action}{f' {route.agent}' if route.agent else ''}" for route in config.routes
+    )
+    print(
+        f"""
+Parley is ready after {seconds:.1f} s.
+  call it             sip:agent@{sip} (UDP or TCP) with any softphone, or
+                      scripts/softphone sip:agent@{sip} --say "What are your opening hours?"
+  softphone settings  server {sip}, any user name, no password, no registration
+{routes}
+  HTTP API            http://{http}/docs
+  API key             {config.store.data_dir / "api_key" if not config.http.api_keys else "as configured"}
+  data                {config.store.data_dir}
+  stop                Ctrl-C (calls may finish), twice to hang up at once
+""",
+        flush=True,
+    )
+
+
+class _StopSignals:
+    """SIGTERM and SIGINT, one wait each."""
+
+    def __init__(self) -> None:
+        self._arrived: asyncio.Queue[None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._arrived.put_nowait, None)
+
+    async def wait(self) -> None:
+        """Until the next signal."""
+        await self._arrived.get()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a call is for: an activity hears frames and keys, speaks, and ends the call by returning from `run`."""
+
+import asyncio
+from typing import Protocol
+
+import numpy as np
+from media.ports import CallAudio
+
+from media.frames import PcmFrame, PcmSamples
+from media.playout import PlayoutEvent, UtteranceFinished
+from media.resample import StreamResampler
+
+
+class Activity(Protocol):
+    """`receive_*` are called on the event loop for every batch and must not block."""
+
+    def receive_frames(self, frames: list[PcmFrame]) -> None: ...
+
+    def receive_playout(self, event: PlayoutEvent) -> None: ...
+
+    def receive_digit(self, digit: str) -> None: ...
+
+    def audio_changed(self) -> None:
+        """The leg's sample rate is another one after a re-INVITE."""
+
+    async def run(self) -> str:
+        """Until there is nothing more to do; returns the call's end reason. Cancelled when the call ends first."""
+        ...
+
+
+class Echo:
+    """Sends the caller's audio back: PCM out of the uplink, through Python, into the playout. The yardstick."""
+
+    _UTTERANCE = 1
+
+    def __init__(self, audio: CallAudio) -> None:
+        self._audio = audio
+
+    def receive_frames(self, frames: list[PcmFrame]) -> None:
+        for frame in frames:
+            self._audio.play(self._UTTERANCE, frame.pcm)
+
+    def receive_playout(self, event: PlayoutEvent) -> None:
+        pass
+
+    def receive_digit(self, digit: str) -> None:
+        pass
+
+    def audio_changed(self) -> None:
+        self._audio.clear()
+
+    async def run(self) -> str:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("an echo ends by cancellation only")
+
+
+class Play:
+    """Plays a recording once."""
+
+    _UTTERANCE = 1
+    _AHEAD_MS = 2000
+    """So much is queued ahead of the wire; a long recording is not rendered at once."""
+
+    def __init__(self, audio: CallAudio, samples: PcmSamples, sample_rate_hz: int) -> None:
+        self._audio = audio
+        self._samples = samples
+        self._sample_rate_hz = sample_rate_hz
+        self._finished = asyncio.Event()
+
+    def receive_frames(self, frames: list[PcmFrame]) -> None:
+        pass
+
+    def receive_playout(self, event: PlayoutEvent) -> None:
+        if isinstance(event, UtteranceFinished):
+            self._finished.set()
+
+    def receive_digit(self, digit: str) -> None:
+        pass
+
+    def audio_changed(self) -> None:
+        """What is queued has the old rate; what follows has the new one."""
+        self._audio.clear()
+
+    async def run(self) -> str:
+        step = self._sample_rate_hz * self._AHEAD_MS // 2000
+        rate_hz = self._audio.sample_rate_hz
+        resampler = StreamResampler(self._sample_rate_hz, rate_hz)
+        for begin in range(0, len(self._samples), step):
+            if rate_hz != self._audio.sample_rate_hz:
+                rate_hz = self._audio.sample_rate_hz
+                resampler = StreamResampler(self._sample_rate_hz, rate_hz)
+            self._send(resampler.process(self._samples[begin : begin + step]))
+            await asyncio.sleep(max(0.0, self._audio.queued_ms - self._AHEAD_MS) / 1000)
+        self._send(resampler.flush())
+        self._audio.end_utterance(self._UTTERANCE)
+        await self._finished.wait()
+        return "completed"
+
+    def _send(self, samples: PcmSamples) -> None:
+        self._audio.play(self._UTTERANCE, np.ascontiguousarray(samples, dtype="<i2").tobytes())

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An agent on a call: the session gets the leg's audio, the record gets what was said, the metrics get every turn."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+import structlog
+
+from agent.config import AgentConfig
+from agent.dialogue import AgentServices
+from agent.events import (
+    AgentEvent,
+    HangUpRequested,
+    ReplyFinished,
+    ReplyInterrupted,
+    ReplyStarted,
+    ServiceFailed,
+    TranscriptPartial,
+    TurnCommitted,
+    TurnMeasured,
+    TurnReopened,
+)
+from agent.session import AgentSession
+from agent.speech import MakeSpeechModel
+from gateway.calls.activity import Activity
+from gateway.calls.call import Call
+from gateway.calls.uplink import Uplink
+from gateway.store.records import Role, TranscriptEntry, TurnRecord
+from media.frames import PcmFrame
+from media.playout import PlayoutEvent
+
+log = structlog.get_logger(__name__)
+
+
+class AgentActivity:
+    """Joins an `AgentSession` to a call."""
+
+    def __init__(
+        self, call: Call, config: AgentConfig, services: AgentServices, make_speech_model: MakeSpeechModel
+    ) -> None:
+        self._call = call
+        self._uplink = Uplink(call.leg.sample_rate_hz)
+        facts = call.facts
+        caller = facts.from_ if facts.direction == "inbound" else facts.to
+        self._session = AgentSession(
+            config, services, call.leg, make_speech_model, self._receive, caller=caller, metadata=facts.metadata
+        )
+        self._said: dict[int, TurnCommitted] = {}
+        """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
+
+    def receive_frames(self, frames: list[PcmFrame]) -> None:
+        self._session.feed(self._uplink.process(frames))
+
+    def receive_playout(self, event: PlayoutEvent) -> None:
+        self._session.playout(event)
+
+    def receive_digit(self, digit: str) -> None:
+        self._session.dtmf(digit)
+
+    def audio_changed(self) -> None:
+        self._session.audio_changed(self._call.leg.sample_rate_hz)
+
+    async def run(self) -> str:
+        try:
+            return await self._session.run()
+        finally:
+            for turn_index in list(self._said):
+                self._record_caller(turn_index)
+
+    def _receive(self, event: AgentEvent) -> None:
+        match event:
+            case TurnCommitted():
+                self._said[event.turn_index] = event
+            case TurnReopened():
+                self._said.pop(event.turn_index, None)
+            case ReplyStarted():
+                self._record_caller(event.turn_index)
+            case ReplyFinished():
+                self._record_agent(event.text, event.text, event.started_at, event.ended_at, interrupted=False)
+            case ReplyInterrupted():
+                self._record_agent(event.text, event.heard_text, event.started_at, event.ended_at, interrupted=True)
+            case TurnMeasured(ledger):
+                self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms)
+                self._call.journal.turn(
+                    self._call.call_id,
+                    TurnRecord(
+                        index=ledger.turn_index,
+                        segments_ms=ledger.segments_ms,
+                        response_ms=ledger.response_ms,
+                        speculative=ledger.speculative,
+                        interrupted=ledger.interrupted,
+                    ),
+                )
+            case ServiceFailed():
+                log.warning("service_failed", service=event.service, retryable=event.retryable)
+            case HangUpRequested() | TranscriptPartial():
+                pass  # `run` returns the reason; partials have no reader yet
+            case _:
+                assert_never(event)
+
+    def _record_caller(self, turn_index: int | None) -> None:
+        said = self._said.pop(turn_index, None) if turn_index is not None else None
+        if said is not None:
+            self._record("user", said.text, None, said.started_at, said.ended_at, interrupted=False)
+
+    def _record_agent(self, text: str, heard: str, started_at: float, ended_at: float, *, interrupted: bool) -> None:
+        self._record("assistant", text, heard, started_at, ended_at, interrupted=interrupted)
+
+    def _record(
+        self, role: Role, text: str, heard: str | None, started_at: float, ended_at: float, *, interrupted: bool
+    ) -> None:
+        entry = TranscriptEntry(
+            role=role,
+            text=text,
+            started_ms=self._call.elapsed_ms(started_at),
+            ended_ms=self._call.elapsed_ms(ended_at),
+            interrupted=interrupted,
+            heard_text=heard,
+        )
+        self._call.journal.said(self._call.call_id, entry)
+
+
+class ConfiguredAgents:
+    """The agents of the configuration, with the services they name."""
+
+    def __init__(
+        self,
+        configs: Mapping[str, AgentConfig],
+        services: Mapping[str, AgentServices],
+        make_speech_model: MakeSpeechModel,
+    ) -> None:
+        self._configs = configs
+        self._services = services
+        self._make_speech_model = make_speech_model
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._configs
+
+    def start(self, name: str, call: Call) -> Activity:
+        """The activity of this agent on this call, whose audio is there."""
+        return AgentActivity(call, self._configs[name], self._services[name], self._make_speech_model)

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One call, from its INVITE to its record in the store."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import assert_never
+
+import structlog
+
+from gateway.calls.activity import Activity
+from gateway.calls.facts import CallFacts
+from gateway.calls.journal import Journal
+from gateway.calls.state import CallEvent, CallState, next_state
+from gateway.errors import CallError, WrongCallState
+from gateway.sip.endpoint import SipEndpoint
+from gateway.sip.events import (
+    CallConfirmed,
+    CallEnded,
+    CallProgress,
+    DigitReceived,
+    HoldChanged,
+    IncomingCall,
+    MediaActive,
+    RegistrationChanged,
+    SipEvent,
+)
+from gateway.telemetry import Metrics
+from media.frames import PcmFrame
+from media.playout import PlayoutEvent
+from media.ports import CallAudio, PcmHub
+from media.recorder import Recorder, RecordingWriter
+
+log = structlog.get_logger(__name__)
+
+StartActivity = Callable[["Call"], Activity]
+
+
+class Call:
+    """A leg, its audio and its activity. `receive` takes the leg's events, `run` is its life."""
+
+    def __init__(
+        self,
+        facts: CallFacts,
+        endpoint: SipEndpoint,
+        hub: PcmHub,
+        journal: Journal,
+        metrics: Metrics,
+        start_activity: StartActivity,
+        recordings: RecordingWriter | None = None,
+    ) -> None:
+        self.facts = facts
+        self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
+        self.audio: CallAudio | None = None
+        self.activity: Activity | None = None
+        self._activity_task: asyncio.Task[str] | None = None
+        self.muted = False
+        self._log = log.bind(call_id=facts.call_id)  # events come from outside the call's own context
+        self._endpoint = endpoint
+        self._hub = hub
+        self._journal = journal
+        self._metrics = metrics
+        self._start_activity = start_activity
+        self._recordings = recordings
+        self._recorder: Recorder | None = None
+        self._answered_at = time.monotonic()
+        self._answer_timeout_s: float | None = None
+        self._ready_or_over = asyncio.Event()
+        self._over = asyncio.Event()
+        self._ended: CallEnded | None = None
+        self._our_reason: str | None = None
+
+    @property
+    def call_id(self) -> str:
+        return self.facts.call_id
+
+    @property
+    def leg(self) -> CallAudio:
+        """The call's audio. Raises `WrongCallState` before it is negotiated."""
+        if self.audio is None:
+            raise WrongCallState("the call has no audio yet")
+        return self.audio
+
+    @property
+    def journal(self) -> Journal:
+        return self._journal
+
+    @property
+    def metrics(self) -> Metrics:
+        return self._metrics
+
+    def elapsed_ms(self, now: float) -> int:
+        """Monotonic time `now` as milliseconds since the call was answered."""
+        return max(0, round((now - self._answered_at) * 1000))
+
+    def answer_within(self, timeout_s: float) -> None:
+        """Give up an outbound call that is not answered in time; to be said before `run` begins to wait."""
+        self._answer_timeout_s = timeout_s
+
+    def receive(self, event: SipEvent) -> None:
+        """Take an event of this leg."""
+        match event:
+            case MediaActive():
+                self._take_media(event)
+            case CallProgress():
+                self._move(CallEvent.PROGRESS, f"response {event.code}")
+            case CallConfirmed():
+                self._move(CallEvent.CONFIRMED, "answered")
+                self.facts.answered_at, self._answered_at = time.time(), time.monotonic()
+                self._journal.answered(self.facts)
+                self._maybe_ready()
+            case HoldChanged():
+                if self.state in (CallState.ACTIVE, CallState.HELD):
+                    held = event.held_by_us or event.held_by_peer
+                    who = "us" if event.held_by_us else "peer"
+                    self._move(CallEvent.HELD if held else CallEvent.RESUMED, f"by {who}")
+            case DigitReceived():
+                if self.activity is not None:
+                    self.activity.receive_digit(event.digit)
+            case CallEnded():
+                self._move(CallEvent.ENDED, f"{event.code} {event.reason}")
+                self._ended = event
+                self._over.set()
+                self._ready_or_over.set()
+            case IncomingCall() | RegistrationChanged():
+                raise AssertionError(f"{event!r} belongs to the switchboard")
+            case _:
+                assert_never(event)
+
+    async def run(self) -> None:
+        """The whole life of the leg. Ends when PJSIP has let go of it; on cancellation hangs up first."""
+        structlog.contextvars.bind_contextvars(call_id=self.call_id)
+        try:
+            await self._live()
+        except CallError as fault:
+            # The far end was faster: it cancelled, or hung up, while we answered.
+            self._log.info("call_lost", cause=str(fault))
+        except BaseException:
+            self._our_reason = self._our_reason or "failed"
+            raise
+        finally:
+            await self._finish()
+
+    def mute(self, muted: bool) -> None:
+        """Send silence instead of what we say, or end that."""
+        self.leg.mute(muted)
+        self.muted = muted
+
+    async def hang_up(self, reason: str, code: int = 0) -> None:
+        """End the call; `run` returns when it is over. `code` is the final response of a call not answered yet."""
+        self._our_reason = self._our_reason or reason
+        await self._endpoint.hang_up(self.call_id, code)
+
+    async def _live(self) -> None:
+        if self.facts.direction == "inbound":
+            await self._endpoint.answer(self.call_id)
+        try:
+            async with asyncio.timeout(self._answer_timeout_s):
+                await self._ready_or_over.wait()
+        except TimeoutError:
+            await self.hang_up("timeout")
+        if not self._over.is_set() and self.audio is not None:
+            reason = await self._work(self.audio)
+            if reason is not None:
+                await self.hang_up(reason)
+
+    async def _work(self, audio: CallAudio) -> str | None:
+        """Run the activity until it is done, which gives the end reason, or the leg is over: None."""
+        if self._recordings is not None:
+            path = self._journal.recordings_dir / f"{self.call_id}.wav"
+            self._recorder = self._recordings.open(path, audio.sample_rate_hz)
+            audio.on_sent = self._record_sent
+        self.activity = self._start_activity(self)
+        async with asyncio.TaskGroup() as tasks:
+            activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")
+            self._activity_task = activity
+            watch = tasks.create_task(self._cancel_when_over(activity), name=f"{self.call_id}:over")
+            activity.add_done_callback(lambda _: watch.cancel())
+        return None if activity.cancelled() else activity.result()
+
+    async def _cancel_when_over(self, activity: "asyncio.Task[str]") -> None:
+        await self._over.wait()
+        activity.cancel()
+
+    async def _finish(self) -> None:
+        """Leave nothing behind: no leg, no port, no open recording, no session without an end."""
+        if not self._over.is_set():
+            with contextlib.suppress(TimeoutError):
+                await self._endpoint.hang_up(self.call_id)
+                await asyncio.wait_for(self._over.wait(), 5)
+        facts, event = self.facts, self._ended
+        facts.ended_at = time.time()
+        facts.end_reason = self._end_reason(event)
+        if self.audio is not None:
+            counters = self.audio.counters()
+            self._metrics.uplink_dropped_frames.inc(counters.frames_dropped)
+            self._metrics.playout_underruns.inc(counters.underruns)
+            self.audio.close()
+        recording = None
+        if self._recorder is not None:
+            recording = (await asyncio.wrap_future(self._recorder.close())).path
+        self._journal.ended(facts, event.quality if event else None, recording)
+
+    def _end_reason(self, event: CallEnded | None) -> str:
+        if self._our_reason is not None:
+            return self._our_reason
+        if event is None:
+            return "lost"
+        if event.code >= 300:
+            return f"sip_{event.code}"
+        return "caller_hung_up" if self.facts.direction == "inbound" else "callee_hung_up"
+
+    def _take_media(self, event: MediaActive) -> None:
+        self.facts.codec, self.facts.srtp = event.codec, event.srtp
+        if self.audio is None:
+            self.audio = CallAudio(self._hub, event.port)
+            self.audio.on_frames = self._receive_frames
+            self.audio.on_playout = self._receive_playout
+            self.audio.on_rate = self._receive_rate
+            self.audio.on_fault = self._receive_fault
+        self._maybe_ready()
+
+    def _maybe_ready(self) -> None:
+        """With both the audio and the ACK there, the activity may begin."""
+        if self.audio is not None and self.state is CallState.ACTIVE:
+            self._ready_or_over.set()
+
+    def _receive_frames(self, frames: list[PcmFrame]) -> None:
+        if self._recorder is not None:
+            for frame in frames:
+                self._recorder.caller(frame)
+        if self.activity is not None:
+            self.activity.receive_frames(frames)
+
+    def _record_sent(self, frames: list[PcmFrame]) -> None:
+        assert self._recorder is not None
+        for frame in frames:
+            self._recorder.agent(frame.position_samples, frame.pcm, frame.sample_rate_hz)
+
+    def _receive_rate(self, _: int) -> None:
+        if self.activity is not None:
+            self.activity.audio_changed()
+
+    def _receive_fault(self) -> None:
+        """A fault of ours: the caller must not be left in a call that nobody attends."""
+        self._our_reason = "failed"
+        if self._activity_task is not None:
+            self._activity_task.cancel()
+
+    def _receive_playout(self, event: PlayoutEvent) -> None:
+        if self.activity is not None:
+            self.activity.receive_playout(event)
+
+    def _move(self, event: CallEvent, cause: str) -> None:
+        old, self.state = self.state, next_state(self.state, event)
+        self._log.info("call_state", old=old.value, new=self.state.value, cause=cause)

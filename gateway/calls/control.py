@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the API may do with calls: `gateway.api.control.CallControl` over the switchboard."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from gateway.api.control import CallInfo
+from gateway.calls.call import Call
+from gateway.calls.state import CallState
+from gateway.calls.switchboard import Switchboard
+from gateway.errors import WrongCallState
+
+
+class SwitchboardControl:
+    """One for the process."""
+
+    def __init__(self, switchboard: Switchboard) -> None:
+        self._switchboard = switchboard
+
+    async def place(
+        self,
+        to: str,
+        *,
+        from_: str | None,
+        profile: str | None,
+        agent: str | None,
+        metadata: Mapping[str, str],
+        timeout_s: float,
+    ) -> CallInfo:
+        call = await self._switchboard.place(
+            to, from_=from_, trunk=profile, agent=agent, metadata=metadata, timeout_s=timeout_s
+        )
+        return _info(call)
+
+    async def list(self) -> Sequence[CallInfo]:
+        return [_info(call) for call in self._switchboard.calls]
+
+    async def get(self, call_id: str) -> CallInfo:
+        return _info(self._switchboard.call(call_id))
+
+    async def hangup(self, call_id: str) -> None:
+        await self._switchboard.call(call_id).hang_up("api")
+
+    async def hold(self, call_id: str) -> CallInfo:
+        call = self._standing(call_id)
+        await self._switchboard.endpoint.hold(call_id)
+        return _info(call)
+
+    async def resume(self, call_id: str) -> CallInfo:
+        call = self._standing(call_id)
+        await self._switchboard.endpoint.resume(call_id)
+        return _info(call)
+
+    async def mute(self, call_id: str) -> CallInfo:
+        return self._mute(call_id, muted=True)
+
+    async def unmute(self, call_id: str) -> CallInfo:
+        return self._mute(call_id, muted=False)
+
+    async def dtmf(self, call_id: str, digits: str) -> None:
+        self._standing(call_id)
+        await self._switchboard.endpoint.send_digits(call_id, digits)
+
+    def _mute(self, call_id: str, *, muted: bool) -> CallInfo:
+        call = self._standing(call_id)
+        call.mute(muted)
+        return _info(call)
+
+    def _standing(self, call_id: str) -> Call:
+        call = self._switchboard.call(call_id)
+        if call.state not in (CallState.ACTIVE, CallState.HELD):
+            raise WrongCallState(f"the call is {call.state.value}, not active")
+        return call
+
+
+def _info(call: Call) -> CallInfo:
+    facts = call.facts
+    return CallInfo(
+        call_id=facts.call_id,
+        direction=facts.direction,
+        from_=facts.from_,
+        to=facts.to,
+        state=call.state.value,
+        started_at=_utc(facts.started_at),
+        answered_at=None if facts.answered_at is None else _utc(facts.answered_at),
+        codec=facts.codec,
+        agent=facts.agent,
+        muted=call.muted,
+        metadata=dict(facts.metadata),
+    )
+
+
+def _utc(wall_time: float) -> datetime:
+    return datetime.fromtimestamp(wall_time, UTC)

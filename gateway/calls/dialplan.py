@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where calls go and come from, by the configuration alone. Pure."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from gateway.config import Config, TrunkConfig
+from gateway.errors import BadAddress, NoSuchTrunk
+from gateway.sip.uri import SipUri, UriError
+
+_NUMBER_EXTRAS = frozenset("+*#-._")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where an INVITE is sent."""
+
+    uri: str
+    trunk: str
+    """Name of the trunk that carries it; empty for a SIP URI dialled directly."""
+    host: str
+
+
+def destination(config: Config, to: str, trunk: str | None) -> Destination:
+    """A SIP URI is dialled as it is, a number through a trunk. Raises `BadAddress`, `NoSuchTrunk`."""
+    if to.lower().startswith(("sip:", "sips:")):
+        try:
+            uri = SipUri.parse(to)
+        except UriError as fault:
+            raise BadAddress(str(fault)) from fault
+        return Destination(str(uri), "" if trunk is None else _outbound_trunk(config, trunk).name, uri.host)
+    number = to.removeprefix("tel:")
+    if not number or not all((one.isascii() and one.isalnum()) or one in _NUMBER_EXTRAS for one in number):
+        raise BadAddress(f"{to!r} is neither a SIP URI nor a number")
+    chosen = _outbound_trunk(config, trunk)
+    return Destination(f"sip:{number}@{chosen.host}", chosen.name, chosen.host)
+
+
+def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
+    """The From URI of an outbound call; empty leaves it to the account. Raises `BadAddress`."""
+    if from_ is None:
+        return ""
+    text = from_ if ":" in from_ else f"sip:{from_}@{where.host if where.trunk else our_address}"
+    try:
+        return str(SipUri.parse(text))
+    except UriError as fault:
+        raise BadAddress(str(fault)) from fault
+
+
+def trunk_of(config: Config, source_address: str, account: str) -> str | None:
+    """Which trunk a call came through: the one it is registered with, or the one whose networks it comes from."""
+    if account:
+        return account
+    try:
+        source = ipaddress.ip_address(host_of(source_address))
+    except ValueError:
+        return None
+    for trunk in config.trunk:
+        if any(source in ipaddress.ip_network(network) for network in trunk.allow):
+            return trunk.name
+    return None
+
+
+def host_of(address: str) -> str:
+    """The host of `host:port`, without the brackets of IPv6."""
+    return address.rpartition(":")[0].strip("[]")
+
+
+def _outbound_trunk(config: Config, name: str | None) -> TrunkConfig:
+    for trunk in config.trunk:
+        if trunk.outbound and name in (None, trunk.name):
+            return trunk
+    wanted = "trunk" if name is None else f"trunk {name!r}"
+    raise NoSuchTrunk(f"there is no {wanted} for outgoing calls: see [[trunk]] in the configuration")

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is to know of a call: the API shows it, the store keeps it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Direction = Literal["inbound", "outbound"]
+
+
+@dataclass(slots=True)
+class CallFacts:
+    """Filled in as the call goes on. Times are wall time (seconds since the epoch)."""
+
+    call_id: str
+    direction: Direction
+    from_: str
+    """Caller: user part of the From header, or the whole URI when it has none."""
+    to: str
+    """Callee: dialled user part, or what we were asked to dial."""
+    agent: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    codec: str | None = None
+    srtp: bool = False
+    started_at: float = field(default_factory=time.time)
+    answered_at: float | None = None
+    ended_at: float | None = None
+    end_reason: str | None = None
+    """`caller_hung_up`, `callee_hung_up`, `goodbye`, `completed`, `api`, `timeout`, `rejected`, `shutdown`,
+    `service_failure`, `failed`, or `sip_CODE` for a call that was refused."""

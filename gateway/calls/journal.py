@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carries what happens on calls into the store: in order, without making the event loop's callbacks wait."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.calls.facts import CallFacts
+from gateway.sip.events import LegQuality
+from gateway.store.records import Quality, SessionSummary, TranscriptEntry, TurnRecord
+from gateway.store.repository import SessionStore
+
+_Write = Callable[[], Awaitable[None]]
+
+
+class Journal:
+    """One for all calls. The queue has no bound of its own: a record is a few hundred bytes, made at the pace of
+    conversation, and the store behind it is bounded and never waits long."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
+        self._queue: asyncio.Queue[_Write | None] = asyncio.Queue()
+
+    @property
+    def recordings_dir(self) -> Path:
+        return self._store.recordings_dir
+
+    def began(self, facts: CallFacts) -> None:
+        session = SessionSummary(
+            call_id=facts.call_id,
+            direction=facts.direction,
+            from_=facts.from_,
+            to=facts.to,
+            started_at=_utc(facts.started_at),
+            agent=facts.agent,
+            metadata=dict(facts.metadata),
+        )
+        self._queue.put_nowait(lambda: self._store.begin(session))
+
+    def answered(self, facts: CallFacts) -> None:
+        at, codec = _utc(facts.answered_at or facts.started_at), facts.codec or ""
+        self._queue.put_nowait(lambda: self._store.answered(facts.call_id, at, codec))
+
+    def said(self, call_id: str, entry: TranscriptEntry) -> None:
+        self._queue.put_nowait(lambda: self._store.add_transcript(call_id, entry))
+
+    def turn(self, call_id: str, turn: TurnRecord) -> None:
+        self._queue.put_nowait(lambda: self._store.add_turn(call_id, turn))
+
+    def ended(self, facts: CallFacts, quality: LegQuality | None, recording: Path | None) -> None:
+        at, reason = _utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
+        record = None if quality is None else _quality(quality)
+        self._queue.put_nowait(
+            lambda: self._store.finish(facts.call_id, at, reason, quality=record, recording=recording)
+        )
+
+    async def write_until_closed(self) -> None:
+        """The writing task."""
+        while (write := await self._queue.get()) is not None:
+            await write()
+
+    def close(self) -> None:
+        """Nothing more comes; the task ends when everything is with the store."""
+        self._queue.put_nowait(None)
+
+
+def _utc(wall_time: float) -> datetime:
+    return datetime.fromtimestamp(wall_time, UTC)
+
+
+def _quality(leg: LegQuality) -> Quality:
+    return Quality(
+        rx_packets=leg.rx_packets,
+        rx_lost=leg.rx_lost,
+        rx_jitter_ms=round(leg.rx_jitter_ms, 3),
+        tx_packets=leg.tx_packets,
+        tx_lost=leg.tx_lost,
+        rtt_ms=round(leg.rtt_ms, 3) or None,
+    )

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every call of this process: who gets which event, which route a call takes, what the API asks for."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Protocol, Self, assert_never
+
+import structlog
+from media.ports import PcmHub
+
+from gateway.calls.activity import Activity, Echo, Play
+from gateway.calls.call import Call, StartActivity
+from gateway.calls.dialplan import caller_id, destination, host_of, trunk_of
+from gateway.calls.facts import CallFacts
+from gateway.calls.journal import Journal
+from gateway.config import Config, RouteConfig
+from gateway.errors import NoSuchAgent, NoSuchCall, TooManyCalls
+from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
+from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
+from gateway.telemetry import Metrics
+from media.recorder import RecordingWriter
+from media.wav import read_wav
+
+log = structlog.get_logger(__name__)
+
+_NOT_FOUND = 404
+
+
+class Agents(Protocol):
+    """Makes the activity of an agent on a call."""
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def start(self, name: str, call: Call) -> Activity: ...
+
+
+class Switchboard:
+    """An async context manager: inside it calls are taken; leaving it ends them."""
+
+    def __init__(
+        self,
+        config: Config,
+        settings: EndpointSettings,
+        hub: PcmHub,
+        agents: Agents,
+        journal: Journal,
+        metrics: Metrics,
+    ) -> None:
+        self._config = config
+        self.endpoint = SipEndpoint(settings, self.receive)
+        self._hub = hub
+        self._agents = agents
+        self._journal = journal
+        self._metrics = metrics
+        self._recordings = RecordingWriter()
+        self._calls: dict[str, Call] = {}
+        self._none_left = asyncio.Event()
+        self._none_left.set()
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self.is_draining = False
+        """No new calls are taken."""
+        # Read once, at the start: a call must not wait for the disk, nor find the file gone.
+        self._files = {route.file: read_wav(route.file) for route in config.routes if route.file is not None}
+
+    # The calls' home
+
+    async def __aenter__(self) -> Self:
+        """Begin to take calls. Raises `StartupError`."""
+        await self.endpoint.start()
+        self._tasks = await asyncio.TaskGroup().__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hang up what is left; returns when every call is over and recorded."""
+        assert self._tasks is not None
+        self.is_draining = True
+        for task in self._running.values():
+            task.cancel()
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            self._tasks = None
+            await self.endpoint.close()
+            await asyncio.to_thread(self._recordings.close)
+
+    async def drain(self, limit_s: float) -> None:
+        """Take no more calls and wait until those that stand have ended, at most `limit_s`; then hang up the rest."""
+        self.is_draining = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._none_left.wait(), limit_s)
+        for call in list(self._calls.values()):
+            await call.hang_up("shutdown")
+
+    def receive(self, event: SipEvent) -> None:
+        """Take an event of the endpoint."""
+        match event:
+            case IncomingCall():
+                self._admit(event)
+            case RegistrationChanged():
+                level = log.info if event.registered else log.warning
+                level("registration", trunk=event.account, registered=event.registered, code=event.code)
+            case _:
+                call = self._calls.get(event.handle)
+                if call is not None:
+                    call.receive(event)
+
+    def _admit(self, event: IncomingCall) -> None:
+        trunk = trunk_of(self._config, event.source_address, event.account)
+        route = self._config.route_for(event.dialled_user, host_of(event.source_address), trunk)
+        if self.is_draining or self._tasks is None:
+            self._refuse(event, 503, "draining")
+        elif route is None:
+            self._refuse(event, _NOT_FOUND, "no route")
+        elif route.action == "reject":
+            self._refuse(event, route.code, "route")
+        else:
+            facts = CallFacts(
+                call_id=event.handle,
+                direction="inbound",
+                from_=event.from_user or event.from_uri,
+                to=event.dialled_user,
+                agent=route.agent if route.action == "agent" else None,
+                metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
+            )
+            call = self._new_call(facts, self._activity_of(route))
+            self._start(call)
+
+    def _refuse(self, event: IncomingCall, code: int, cause: str) -> None:
+        log.info("call_refused", call_id=event.handle, code=code, cause=cause)
+        assert self._tasks is not None
+        self._tasks.create_task(self.endpoint.hang_up(event.handle, code), name=f"{event.handle}:refuse")
+
+    def _new_call(self, facts: CallFacts, start: StartActivity) -> Call:
+        recordings = self._recordings if self._config.media.record else None
+        call = Call(facts, self.endpoint, self._hub, self._journal, self._metrics, start, recordings)
+        self._calls[facts.call_id] = call
+        self._none_left.clear()
+        return call
+
+    def _start(self, call: Call) -> None:
+        assert self._tasks is not None
+        self._running[call.call_id] = self._tasks.create_task(self._live(call), name=call.call_id)
+
+    async def _live(self, call: Call) -> None:
+        self._journal.began(call.facts)
+        self._metrics.call_began(call.facts.direction)
+        try:
+            await call.run()
+        except Exception:
+            # A fault of ours on one call must not end the others, which share this task group.
+            log.exception("call_fault", call_id=call.call_id)
+        finally:
+            self._calls.pop(call.call_id, None)
+            self._running.pop(call.call_id, None)
+            if not self._calls:
+                self._none_left.set()
+            self._metrics.call_ended(call.facts.direction, call.facts.end_reason or "failed")
+
+    def _activity_of(self, route: RouteConfig) -> StartActivity:
+        match route.action:
+            case "echo":
+                return lambda call: Echo(call.leg)
+            case "play":
+                assert route.file is not None
+                samples, rate_hz = self._files[route.file]
+                return lambda call: Play(call.leg, samples, rate_hz)
+            case "agent":
+                name = route.agent or ""
+                return lambda call: self._agents.start(name, call)
+            case "reject" | "stream" | "bridge":
+                raise AssertionError(f"action {route.action} is no activity of this version")
+            case _:
+                assert_never(route.action)
+
+    # What the API asks for
+
+    async def place(
+        self,
+        to: str,
+        *,
+        from_: str | None = None,
+        trunk: str | None = None,
+        agent: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        timeout_s: float = 60.0,
+    ) -> Call:
+        """Dial, and return while it rings. Raises `BadAddress`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`."""
+        if self.is_draining or self._tasks is None:
+            raise TooManyCalls("the gateway is shutting down")
+        name = agent or next(iter(self._config.agents))
+        if name not in self._agents:
+            raise NoSuchAgent(name)
+        where = destination(self._config, to, trunk)
+        caller = caller_id(from_, where, self.endpoint.address)
+        facts = CallFacts(new_handle(), "outbound", from_ or "parley", to, name, dict(metadata or {}))
+        call = self._new_call(facts, lambda call: self._agents.start(name, call))
+        call.answer_within(timeout_s)
+        try:
+            await self.endpoint.place(facts.call_id, where.uri, trunk=where.trunk, caller_id=caller)
+        except BaseException:
+            del self._calls[facts.call_id]
+            raise
+        self._start(call)
+        return call
+
+    def call(self, call_id: str) -> Call:
+        """Raises `NoSuchCall`."""
+        try:
+            return self._calls[call_id]
+        except KeyError:
+            raise NoSuchCall(call_id) from None
+
+    @property
+    def calls(self) -> list[Call]:
+        """Calls that have not ended, oldest first."""
+        return list(self._calls.values())

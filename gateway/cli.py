@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `parley`: arguments in, exit codes out (0 it worked, 1 it did not, 2 bad usage or settings).
+
+What a command does lies elsewhere: `gateway.app`, `gateway.softphone`, `gateway.doctor`, the HTTP API of a gateway that
+runs. Those are imported when the command needs them, so that `--help` is quick and works without pjsua2.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+
+from agent.errors import KnowledgeError, ModelError
+from agent.local.models import default_model_folder
+from gateway.config import VERSION, Config
+from gateway.environment import default_config_file, load_config
+from gateway.errors import ConfigError, StartupError
+from gateway.softphone.arguments import add_arguments as add_softphone_arguments
+from gateway.telemetry.logs import configure_logging
+from media.errors import AudioFileError
+
+_POLL_S = 0.5
+_RECORD_S = 5.0
+
+_CANNOT_START = (ConfigError, StartupError, ModelError, KnowledgeError, AudioFileError)
+"""What stands between the operator and a running gateway: said in one line each, exit code 2."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except _CANNOT_START as error:
+        _complain([error])
+    except BaseExceptionGroup as group:
+        # A start that failed inside a TaskGroup comes wrapped.
+        expected, others = group.split(_CANNOT_START)
+        if expected is None or others is not None:
+            raise
+        _complain(_leaves(expected))
+    except KeyboardInterrupt:
+        return 1
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="parley", description="A self-hosted voice gateway with an embedded agent.")
+    parser.add_argument("--version", action="version", version=f"parley {VERSION}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the gateway", description="Run the gateway until SIGTERM.")
+    _add_config(serve)
+    serve.set_defaults(run=_serve)
+
+    call = commands.add_parser("call", help="place a call through the gateway that runs", description=_call.__doc__)
+    call.add_argument("to", metavar="TO", help="SIP URI, or a number for the trunk")
+    call.add_argument("--agent", metavar="NAME", help="who talks (default: the only agent)")
+    call.add_argument("--profile", metavar="TRUNK", help="name of the trunk to go through")
+    call.add_argument("--from", dest="from_", metavar="ADDRESS", help="our address as the far end sees it")
+    call.add_argument("--timeout", type=float, default=60.0, metavar="S", help="how long it may ring (default 60)")
+    call.add_argument("--url", help="where the gateway's API is (default: as configured)")
+    call.add_argument("--json", action="store_true", help="print the session as JSON")
+    _add_config(call)
+    call.set_defaults(run=_call)
+
+    doctor = commands.add_parser("doctor", help="check this machine, and say how to fix it")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_config(doctor)
+    doctor.set_defaults(run=_doctor)
+
+    softphone = commands.add_parser("softphone", help="call a SIP address, speak to it and measure its answers")
+    add_softphone_arguments(softphone)
+    softphone.set_defaults(run=_softphone)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="configuration (default: parley.toml here, if there is one)"
+    )
+
+
+def _config(options: argparse.Namespace) -> Config:
+    return load_config(options.config or default_config_file(Path()), os.environ)
+
+
+# Commands
+
+
+def _serve(options: argparse.Namespace) -> int:
+    config = _config(options)
+    _allow_open_files(config.open_files)
+    from gateway.app import run
+
+    return run(config)
+
+
+def _softphone(options: argparse.Namespace) -> int:
+    configure_logging("warning")
+    options.models = options.models or default_model_folder(os.environ)
+    from gateway.softphone.main import main as softphone
+
+    return softphone(options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    config = _config(options)
+    configure_logging("error")
+    from gateway.doctor import examine
+
+    findings = examine(config)
+    failed = any(finding.status == "fail" for finding in findings)
+    if options.json:
+        checks = [
+            {"check": one.check, "status": one.status, "detail": one.detail, "fix": one.fix or None} for one in findings
+        ]
+        print(json.dumps({"ok": not failed, "checks": checks}))
+        return int(failed)
+    for finding in findings:
+        print(f"{finding.status:4}  {finding.check}: {finding.detail}")
+        if finding.fix:
+            print(f"      fix: {finding.fix}")
+    return int(failed)
+
+
+def _call(options: argparse.Namespace) -> int:
+    """Place a call through the gateway that runs, wait for its end and print what was said. Exit code 0 when it was
+    answered. Interrupting (Ctrl-C) hangs up."""
+    config = _config(options)
+    with _api(config, options.url) as api:
+        order = {
+            "to": options.to,
+            "from": options.from_,
+            "profile": options.profile,
+            "agent": options.agent,
+            "timeout_s": options.timeout,
+        }
+        placed = api.post("/calls", json={key: value for key, value in order.items() if value is not None})
+        call_id = str(_answer(placed)["call_id"])
+        try:
+            _wait_until_over(api, call_id)
+        except KeyboardInterrupt:
+            api.post(f"/calls/{call_id}/hangup")
+            _wait_until_over(api, call_id)
+        session = _ended_session(api, call_id)
+    print(json.dumps(session) if options.json else _told(session))
+    return 0 if session["answered_at"] else 1
+
+
+# The API of a gateway that runs
+
+
+@contextlib.contextmanager
+def _api(config: Config, url: str | None) -> Iterator[httpx.Client]:
+    from gateway.api.auth import known_api_key
+
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.http.host, config.http.host)
+    address = (url or f"http://{host}:{config.http.port}").rstrip("/")
+    key = known_api_key(config)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        with httpx.Client(base_url=f"{address}/api/v1", headers=headers, timeout=30.0) as client:
+            yield client
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        _fail(f"no gateway answers at {address} ({error}); start one with parley serve, or name it with --url")
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    try:
+        content = response.json()
+    except json.JSONDecodeError:
+        content = {}
+    if not isinstance(content, dict):
+        content = {}
+    if response.is_success:
+        return content
+    fields = "; ".join(f"{one['field']}: {one['detail']}" for one in content.get("errors") or ())
+    said = fields or content.get("detail") or content.get("title") or response.reason_phrase
+    _fail(f"the gateway refused ({response.status_code}): {said}")
+
+
+def _wait_until_over(api: httpx.Client, call_id: str) -> None:
+    while True:
+        response = api.get(f"/calls/{call_id}")
+        if response.status_code == httpx.codes.NOT_FOUND or _answer(response)["state"] == "ended":
+            return
+        time.sleep(_POLL_S)
+
+
+def _ended_session(api: httpx.Client, call_id: str) -> dict[str, Any]:
+    """The record: it is complete a moment after the call is over."""
+    deadline = time.monotonic() + _RECORD_S
+    while True:
+        session = _answer(api.get(f"/sessions/{call_id}"))
+        if session["ended_at"] or time.monotonic() > deadline:
+            return session
+        time.sleep(_POLL_S)
+
+
+def _told(session: dict[str, Any]) -> str:
+    answered = "answered" if session["answered_at"] else "not answered"
+    lines = [f"{session['call_id']}: {answered}, ended: {session['end_reason']}"]
+    for entry in session["transcript"]:
+        text = entry["text"] if entry["heard_text"] is None else entry["heard_text"]
+        lines.append(f"  {entry['role']}: {text}{' [interrupted]' if entry['interrupted'] else ''}")
+    if session["recording"]:
+        lines.append(f"  recording: {session['recording']}")
+    return "\n".join(lines)
+
+
+# Plumbing
+
+
+def _allow_open_files(needed: int) -> None:
+    """Raise the soft limit as far as is needed and allowed; `parley doctor` tells when that is not enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def _complain(errors: Sequence[BaseException]) -> None:
+    for error in errors:
+        lines = [str(fault) for fault in error.faults] if isinstance(error, ConfigError) else [str(error)]
+        for line in lines:
+            print(f"parley: {line}", file=sys.stderr)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"parley: {message}", file=sys.stderr)
+    raise SystemExit(1)

@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every setting of Parley: its type, unit, default and meaning. `gateway.environment` loads it, nothing else does.
+
+Relative paths are relative to the configuration file's folder (to the working directory when there is no file).
+Settings that a later version will understand have their shape here already, and are a fault when used: nothing is
+ignored in silence (see `_not_yet`).
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
+
+from agent.config import AgentConfig
+
+Codec = Literal["opus", "g722", "pcmu", "pcma", "l16"]
+Transport = Literal["udp", "tcp", "tls"]
+RouteAction = Literal["agent", "stream", "echo", "play", "bridge", "reject"]
+
+MAX_CALLS = 2000
+"""What scripts/build_pjsua2 compiles PJSIP for (media/native/config_site.h)."""
+
+_ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
+    "agent": frozenset({"agent"}),
+    "stream": frozenset({"stream_url", "protocol", "codec", "direction", "sample_rate"}),
+    "echo": frozenset(),
+    "play": frozenset({"file"}),
+    "bridge": frozenset({"to"}),
+    "reject": frozenset({"code"}),
+}
+_ACTION_NEEDS: dict[RouteAction, str] = {"stream": "stream_url", "play": "file", "bridge": "to"}
+
+
+def _software_version() -> str:
+    try:
+        return version("parley-gateway")
+    except PackageNotFoundError:  # a checkout that was never installed
+        return "0"
+
+
+VERSION = _software_version()
+
+
+def _from_folder(value: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder", Path())
+    return Path(folder) / value.expanduser()
+
+
+def _existing_file(value: Path) -> Path:
+    if not value.is_file():
+        raise ValueError(f"there is no file {value}")
+    return value
+
+
+def _ipv4_address(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError as error:
+        raise ValueError("must be an IPv4 address like 203.0.113.5") from error
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value, strict=True))
+    except ValueError as error:
+        raise ValueError(f"must be an address or a network like 203.0.113.0/24 ({error})") from error
+
+
+def _regular_expression(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from error
+    return value
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
+        raise ValueError("a name is letters, digits, - and _, at most 64")
+    return value
+
+
+def _host_and_port(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+(:\d{1,5})?", value):
+        raise ValueError("must be a host name or IPv4 address, with :PORT when it is not the usual one")
+    return value
+
+
+def _header_text(value: str) -> str:
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("must be printable ASCII text")
+    return value
+
+
+def _bearer_key(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("an API key must be printable ASCII without spaces")
+    return value
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+FolderPath = Annotated[Path, AfterValidator(_from_folder)]
+ExistingFile = Annotated[Path, AfterValidator(_from_folder), AfterValidator(_existing_file)]
+Ipv4Address = Annotated[str, AfterValidator(_ipv4_address)]
+Network = Annotated[str, AfterValidator(_network)]
+Pattern = Annotated[str, AfterValidator(_regular_expression)]
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class Section(BaseModel):
+    """A table of the configuration file: unknown keys are faults, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
+
+
+class SipConfig(Section):
+    """`[sip]`: the SIP user agent."""
+
+    bind: Ipv4Address = "0.0.0.0"
+    """Address to listen on; 0.0.0.0 is every IPv4 interface."""
+    port: Port = 5060
+    """UDP and TCP port; 0 picks a free one."""
+    transports: Annotated[tuple[Transport, ...], Field(min_length=1)] = ("udp", "tcp")
+    """Any of udp, tcp, tls. TLS listens on `tls_port` and needs `tls_cert` and `tls_key`."""
+    tls_port: Port = 5061
+    tls_cert: ExistingFile | None = None
+    """PEM certificate chain."""
+    tls_key: ExistingFile | None = None
+    """PEM private key."""
+    public_address: Ipv4Address | None = None
+    """Address that peers outside reach us at, when a router translates ours (NAT)."""
+    max_calls: Annotated[int, Field(ge=1, le=MAX_CALLS)] = 1000
+    """Calls at the same time; one more is answered 503."""
+    user_agent: Annotated[str, AfterValidator(_header_text)] = f"Parley/{VERSION}"
+    """User-Agent and Server header."""
+
+
+class HttpConfig(Section):
+    """`[http]`: the HTTP API."""
+
+    host: str = "127.0.0.1"
+    """Name or address to listen on. There is no TLS here: put a reverse proxy before it to leave the machine."""
+    port: Port = 8080
+    """TCP port; 0 picks a free one."""
+    api_keys: tuple[Annotated[SecretStr, AfterValidator(_bearer_key)], ...] = ()
+    """Bearer keys of the API. None: one is made at the first start and kept in the data folder, file `api_key`."""
+
+
+class MediaConfig(Section):
+    """`[media]`: RTP and what is done to the audio."""
+
+    rtp_port_min: Annotated[int, Field(ge=1024, le=65534, multiple_of=2)] = 10000
+    """First UDP port for RTP, even; a call takes two (RTP, RTCP)."""
+    rtp_port_max: Annotated[int, Field(ge=1025, le=65535)] = 19999
+    """Last UDP port for RTP."""
+    codecs: Annotated[tuple[Codec, ...], Field(min_length=1)] = ("opus", "g722", "pcmu", "pcma", "l16")
+    """What we offer and accept, most wanted first; a codec that is not named is refused."""
+    jitter: Literal["low_latency", "balanced", "robust"] = "balanced"
+    """How long to wait for late packets."""
+    fec: bool = True
+    """Forward error correction where the codec has it (Opus in-band)."""
+    srtp: Literal["off", "optional", "required"] = "off"
+    """Encrypted media: never, when the peer offers it, or nothing else."""
+    record: bool = False
+    """Record every call to the data folder, stereo WAV: caller left, we right."""
+
+
+class StoreConfig(Section):
+    """`[store]`: sessions, transcripts and recordings."""
+
+    url: str | None = None
+    """Database as an SQLAlchemy URL. None: SQLite, file `parley.db` in the data folder."""
+    data_dir: FolderPath = Path("parley-data")
+    """Folder for the database, recordings and the API key. Default: $XDG_DATA_HOME/parley, or ~/.local/share/parley."""
+    encryption_key: SecretStr | None = None
+    """Not in this version."""
+    retention: Annotated[int, Field(ge=0)] | None = None
+    """Days after which recordings and transcripts are erased. Not in this version: they stay until deleted."""
+
+    @property
+    def database_url(self) -> str:
+        """The database, as an SQLAlchemy URL with an asyncio driver."""
+        return self.url or f"sqlite+aiosqlite:///{self.data_dir / 'parley.db'}"
+
+    @property
+    def recordings_dir(self) -> Path:
+        """Where recordings lie; the store's `recording` fields are relative to `data_dir`."""
+        return self.data_dir / "recordings"
+
+
+class ModelsConfig(Section):
+    """`[models]`: the offline speech models."""
+
+    folder: FolderPath = Path("parley-data/models")
+    """Folder with the model files. Default: $XDG_CACHE_HOME/parley/models, or ~/.cache/parley/models."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Inferences at the same time, one thread each; more calls than that wait in a queue (a metric)."""
+
+
+class LogConfig(Section):
+    """`[log]`: what is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: for people when standard error is a terminal, JSON lines when not."""
+
+
+class ClusterConfig(Section):
+    """`[cluster]`: several nodes. Not in this version."""
+
+    redis_url: str | None = None
+    node_id: str | None = None
+    region: str | None = None
+
+
+class TrunkConfig(Section):
+    """`[[trunk]]`: a provider or PBX."""
+
+    name: Name
+    host: Annotated[str, AfterValidator(_host_and_port)]
+    """Where calls go and registrations are sent: `sip.example.com` or `203.0.113.5:5080`."""
+    transport: Transport = "udp"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    register_account: bool = Field(default=False, alias="register")
+    """Register with it, so that its calls come to us."""
+    allow: tuple[Network, ...] = ()
+    """Addresses or networks its calls come from."""
+    outbound: bool = True
+    """Calls may go out through it."""
+    profile: str | None = None
+    """Not in this version."""
+
+
+class RouteConfig(Section):
+    """`[[route]]`: what happens to calls; the first that matches wins."""
+
+    match: Pattern = ".*"
+    """Regular expression that the whole dialled user part must match."""
+    source: Network | None = None
+    """Only calls that come from this address or network."""
+    trunk: str | None = None
+    """Only calls that come through this trunk."""
+    action: RouteAction
+    agent: str | None = None
+    """Action agent: which; may be left out when there is only one."""
+    stream_url: str | None = None
+    protocol: Literal["parley", "twilio"] | None = None
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
+    direction: Literal["inbound", "outbound", "bidirectional"] | None = None
+    sample_rate: int | None = None
+    file: ExistingFile | None = None
+    """Action play: a WAV file; then the call is ended."""
+    to: str | None = None
+    code: Annotated[int, Field(ge=400, le=699)] = 603
+    """Action reject: the SIP status to answer with."""
+
+    @model_validator(mode="after")
+    def _keys_fit_the_action(self) -> "RouteConfig":
+        needed = _ACTION_NEEDS.get(self.action)
+        if needed is not None and getattr(self, needed) is None:
+            raise ValueError(f'action "{self.action}" needs the key {needed}')
+        every_key = frozenset().union(*_ACTION_KEYS.values())
+        foreign = sorted((self.model_fields_set & every_key) - _ACTION_KEYS[self.action])
+        if foreign:
+            raise ValueError(f'action "{self.action}" has no key {", ".join(foreign)}')
+        return self
+
+    def matches(self, dialled_user: str, source_address: str, trunk: str | None) -> bool:
+        """Whether a call to this user part, from this IP address, through this trunk (or none) is meant."""
+        if self.trunk is not None and self.trunk != trunk:
+            return False
+        if self.source is not None and not _is_inside(source_address, self.source):
+            return False
+        return re.fullmatch(self.match, dialled_user) is not None
+
+
+class ServiceConfig(Section):
+    """`[services.NAME]`: a hosted speech or language service. Not in this version."""
+
+    kind: str
+    url: str | None = None
+    api_key: SecretStr | None = None
+    api_key_env: str | None = None
+    model: str | None = None
+
+
+class Config(Section):
+    """All settings. Without any, the embedded default: every number reaches an offline agent, `echo` the echo."""
+
+    sip: SipConfig = SipConfig()
+    http: HttpConfig = HttpConfig()
+    media: MediaConfig = MediaConfig()
+    store: StoreConfig = StoreConfig()
+    models: ModelsConfig = ModelsConfig()
+    log: LogConfig = LogConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    trunk: tuple[TrunkConfig, ...] = ()
+    route: tuple[RouteConfig, ...] = ()
+    """None: `echo` reaches the echo, every other number the agent."""
+    agents: dict[Name, AgentConfig] = Field(default={"receptionist": AgentConfig()}, min_length=1)
+    """None: one, `receptionist`, that runs on this machine alone."""
+    services: dict[Name, ServiceConfig] = {}
+
+    @property
+    def routes(self) -> tuple[RouteConfig, ...]:
+        """The routes in force, defaults filled in: an agent route names its agent."""
+        routes = self.route or (RouteConfig(match="echo", action="echo"), RouteConfig(action="agent"))
+        only_agent = next(iter(self.agents), None)
+        return tuple(
+            route.model_copy(update={"agent": only_agent}) if route.action == "agent" and route.agent is None else route
+            for route in routes
+        )
+
+    @property
+    def open_files(self) -> int:
+        """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording) and everything else."""
+        return self.sip.max_calls * 3 + 512
+
+    def route_for(self, dialled_user: str, source_address: str, trunk: str | None = None) -> RouteConfig | None:
+        """The first route that matches; None when the number leads nowhere."""
+        for route in self.routes:
+            if route.matches(dialled_user, source_address, trunk):
+                return route
+        return None
+
+
+ConfigPath = tuple[str | int, ...]
+"""Where in the tree of settings: ("route", 2, "agent")."""
+
+
+def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
+    """What is wrong between settings that are each right, as (path, problem)."""
+    yield from _not_yet(config)
+    yield from _port_conflicts(config)
+    if "tls" in config.sip.transports:
+        for key in ("tls_cert", "tls_key"):
+            if getattr(config.sip, key) is None:
+                yield ("sip", key), "is missing: sip.transports has tls"
+    seen: set[str] = set()
+    for index, trunk in enumerate(config.trunk):
+        if trunk.name in seen:
+            yield ("trunk", index, "name"), f"there is another trunk named {trunk.name!r}"
+        seen.add(trunk.name)
+        if trunk.register_account and not trunk.username:
+            yield ("trunk", index, "register"), "registering needs a username"
+        if trunk.transport not in config.sip.transports:
+            yield ("trunk", index, "transport"), f"{trunk.transport} is not among sip.transports"
+    for name, agent in config.agents.items():
+        if agent.knowledge is not None and not agent.knowledge.is_dir():
+            yield ("agents", name, "knowledge"), f"there is no folder {agent.knowledge}"
+    if not config.route and len(config.agents) > 1:
+        yield ("route",), "there are several agents and no [[route]] that says which number reaches which"
+    for index, route in enumerate(config.route):
+        if route.action == "agent" and route.agent is None and len(config.agents) > 1:
+            yield ("route", index, "agent"), f"is missing: one of {', '.join(config.agents)}"
+
+
+def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
+    """Settings whose feature this version lacks. Whoever builds the feature deletes its line."""
+    later = "is not supported in this version"
+    if config.store.url is not None and not config.store.url.startswith("sqlite+aiosqlite:///"):
+        yield ("store", "url"), f"{later}: only sqlite+aiosqlite:///FILE is"
+    for section, key in (
+        ("store", "encryption_key"),
+        ("store", "retention"),
+        ("cluster", "redis_url"),
+        ("cluster", "node_id"),
+        ("cluster", "region"),
+    ):
+        if getattr(getattr(config, section), key) is not None:
+            yield (section, key), later
+    if config.media.jitter != "balanced":
+        yield ("media", "jitter"), f"{later}: only balanced is"
+    if not config.media.fec:
+        yield ("media", "fec"), f"false {later}: Opus always sends it"
+    for index, trunk in enumerate(config.trunk):
+        if trunk.profile is not None:
+            yield ("trunk", index, "profile"), later
+    for index, route in enumerate(config.route):
+        if route.action in ("stream", "bridge"):
+            yield ("route", index, "action"), f'"{route.action}" {later}: agent, echo, play and reject are'
+    for name in config.services:
+        yield ("services", name), f"{later}: agents use the offline engines"
+
+
+def _port_conflicts(config: Config) -> Iterator[tuple[ConfigPath, str]]:
+    sip, http, media = config.sip, config.http, config.media
+    rtp = range(media.rtp_port_min, media.rtp_port_max + 1)
+    if not rtp:
+        yield ("media", "rtp_port_max"), f"is below media.rtp_port_min ({media.rtp_port_min})"
+    elif len(rtp) // 2 < sip.max_calls:
+        room = f"ports {rtp[0]} to {rtp[-1]} are enough for {len(rtp) // 2} calls, two each"
+        yield ("media", "rtp_port_max"), f"{room}; sip.max_calls is {sip.max_calls}"
+    if "udp" in sip.transports and sip.port in rtp:
+        yield ("sip", "port"), f"{sip.port} is inside the RTP range {rtp[0]} to {rtp[-1]}"
+    tcp_ports: dict[int, str] = {}
+    if "tcp" in sip.transports:
+        tcp_ports[sip.port] = "sip.port"
+    if "tls" in sip.transports:
+        if sip.tls_port and sip.tls_port in tcp_ports:
+            yield ("sip", "tls_port"), f"{sip.tls_port} is sip.port too"
+        tcp_ports[sip.tls_port] = "sip.tls_port"
+    if http.port and http.port in tcp_ports and _share_an_interface(sip.bind, http.host):
+        yield ("http", "port"), f"{http.port} is {tcp_ports[http.port]} too"
+
+
+def _share_an_interface(bind: str, host: str) -> bool:
+    everything = ("0.0.0.0", "::", "")
+    return bind in everything or host in everything or bind == host
+
+
+def _is_inside(address: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(network)
+    except ValueError:
+        return False

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong in the gateway, split by blame.
+
+    GatewayError
+    ├── GatewayMisuse          our own call is wrong
+    ├── ConfigError            the operator's settings: all faults at once (`faults`)
+    ├── StartupError           this machine does not allow it: a port in use, a folder that cannot be written
+    ├── StoreError             the database failed while it was running: a full disk, a lost connection
+    └── CallError              a request about a call that cannot be carried out
+        ├── NoSuchCall             whoever asked named a call that is not there
+        ├── NoSuchAgent            whoever asked named an agent that is not configured
+        ├── NoSuchTrunk            whoever asked named a trunk that is not configured
+        ├── BadAddress             whoever asked gave an address that cannot be dialled
+        ├── WrongCallState         the call is not in a state that allows it (holding a call that rings)
+        ├── TooManyCalls           we are full, or draining: ask again later
+        └── CallRefused            the far end said no (`sip_code`)
+
+`parley serve` ends with exit code 2 on a ConfigError or a StartupError, its message on standard error.
+"""
+
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """Root of every error this package raises."""
+
+
+class GatewayMisuse(GatewayError, ValueError):
+    """An argument or a call at a wrong time: a bug on our side of the interface."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with the settings."""
+
+    source: str
+    """Where it was set: `parley.toml: sip.port`, or the environment variable's name."""
+    problem: str
+    """What is wrong, and what is allowed."""
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.problem}"
+
+
+class ConfigError(GatewayError):
+    """The settings cannot be used; every fault that could be found is in `faults`."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class StartupError(GatewayError):
+    """The gateway cannot start on this machine as it is; the message says what to change."""
+
+
+class StoreError(GatewayError):
+    """The store could not do what somebody is waiting for; it may work again later."""
+
+
+class CallError(GatewayError):
+    """A request about a call cannot be carried out."""
+
+
+class NoSuchCall(CallError):
+    """There is no such call, or not any more."""
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(f"there is no call {call_id}")
+        self.call_id = call_id
+
+
+class NoSuchAgent(CallError):
+    """No agent of this name is configured."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no agent {name!r}: see [agents.NAME] in the configuration")
+        self.name = name
+
+
+class NoSuchTrunk(CallError):
+    """No trunk of this name is configured for outgoing calls, or none at all."""
+
+
+class BadAddress(CallError, ValueError):
+    """The address cannot be dialled; the message says why."""
+
+
+class WrongCallState(CallError):
+    """The call's state does not allow what was asked."""
+
+
+class TooManyCalls(CallError):
+    """The gateway takes no more calls now: `sip.max_calls` is reached, or it is shutting down."""
+
+
+class CallRefused(CallError):
+    """The far end refused the call or the request."""
+
+    def __init__(self, sip_code: int, reason: str) -> None:
+        super().__init__(f"{sip_code} {reason}".rstrip())
+        self.sip_code = sip_code
+        self.reason = reason

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SIP user agent: PJSIP behind one thread, one event stream out, one command queue in.
+
+    wire > PJSIP (endpoint thread) > call / account callbacks > events > asyncio
+    asyncio > SipEndpoint methods > command queue > endpoint thread > wire
+
+`uri` reads addresses, `events` are the values that cross the threads, `call` and `account` are the pjsua2 objects and
+never leave the endpoint's thread, `endpoint` owns them all and is the only door.
+"""
+
+__all__: list[str] = []

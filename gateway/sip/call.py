@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One call leg as PJSIP sees it. Lives and dies on the endpoint's thread; others know it by its handle."""
+
+from collections.abc import Callable
+
+import pjsua2 as pj
+
+from gateway.sip.events import (
+    CallConfirmed,
+    CallEnded,
+    CallProgress,
+    DigitReceived,
+    HoldChanged,
+    LegQuality,
+    MediaActive,
+    SipEvent,
+)
+
+_UNKNOWN_DURATION = 0xFFFFFFFF
+
+
+class SipCall(pj.MediaCall):  # type: ignore[misc]
+    """Copies what happens into events. `released` is told when PJSIP has let go and the object may be dropped."""
+
+    def __init__(
+        self,
+        account: pj.Account,
+        handle: str,
+        post: Callable[[SipEvent], None],
+        released: Callable[["SipCall"], None],
+        pjsua_id: int = pj.PJSUA_INVALID_ID,
+    ) -> None:
+        super().__init__(account, pjsua_id)
+        self.handle = handle
+        self.ending_by_us = False
+        self.muted_events = False
+        """Nobody was told of this call, so nobody hears of it again."""
+        self._post_event = post
+        self._released = released
+        self._hold = (False, False)
+        self._confirmed = False
+
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:
+        info = self.getInfo()
+        if info.state == pj.PJSIP_INV_STATE_EARLY and info.role == pj.PJSIP_ROLE_UAC:
+            self._post(CallProgress(self.handle, info.lastStatusCode))
+        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self._confirmed:
+            self._confirmed = True
+            self._post(CallConfirmed(self.handle))
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            ended_by_peer = not self.ending_by_us
+            self._post(CallEnded(self.handle, info.lastStatusCode, info.lastReason, ended_by_peer, self._quality()))
+            self._released(self)
+
+    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
+        info = self.getInfo()
+        for media in info.media:
+            if media.type != pj.PJMEDIA_TYPE_AUDIO:
+                continue
+            if media.status in (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR):
+                return
+            self._post_media(media.index)
+            hold = (
+                media.status == pj.PJSUA_CALL_MEDIA_LOCAL_HOLD,
+                media.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD,
+            )
+            if hold != self._hold:
+                self._hold = hold
+                self._post(HoldChanged(self.handle, held_by_us=hold[0], held_by_peer=hold[1]))
+            return
+
+    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
+        duration_ms = 0 if prm.duration == _UNKNOWN_DURATION else prm.duration
+        self._post(DigitReceived(self.handle, prm.digit, duration_ms))
+
+    def _post(self, event: SipEvent) -> None:
+        if not self.muted_events:
+            self._post_event(event)
+
+    def _post_media(self, index: int) -> None:
+        port = self.pcmPort()
+        stream = self.getStreamInfo(index)
+        transport = self.getMedTransportInfo(index)
+        secured = stream.proto & pj.PJMEDIA_TP_PROFILE_SRTP != 0
+        codec = stream.codecName.upper()
+        peer = transport.srcRtpName or stream.remoteRtpAddress
+        self._post(MediaActive(self.handle, codec, port.sampleRate(), port, peer, secured))
+
+    def _quality(self) -> LegQuality:
+        stats = self.rtpStats()
+        return LegQuality(
+            rx_packets=stats["rx_packets"],
+            rx_lost=stats["rx_lost"],
+            rx_jitter_ms=stats["rx_jitter_us"] / 1000,
+            tx_packets=stats["tx_packets"],
+            tx_lost=stats["tx_lost"],
+            rtt_ms=stats["rtt_us"] / 1000,
+        )

@@ -1,0 +1,431 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SIP endpoint: one thread owns every PJSIP object; asyncio sends it commands and gets events back."""
+
+import asyncio
+import queue
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import pjsua2 as pj
+import structlog
+
+from gateway.errors import BadAddress, CallError, NoSuchCall, NoSuchTrunk, StartupError, TooManyCalls, WrongCallState
+from gateway.sip.account import MediaSettings, SipAccount, TrunkSettings, local_account, trunk_account
+from gateway.sip.call import SipCall
+from gateway.sip.events import IncomingCall, SipEvent
+from gateway.sip.log import PjsipLog
+from gateway.sip.uri import SipUri, UriError, request_uri_user
+from media.ports import silence_library, start_clock, stop_clock
+
+T = TypeVar("T")
+Transport = Literal["udp", "tcp", "tls"]
+
+_POLL_MS = 10
+"""Longest time a command waits while the wire is silent."""
+_REFUSAL_SLOTS = 32
+"""Call slots beyond `max_calls`, for calls that are being answered 503."""
+_RETRY_AFTER_S = 10
+_LOCAL = ""
+"""Name of the account that is no trunk's."""
+_OPUS_RATE_HZ = 16000
+"""Rate our side of an Opus leg runs at: what STT wants, without a second conversion."""
+_CODEC_IDS = {
+    "pcmu": ("PCMU/8000",),
+    "pcma": ("PCMA/8000",),
+    "g722": ("G722/16000",),
+    "l16": ("L16/16000/1", "L16/8000/1"),
+    "opus": ("opus/48000",),
+}
+_TRANSPORT_TYPES = {
+    "udp": pj.PJSIP_TRANSPORT_UDP,
+    "tcp": pj.PJSIP_TRANSPORT_TCP,
+    "tls": pj.PJSIP_TRANSPORT_TLS,
+}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """All that the endpoint needs to know; `gateway.app` fills it from the configuration."""
+
+    bind: str
+    """IPv4 address; `0.0.0.0` for all interfaces."""
+    port: int
+    """UDP and TCP port; 0 lets the system choose."""
+    transports: tuple[Transport, ...]
+    media: MediaSettings
+    codecs: tuple[str, ...]
+    """Order of preference; what is not named is not offered."""
+    max_calls: int
+    user_agent: str
+    public_address: str = ""
+    tls_port: int = 5061
+    tls_cert: str = ""
+    tls_key: str = ""
+    trunks: tuple[TrunkSettings, ...] = ()
+    log_level: int = 2
+    """PJSIP's: 1 errors, 2 warnings."""
+
+
+@dataclass(slots=True)
+class _ThreadState:
+    """What only the endpoint's thread may touch."""
+
+    accounts: dict[str, SipAccount] = field(default_factory=dict)
+    calls: dict[str, SipCall] = field(default_factory=dict)
+    released: list[SipCall] = field(default_factory=list)
+
+
+class SipEndpoint:
+    """Every method may be called from the event loop; the work is done on the endpoint's thread.
+
+    `on_event` is called on the event loop, in the order things happened. The command queue is unbounded because each
+    command has somebody waiting for its result.
+    """
+
+    def __init__(self, settings: EndpointSettings, on_event: Callable[[SipEvent], None]) -> None:
+        self._settings = settings
+        self._on_event = on_event
+        self._commands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._state = _ThreadState()
+        self.address = ""
+        """`host:port` of the first transport once started."""
+
+    async def start(self) -> None:
+        """Bind the transports and begin to take calls. Raises `StartupError`."""
+        self._loop = asyncio.get_running_loop()
+        started = self._loop.create_future()
+        self._thread = threading.Thread(target=self._run, args=(started,), name="pjsip", daemon=True)
+        self._thread.start()
+        self.address = await started
+
+    async def close(self) -> None:
+        """Send BYE on what is left, close the transports, end the thread."""
+        thread = self._thread
+        if thread is None:
+            return
+        self._thread = None
+        self._commands.put(None)
+        await asyncio.to_thread(thread.join)
+
+    # Commands
+
+    async def place(
+        self,
+        handle: str,
+        to: str,
+        *,
+        trunk: str = "",
+        caller_id: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Send an INVITE. `handle` (`new_handle`) names the new leg in its events, which may come before this returns.
+
+        Raises `BadAddress`, `NoSuchTrunk`, `TooManyCalls`.
+        """
+        try:
+            SipUri.parse(to)
+        except UriError as fault:
+            raise BadAddress(str(fault)) from fault
+        await self._in_thread(lambda: self._place(handle, to, trunk, caller_id, headers))
+
+    async def answer(self, handle: str, code: int = 200) -> None:
+        """Send a response to an INVITE: 180, 183 or 200. Raises `NoSuchCall`."""
+        await self._in_thread(lambda: self._call(handle).answer(_operation(code)))
+
+    async def hang_up(self, handle: str, code: int = 0, reason: str = "") -> None:
+        """BYE, CANCEL or a final response, whichever fits; unknown handles are over already, and fine."""
+        await self._in_thread(lambda: self._hang_up(handle, code, reason))
+
+    async def hold(self, handle: str) -> None:
+        """Re-INVITE with `a=sendonly` (RFC 3264 section 8.4). Raises `NoSuchCall`."""
+        await self._in_thread(lambda: self._call(handle).setHold(pj.CallOpParam(True)))
+
+    async def resume(self, handle: str) -> None:
+        """Re-INVITE with `a=sendrecv`. Raises `NoSuchCall`."""
+        await self._in_thread(lambda: self._resume(handle))
+
+    async def send_digits(self, handle: str, digits: str, duration_ms: int = 160) -> None:
+        """Queue RFC 4733 events. Raises `NoSuchCall`, `WrongCallState` when the peer took no telephone-event."""
+        await self._in_thread(lambda: self._send_digits(handle, digits, duration_ms))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Run `work` on the endpoint's thread; PJSIP's errors arrive as `WrongCallState`."""
+        loop = self._loop
+        if loop is None or self._thread is None:
+            raise WrongCallState("the SIP endpoint is not running")
+        done: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except pj.Error as fault:
+                _resolve(loop, done, error=WrongCallState(fault.reason or fault.title))
+            except CallError as fault:
+                _resolve(loop, done, error=fault)
+            else:
+                _resolve(loop, done, result)
+
+        self._commands.put(run)
+        return await done
+
+    # The thread
+
+    def _run(self, started: "asyncio.Future[str]") -> None:
+        assert self._loop is not None
+        silence_library()
+        endpoint = pj.Endpoint()
+        try:
+            endpoint.libCreate()
+            address = self._open(endpoint)
+        except pj.Error as fault:
+            endpoint.libDestroy()
+            _resolve(self._loop, started, error=StartupError(f"SIP cannot start: {fault.reason or fault.title}"))
+            return
+        except StartupError as fault:
+            endpoint.libDestroy()
+            _resolve(self._loop, started, error=fault)
+            return
+        _resolve(self._loop, started, address)
+        while True:
+            endpoint.libHandleEvents(_POLL_MS)
+            # Never inside a callback: a pj.Call must not be freed while PJSIP is still using it.
+            self._state.released.clear()
+            if not self._work_off():
+                break
+        endpoint.hangupAllCalls()
+        for _ in range(50):
+            endpoint.libHandleEvents(_POLL_MS)
+            self._state.released.clear()
+            if not self._state.calls:
+                break
+        self._state = _ThreadState()
+        stop_clock()
+        endpoint.libDestroy()
+
+    def _work_off(self) -> bool:
+        """Run the queued commands; False when the endpoint is to close."""
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                return True
+            if command is None:
+                return False
+            command()
+
+    def _open(self, endpoint: pj.Endpoint) -> str:
+        settings = self._settings
+        config = pj.EpConfig()
+        config.uaConfig.threadCnt = 0
+        config.uaConfig.mainThreadOnly = True
+        config.uaConfig.maxCalls = settings.max_calls + _REFUSAL_SLOTS
+        config.uaConfig.userAgent = settings.user_agent
+        config.logConfig.level = settings.log_level
+        config.logConfig.consoleLevel = 0
+        config.logConfig.msgLogging = 0
+        config.logConfig.decor = 0
+        self._writer = PjsipLog()  # PJSIP keeps a bare pointer
+        config.logConfig.writer = self._writer
+        config.medConfig.noVad = True
+        config.medConfig.threadCnt = 1
+        config.medConfig.maxMediaPorts = settings.max_calls + _REFUSAL_SLOTS + 16
+        endpoint.libInit(config)
+        address = self._bind(endpoint)
+        endpoint.libStart()
+        start_clock()
+        _choose_codecs(endpoint, settings.codecs)
+        host = settings.public_address or _host_of(address)
+        self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media))
+        for trunk in settings.trunks:
+            self._add_account(trunk.name, trunk_account(trunk, settings.media))
+        return address
+
+    def _bind(self, endpoint: pj.Endpoint) -> str:
+        settings = self._settings
+        first = ""
+        for name in settings.transports:
+            config = pj.TransportConfig()
+            config.port = settings.tls_port if name == "tls" else settings.port
+            config.boundAddress = "" if settings.bind == "0.0.0.0" else settings.bind
+            config.publicAddress = settings.public_address
+            if name == "tls":
+                config.tlsConfig.certFile = settings.tls_cert
+                config.tlsConfig.privKeyFile = settings.tls_key
+                config.tlsConfig.method = pj.PJSIP_TLSV1_2_METHOD
+            try:
+                number = endpoint.transportCreate(_TRANSPORT_TYPES[name], config)
+            except pj.Error as fault:
+                raise StartupError(
+                    f"SIP port {config.port}/{name} on {settings.bind} cannot be opened: {fault.reason}. "
+                    f"Another program may have it (ss -lunpt | grep {config.port}); set sip.port or PARLEY_SIP__PORT."
+                ) from fault
+            bound = endpoint.transportGetInfo(number).localName
+            first = first or bound
+        return first
+
+    def _add_account(self, name: str, config: pj.AccountConfig) -> None:
+        account = SipAccount(name, self._on_invite, self._post)
+        account.create(config, name == _LOCAL)
+        self._state.accounts[name] = account
+
+    def _on_invite(self, account: SipAccount, prm: pj.OnIncomingCallParam) -> None:
+        full = len(self._state.calls) >= self._settings.max_calls
+        call = self._new_call(account, new_handle(), prm.callId)
+        if full:
+            log.warning("call_refused_at_capacity", max_calls=self._settings.max_calls)
+            self._refuse_for_now(call)
+            return
+        info = call.getInfo()
+        self._post(
+            IncomingCall(
+                handle=call.handle,
+                sip_call_id=info.callIdString,
+                from_uri=info.remoteUri,
+                from_user=_user_of(info.remoteUri),
+                to_uri=info.localUri,
+                dialled_user=request_uri_user(prm.rdata.wholeMsg),
+                source_address=prm.rdata.srcAddress,
+                account=account.name,
+            )
+        )
+
+    def _refuse_for_now(self, call: SipCall) -> None:
+        """503 with Retry-After (RFC 3261 section 21.5.4): a trunk tries its next gateway."""
+        call.muted_events = True
+        operation = _operation(503)
+        header = pj.SipHeader()
+        header.hName, header.hValue = "Retry-After", str(_RETRY_AFTER_S)
+        operation.txOption.headers.append(header)
+        call.hangup(operation)
+
+    def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
+        call = SipCall(account, handle, self._post, self._release, pjsua_id)
+        self._state.calls[handle] = call
+        return call
+
+    def _release(self, call: SipCall) -> None:
+        self._state.calls.pop(call.handle, None)
+        self._state.released.append(call)
+
+    def _place(self, handle: str, to: str, trunk: str, caller_id: str, headers: tuple[tuple[str, str], ...]) -> None:
+        account = self._state.accounts.get(trunk)
+        if account is None:
+            raise NoSuchTrunk(f"there is no trunk {trunk!r}: see [[trunk]] in the configuration")
+        if len(self._state.calls) >= self._settings.max_calls:
+            raise TooManyCalls(f"all {self._settings.max_calls} calls are in use (sip.max_calls)")
+        operation = pj.CallOpParam(True)
+        operation.opt.audioCount = 1
+        operation.opt.videoCount = 0
+        operation.txOption.localUri = caller_id
+        for name, value in headers:
+            header = pj.SipHeader()
+            header.hName, header.hValue = name, value
+            operation.txOption.headers.append(header)
+        call = self._new_call(account, handle)
+        try:
+            call.makeCall(to, operation)
+        except pj.Error as fault:
+            self._release(call)
+            raise BadAddress(f"{to}: {fault.reason or fault.title}") from fault
+
+    def _hang_up(self, handle: str, code: int, reason: str) -> None:
+        call = self._state.calls.get(handle)
+        if call is None:
+            return
+        call.ending_by_us = True
+        operation = _operation(code)
+        operation.reason = reason
+        call.hangup(operation)
+
+    def _resume(self, handle: str) -> None:
+        operation = pj.CallOpParam(True)
+        operation.opt.flag = pj.PJSUA_CALL_UNHOLD
+        self._call(handle).reinvite(operation)
+
+    def _send_digits(self, handle: str, digits: str, duration_ms: int) -> None:
+        param = pj.CallSendDtmfParam()
+        param.method = pj.PJSUA_DTMF_METHOD_RFC2833
+        param.duration = duration_ms
+        param.digits = digits
+        self._call(handle).sendDtmf(param)
+
+    def _call(self, handle: str) -> SipCall:
+        try:
+            return self._state.calls[handle]
+        except KeyError:
+            raise NoSuchCall(handle) from None
+
+    def _post(self, event: SipEvent) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._on_event, event)
+
+
+def new_handle() -> str:
+    """A name for a call leg: unguessable, since it is also the call id of the API."""
+    return f"call_{secrets.token_hex(10)}"
+
+
+def _operation(code: int) -> pj.CallOpParam:
+    operation = pj.CallOpParam()
+    operation.statusCode = code
+    return operation
+
+
+def _choose_codecs(endpoint: pj.Endpoint, codecs: tuple[str, ...]) -> None:
+    """Give the named codecs falling priorities and switch the rest off. Raises `StartupError` for an unknown one."""
+    known = [codec.codecId for codec in endpoint.codecEnum2()]
+    for codec_id in known:
+        endpoint.codecSetPriority(codec_id, 0)
+    priority = 250
+    for name in codecs:
+        wanted = _CODEC_IDS.get(name, ())
+        found = [one for prefix in wanted for one in known if one.lower().startswith(prefix.lower())]
+        if not found:
+            raise StartupError(f"codec {name!r} is not in this build of PJSIP; known are {', '.join(_CODEC_IDS)}")
+        for codec_id in found:
+            endpoint.codecSetPriority(codec_id, priority)
+            priority -= 1
+    if "opus" in codecs:
+        opus = endpoint.getCodecOpusConfig()
+        opus.sample_rate = _OPUS_RATE_HZ
+        opus.channel_cnt = 1
+        # Opus sends in-band FEC only when told to expect loss (RFC 6716 section 2.1.7).
+        opus.packet_loss = 10
+        endpoint.setCodecOpusConfig(opus)
+
+
+def _user_of(uri: str) -> str:
+    try:
+        return SipUri.parse(uri).user
+    except UriError:
+        return ""
+
+
+def _host_of(address: str) -> str:
+    return address.rpartition(":")[0]
+
+
+def _resolve(
+    loop: asyncio.AbstractEventLoop,
+    future: "asyncio.Future[T]",
+    result: T | None = None,
+    error: BaseException | None = None,
+) -> None:
+    """Complete a future of the event loop from the endpoint's thread; one that was cancelled stays so."""
+
+    def complete() -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    loop.call_soon_threadsafe(complete)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the SIP thread tells the event loop: primitive values only, copied before the callback returned."""
+
+from dataclasses import dataclass, field
+
+from media.ports import NativePort
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """An INVITE that PJSIP found acceptable; 100 Trying is out, nothing else."""
+
+    handle: str
+    """Our name of the call leg, unique in this process's life."""
+    sip_call_id: str
+    from_uri: str
+    from_user: str
+    to_uri: str
+    dialled_user: str
+    """User part of the request URI (RFC 3261 section 8.1.1.1): what routes match."""
+    source_address: str
+    """`ip:port` the request came from."""
+    account: str
+    """Name of the trunk whose registration the call came in on; empty for everyone else."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallProgress:
+    """A provisional response came from the far end (180, 183...)."""
+
+    handle: str
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallConfirmed:
+    """The dialog stands: 200 OK and its ACK have passed."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaActive:
+    """Audio is negotiated, or negotiated anew after a re-INVITE."""
+
+    handle: str
+    codec: str
+    """`PCMU`, `PCMA`, `G722`, `L16` or `OPUS`."""
+    sample_rate_hz: int
+    port: NativePort
+    """The same object for the whole call."""
+    remote_address: str
+    srtp: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HoldChanged:
+    """Who holds the call now (RFC 3264 section 8.4)."""
+
+    handle: str
+    held_by_us: bool
+    held_by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DigitReceived:
+    """A DTMF digit, complete."""
+
+    handle: str
+    digit: str
+    duration_ms: int
+    """0 when the peer did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The leg is gone; no event for this handle follows."""
+
+    handle: str
+    code: int
+    """SIP status: 200 for a normal BYE, the final response for a call that never stood."""
+    reason: str
+    ended_by_peer: bool
+    quality: "LegQuality" = field(default_factory=lambda: LegQuality())
+
+
+@dataclass(frozen=True, slots=True)
+class LegQuality:
+    """RTCP's and our own counts at the end of a leg (RFC 3550 section 6.4)."""
+
+    rx_packets: int = 0
+    rx_lost: int = 0
+    rx_jitter_ms: float = 0.0
+    tx_packets: int = 0
+    tx_lost: int = 0
+    """What the peer reported lost of ours."""
+    rtt_ms: float = 0.0
+    """0 when no receiver report answered one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationChanged:
+    """A trunk's registrar answered (RFC 3261 section 10)."""
+
+    account: str
+    registered: bool
+    code: int
+    reason: str
+
+
+SipEvent = (
+    IncomingCall
+    | CallProgress
+    | CallConfirmed
+    | MediaActive
+    | HoldChanged
+    | DigitReceived
+    | CallEnded
+    | RegistrationChanged
+)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SIP URIs, as far as routing and dialling need them (RFC 3261 section 19.1)."""
+
+import re
+from dataclasses import dataclass
+
+_URI = re.compile(
+    r"(?P<scheme>sips?|tel):(?:(?P<user>[^@;?>\s]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:;?>@\s]+)"
+    r"(?::(?P<port>\d{1,5}))?(?P<parameters>(?:;[^?>\s]*)?)",
+    re.IGNORECASE,
+)
+
+
+class UriError(ValueError):
+    """Text that is no SIP URI; the message says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class SipUri:
+    """`sip:user@host:port;parameters`; display names and header parts are left behind by `parse`."""
+
+    scheme: str
+    user: str
+    """Empty when the URI names a host only; for `tel:` the number."""
+    host: str
+    """Empty for `tel:`."""
+    port: int | None = None
+    parameters: str = ""
+    """With its leading semicolon, or empty."""
+
+    @classmethod
+    def parse(cls, text: str) -> "SipUri":
+        """Read an addr-spec or the one inside a name-addr. Raises `UriError`."""
+        inner = text[text.rfind("<") + 1 :].partition(">")[0] if "<" in text else text
+        found = _URI.fullmatch(inner.strip().partition("?")[0])
+        if found is None:
+            raise UriError(f"{text!r} is not a SIP URI like sip:user@host:5060")
+        port = int(found["port"]) if found["port"] else None
+        if port is not None and not 0 < port < 65536:
+            raise UriError(f"{text!r}: port {port} is not between 1 and 65535")
+        scheme = found["scheme"].lower()
+        if scheme == "tel":
+            return cls("tel", found["host"], "", None, found["parameters"])
+        user = (found["user"] or "").partition(":")[0]
+        return cls(scheme, user, found["host"].lower(), port, found["parameters"])
+
+    def __str__(self) -> str:
+        if self.scheme == "tel":
+            return f"tel:{self.user}{self.parameters}"
+        user = f"{self.user}@" if self.user else ""
+        port = f":{self.port}" if self.port else ""
+        return f"{self.scheme}:{user}{self.host}{port}{self.parameters}"
+
+
+def request_uri_user(message: str) -> str:
+    """User part of a request's Request-URI, empty when there is none: `INVITE sip:agent@host SIP/2.0` gives `agent`."""
+    line = message.partition("\n")[0].split()
+    try:
+        return SipUri.parse(line[1]).user if len(line) == 3 else ""
+    except UriError:
+        return ""

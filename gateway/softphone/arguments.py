@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The softphone's command line. Light: `parley --help` imports it."""
+
+import argparse
+import re
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the softphone's arguments to its sub-parser."""
+    parser.add_argument("uri", help="whom to call: sip:USER@HOST[:PORT]")
+    parser.add_argument(
+        "--play",
+        dest="prompts",
+        action="append",
+        default=[],
+        type=lambda text: ("play", text),
+        metavar="FILE.wav",
+        help="say this recording and wait for the answer; may be given several times, mixed with --say",
+    )
+    parser.add_argument(
+        "--say",
+        dest="prompts",
+        action="append",
+        type=lambda text: ("say", text),
+        metavar="TEXT",
+        help="say this in the offline voice and wait for the answer",
+    )
+    parser.add_argument("--codec", choices=("pcmu", "pcma", "g722", "l16", "opus"), help="offer this codec only")
+    parser.add_argument("--dtmf", type=_digits, metavar="DIGITS", help="press these keys first (RFC 4733)")
+    parser.add_argument("--record", type=Path, metavar="OUT.wav", help="write what was heard to a WAV file")
+    parser.add_argument(
+        "--duration", type=_seconds, metavar="S", help="stay this long, and not until the last prompt is answered"
+    )
+    parser.add_argument(
+        "--expect",
+        action="append",
+        default=[],
+        type=_pattern,
+        metavar="REGEX",
+        help="what must be heard in the call, case ignored; may be given several times",
+    )
+    parser.add_argument("--srtp", action="store_true", help="demand encrypted media (SDES)")
+    parser.add_argument("--transport", choices=("udp", "tcp", "tls"), default="udp", help="of the signalling")
+    parser.add_argument("--bind", default="0.0.0.0", metavar="ADDRESS", help="own address (default: all interfaces)")
+    parser.add_argument(
+        "--gap-ms",
+        type=int,
+        default=1200,
+        metavar="MS",
+        help="an answer is over after this much silence (default 1200)",
+    )
+    parser.add_argument("--models", type=Path, metavar="FOLDER", help="folder of the offline models")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _digits(text: str) -> str:
+    if not re.fullmatch(r"[0-9*#A-Da-d]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} has keys that no telephone has: 0-9 * # A-D")
+    return text.upper()
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as fault:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {fault}") from fault
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stays of a call: its session, transcript and turns in a database, its recording in a file.
+
+calls > SessionStore (repository) > tables
+start > folder (data folder, one mark per process) > schema (migrations) > repository
+"""
+
+from gateway.store.folder import DataFolder
+from gateway.store.records import (
+    Direction,
+    Quality,
+    Role,
+    SessionRecord,
+    SessionSummary,
+    TranscriptEntry,
+    TurnRecord,
+)
+from gateway.store.repository import SessionStore, open_store
+
+__all__ = [
+    "DataFolder",
+    "Direction",
+    "Quality",
+    "Role",
+    "SessionRecord",
+    "SessionStore",
+    "SessionSummary",
+    "TranscriptEntry",
+    "TurnRecord",
+    "open_store",
+]

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sessions of this gateway: written behind the calls' backs, read by the API.
+
+    begin, answered, add_*, finish > queue > one writer task, one transaction per batch > SQLite (WAL)
+    get, recent > wait until what was queued is written > SQLite
+
+Calls do not wait for the disk. The queue is bounded (10,000 records) and a call waits when it is full, so nothing is
+lost while the disk works. When it refuses (full, read-only) the records are given up and counted, and calls go on.
+
+SQLite runs with `synchronous=NORMAL`: a committed record is in the kernel's hands, so it outlives the process (kill
+-9); a power failure may take the last ones, and never damages the file (https://sqlite.org/wal.html).
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Executable, Update, bindparam, delete, event, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.errors import StartupError, StoreError
+from gateway.store.folder import DataFolder
+from gateway.store.records import Quality, SessionRecord, SessionSummary, TranscriptEntry, TurnRecord
+from gateway.store.schema import upgrade_schema
+from gateway.store.tables import AuditRow, SessionRow, TranscriptRow, TurnRow
+from gateway.telemetry import Metrics
+
+_QUEUE_RECORDS = 10_000
+_BATCH_RECORDS = 500
+_BUSY_TIMEOUT_S = 5.0
+
+_Step = tuple[Executable, dict[str, Any]]
+
+log = structlog.get_logger(__name__)
+
+
+# Built once: building a statement costs more than executing it. Parameters of an update are named `new_...`.
+_BEGIN = insert(SessionRow)
+_ADD_TRANSCRIPT = insert(TranscriptRow)
+_ADD_AUDIT = insert(AuditRow)
+_ERASE = delete(SessionRow).where(SessionRow.call_id == bindparam("of_call"))
+
+
+def _update(*columns: str) -> Update:
+    of_call = SessionRow.call_id == bindparam("of_call")
+    return update(SessionRow).where(of_call).values({name: bindparam(f"new_{name}") for name in columns})
+
+
+_ANSWER = _update("answered_at", "codec")
+_ASSIGN = _update("agent")
+_FINISH = _update("ended_at", "end_reason", "quality", "recording")
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """Statements with their parameters, that belong together; `done` is for somebody who waits for the commit."""
+
+    steps: tuple[_Step, ...]
+    done: "asyncio.Future[None] | None" = None
+
+
+class SessionStore:
+    """Made by `open_store`. The writing methods return when the record is queued, in the order of the calls."""
+
+    def __init__(self, engine: AsyncEngine, folder: DataFolder, metrics: Metrics) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._metrics = metrics
+        self._set_turn = _upsert_turn(engine.dialect.name)
+        self._queue: asyncio.Queue[_Write | None] = asyncio.Queue(_QUEUE_RECORDS)
+        self._failing = False
+
+    # Writing, for calls
+
+    async def begin(self, session: SessionSummary) -> None:
+        """A call exists."""
+        values = session.model_dump(exclude={"from_"})
+        await self._put((_BEGIN, {**values, "from": session.from_}))
+
+    async def answered(self, call_id: str, answered_at: datetime, codec: str) -> None:
+        await self._put((_ANSWER, {"of_call": call_id, "new_answered_at": answered_at, "new_codec": codec}))
+
+    async def assigned(self, call_id: str, agent: str | None) -> None:
+        """Another agent has the call, or none."""
+        await self._put((_ASSIGN, {"of_call": call_id, "new_agent": agent}))
+
+    async def add_transcript(self, call_id: str, entry: TranscriptEntry) -> None:
+        await self._put((_ADD_TRANSCRIPT, {"call_id": call_id, **entry.model_dump()}))
+
+    async def add_turn(self, call_id: str, turn: TurnRecord) -> None:
+        """A turn is over. The same index again replaces the record."""
+        await self._put((self._set_turn, {"call_id": call_id, **turn.model_dump()}))
+
+    async def finish(
+        self,
+        call_id: str,
+        ended_at: datetime,
+        end_reason: str,
+        *,
+        quality: Quality | None = None,
+        recording: Path | None = None,
+    ) -> None:
+        """The call is over. A recording lies under `recordings_dir`."""
+        values = {
+            "of_call": call_id,
+            "new_ended_at": ended_at,
+            "new_end_reason": end_reason,
+            "new_quality": None if quality is None else quality.model_dump(),
+            "new_recording": None if recording is None else str(recording.relative_to(self._folder.path)),
+        }
+        await self._put((_FINISH, values))
+
+    async def flush(self) -> None:
+        """Return when everything queued so far is committed, or given up."""
+        await self._put(wait=True)
+
+    @property
+    def recordings_dir(self) -> Path:
+        return self._folder.recordings
+
+    # Reading, for the API
+
+    async def get(self, call_id: str) -> SessionRecord | None:
+        """The session with all that is queued for it. Raises `StoreError`."""
+        await self.flush()
+        async with self._reading() as connection:
+            row = (await connection.execute(select(SessionRow.__table__).where(SessionRow.call_id == call_id))).first()
+            if row is None:
+                return None
+            entries = await connection.execute(
+                select(TranscriptRow.__table__).where(TranscriptRow.call_id == call_id).order_by(TranscriptRow.id)
+            )
+            turns = await connection.execute(
+                select(TurnRow.__table__).where(TurnRow.call_id == call_id).order_by(TurnRow.index)
+            )
+            return SessionRecord(
+                **_summary_fields(row._mapping),
+                transcript=tuple(TranscriptEntry.model_validate(dict(entry._mapping)) for entry in entries),
+                turns=tuple(TurnRecord.model_validate(dict(turn._mapping)) for turn in turns),
+            )
+
+    async def recent(self, limit: int, *, before: str | None = None) -> list[SessionSummary]:
+        """The newest sessions first; `before`, a call id, continues after that session. Raises `StoreError`."""
+        await self.flush()
+        newest = select(SessionRow.__table__).order_by(SessionRow.started_at.desc(), SessionRow.call_id.desc())
+        if before is not None:
+            anchor = select(SessionRow.started_at, SessionRow.call_id).where(SessionRow.call_id == before)
+            newest = newest.where(tuple_(SessionRow.started_at, SessionRow.call_id) < anchor.scalar_subquery())
+        async with self._reading() as connection:
+            rows = await connection.execute(newest.limit(limit))
+            return [SessionSummary(**_summary_fields(row._mapping)) for row in rows]
+
+    async def recording_file(self, call_id: str) -> Path | None:
+        """The recording of an ended call, if there is one and it is still there. Raises `StoreError`."""
+        await self.flush()
+        path = await self._recording_path(call_id)
+        return path if path is not None and await asyncio.to_thread(path.is_file) else None
+
+    async def erase(self, call_id: str) -> bool:
+        """Remove the recording and every row of the session, and note it in the audit log. False: there is none.
+
+        Raises `StoreError` when it cannot be done; asking again is safe then.
+        """
+        if await self.get(call_id) is None:
+            return False
+        path = await self._recording_path(call_id)
+        if path is not None:
+            # First the file: after a crash in between, the row still leads to it.
+            try:
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+            except OSError as error:
+                raise StoreError(f"the recording cannot be deleted: {error.strerror}") from error
+        await self._put(
+            (_ERASE, {"of_call": call_id}),
+            (_ADD_AUDIT, {"at": datetime.now(UTC), "action": "session_erased", "subject": call_id}),
+            wait=True,
+        )
+        await self._forget_freed_pages()
+        return True
+
+    # The writer
+
+    async def _put(self, *steps: _Step, wait: bool = False) -> None:
+        done = asyncio.get_running_loop().create_future() if wait else None
+        await self._queue.put(_Write(steps, done))
+        self._metrics.store_queue_depth.set(self._queue.qsize())
+        if done is not None:
+            await done
+
+    async def write_until_closed(self) -> None:
+        """The writer task: commits batches until `close`."""
+        while (first := await self._queue.get()) is not None:
+            batch = [first]
+            closing = False
+            while len(batch) < _BATCH_RECORDS and not self._queue.empty():
+                write = self._queue.get_nowait()
+                if write is None:
+                    closing = True
+                    break
+                batch.append(write)
+            await self._commit(batch)
+            self._metrics.store_queue_depth.set(self._queue.qsize())
+            if closing:
+                return
+
+    async def close(self) -> None:
+        """Nothing more comes: the writer ends when the queue is empty."""
+        await self._queue.put(None)
+
+    async def _commit(self, batch: list[_Write]) -> None:
+        try:
+            await self._execute(batch)
+        except SQLAlchemyError as error:
+            if len(batch) > 1:
+                # One record of many is refused, or all: find out one by one.
+                for write in batch:
+                    await self._commit([write])
+                return
+            self._give_up(batch[0], error)
+        else:
+            if self._failing and any(write.steps for write in batch):
+                self._failing = False
+                log.info("store_writes_again")
+            for write in batch:
+                if write.done is not None and not write.done.done():
+                    write.done.set_result(None)
+
+    async def _execute(self, batch: Iterable[_Write]) -> None:
+        steps = [step for write in batch for step in write.steps]
+        if not steps:
+            return
+        async with self._engine.begin() as connection:
+            # The same statement several times in a row is one execution with several sets of parameters.
+            for statement, run in itertools.groupby(steps, key=itemgetter(0)):
+                await connection.execute(statement, [parameters for _, parameters in run])
+
+    def _give_up(self, write: _Write, error: SQLAlchemyError) -> None:
+        self._metrics.store_failed_writes.inc()
+        # The driver's words only: SQLAlchemy's message repeats the values, which are what people said.
+        cause = str(getattr(error, "orig", None) or type(error).__name__)
+        if not self._failing:
+            self._failing = True
+            log.error("store_cannot_write", cause=cause, effect="records are lost, calls go on")
+        if write.done is not None and not write.done.done():
+            write.done.set_exception(StoreError(f"the database refused: {cause}"))
+
+    # Plumbing
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError(f"the database cannot be read: {getattr(error, 'orig', None) or error}") from error
+
+    async def _recording_path(self, call_id: str) -> Path | None:
+        async with self._reading() as connection:
+            name = await connection.scalar(select(SessionRow.recording).where(SessionRow.call_id == call_id))
+        return None if name is None else self._folder.inside(name)
+
+    async def _forget_freed_pages(self) -> None:
+        """Erased text must not linger in the write-ahead log. (`secure_delete` overwrites it in the main file.)"""
+        if self._engine.dialect.name == "sqlite":
+            async with self._reading() as connection:
+                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def end_what_a_crash_left_open(self) -> int:
+        """Close sessions of a process that is gone; how many there were."""
+        async with self._engine.begin() as connection:
+            closed = await connection.execute(
+                update(SessionRow)
+                .where(SessionRow.ended_at.is_(None))
+                .values(ended_at=datetime.now(UTC), end_reason="gateway_restarted")
+            )
+            return closed.rowcount
+
+
+@asynccontextmanager
+async def open_store(url: str, data_dir: Path, metrics: Metrics) -> AsyncIterator[SessionStore]:
+    """The store, its schema up to date and its writer running; on leaving, what is queued is written.
+
+    Sessions that a crash left open get `end_reason` "gateway_restarted". Raises `StartupError`.
+    """
+    folder = await asyncio.to_thread(DataFolder, data_dir)
+    with folder:
+        try:
+            await asyncio.to_thread(upgrade_schema, url)
+        except Exception as error:  # SQLAlchemy's, Alembic's and the driver's errors have no common root
+            raise StartupError(f"database {url} cannot be opened or brought up to date: {error}") from error
+        engine = _engine(url)
+        store = SessionStore(engine, folder, metrics)
+        try:
+            if folder.is_alone:
+                left_open = await store.end_what_a_crash_left_open()
+                if left_open:
+                    log.warning("sessions_of_a_crash_ended", sessions=left_open)
+                folder.admit_others()
+            failure: Exception | None = None
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(store.write_until_closed(), name="store-writer")
+                try:
+                    yield store
+                except Exception as error:  # the user's own error: kept out of the group, and raised below as it is
+                    failure = error
+                finally:
+                    await store.close()
+                    await asyncio.wait([writer])
+            if failure is not None:
+                raise failure
+        finally:
+            await engine.dispose()
+
+
+def _upsert_turn(dialect: str) -> Executable:
+    """`INSERT ... ON CONFLICT` is no part of SQLAlchemy's common language, though both databases have it alike."""
+    new = sqlite.insert(TurnRow) if dialect == "sqlite" else postgresql.insert(TurnRow)
+    rest = ("segments_ms", "response_ms", "speculative", "interrupted")
+    return new.on_conflict_do_update(
+        index_elements=["call_id", "index"], set_={name: new.excluded[name] for name in rest}
+    )
+
+
+def _engine(url: str) -> AsyncEngine:
+    engine = create_async_engine(url)
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def _set_up(connection: Any, record: object) -> None:
+            cursor = connection.cursor()
+            for pragma in (
+                f"busy_timeout={int(_BUSY_TIMEOUT_S * 1e3)}",
+                "journal_mode=WAL",
+                "synchronous=NORMAL",
+                "foreign_keys=ON",
+                "secure_delete=ON",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+    return engine
+
+
+def _summary_fields(row: Any) -> dict[str, Any]:
+    fields = dict(row)
+    fields["from_"] = fields.pop("from")
+    return fields

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The database schema as it is now; `migrations` is how it became so. Portable: SQLite today, PostgreSQL later."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import JSON, DateTime, Float, ForeignKey, Index, Integer, MetaData, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, in UTC; SQLite keeps no time zone, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value
+
+
+class Table(DeclarativeBase):
+    """All tables; constraint names are fixed, so that a migration can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class SessionRow(Table):
+    """One call, from the first message to the last."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_started_at", "started_at", "call_id"),)
+
+    call_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    direction: Mapped[str] = mapped_column(Text)
+    from_: Mapped[str] = mapped_column("from", Text)
+    to: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    end_reason: Mapped[str | None] = mapped_column(Text)
+    codec: Mapped[str | None] = mapped_column(Text)
+    agent: Mapped[str | None] = mapped_column(Text)
+    # `metadata` is SQLAlchemy's own name on a declarative class.
+    call_metadata: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
+    quality: Mapped[dict[str, float | int | None] | None] = mapped_column(JSON(none_as_null=True))
+    recording: Mapped[str | None] = mapped_column(Text)
+
+
+class TranscriptRow(Table):
+    """Something that was said."""
+
+    __tablename__ = "transcript"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    call_id: Mapped[str] = mapped_column(ForeignKey("sessions.call_id", ondelete="CASCADE"), index=True)
+    role: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    started_ms: Mapped[int] = mapped_column(Integer)
+    ended_ms: Mapped[int] = mapped_column(Integer)
+    interrupted: Mapped[bool]
+    heard_text: Mapped[str | None] = mapped_column(Text)
+
+
+class TurnRow(Table):
+    """One answered turn with its latency ledger."""
+
+    __tablename__ = "turns"
+
+    call_id: Mapped[str] = mapped_column(ForeignKey("sessions.call_id", ondelete="CASCADE"), primary_key=True)
+    index: Mapped[int] = mapped_column("index", Integer, primary_key=True)
+    segments_ms: Mapped[dict[str, float]] = mapped_column(JSON)
+    response_ms: Mapped[float] = mapped_column(Float)
+    speculative: Mapped[bool]
+    interrupted: Mapped[bool]
+
+
+class AuditRow(Table):
+    """What was done to personal data, and when. The database refuses to change or delete these rows."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    action: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every Prometheus metric of Parley, in one registry of its own. Names begin with `parley_`, times are in seconds.
+
+Label values come from small fixed sets: no call ids, numbers or texts, which would grow without end and be personal.
+"""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_RESPONSE_BUCKETS_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.3, 1.6, 2.0, 3.0, 5.0)
+_SEGMENT_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0)
+_LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Metrics:
+    """The metrics as attributes; use them directly, or the methods below where several belong together."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(namespace="parley", registry=registry)
+        self.calls_active = Gauge("parley_calls_active", "Calls that are not ended.", ["direction"], registry=registry)
+        self.calls = Counter("parley_calls", "Calls ended, by how.", ["direction", "end"], registry=registry)
+        self.turn_response = Histogram(
+            "parley_turn_response_seconds",
+            "End of the caller's speech to the first audible packet of the answer.",
+            buckets=_RESPONSE_BUCKETS_S,
+            registry=registry,
+        )
+        self.turn_segment = Histogram(
+            "parley_turn_segment_seconds",
+            "The parts of a response, which sum to it (latency ledger).",
+            ["segment"],
+            buckets=_SEGMENT_BUCKETS_S,
+            registry=registry,
+        )
+        self.inference_queue_depth = Gauge(
+            "parley_inference_queue_depth", "Inferences that wait for a worker.", ["engine"], registry=registry
+        )
+        self.uplink_dropped_frames = Counter(
+            "parley_uplink_dropped_frames",
+            "Frames of callers' audio that were thrown away because nobody read them in time.",
+            registry=registry,
+        )
+        self.playout_underruns = Counter(
+            "parley_playout_underruns", "Times that playout ran dry inside an utterance.", registry=registry
+        )
+        self.clock_late_ticks = Counter(
+            "parley_clock_late_ticks", "Ticks of the media clock that came too late.", registry=registry
+        )
+        self.event_loop_lag = Histogram(
+            "parley_event_loop_lag_seconds",
+            "How late the event loop runs what is due.",
+            buckets=_LAG_BUCKETS_S,
+            registry=registry,
+        )
+        self.store_queue_depth = Gauge(
+            "parley_store_queue_depth", "Records that wait to be written to the database.", registry=registry
+        )
+        self.store_failed_writes = Counter(
+            "parley_store_failed_writes", "Records lost because the database refused them.", registry=registry
+        )
+        self.log_dropped_lines = Counter(
+            "parley_log_dropped_lines", "Log lines lost because standard error did not take them.", registry=registry
+        )
+
+    def call_began(self, direction: str) -> None:
+        self.calls_active.labels(direction).inc()
+
+    def call_ended(self, direction: str, end: str) -> None:
+        """`end` is an end reason of the session record: one of a fixed set."""
+        self.calls_active.labels(direction).dec()
+        self.calls.labels(direction, end).inc()
+
+    def turn_measured(self, response_ms: float, segments_ms: Mapping[str, float]) -> None:
+        """A turn's ledger: whole and parts."""
+        self.turn_response.observe(response_ms / 1e3)
+        for segment, duration_ms in segments_ms.items():
+            self.turn_segment.labels(segment).observe(duration_ms / 1e3)
+
+    def render(self) -> bytes:
+        """Prometheus text exposition format, version 0.0.4 (`CONTENT_TYPE`)."""
+        return generate_latest(self.registry)

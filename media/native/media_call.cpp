@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "media_call.hpp"
+
+#include <atomic>
+#include <utility>
+#include <vector>
+
+#include <pjmedia/jbuf.h>
+#include <pjmedia/null_port.h>
+#include <pjsua-lib/pjsua_internal.h>
+
+#include "receiver.hpp"
+
+namespace parley {
+
+namespace {
+
+std::atomic<uint32_t> next_port_id{1};
+
+// PJSUA's conference bridge, ticked like any other port.
+class Bridge final : public Ticker {
+  public:
+    explicit Bridge(pjmedia_port *master)
+        : master_(master), frame_(PJMEDIA_PIA_SPF(&master->info)) {}
+
+    int64_t interval_ns() const { return int64_t{PJMEDIA_PIA_PTIME(&master_->info)} * 1'000'000; }
+
+    void tick(int64_t) noexcept override {
+        if (pjsua_get_state() != PJSUA_STATE_RUNNING)
+            return; // pjsua_destroy() takes the bridge down
+        pjmedia_frame frame{};
+        frame.buf = frame_.data();
+        frame.size = frame_.size() * sizeof(int16_t);
+        master_->get_frame(master_, &frame);
+    }
+    void skipped(unsigned) noexcept override {}
+
+  private:
+    pjmedia_port *master_;
+    std::vector<int16_t> frame_;
+};
+
+std::shared_ptr<Bridge> bridge;
+
+RtpReceiver &receiver() {
+    static RtpReceiver *const receiver = new RtpReceiver;
+    return *receiver;
+}
+
+void register_thread() {
+    thread_local pj_thread_desc desc;
+    pj_thread_t *thread;
+    if (!pj_thread_is_registered())
+        pj_thread_register("parley-clock", desc, &thread);
+}
+
+bool made_up(void *stream) {
+    return pjmedia_stream_get_last_jb_frame_type(static_cast<pjmedia_stream *>(stream)) != PJMEDIA_JB_NORMAL_FRAME;
+}
+
+} // namespace
+
+PcmHub &pcm_hub() {
+    static PcmHub *const hub = new PcmHub;
+    return *hub;
+}
+
+MediaClock &media_clock() {
+    static MediaClock *const clock = new MediaClock({register_thread, [] { pcm_hub().signal(); }});
+    return *clock;
+}
+
+void silence_pjlib() { pj_log_set_level(0); }
+
+void start_media_clock() {
+    if (media_clock().running())
+        return;
+    bridge = std::make_shared<Bridge>(pjsua_set_no_snd_dev());
+    media_clock().attach(bridge, bridge->interval_ns());
+    media_clock().start();
+    receiver().start(pjsua_var.med_endpt);
+}
+
+void stop_media_clock() {
+    receiver().stop();
+    media_clock().stop();
+    if (bridge)
+        media_clock().detach(bridge.get());
+    bridge.reset();
+}
+
+MediaCall::MediaCall(pj::Account &account, int call_id)
+    : pj::Call(account, call_id), port_(std::make_shared<PcmPort>(pcm_hub(), next_port_id++)) {}
+
+MediaCall::~MediaCall() { release(); }
+
+void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
+    if (stream_) // a second audio stream of the same call stays with the bridge
+        return;
+    auto *stream = static_cast<pjmedia_stream *>(param.stream);
+    auto *stream_port = static_cast<pjmedia_port *>(param.pPort);
+    pjmedia_stream_info info;
+    const pjsua_media_config &bridge_config = pjsua_var.media_cfg;
+    pjmedia_port *null_port = nullptr;
+    if (stream_port->info.fmt.id != PJMEDIA_FORMAT_L16 || // a pass-through codec: nothing we could hear
+        pjmedia_stream_get_info(stream, &info) != PJ_SUCCESS ||
+        pjmedia_null_port_create(pjsua_var.pool, bridge_config.clock_rate, bridge_config.channel_count,
+                                 bridge_config.clock_rate * bridge_config.channel_count *
+                                     bridge_config.audio_frame_ptime / 1000,
+                                 16, &null_port) != PJ_SUCCESS)
+        return;
+
+    // PJMEDIA frees a stream with the last reference. Ours covers the time until the clock has let go of it.
+    pjmedia_port_add_ref(stream_port);
+    stream_ = stream;
+    stream_port_ = stream_port;
+    param.pPort = null_port;
+    param.destroyPort = true;
+
+    StreamTap tap;
+    tap.port = stream_port;
+    tap.rate_hz = PJMEDIA_PIA_SRATE(&stream_port->info);
+    tap.channels = static_cast<uint16_t>(PJMEDIA_PIA_CCNT(&stream_port->info));
+    tap.frame_samples = static_cast<uint16_t>(PJMEDIA_PIA_SPF(&stream_port->info) / tap.channels);
+    tap.sends = (info.dir & PJMEDIA_DIR_ENCODING) != 0;
+    tap.receives = (info.dir & PJMEDIA_DIR_DECODING) != 0;
+    tap.concealed = made_up;
+    tap.stream = stream;
+    port_->attach(tap);
+    media_clock().attach(port_, int64_t{tap.frame_samples} * 1'000'000'000 / tap.rate_hz);
+}
+
+void MediaCall::onStreamDestroyed(pj::OnStreamDestroyedParam &param) {
+    if (param.stream != stream_)
+        return;
+    count_stream();
+    release();
+}
+
+void MediaCall::count_stream() {
+    pjmedia_rtcp_stat stat;
+    if (pjmedia_stream_get_stat(stream_, &stat) != PJ_SUCCESS)
+        return;
+    rtp_.rx_packets += stat.rx.pkt;
+    rtp_.rx_lost += stat.rx.loss;
+    rtp_.rx_jitter_us = static_cast<uint32_t>(stat.rx.jitter.mean);
+    rtp_.tx_packets += stat.tx.pkt;
+    rtp_.tx_lost += stat.tx.loss;
+    rtp_.rtt_us = static_cast<uint32_t>(stat.rtt.mean);
+}
+
+void MediaCall::release() {
+    if (!stream_)
+        return;
+    media_clock().detach(port_.get()); // from here on the clock does not touch the stream
+    port_->detach();
+    stream_ = nullptr;
+    pjmedia_port_dec_ref(std::exchange(stream_port_, nullptr));
+}
+
+} // namespace parley

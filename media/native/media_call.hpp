@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A pjsua2 call whose audio goes to a PcmPort instead of through PJSUA's conference bridge.
+#pragma once
+
+#include <memory>
+
+#include <pjsua2.hpp>
+
+#include "clock.hpp"
+#include "hub.hpp"
+#include "pcm_port.hpp"
+
+namespace parley {
+
+// The process's clock and hub. They are never destroyed: at exit no order of destruction would be safe.
+MediaClock &media_clock();
+PcmHub &pcm_hub();
+
+// Start the clock, on a thread known to PJLIB, and let it also drive PJSUA's conference bridge (which must have no
+// sound device): 2.17 queues adding and removing its ports, and only the bridge's clock works that queue off. To be
+// called after Endpoint::libStart(), on the SIP thread.
+void start_media_clock();
+// To be called before Endpoint::libDestroy(). Calls that still have audio fall silent.
+void stop_media_clock();
+
+// What RTP and RTCP counted (RFC 3550 section 6.4). Times are 0 when nothing was measured.
+struct RtpStats {
+    uint64_t rx_packets = 0;
+    uint64_t rx_lost = 0;
+    uint32_t rx_jitter_us = 0; // mean of the last stream
+    uint64_t tx_packets = 0;
+    uint64_t tx_lost = 0; // as the peer reported
+    uint32_t rtt_us = 0;  // mean of the last stream
+};
+
+// Before Endpoint::libCreate(): what PJLIB says of itself while it starts would otherwise go to standard output.
+void silence_pjlib();
+
+// The bridge gets a null port in place of the stream's, so that the stream is decoded, encoded and converted nowhere
+// but here. The port outlives the call for as long as anybody holds it; the stream does not outlive its detach().
+class MediaCall : public pj::Call {
+  public:
+    explicit MediaCall(pj::Account &account, int call_id = PJSUA_INVALID_ID);
+    ~MediaCall() override;
+
+    std::shared_ptr<PcmPort> pcmPort() const { return port_; }
+    // RTCP's counts over all streams the call has had; those of a stream that is running are added when it ends, which
+    // is before PJSUA reports the end of the call.
+    RtpStats rtpStats() const { return rtp_; }
+
+    void onStreamCreated(pj::OnStreamCreatedParam &param) override;
+    void onStreamDestroyed(pj::OnStreamDestroyedParam &param) override;
+
+  private:
+    void release();
+    void count_stream();
+
+    const std::shared_ptr<PcmPort> port_;
+    pjmedia_stream *stream_ = nullptr;
+    pjmedia_port *stream_port_ = nullptr;
+    RtpStats rtp_;
+};
+
+} // namespace parley

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// PJSIP's own interface file, and our classes in the same module.
+%include "pjsua2.i"
+
+%{
+#define PY_SSIZE_T_CLEAN
+#include "drain.hpp"
+#include "media_call.hpp"
+%}
+
+%include <stdint.i>
+%include <std_shared_ptr.i>
+
+// Audio in: any object with the buffer protocol, read in place.
+%typemap(in) (const int16_t *pcm, size_t samples) (Py_buffer view, bool held = false) {
+    if (PyObject_GetBuffer($input, &view, PyBUF_SIMPLE) != 0)
+        SWIG_fail;
+    held = true;
+    $1 = static_cast<int16_t *>(view.buf);
+    $2 = static_cast<size_t>(view.len) / sizeof(int16_t);
+}
+%typemap(freearg) (const int16_t *pcm, size_t samples) {
+    if (held$argnum)
+        PyBuffer_Release(&view$argnum);
+}
+
+// Heard as (utterance_id, heard_samples, discarded_samples).
+%{
+static PyObject *heard_tuple(const parley::Heard &heard) {
+    return Py_BuildValue("(ILL)", heard.utterance_id, static_cast<long long>(heard.heard_samples),
+                         static_cast<long long>(heard.discarded_samples));
+}
+%}
+%typemap(out) std::vector<parley::Heard> {
+    const std::vector<parley::Heard> &list = $1;
+    $result = PyTuple_New(static_cast<Py_ssize_t>(list.size()));
+    for (size_t i = 0; $result && i < list.size(); ++i) {
+        PyObject *item = heard_tuple(list[i]);
+        if (!item) {
+            Py_CLEAR($result);
+            break;
+        }
+        PyTuple_SET_ITEM($result, static_cast<Py_ssize_t>(i), item);
+    }
+    if (!$result)
+        SWIG_fail;
+}
+%typemap(out) std::optional<parley::Heard> {
+    const std::optional<parley::Heard> &heard = $1;
+    if (heard) {
+        $result = heard_tuple(*heard);
+    } else {
+        $result = Py_None;
+        Py_INCREF(Py_None);
+    }
+}
+// Counters as a dict.
+%typemap(out) parley::PortCounters {
+    const parley::PortCounters &c = $1;
+    $result = Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}",
+        "frames_in", (unsigned long long)c.frames_in, "frames_concealed", (unsigned long long)c.frames_concealed,
+        "frames_dropped", (unsigned long long)c.frames_dropped, "frames_skipped", (unsigned long long)c.frames_skipped,
+        "frames_out", (unsigned long long)c.frames_out, "underruns", (unsigned long long)c.underruns,
+        "events_lost", (unsigned long long)c.events_lost, "samples_refused", (unsigned long long)c.samples_refused);
+}
+%typemap(out) parley::RtpStats {
+    const parley::RtpStats &s = $1;
+    $result = Py_BuildValue("{s:K,s:K,s:I,s:K,s:K,s:I}",
+        "rx_packets", (unsigned long long)s.rx_packets, "rx_lost", (unsigned long long)s.rx_lost,
+        "rx_jitter_us", s.rx_jitter_us, "tx_packets", (unsigned long long)s.tx_packets,
+        "tx_lost", (unsigned long long)s.tx_lost, "rtt_us", s.rtt_us);
+}
+%typemap(out) parley::ClockStats {
+    const parley::ClockStats &s = $1;
+    PyObject *histogram = PyTuple_New((Py_ssize_t)s.late_histogram.size());
+    if (!histogram)
+        SWIG_fail;
+    for (size_t i = 0; i < s.late_histogram.size(); ++i)
+        PyTuple_SET_ITEM(histogram, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(s.late_histogram[i]));
+    $result = Py_BuildValue("{s:K,s:K,s:K,s:K,s:L,s:L,s:N,s:n,s:s}",
+        "bursts", (unsigned long long)s.bursts, "ticks", (unsigned long long)s.ticks,
+        "late", (unsigned long long)s.late, "skipped_bursts", (unsigned long long)s.skipped_bursts,
+        "max_late_us", (long long)s.max_late_us, "max_burst_us", (long long)s.max_burst_us,
+        "late_histogram", histogram, "tickers", (Py_ssize_t)s.tickers, "scheduling", s.scheduling.c_str());
+}
+
+%shared_ptr(parley::PcmPort)
+
+// Short calls keep the GIL: giving it away costs more than they do, and never is a lock held that waits for Python.
+%nothread;
+
+namespace parley {
+
+class PcmPort {
+  public:
+    uint32_t id() const;
+    uint32_t sampleRate() const;
+    uint32_t frameSamples() const;
+    bool attached() const;
+    void listen(bool on);
+    size_t write(uint32_t utterance_id, uint32_t rate_hz, const int16_t *pcm, size_t samples);
+    void endUtterance(uint32_t utterance_id);
+    std::vector<parley::Heard> clear();
+    std::optional<parley::Heard> progress();
+    int64_t queuedSamples() const;
+    void pause();
+    void resume();
+    void duck(double gain);
+    void mute(bool on);
+    void tapSent(bool on);
+    parley::PortCounters counters() const;
+
+  private:
+    PcmPort();
+};
+
+}
+
+%inline %{
+namespace parley {
+int pcm_hub_fd() { return pcm_hub().fd(); }
+uint64_t pcm_hub_wakeups() { return pcm_hub().wakeups(); }
+PyObject *pcm_hub_drain() { return drain(pcm_hub()); }
+parley::ClockStats media_clock_stats() { return media_clock().stats(); }
+}
+%}
+
+%thread;
+
+namespace parley {
+
+void silence_pjlib();
+void start_media_clock();
+void stop_media_clock();
+
+%feature("director") MediaCall;
+// These belong to native code: no upcall, whatever a Python subclass defines.
+%feature("nodirector") MediaCall::onStreamCreated;
+%feature("nodirector") MediaCall::onStreamDestroyed;
+
+class MediaCall : public pj::Call {
+  public:
+    MediaCall(pj::Account &account, int call_id = PJSUA_INVALID_ID);
+    virtual ~MediaCall();
+    std::shared_ptr<parley::PcmPort> pcmPort() const;
+    parley::RtpStats rtpStats() const;
+};
+
+}

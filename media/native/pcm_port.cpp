@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "pcm_port.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <pjmedia/port.h>
+
+#include "hub.hpp"
+
+namespace parley {
+
+namespace {
+
+constexpr uint32_t kLeadOut_per_second = 200; // 5 ms
+
+int16_t saturate(int32_t value) noexcept { return static_cast<int16_t>(std::clamp(value, -32768, 32767)); }
+
+void count(std::atomic<uint64_t> &counter, uint64_t by = 1) noexcept {
+    counter.fetch_add(by, std::memory_order_relaxed);
+}
+
+} // namespace
+
+PcmPort::PcmPort(PcmHub &hub, uint32_t id) : hub_(hub), id_(id) { playout_.set_rate(8000, kPlayoutCapacity_ms); }
+
+// ---- Python
+
+size_t PcmPort::write(uint32_t utterance_id, uint32_t rate_hz, const int16_t *pcm, size_t samples) {
+    std::lock_guard lock(control_);
+    const uint32_t rate = sampleRate();
+    size_t taken;
+    if (rate_hz == rate || rate_hz == 0) {
+        taken = playout_.write(utterance_id, pcm, samples);
+    } else {
+        std::vector<int16_t> converted(samples * rate / rate_hz);
+        for (size_t i = 0; i < converted.size(); ++i) // nearest sample: milliseconds of speech, once per change
+            converted[i] = pcm[i * rate_hz / rate];
+        taken = playout_.write(utterance_id, converted.data(), converted.size());
+        taken = taken == converted.size() ? samples : taken * rate_hz / rate;
+    }
+    count(samples_refused_, samples - taken);
+    return taken;
+}
+
+void PcmPort::endUtterance(uint32_t utterance_id) {
+    std::lock_guard lock(control_);
+    playout_.end(utterance_id);
+}
+
+std::vector<Heard> PcmPort::clear() {
+    std::lock_guard lock(control_);
+    auto cut = playout_.clear();
+    if (!attached()) // detach() and attach() take control_ too: no clock comes in between
+        playout_.settle();
+    playout_.trim();
+    return cut;
+}
+
+std::optional<Heard> PcmPort::progress() {
+    std::lock_guard lock(control_);
+    return playout_.progress();
+}
+
+void PcmPort::duck(double gain) noexcept {
+    duck_.store(static_cast<int32_t>(std::lround(std::clamp(gain, 0.0, 1.0) * kUnity)), std::memory_order_relaxed);
+}
+
+PortCounters PcmPort::counters() const {
+    std::lock_guard lock(control_);
+    PortCounters counters;
+    counters.frames_in = frames_in_;
+    counters.frames_concealed = frames_concealed_;
+    counters.frames_dropped = dropped_before_ + (uplink_ ? uplink_->dropped() : 0);
+    counters.frames_skipped = frames_skipped_;
+    counters.frames_out = frames_out_;
+    counters.underruns = underruns_;
+    counters.events_lost = events_lost_;
+    counters.samples_refused = samples_refused_;
+    return counters;
+}
+
+void PcmPort::drain(PortBatch &batch) {
+    std::lock_guard lock(control_);
+    UplinkFrame frame;
+    while (uplink_ && uplink_->pop(frame, drained_.data())) {
+        batch.frames.push_back(frame);
+        batch.pcm.insert(batch.pcm.end(), drained_.begin(), drained_.begin() + frame.samples);
+    }
+    while (const PortEvent *event = events_.front()) {
+        batch.events.push_back(*event);
+        events_.pop();
+    }
+    playout_.trim();
+}
+
+// ---- SIP thread
+
+void PcmPort::attach(const StreamTap &tap) {
+    std::lock_guard lock(control_);
+    const uint32_t old_rate = sampleRate();
+    tap_ = tap;
+    frame_.assign(size_t{tap.frame_samples} * tap.channels, 0);
+    mono_.assign(tap.frame_samples, 0);
+    if (!uplink_ || uplink_->max_samples() < tap.frame_samples) {
+        auto ring = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
+        drained_.resize(tap.frame_samples);
+        if (uplink_) {
+            UplinkFrame frame;
+            while (uplink_->pop(frame, drained_.data()))
+                ring->push(frame, drained_.data());
+            dropped_before_ += uplink_->dropped();
+        }
+        uplink_ = std::move(ring);
+    }
+    playout_.set_rate(tap.rate_hz, kPlayoutCapacity_ms);
+    playout_.settle();
+    const int64_t now = monotonic_ns();
+    position_ = position_ * tap.rate_hz / old_rate;
+    if (detached_ns_ > 0)
+        position_ += (now - detached_ns_) / 1000 * tap.rate_hz / 1'000'000;
+    last_sent_ = 0;
+    rate_hz_ = tap.rate_hz;
+    frame_samples_ = tap.frame_samples;
+    attached_ = true;
+    announce({PortEventKind::kAttached, 0, tap.rate_hz, now});
+    hub_.signal();
+}
+
+void PcmPort::detach() {
+    std::lock_guard lock(control_);
+    if (!attached())
+        return;
+    tap_ = StreamTap{};
+    attached_ = false;
+    detached_ns_ = monotonic_ns();
+    playout_.settle();
+    announce({PortEventKind::kDetached, 0, 0, detached_ns_});
+    hub_.signal();
+}
+
+// ---- clock
+
+void PcmPort::announce(const PortEvent &event) noexcept {
+    if (!events_.push(event))
+        count(events_lost_);
+    hub_.ready(*this);
+}
+
+void PcmPort::tick(int64_t now_ns) noexcept {
+    send_frame(); // first, so that RTP leaves on the beat
+    receive_frame(now_ns);
+    if (news_) {
+        news_ = false;
+        hub_.ready(*this);
+    }
+}
+
+void PcmPort::skipped(unsigned frames) noexcept {
+    position_ += int64_t{frames} * tap_.frame_samples;
+    count(frames_skipped_, frames);
+}
+
+void PcmPort::receive_frame(int64_t now_ns) noexcept {
+    if (!tap_.receives || !tap_.port->get_frame) {
+        position_ += tap_.frame_samples;
+        return;
+    }
+    pjmedia_frame frame{};
+    frame.type = PJMEDIA_FRAME_TYPE_AUDIO;
+    frame.buf = frame_.data();
+    frame.size = frame_.size() * sizeof(int16_t);
+    const bool read = tap_.port->get_frame(tap_.port, &frame) == PJ_SUCCESS && frame.type == PJMEDIA_FRAME_TYPE_AUDIO;
+    const size_t filled = read ? std::min(frame.size / sizeof(int16_t), frame_.size()) : 0;
+    std::fill(frame_.begin() + static_cast<std::ptrdiff_t>(filled), frame_.end(), int16_t{0});
+    const bool concealed = filled < frame_.size() || (tap_.concealed && tap_.concealed(tap_.stream));
+
+    count(frames_in_);
+    if (concealed)
+        count(frames_concealed_);
+    if (listening_.load(std::memory_order_relaxed)) {
+        const int16_t *pcm = frame_.data();
+        if (tap_.channels > 1) {
+            for (size_t i = 0; i < mono_.size(); ++i) {
+                int32_t sum = 0;
+                for (size_t c = 0; c < tap_.channels; ++c)
+                    sum += frame_[i * tap_.channels + c];
+                mono_[i] = static_cast<int16_t>(sum / tap_.channels);
+            }
+            pcm = mono_.data();
+        }
+        UplinkFrame out;
+        out.position = position_;
+        out.arrived_ns = now_ns;
+        out.rate_hz = tap_.rate_hz;
+        out.samples = tap_.frame_samples;
+        out.flags = concealed ? kConcealed : 0;
+        uplink_->push(out, pcm);
+        news_ = true;
+    }
+    position_ += tap_.frame_samples;
+}
+
+void PcmPort::send_frame() noexcept {
+    if (!tap_.sends || !tap_.port->put_frame)
+        return;
+    PlayoutMark marks[kMarksPerFrame];
+    size_t mark_count = 0;
+    const size_t filled = fill(mono_.data(), mono_.size(), marks, mark_count);
+    apply_gain(mono_.data(), filled);
+    lead_out(mono_.data() + filled, mono_.size() - filled);
+    if (!mono_.empty())
+        last_sent_ = mono_.back();
+
+    const int16_t *pcm = mono_.data();
+    if (tap_.channels > 1) {
+        for (size_t i = 0; i < mono_.size(); ++i)
+            std::fill_n(frame_.begin() + static_cast<std::ptrdiff_t>(i * tap_.channels), tap_.channels, mono_[i]);
+        pcm = frame_.data();
+    }
+    pjmedia_frame frame{};
+    frame.type = PJMEDIA_FRAME_TYPE_AUDIO;
+    frame.buf = const_cast<int16_t *>(pcm);
+    frame.size = mono_.size() * tap_.channels * sizeof(int16_t);
+    tap_.port->put_frame(tap_.port, &frame);
+    count(frames_out_);
+
+    const bool tapped = tap_sent_.load(std::memory_order_relaxed);
+    if (mark_count == 0 && !tapped)
+        return;
+    const int64_t sent_ns = monotonic_ns();
+    if (tapped) {
+        uplink_->push({position_, sent_ns, tap_.rate_hz, tap_.frame_samples, kSent}, mono_.data());
+        news_ = true;
+    }
+    for (size_t i = 0; i < mark_count; ++i) {
+        static_assert(static_cast<int>(Transition::kUnderrun) == static_cast<int>(PortEventKind::kUnderrun));
+        if (marks[i].kind == Transition::kUnderrun)
+            count(underruns_);
+        announce({static_cast<PortEventKind>(marks[i].kind), marks[i].utterance_id, marks[i].samples, sent_ns});
+    }
+}
+
+size_t PcmPort::fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count) noexcept {
+    if (paused_.load(std::memory_order_relaxed)) {
+        was_paused_ = true;
+        return 0;
+    }
+    // Two places stay free for attach and detach. With fewer, marks wait in the playout: late, but not lost.
+    const size_t space = events_.space();
+    const size_t max_marks = std::min(kMarksPerFrame, space > 2 ? space - 2 : 0);
+    const size_t filled = playout_.pull(out, samples, marks, max_marks, mark_count);
+    if (filled == 0)
+        return 0;
+    const size_t ramp = std::min<size_t>(filled, tap_.rate_hz / kLeadOut_per_second);
+    if (playout_.was_cleared() && last_sent_ != 0) // what was cut off is led out under what follows it
+        for (size_t i = 0; i < ramp; ++i)
+            out[i] = saturate(out[i] + last_sent_ * static_cast<int32_t>(ramp - i) / static_cast<int32_t>(ramp));
+    if (was_paused_) // in the middle of a wave: lead in
+        for (size_t i = 0; i < ramp; ++i)
+            out[i] = static_cast<int16_t>(out[i] * static_cast<int32_t>(i) / static_cast<int32_t>(ramp));
+    was_paused_ = false;
+    last_sent_ = out[filled - 1];
+    return filled;
+}
+
+void PcmPort::apply_gain(int16_t *out, size_t samples) noexcept {
+    const int32_t target = muted_.load(std::memory_order_relaxed) ? 0 : duck_.load(std::memory_order_relaxed);
+    if (samples == 0) {
+        gain_ = target;
+        return;
+    }
+    if (target == kUnity && gain_ == kUnity)
+        return;
+    for (size_t i = 0; i < samples; ++i) {
+        const int32_t gain = gain_ + static_cast<int32_t>((int64_t{target} - gain_) * static_cast<int64_t>(i + 1) /
+                                                          static_cast<int64_t>(samples));
+        out[i] = static_cast<int16_t>(int64_t{out[i]} * gain / kUnity);
+    }
+    gain_ = target;
+    last_sent_ = out[samples - 1];
+}
+
+void PcmPort::lead_out(int16_t *out, size_t samples) noexcept {
+    const size_t ramp = std::min<size_t>(samples, tap_.rate_hz / kLeadOut_per_second);
+    for (size_t i = 0; i < ramp; ++i)
+        out[i] = static_cast<int16_t>(last_sent_ * static_cast<int32_t>(ramp - 1 - i) / static_cast<int32_t>(ramp));
+    std::fill(out + ramp, out + samples, int16_t{0});
+}
+
+} // namespace parley

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One call's audio: PJMEDIA's stream on one side, Python on the other.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "clock.hpp"
+#include "playout.hpp"
+#include "spsc_ring.hpp"
+#include "uplink_ring.hpp"
+
+struct pjmedia_port;
+
+namespace parley {
+
+class PcmHub;
+
+// A PJMEDIA stream as the port sees it. Its owner guarantees that it lives from attach() to detach().
+struct StreamTap {
+    pjmedia_port *port = nullptr;
+    uint32_t rate_hz = 8000;
+    uint16_t frame_samples = 160; // per channel
+    uint16_t channels = 1;
+    bool sends = true; // a held stream takes no frames: the playout waits instead of losing them
+    bool receives = true;
+    // Whether the frame just read was made up by the stream; null: never.
+    bool (*concealed)(void *stream) = nullptr;
+    void *stream = nullptr;
+};
+
+enum class PortEventKind : uint8_t { kStarted = 0, kFinished = 1, kUnderrun = 2, kAttached = 3, kDetached = 4 };
+
+struct PortEvent {
+    PortEventKind kind = PortEventKind::kStarted;
+    uint32_t utterance_id = 0;
+    int64_t samples = 0; // kFinished: heard; kAttached: the rate in Hz
+    int64_t at_ns = 0;   // CLOCK_MONOTONIC, when the frame had been handed to RTP
+};
+
+struct PortCounters {
+    uint64_t frames_in = 0;
+    uint64_t frames_concealed = 0;
+    uint64_t frames_dropped = 0; // Python did not fetch them in time
+    uint64_t frames_skipped = 0; // the clock stood still
+    uint64_t frames_out = 0;
+    uint64_t underruns = 0;
+    uint64_t events_lost = 0;
+    uint64_t samples_refused = 0; // written beyond the queue's capacity
+};
+
+// What one port has collected for Python since it was last asked.
+struct PortBatch {
+    std::vector<UplinkFrame> frames;
+    std::vector<int16_t> pcm; // the frames' samples, one after another
+    std::vector<PortEvent> events;
+
+    void clear() noexcept {
+        frames.clear();
+        pcm.clear();
+        events.clear();
+    }
+};
+
+// Threads. tick() and skipped() belong to the clock. attach() and detach() belong to the SIP thread and are never
+// called while the clock has the port. Everything else may be called from any thread: `control_` makes the callers take
+// turns, and the clock never takes it.
+//
+// Silence is sent when nothing is queued, so that RTP keeps flowing through NATs; wherever speech breaks off, its last
+// sample is led to zero over 5 ms, so that a flush does not click.
+class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort> {
+  public:
+    static constexpr uint32_t kPlayoutCapacity_ms = 60'000;
+    static constexpr size_t kUplinkFrames = 64;
+
+    PcmPort(PcmHub &hub, uint32_t id);
+
+    // ---- Python
+    uint32_t id() const noexcept { return id_; }
+    uint32_t sampleRate() const noexcept { return rate_hz_.load(std::memory_order_relaxed); }
+    uint32_t frameSamples() const noexcept { return frame_samples_.load(std::memory_order_relaxed); }
+    bool attached() const noexcept { return attached_.load(std::memory_order_relaxed); }
+    // Uplink frames are only kept for somebody who listens.
+    void listen(bool on) noexcept { listening_.store(on, std::memory_order_relaxed); }
+    // Samples at `rate_hz`; another rate than the port's (a re-INVITE just changed it) is converted on the way in.
+    // Returns how many of the given samples were taken.
+    size_t write(uint32_t utterance_id, uint32_t rate_hz, const int16_t *pcm, size_t samples);
+    void endUtterance(uint32_t utterance_id);
+    std::vector<Heard> clear();
+    std::optional<Heard> progress();
+    int64_t queuedSamples() const noexcept { return playout_.queued(); }
+    void pause() noexcept { paused_.store(true, std::memory_order_relaxed); }
+    void resume() noexcept { paused_.store(false, std::memory_order_relaxed); }
+    void duck(double gain) noexcept;
+    void mute(bool on) noexcept { muted_.store(on, std::memory_order_relaxed); }
+    // Also give what was sent, frame by frame, flagged kSent, at the position of the uplink frame of the same tick.
+    void tapSent(bool on) noexcept { tap_sent_.store(on, std::memory_order_relaxed); }
+    PortCounters counters() const;
+
+    // The hub's reader: append everything there is to `batch`.
+    void drain(PortBatch &batch);
+
+    // ---- SIP thread
+    void attach(const StreamTap &tap);
+    void detach();
+
+    // ---- clock
+    void tick(int64_t now_ns) noexcept override;
+    void skipped(unsigned frames) noexcept override;
+
+  private:
+    friend class PcmHub;
+    static constexpr size_t kEvents = 64;
+    static constexpr size_t kMarksPerFrame = 8;
+    static constexpr int32_t kUnity = 1 << 15;
+
+    void send_frame() noexcept;
+    void receive_frame(int64_t now_ns) noexcept;
+    size_t fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count) noexcept;
+    void apply_gain(int16_t *out, size_t samples) noexcept;
+    void lead_out(int16_t *out, size_t samples) noexcept;
+    void announce(const PortEvent &event) noexcept;
+
+    PcmHub &hub_;
+    const uint32_t id_;
+
+    // Owned by the hub's list.
+    std::atomic<bool> listed_{false};
+    PcmPort *listed_before_ = nullptr;
+    std::shared_ptr<PcmPort> keep_while_listed_;
+
+    mutable std::mutex control_;
+    std::vector<int16_t> drained_;
+    uint64_t dropped_before_ = 0; // by rings that a re-INVITE replaced
+
+    std::atomic<uint32_t> rate_hz_{8000};
+    std::atomic<uint32_t> frame_samples_{160};
+    std::atomic<bool> attached_{false};
+    std::atomic<bool> listening_{false};
+    std::atomic<bool> paused_{false};
+    std::atomic<bool> muted_{false};
+    std::atomic<bool> tap_sent_{false};
+    std::atomic<int32_t> duck_{kUnity};
+
+    std::unique_ptr<UplinkRing> uplink_;
+    SpscRing<PortEvent> events_{kEvents};
+    Playout playout_;
+
+    // The clock's.
+    StreamTap tap_;
+    std::vector<int16_t> frame_;
+    std::vector<int16_t> mono_;
+    int64_t position_ = 0;
+    int64_t detached_ns_ = 0;
+    int32_t gain_ = kUnity;
+    int16_t last_sent_ = 0;
+    bool was_paused_ = false;
+    bool news_ = false;
+
+    std::atomic<uint64_t> frames_in_{0}, frames_concealed_{0}, frames_skipped_{0}, frames_out_{0}, underruns_{0},
+        events_lost_{0}, samples_refused_{0};
+};
+
+} // namespace parley

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The door between asyncio and the native audio of calls (media/native): frames in batches, no task per frame.
+
+Threads. The native clock reads and writes the calls' RTP streams every frame and never touches Python. It wakes the
+event loop through one file descriptor for all calls; `PcmHub` then fetches everything that is ready in one call and
+hands each `CallAudio` its frames. Where each method belongs:
+
+- `start_clock`, `stop_clock`: the SIP endpoint's thread, after `libStart` and before `libDestroy`. pjsua2's own objects
+  (the `pj.MediaCall` whose `pcmPort()` is given to `CallAudio`) are also created and freed only there.
+- everything else: the event loop's thread. Nothing in it enters PJSIP, so that thread need not be registered with it,
+  and nothing in it waits: the longest lock is held for one copy of the samples.
+
+The native port lives as long as its `CallAudio`; after the call's end it takes and gives nothing more, harmlessly.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import pjsua2 as pj
+import structlog
+
+from media.errors import MediaMisuse
+from media.frames import FrameFlags, PcmFrame
+from media.playout import Cleared, Heard, PlayoutEvent, UtteranceFinished, UtteranceStarted
+
+_log = structlog.get_logger(__name__)
+
+
+class NativePort(Protocol):
+    """`pjsua2.PcmPort`, as far as it is used here. Heard is (utterance_id, heard_samples, discarded_samples)."""
+
+    def id(self) -> int: ...
+    def sampleRate(self) -> int: ...
+    def frameSamples(self) -> int: ...
+    def attached(self) -> bool: ...
+    def listen(self, on: bool) -> None: ...
+    def write(self, utterance_id: int, rate_hz: int, pcm: bytes | bytearray | memoryview) -> int: ...
+    def endUtterance(self, utterance_id: int) -> None: ...
+    def clear(self) -> tuple[tuple[int, int, int], ...]: ...
+    def progress(self) -> tuple[int, int, int] | None: ...
+    def queuedSamples(self) -> int: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def duck(self, gain: float) -> None: ...
+    def mute(self, on: bool) -> None: ...
+    def tapSent(self, on: bool) -> None: ...
+    def counters(self) -> dict[str, int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AudioCounters:
+    """Since the call began, in frames where nothing else is said."""
+
+    frames_in: int
+    frames_concealed: int
+    """Made up by PJMEDIA; the wait for the caller's first packet counts too."""
+    frames_dropped: int
+    """Fetched too late by the event loop: the oldest give way after one second."""
+    frames_skipped: int
+    """Lost to a machine that stood still."""
+    frames_out: int
+    underruns: int
+    """Gaps within an utterance."""
+    events_lost: int
+    samples_refused: int
+    """Offered to `play` beyond what the queue holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubStats:
+    """The clock's and the hub's counters, for /metrics."""
+
+    calls: int
+    wakeups: int
+    ticks: int
+    """Frames handled by the clock."""
+    bursts: int
+    late_bursts: int
+    """More than 5 ms after their time."""
+    skipped_bursts: int
+    max_late_us: int
+    max_burst_us: int
+    late_histogram: tuple[int, ...]
+    """Bursts by lateness: below 0.1, 0.5, 1, 2, 5, 10, 20 ms, and beyond."""
+    scheduling: str
+    """What the system granted the clock: "fifo", "nice", "normal"; "stopped" when there is none."""
+
+
+def silence_library() -> None:
+    """Before PJSIP starts: what it says of itself meanwhile would otherwise go to standard output. SIP thread."""
+    pj.silence_pjlib()
+
+
+def start_clock() -> None:
+    """Start the native clock, which also drives PJSUA's bridge. SIP thread, after `libStart`."""
+    pj.start_media_clock()
+
+
+def stop_clock() -> None:
+    """Stop it; returns when no stream is being touched any more. SIP thread, before `libDestroy`."""
+    pj.stop_media_clock()
+
+
+class PcmHub:
+    """The event loop's end of the native hub. One per process; several calls to `start` need a `close` between them."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, CallAudio] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None:
+            raise MediaMisuse("the hub is already watched by an event loop")
+        self._loop = loop
+        loop.add_reader(pj.pcm_hub_fd(), self._on_ready)
+
+    def close(self) -> None:
+        """Stop watching. Calls that are still open keep their queues but hear nothing more."""
+        if self._loop is not None:
+            self._loop.remove_reader(pj.pcm_hub_fd())
+            self._loop = None
+        self._calls.clear()
+
+    def stats(self) -> HubStats:
+        clock = pj.media_clock_stats()
+        return HubStats(
+            calls=len(self._calls),
+            wakeups=pj.pcm_hub_wakeups(),
+            ticks=clock["ticks"],
+            bursts=clock["bursts"],
+            late_bursts=clock["late"],
+            skipped_bursts=clock["skipped_bursts"],
+            max_late_us=clock["max_late_us"],
+            max_burst_us=clock["max_burst_us"],
+            late_histogram=clock["late_histogram"],
+            scheduling=clock["scheduling"],
+        )
+
+    def add(self, call: "CallAudio") -> None:
+        self._calls[call.port_id] = call
+
+    def remove(self, call: "CallAudio") -> None:
+        self._calls.pop(call.port_id, None)
+
+    def _on_ready(self) -> None:
+        for port_id, frames, events in pj.pcm_hub_drain():
+            call = self._calls.get(port_id)
+            if call is not None:
+                call.receive(frames, events)
+
+
+_STARTED, _FINISHED, _ATTACHED = 0, 1, 3
+"""Native event kinds (media/native/pcm_port.hpp) that somebody waits for; starving is counted, not told."""
+_SENT = 2
+"""Native frame flag (media/native/uplink_ring.hpp): not the caller's audio but ours."""
+_FLAGS = (FrameFlags.NONE, FrameFlags.CONCEALED)
+"""By the native flag bits; building an IntFlag for every frame would cost more than the frame."""
+
+
+class CallAudio:
+    """One call's audio. The owner sets `on_frames` and `on_playout`; both are called on the event loop's thread.
+
+    Playout: utterances follow one another under growing ids. Playing under a new id ends the one before; an id that was
+    ended or cleared takes nothing more, so audio of cancelled work that arrives late is refused. The queue holds 60 s
+    (`play` says how much it took) and survives hold, re-INVITE and codec changes. Silence is sent when it is empty.
+    """
+
+    def __init__(self, hub: PcmHub, port: NativePort) -> None:
+        self._hub = hub
+        self._port = port
+        self._closed = False
+        self.port_id = port.id()
+        self._on_frames: Callable[[list[PcmFrame]], None] | None = None
+        self.on_playout: Callable[[PlayoutEvent], None] | None = None
+        self.on_rate: Callable[[int], None] | None = None
+        """Told the new sample rate after a re-INVITE changed it, before the first frame that has it."""
+        self.on_fault: Callable[[], None] | None = None
+        """Told once when one of these callbacks raised; none of them is called any more."""
+        self._on_sent: Callable[[list[PcmFrame]], None] | None = None
+        self._write = port.write
+        self._sample_rate_hz = port.sampleRate()
+        hub.add(self)
+
+    @property
+    def on_frames(self) -> Callable[[list[PcmFrame]], None] | None:
+        """Takes the caller's frames, one or more at a time. Frames are kept only from when this is first set."""
+        return self._on_frames
+
+    @on_frames.setter
+    def on_frames(self, sink: Callable[[list[PcmFrame]], None] | None) -> None:
+        self._on_frames = sink
+        self._port.listen(sink is not None and not self._closed)
+
+    @property
+    def on_sent(self) -> Callable[[list[PcmFrame]], None] | None:
+        """Takes what was really sent, silence included, on the same timeline as the caller's frames (recording)."""
+        return self._on_sent
+
+    @on_sent.setter
+    def on_sent(self, sink: Callable[[list[PcmFrame]], None] | None) -> None:
+        self._on_sent = sink
+        self._port.tapSent(sink is not None and not self._closed)
+
+    @property
+    def attached(self) -> bool:
+        """Whether the call has a stream right now."""
+        return self._port.attached()
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The codec's own rate, 8000 until there is one. It changes only with `on_rate`."""
+        return self._sample_rate_hz
+
+    @property
+    def frame_samples(self) -> int:
+        return self._port.frameSamples()
+
+    def play(self, utterance_id: int, pcm: bytes | bytearray | memoryview, sample_rate_hz: int = 0) -> int:
+        """Queue s16le mono; returns how many samples were taken.
+
+        The samples have the call's rate. One who keeps a resampler of his own names the rate it produced: then what is
+        under way while a re-INVITE changes the rate is still played at the right pitch.
+        """
+        return self._write(utterance_id, sample_rate_hz or self._sample_rate_hz, pcm)
+
+    def end_utterance(self, utterance_id: int) -> None:
+        """No more samples will come: `UtteranceFinished` follows when the last one is sent."""
+        self._port.endUtterance(utterance_id)
+
+    def clear(self) -> Cleared:
+        """Fall silent now, with a lead-out of 5 ms, and say what was heard. All ids so far are closed."""
+        return Cleared(tuple(Heard(*cut) for cut in self._port.clear()))
+
+    def pause(self) -> None:
+        """Fall silent now but keep the queue."""
+        self._port.pause()
+
+    def resume(self) -> None:
+        self._port.resume()
+
+    def duck(self, gain: float) -> None:
+        """Scale the playout, 0 to 1, over one frame."""
+        self._port.duck(gain)
+
+    def mute(self, on: bool) -> None:
+        """Send silence while the queue runs on."""
+        self._port.mute(on)
+
+    @property
+    def queued_ms(self) -> float:
+        return self._port.queuedSamples() * 1000 / self._sample_rate_hz
+
+    def progress(self) -> Heard | None:
+        """The utterance being spoken, or None."""
+        heard = self._port.progress()
+        return None if heard is None else Heard(*heard)
+
+    def counters(self) -> AudioCounters:
+        return AudioCounters(**self._port.counters())
+
+    def close(self) -> None:
+        """Drop the queue and stop listening."""
+        if self._closed:
+            return
+        self._closed = True
+        self._port.listen(False)
+        self._port.tapSent(False)
+        self._port.clear()
+        self._hub.remove(self)
+
+    def receive(
+        self,
+        frames: list[tuple[bytes, int, int, float, int]],
+        events: list[tuple[int, int, int, float]],
+    ) -> None:
+        """What the hub fetched for this call. A sink that fails is logged, and neither call nor loop suffers."""
+        try:
+            self._receive(frames, events)
+        except Exception:
+            # A fault of one call's owner must not keep the other calls in this batch from their audio.
+            _log.exception("audio_sink_failed", port=self.port_id)
+            self.on_frames = self.on_playout = self.on_rate = None
+            if self.on_fault is not None:
+                self.on_fault()
+
+    def _receive(
+        self, frames: list[tuple[bytes, int, int, float, int]], events: list[tuple[int, int, int, float]]
+    ) -> None:
+        for kind, _, samples, _ in events:
+            if kind == _ATTACHED and samples != self._sample_rate_hz:
+                self._sample_rate_hz = samples
+                if self.on_rate is not None:
+                    self.on_rate(samples)
+        if self._on_sent is not None:
+            sent = [PcmFrame(p, rate, at, came) for p, rate, at, came, flags in frames if flags & _SENT]
+            frames = [frame for frame in frames if not frame[4] & _SENT]
+            if sent:
+                self._on_sent(sent)
+        if frames and self._on_frames is not None:
+            rate_hz = self._sample_rate_hz  # what a re-INVITE left over at the old rate is of no use to anybody
+            self._on_frames(
+                [PcmFrame(p, rate, at, came, _FLAGS[flags]) for p, rate, at, came, flags in frames if rate == rate_hz]
+            )
+        if self.on_playout is None:
+            return
+        for kind, utterance_id, samples, at in events:
+            if kind == _STARTED:
+                self.on_playout(UtteranceStarted(utterance_id, at))
+            elif kind == _FINISHED:
+                self.on_playout(UtteranceFinished(utterance_id, samples, at))

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One gateway for all tests that only call it; speech to call it with."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.local.engines import OfflineEngines
+from agent.local.models import default_model_folder
+from media.frames import PcmSamples
+from media.resample import resample
+from media.wav import write_wav
+from tests.e2e.gateway_process import GatewayProcess
+
+SENTENCE = "What are your opening hours?"
+ANNOUNCEMENT = "Thank you for calling. Our office is closed for the holiday."
+
+
+class Voice:
+    """The offline voice, for callers' lines."""
+
+    def __init__(self, engines: OfflineEngines, loop: asyncio.AbstractEventLoop) -> None:
+        self._engines = engines
+        self._loop = loop
+
+    def say(self, text: str, sample_rate_hz: int) -> PcmSamples:
+        """Speech with half a second of silence around it."""
+        samples, rate_hz = self._loop.run_until_complete(self._render(text))
+        quiet = np.zeros(sample_rate_hz // 2, np.int16)
+        return np.concatenate([quiet, resample(samples, rate_hz, sample_rate_hz), quiet])
+
+    def hear(self, samples: PcmSamples, sample_rate_hz: int) -> str:
+        """What speech recognition makes of it."""
+        return self._loop.run_until_complete(self._transcribe(samples, sample_rate_hz))
+
+    async def _render(self, text: str) -> tuple[PcmSamples, int]:
+        chunks = [chunk async for chunk in self._engines.tts.synthesize(text)]
+        return np.concatenate([chunk.samples for chunk in chunks]), chunks[0].sample_rate_hz
+
+    async def _transcribe(self, samples: PcmSamples, sample_rate_hz: int) -> str:
+        stream = await self._engines.stt.open(sample_rate_hz=sample_rate_hz, on_partial=lambda _: None)
+        try:
+            stream.push(samples)
+            return (await stream.final()).text
+        finally:
+            await stream.aclose()
+
+
+@pytest.fixture(scope="session")
+def voice() -> Iterator[Voice]:
+    loop = asyncio.new_event_loop()
+    engines = loop.run_until_complete(OfflineEngines.load(default_model_folder(os.environ)))
+    yield Voice(engines, loop)
+    loop.run_until_complete(engines.aclose())
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def announcement(voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording for `action = "play"`, 16 kHz."""
+    path = tmp_path_factory.mktemp("prompts") / "announcement.wav"
+    write_wav(path, voice.say(ANNOUNCEMENT, 16000), 16000)
+    return path
+
+
+@pytest.fixture(scope="session")
+def question(voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A caller's question, 16 kHz."""
+    path = tmp_path_factory.mktemp("prompts") / "question.wav"
+    write_wav(path, voice.say(SENTENCE, 16000), 16000)
+    return path
+
+
+@pytest.fixture(scope="session")
+def gateway(announcement: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), everything else the agent."""
+    settings = f"""
+[[route]]
+match = "echo"
+action = "echo"
+[[route]]
+match = "play"
+action = "play"
+file = "{announcement}"
+[[route]]
+match = "closed"
+action = "reject"
+code = 480
+[[route]]
+action = "agent"
+"""
+    with GatewayProcess(tmp_path_factory.mktemp("gateway"), settings) as process:
+        yield process
+    assert process.process.returncode == 0, process.log.read_text()[-3000:]

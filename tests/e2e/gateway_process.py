@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`parley serve` as a child process with a configuration of its own."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+PARLEY = [sys.executable, "-m", "gateway"]
+API_KEY = "e2e-key"
+_READY = re.compile(r"parley ready sip=([\d.]+):(\d+) http=([\d.]+):(\d+)")
+_READY_WAIT_S = 60
+
+
+class GatewayProcess:
+    """Started by `with`; stopped by SIGTERM, which must drain and exit 0."""
+
+    def __init__(self, folder: Path, settings: str = "", *, record: bool = True) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.config = folder / "parley.toml"
+        self.config.write_text(
+            f"""
+[sip]
+bind = "127.0.0.1"
+port = 0
+max_calls = 400
+[http]
+port = 0
+api_keys = ["{API_KEY}"]
+[media]
+rtp_port_min = 51000
+rtp_port_max = 52999
+record = {str(record).lower()}
+[store]
+data_dir = "data"
+"""
+            + settings
+        )
+        self.sip_port = 0
+        self.log = folder / "parley.log"
+        self._http = httpx.Client()
+
+    def __enter__(self) -> Self:
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*PARLEY, "serve", "--config", str(self.config)], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        overdue = threading.Timer(_READY_WAIT_S, self.process.kill)
+        overdue.start()
+        assert self.process.stdout is not None
+        try:
+            for line in self.process.stdout:
+                found = _READY.match(line)
+                if found:
+                    break
+            else:
+                raise AssertionError(f"parley serve did not get ready:\n{self.log.read_text()}")
+        finally:
+            overdue.cancel()
+        # The lines after the first would fill the pipe.
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        self.sip_port = int(found[2])
+        self._http = httpx.Client(
+            base_url=f"http://{found[3]}:{found[4]}", headers={"Authorization": f"Bearer {API_KEY}"}, timeout=10
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
+
+    def uri(self, user: str) -> str:
+        return f"sip:{user}@127.0.0.1:{self.sip_port}"
+
+    def get(self, path: str) -> Any:
+        """A JSON answer of the API below /api/v1."""
+        answer = self._http.get(f"/api/v1{path}")
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        return self._http.post(f"/api/v1{path}", json=body or {})
+
+    def page(self, path: str) -> str:
+        """Text outside the base path: /metrics, /healthz."""
+        answer = self._http.get(path)
+        answer.raise_for_status()
+        return answer.text
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Finished and running sessions, newest first."""
+        answer = self.get("/sessions")
+        sessions: list[dict[str, Any]] = answer["sessions"] if isinstance(answer, dict) else answer
+        return sessions
+
+    def newest_session(self, until: Callable[[dict[str, Any]], bool] = lambda session: True) -> dict[str, Any]:
+        """The session that began last, once it has ended and `until` holds for it."""
+        session: dict[str, Any] = wait_for(lambda: self._ended_session(until), "a session that has ended")
+        return session
+
+    def _ended_session(self, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+        sessions = self.sessions()
+        if not sessions:
+            return None
+        session: dict[str, Any] = self.get(f"/sessions/{sessions[0]['call_id']}")
+        return session if session["ended_at"] and until(session) else None
+
+
+def wait_for(look: Callable[[], Any], what: str, timeout_s: float = 10) -> Any:
+    """Ask again until something true comes back; for the outside world, which has no clock of ours."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come within {timeout_s} s")

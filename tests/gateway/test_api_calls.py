@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls over HTTP. `ScriptedCalls` stands for the live calls, here and in the other API tests."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from gateway.api import CallInfo, create_app
+from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
+from gateway.store import SessionStore, open_store
+from gateway.telemetry import Metrics
+
+KEY = "test-key"
+STARTED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class ScriptedCalls:
+    """A call hub without calls: remembers what it was asked, raises what it is told to."""
+
+    live: dict[str, CallInfo] = field(default_factory=dict)
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    orders: list[dict[str, Any]] = field(default_factory=list)
+    refuse_with: Exception | None = None
+
+    async def place(
+        self,
+        to: str,
+        *,
+        from_: str | None,
+        profile: str | None,
+        agent: str | None,
+        metadata: Mapping[str, str],
+        timeout_s: float,
+    ) -> CallInfo:
+        self.orders.append(
+            {
+                "to": to,
+                "from_": from_,
+                "profile": profile,
+                "agent": agent,
+                "metadata": metadata,
+                "timeout_s": timeout_s,
+            }
+        )
+        if self.refuse_with is not None:
+            raise self.refuse_with
+        call = CallInfo(
+            call_id=f"call_{len(self.live) + 1}",
+            direction="outbound",
+            from_=from_ or "sip:parley@192.0.2.1",
+            to=to,
+            state="dialing",
+            started_at=STARTED,
+            agent=agent,
+            metadata=dict(metadata),
+        )
+        self.live[call.call_id] = call
+        return call
+
+    async def list(self) -> Sequence[CallInfo]:
+        return list(self.live.values())
+
+    async def get(self, call_id: str) -> CallInfo:
+        return self._act("get", call_id)
+
+    async def hangup(self, call_id: str) -> None:
+        self._act("hangup", call_id)
+
+    async def hold(self, call_id: str) -> CallInfo:
+        return self._act("hold", call_id)
+
+    async def resume(self, call_id: str) -> CallInfo:
+        return self._act("resume", call_id)
+
+    async def mute(self, call_id: str) -> CallInfo:
+        return self._act("mute", call_id)
+
+    async def unmute(self, call_id: str) -> CallInfo:
+        return self._act("unmute", call_id)
+
+    async def dtmf(self, call_id: str, digits: str) -> None:
+        self._act("dtmf", call_id, digits)
+
+    def _act(self, action: str, call_id: str, *arguments: str) -> CallInfo:
+        self.asked.append((action, call_id, *arguments))
+        if self.refuse_with is not None:
+            raise self.refuse_with
+        try:
+            return self.live[call_id]
+        except KeyError:
+            raise NoSuchCall(call_id) from None
+
+
+@dataclass
+class Api:
+    """The application over a real store in a folder of the test, and a client with the key."""
+
+    client: httpx.AsyncClient
+    stranger: httpx.AsyncClient
+    app: FastAPI
+    calls: ScriptedCalls
+    store: SessionStore
+    metrics: Metrics
+    not_ready: list[str]
+
+
+@asynccontextmanager
+async def running_api(folder: Path) -> AsyncIterator[Api]:
+    async with AsyncExitStack() as stack:
+        calls, metrics, not_ready = ScriptedCalls(), Metrics(), list[str]()
+        store = await stack.enter_async_context(open_store(f"sqlite+aiosqlite:///{folder}/parley.db", folder, metrics))
+        app = create_app(calls, store, metrics, api_keys=["other-key", KEY], ready=lambda: not_ready)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        client, stranger = [
+            await stack.enter_async_context(
+                httpx.AsyncClient(transport=transport, base_url="http://parley", headers=headers)
+            )
+            for headers in ({"Authorization": f"Bearer {KEY}"}, {})
+        ]
+        yield Api(client, stranger, app, calls, store, metrics, not_ready)
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with running_api(tmp_path) as running:
+        yield running
+
+
+async def test_placing_a_call_answers_while_it_rings(api: Api) -> None:
+    body = {
+        "to": "sip:ann@example.com",
+        "from": "sip:desk@example.org",
+        "agent": "receptionist",
+        "metadata": {"order": "7"},
+        "timeout_s": 20,
+    }
+    answer = await api.client.post("/api/v1/calls", json=body)
+    assert answer.status_code == 201
+    assert answer.headers["location"] == "/api/v1/calls/call_1"
+    assert answer.json() == {
+        "call_id": "call_1",
+        "direction": "outbound",
+        "from": "sip:desk@example.org",
+        "to": "sip:ann@example.com",
+        "state": "dialing",
+        "started_at": "2026-11-22T12:00:00Z",
+        "answered_at": None,
+        "codec": None,
+        "agent": "receptionist",
+        "muted": False,
+        "metadata": {"order": "7"},
+    }
+    assert api.calls.orders == [
+        {
+            "to": "sip:ann@example.com",
+            "from_": "sip:desk@example.org",
+            "profile": None,
+            "agent": "receptionist",
+            "metadata": {"order": "7"},
+            "timeout_s": 20.0,
+        }
+    ]
+
+
+async def test_calls_are_listed_and_shown(api: Api) -> None:
+    await api.client.post("/api/v1/calls", json={"to": "100"})
+    listed = (await api.client.get("/api/v1/calls")).json()
+    shown = (await api.client.get("/api/v1/calls/call_1")).json()
+    assert listed == {"calls": [shown]}
+    assert shown["to"] == "100"
+
+
+@pytest.mark.parametrize(
+    ("action", "status"),
+    [("hold", 200), ("resume", 200), ("mute", 200), ("unmute", 200), ("hangup", 204)],
+)
+async def test_an_action_reaches_the_call_it_names(api: Api, action: str, status: int) -> None:
+    await api.client.post("/api/v1/calls", json={"to": "100"})
+    answer = await api.client.post(f"/api/v1/calls/call_1/{action}")
+    assert answer.status_code == status
+    assert api.calls.asked == [(action, "call_1")]
+
+
+async def test_digits_are_sent_and_nothing_but_digits(api: Api) -> None:
+    await api.client.post("/api/v1/calls", json={"to": "100"})
+    assert (await api.client.post("/api/v1/calls/call_1/dtmf", json={"digits": "12#A"})).status_code == 204
+    assert api.calls.asked == [("dtmf", "call_1", "12#A")]
+    refused = await api.client.post("/api/v1/calls/call_1/dtmf", json={"digits": "call me"})
+    assert refused.status_code == 422
+    assert [one["field"] for one in refused.json()["errors"]] == ["body.digits"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "name"),
+    [
+        (NoSuchCall("call_9"), 404, "no-such-call"),
+        (NoSuchAgent("x"), 422, "no-such-agent"),
+        (NoSuchTrunk("no trunk"), 422, "no-such-trunk"),
+        (BadAddress("no address"), 422, "bad-address"),
+        (WrongCallState("it rings"), 409, "wrong-call-state"),
+        (TooManyCalls("full"), 503, "too-many-calls"),
+        (CallRefused(486, "Busy Here"), 502, "call-refused"),
+    ],
+)
+async def test_each_refusal_has_its_status_and_type(api: Api, error: Exception, status: int, name: str) -> None:
+    api.calls.refuse_with = error
+    answer = await api.client.post("/api/v1/calls", json={"to": "100"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["type"], problem["status"]) == (f"urn:parley:problem:{name}", status)
+    assert problem["detail"] == str(error)
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+async def test_an_unknown_call_is_a_404_for_every_action(api: Api) -> None:
+    for action in ("hangup", "hold", "resume", "mute", "unmute"):
+        assert (await api.client.post(f"/api/v1/calls/nobody/{action}")).status_code == 404
+    assert (await api.client.get("/api/v1/calls/nobody")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "body.to"),
+        ({"to": ""}, "body.to"),
+        ({"to": "1", "timeout_s": 0}, "body.timeout_s"),
+        ({"to": "1", "timeout_s": "inf"}, "body.timeout_s"),
+        ({"to": "1", "metadata": {"k": 7}}, "body.metadata.k"),
+        ({"to": "1", "metadata": {str(n): "" for n in range(51)}}, "body.metadata"),
+        ({"to": "1", "stream": "ws://h/"}, "body.stream"),
+    ],
+)
+async def test_a_faulty_order_names_the_field_and_dials_nobody(api: Api, body: dict[str, object], field: str) -> None:
+    answer = await api.client.post("/api/v1/calls", json=body)
+    assert answer.status_code == 422
+    assert [one["field"] for one in answer.json()["errors"]] == [field]
+    assert api.calls.orders == []

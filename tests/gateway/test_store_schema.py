@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The migrations lead to the schema that the code uses."""
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from gateway.errors import StartupError
+from gateway.store import open_store
+from gateway.store.schema import upgrade_schema
+from gateway.store.tables import Table
+from gateway.telemetry import Metrics
+
+
+def test_all_revisions_together_make_the_tables(tmp_path: Path) -> None:
+    upgrade_schema(f"sqlite+aiosqlite:///{tmp_path}/parley.db")
+    engine = create_engine(f"sqlite:///{tmp_path}/parley.db")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Table.metadata) == []
+    engine.dispose()
+
+
+def test_a_process_that_starts_during_another_ones_migration_waits_and_then_has_nothing_to_do(tmp_path: Path) -> None:
+    upgrade_schema(f"sqlite+aiosqlite:///{tmp_path}/other.db")
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        migration = [line for line in other.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;")]
+    first = sqlite3.connect(tmp_path / "parley.db", isolation_level=None)
+    first.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor() as threads:
+        second = threads.submit(upgrade_schema, f"sqlite+aiosqlite:///{tmp_path}/parley.db")
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.5)
+        for statement in migration:
+            first.execute(statement)
+        first.execute("COMMIT")
+        first.close()
+        second.result()
+
+
+def test_upgrading_again_changes_nothing(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/parley.db"
+    upgrade_schema(url)
+    before = (tmp_path / "parley.db").read_bytes()
+    upgrade_schema(url)
+    assert (tmp_path / "parley.db").read_bytes() == before
+
+
+async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/parley.db"
+    await asyncio.to_thread(upgrade_schema, url)
+    engine = create_engine(f"sqlite:///{tmp_path}/parley.db")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(StartupError, match="9999"):
+        async with open_store(url, tmp_path, Metrics()):
+            pass

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recordings: aligned, private, playable whatever happens to the process or the disk."""
+
+import asyncio
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+from numpy.typing import NDArray
+from structlog.testing import capture_logs
+
+from media.errors import MediaMisuse
+from media.frames import PcmFrame, PcmSamples
+from media.level import dbov
+from media.recorder import QUEUE_S, Recorder, RecordingWriter, _TrackQueue
+from media.wav import read_wav
+from tests.media.sound import frames, noise, sine
+
+RATE_HZ = 8000
+FRAME = 160
+
+
+@pytest.fixture
+def writer() -> Iterator[RecordingWriter]:
+    writer = RecordingWriter()
+    yield writer
+    writer.close()
+
+
+def tracks(path: Path) -> tuple[NDArray[np.int16], int]:
+    """The file as an independent reader sees it."""
+    with wave.open(str(path), "rb") as wav:
+        assert (wav.getnchannels(), wav.getsampwidth()) == (2, 2)
+        content = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").reshape(-1, 2)
+        return content, wav.getframerate()
+
+
+def speak(recorder: Recorder, caller: PcmSamples, agent: PcmSamples, sample_rate_hz: int = RATE_HZ) -> None:
+    for mine, yours in zip(frames(caller, sample_rate_hz), frames(agent, sample_rate_hz), strict=True):
+        recorder.caller(mine)
+        recorder.agent(yours.position_samples, yours.pcm, sample_rate_hz)
+
+
+def test_the_caller_is_left_the_agent_right_sample_for_sample(writer: RecordingWriter, tmp_path: Path) -> None:
+    recorder = writer.open(tmp_path / "call.wav", RATE_HZ)
+    caller, agent = noise(3.0, RATE_HZ, -20, seed=1), noise(3.0, RATE_HZ, -30, seed=2)
+    speak(recorder, caller, agent)
+    recording = recorder.close().result(timeout=10)
+    content, sample_rate_hz = tracks(recording.path)
+    assert sample_rate_hz == RATE_HZ
+    assert np.array_equal(content, np.column_stack((caller, agent)))
+    assert recording.duration_s == 3.0
+    assert recording.complete
+
+
+def test_lost_packets_and_a_silent_agent_become_silence_of_the_right_length(
+    writer: RecordingWriter, tmp_path: Path
+) -> None:
+    recorder = writer.open(tmp_path / "call.wav", RATE_HZ)
+    voice = noise(2.0, RATE_HZ, -20)
+    for frame in frames(voice, RATE_HZ, start=40000):
+        if not 48000 <= frame.position_samples < 52000:
+            recorder.caller(frame)
+    recorder.agent(44000, voice[:800].tobytes())
+    recording = recorder.close().result(timeout=10)
+    content, _ = tracks(recording.path)
+    wanted = np.zeros((16000, 2), np.int16)
+    wanted[:, 0] = voice
+    wanted[8000:12000, 0] = 0
+    wanted[4000:4800, 1] = voice[:800]
+    assert np.array_equal(content, wanted)
+    assert recording.start_position_samples == 40000
+
+
+def test_what_is_paused_is_silent_on_both_tracks_and_keeps_its_time(writer: RecordingWriter, tmp_path: Path) -> None:
+    recorder = writer.open(tmp_path / "call.wav", RATE_HZ)
+    caller, agent = noise(3.0, RATE_HZ, -20, seed=1), noise(3.0, RATE_HZ, -20, seed=2)
+    pairs = zip(frames(caller, RATE_HZ), frames(agent, RATE_HZ), strict=True)
+    for index, (mine, yours) in enumerate(pairs):
+        if index == 50:
+            recorder.pause()
+        if index == 100:
+            recorder.resume()
+        recorder.caller(mine)
+        recorder.agent(yours.position_samples, yours.pcm)
+    recording = recorder.close().result(timeout=10)
+    content, _ = tracks(recording.path)
+    assert recording.duration_s == 3.0
+    assert not content[8000:16000].any()
+    assert np.array_equal(content[:8000, 0], caller[:8000])
+    assert np.array_equal(content[16000:, 1], agent[16000:])
+
+
+def test_after_a_change_of_rate_the_file_goes_on_at_its_own(writer: RecordingWriter, tmp_path: Path) -> None:
+    recorder = writer.open(tmp_path / "call.wav", RATE_HZ)
+    low, high = sine(1000, 2.0, 8000), sine(1000, 2.0, 16000)
+    for frame in [*frames(low[:8000], 8000), *frames(high[16000:], 16000, start=16000)]:
+        recorder.caller(frame)
+        recorder.agent(frame.position_samples, frame.pcm, frame.sample_rate_hz)
+    content, sample_rate_hz = tracks(recorder.close().result(timeout=10).path)
+    assert (sample_rate_hz, len(content)) == (8000, 16000)
+    for channel in content.T:
+        assert dbov(channel[8200:15800] - low[8200:15800]) < -70
+
+
+def test_many_calls_share_one_thread(writer: RecordingWriter, tmp_path: Path) -> None:
+    before = threading.active_count()
+    recorders = [writer.open(tmp_path / f"{index}.wav", RATE_HZ) for index in range(20)]
+    for index, recorder in enumerate(recorders):
+        speak(recorder, noise(0.5, RATE_HZ, -20, seed=index), np.zeros(4000, np.int16))
+    assert threading.active_count() == before + 1
+    for index, future in enumerate([recorder.close() for recorder in recorders]):
+        content, _ = tracks(future.result(timeout=10).path)
+        assert np.array_equal(content[:, 0], noise(0.5, RATE_HZ, -20, seed=index))
+
+
+def test_our_own_reader_reads_it_too(writer: RecordingWriter, tmp_path: Path) -> None:
+    recorder = writer.open(tmp_path / "call.wav", 48000)
+    voice = noise(0.5, 48000, -20)
+    speak(recorder, voice, voice, 48000)
+    samples, sample_rate_hz = read_wav(recorder.close().result(timeout=10).path)
+    assert sample_rate_hz == 48000
+    assert np.array_equal(samples, voice)
+
+
+def test_a_recording_without_audio_is_an_empty_file(writer: RecordingWriter, tmp_path: Path) -> None:
+    recording = writer.open(tmp_path / "call.wav", RATE_HZ).close().result(timeout=10)
+    content, _ = tracks(recording.path)
+    assert len(content) == 0
+    assert recording.duration_s == 0.0
+
+
+def test_closing_twice_gives_the_same_recording_and_audio_after_it_is_ignored(
+    writer: RecordingWriter, tmp_path: Path
+) -> None:
+    recorder = writer.open(tmp_path / "call.wav", RATE_HZ)
+    closing = recorder.close()
+    recorder.agent(0, bytes(320))
+    assert recorder.queued_samples == 0
+    assert recorder.close() is closing
+    assert closing.result(timeout=10).duration_s == 0.0
+
+
+async def test_the_event_loop_can_wait_for_it(tmp_path: Path) -> None:
+    writer = RecordingWriter()
+    recorder = writer.open(tmp_path / "call.wav", RATE_HZ)
+    recorder.agent(0, bytes(320))
+    recording = await asyncio.wrap_future(recorder.close())
+    assert recording.duration_s == 0.02
+    await asyncio.to_thread(writer.close)
+
+
+def test_a_waiter_that_is_cancelled_does_not_cancel_the_writing(tmp_path: Path) -> None:
+    writer = RecordingWriter()
+    recorder = writer.open(tmp_path / "call.wav", RATE_HZ)
+    recorder.agent(0, bytes(320))
+    assert not recorder.close().cancel()
+    writer.close()
+    assert len(tracks(tmp_path / "call.wav")[0]) == FRAME
+
+
+def test_the_end_of_the_process_ends_recordings_properly(tmp_path: Path) -> None:
+    writer = RecordingWriter()
+    recorder = writer.open(tmp_path / "call.wav", RATE_HZ)
+    recorder.agent(0, bytes(320))
+    writer.close()
+    assert len(tracks(tmp_path / "call.wav")[0]) == FRAME
+    assert recorder.close().result(timeout=0).complete
+    with pytest.raises(MediaMisuse, match="closed"):
+        writer.open(tmp_path / "other.wav", RATE_HZ)
+
+
+def test_only_the_owner_may_read_it(writer: RecordingWriter, tmp_path: Path) -> None:
+    recording = writer.open(tmp_path / "call.wav", RATE_HZ).close().result(timeout=10)
+    assert stat.S_IMODE(recording.path.stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_there_is_not_overwritten_and_the_log_says_why_once(tmp_path: Path) -> None:
+    (tmp_path / "call.wav").write_bytes(b"somebody's")
+    writer = RecordingWriter()
+    with capture_logs() as lines, structlog.contextvars.bound_contextvars(call_id="c1"):
+        recorder = writer.open(tmp_path / "call.wav", RATE_HZ)
+        speak(recorder, noise(1.0, RATE_HZ, -20), noise(1.0, RATE_HZ, -20))
+        recording = recorder.close().result(timeout=10)
+    writer.close()
+    assert not recording.complete
+    assert (tmp_path / "call.wav").read_bytes() == b"somebody's"
+    stopped = [line for line in lines if line["event"] == "recording_stopped"]
+    assert [line["reason"] for line in stopped] == ["EEXIST"]
+
+
+def test_when_the_disk_does_not_keep_up_the_oldest_goes_and_memory_stays(tmp_path: Path) -> None:
+    # A recorder whose thread was never started is a disk that never answers.
+    recorder = Recorder(tmp_path / "call.wav", RATE_HZ, threading.Condition())
+    voice = noise(QUEUE_S + 5, RATE_HZ, -20)
+    speak(recorder, voice, voice)
+    assert recorder.queued_samples == 2 * QUEUE_S * RATE_HZ
+    closing = recorder.close()
+    assert recorder.write()
+    recording = closing.result(timeout=0)
+    assert not recording.complete
+    assert recording.start_position_samples == 5 * RATE_HZ
+    content, _ = tracks(tmp_path / "call.wav")
+    assert np.array_equal(content[:, 0], voice[5 * RATE_HZ :])
+
+
+def test_frames_that_follow_on_each_other_reach_the_writer_as_one_run() -> None:
+    queue = _TrackQueue(max_samples=RATE_HZ)
+    for position in (0, 160, 320, 640, 800):
+        queue.put(position, RATE_HZ, bytes(320))
+    queue.put(960, 16000, bytes(640))
+    assert [(run.position_samples, len(run.pieces)) for run in queue.drain()] == [(0, 3), (640, 2), (960, 1)]
+    assert not queue.drain()
+
+
+def test_the_log_line_at_the_end_carries_the_call_and_no_audio(tmp_path: Path) -> None:
+    seen: list[dict[str, object]] = []
+
+    def note(logger: object, method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        seen.append(dict(line))
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, note], cache_logger_on_first_use=False)
+    try:
+        writer = RecordingWriter()
+        with structlog.contextvars.bound_contextvars(call_id="c7"):
+            recorder = writer.open(tmp_path / "call.wav", RATE_HZ)
+        recorder.agent(0, bytes(320))
+        recorder.close().result(timeout=10)
+        writer.close()
+    finally:
+        structlog.configure(**before)
+    assert seen == [
+        {
+            "event": "recording_closed",
+            "call_id": "c7",
+            "duration_s": 0.02,
+            "complete": True,
+            "dropped_samples": 0,
+            "late_samples": 0,
+        }
+    ]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from media.recorder import RecordingWriter
+recorder = RecordingWriter().open(Path(sys.argv[1]), 8000)
+pcm = b"".join((n % 8000).to_bytes(2, "little") for n in range(160))
+for index in range(500):
+    recorder.agent(index * 160, pcm)
+print("given", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_that_is_killed_leaves_a_playable_file(tmp_path: Path) -> None:
+    file = tmp_path / "call.wav"
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"given\n"
+        deadline = time.monotonic() + 20
+        while (not file.exists() or file.stat().st_size < 9 * 32000) and time.monotonic() < deadline:
+            time.sleep(0.01)  # another process's file: there is nothing to wait on but its size
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    content, sample_rate_hz = tracks(file)
+    assert sample_rate_hz == 8000
+    assert len(content) >= 8 * 8000  # 10 s were given; a second may still have been waiting for the caller's track
+    assert content[:, 1].reshape(-1, 160)[:, :].tolist() == [list(range(160))] * (len(content) // 160)
+
+
+FULL = """
+import json, resource, sys
+from pathlib import Path
+from structlog.testing import capture_logs
+from media.recorder import RecordingWriter
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_001, 100_001))
+with capture_logs() as lines:
+    writer = RecordingWriter()
+    recorder = writer.open(Path(sys.argv[1]), 8000)
+    for index in range(500):
+        recorder.agent(index * 160, bytes([1, 0]) * 160)
+    recording = recorder.close().result(timeout=20)
+    recorder.agent(80000, bytes(320))
+    writer.close()
+print(json.dumps([recording.complete, recording.duration_s, recorder.queued_samples,
+                  [line["reason"] for line in lines if line["event"] == "recording_stopped"]]))
+"""
+
+
+def test_a_full_disk_ends_the_recording_once_and_leaves_what_fitted(tmp_path: Path) -> None:
+    file = tmp_path / "call.wav"
+    run = subprocess.run([sys.executable, "-c", FULL, str(file)], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == f'[false, {24989 / 8000}, 0, ["EFBIG"]]'
+    content, _ = tracks(file)
+    assert content[:, 1].tolist() == [1] * 24989
+    assert int.from_bytes(file.read_bytes()[40:44], "little") == 24989 * 4  # whole frames, though one byte more fitted
+
+
+def test_giving_a_frame_never_waits_for_the_disk(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "none" / "call.wav", RATE_HZ, threading.Condition())
+    frame = PcmFrame(bytes(320), RATE_HZ, 0, 0.0)
+    recorder.caller(frame)
+    assert not (tmp_path / "none").exists()
+    assert recorder.queued_samples == FRAME
+    recorder.write()
+    recorder.caller(frame)
+    assert recorder.queued_samples == 0  # stopped: nothing is gathered any more
+
+
+def test_a_rate_no_leg_has_is_refused(writer: RecordingWriter, tmp_path: Path) -> None:
+    with pytest.raises(MediaMisuse, match="44100"):
+        writer.open(tmp_path / "call.wav", 44100)
