@@ -17,6 +17,7 @@ class SessionTasks:
         """At most two per pause: the transcript and the end-of-turn model."""
         self._reply: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._wake_at = 0.0
 
     @property
     def is_running(self) -> bool:
@@ -56,7 +57,7 @@ class SessionTasks:
         loop = asyncio.get_running_loop()
         when = loop.time() + max(0.0, due - now)
         if self._timer is not None:
-            if self._timer.when() <= when:
+            if self._wake_at <= when:  # kept here: uvloop's handle of a timer that is due already cannot tell
                 return
             self._timer.cancel()
 
@@ -64,6 +65,7 @@ class SessionTasks:
             self._timer = None
             callback()
 
+        self._wake_at = when
         self._timer = loop.call_at(when, wake)
 
     def cancel(self) -> None:

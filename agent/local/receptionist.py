@@ -23,6 +23,7 @@ DEFAULT_GREETING = "Hello, this is Parley, the assistant of Riverside Dental. Ho
 _OFFER = "Would you like to leave a message?"
 _ASK_MESSAGE = "Please tell me your message, and how we can reach you."
 _MORE = "Is there anything else I can do for you?"
+_HELP = "How can I help you?"
 _GO_ON = "What would you like to know?"
 _NOT_KNOWN = "I do not know that, I am sorry."
 _NOT_UNDERSTOOD = "I am sorry, I did not understand that. Could you say it in other words?"
@@ -50,23 +51,21 @@ class _Answer:
     hangs_up: bool = False
 
 
-def stock_phrases() -> tuple[str, ...]:
-    """What is said in many calls, sentence by sentence: worth rendering before the first one."""
-    return (
-        *_sentences(DEFAULT_GREETING),
-        *(_OFFER, _MORE, _GO_ON, _NOT_KNOWN, _WELCOME, _GOODBYE, _ALL_RIGHT, _ASK_MESSAGE),
-        *_sentences(_NOT_UNDERSTOOD),
-        *_sentences(_NOT_HEARD),
-    )
-
-
 class Receptionist:
     """A `LanguageModel` on a knowledge folder, shared by all calls."""
 
     def __init__(self, knowledge: Knowledge, *, threshold: float = THRESHOLD) -> None:
         """Entries that fit a question less well than `threshold` are no answer to it."""
-        self._knowledge = knowledge
+        self.knowledge = knowledge
         self._threshold = threshold
+
+    def sayings(self) -> tuple[str, ...]:
+        """All it can say but for names, the most common first: worth rendering before anyone asks."""
+        return (
+            *(DEFAULT_GREETING, _NOT_KNOWN, _OFFER, _MORE, _WELCOME, _GOODBYE, _NOT_UNDERSTOOD, _NOT_HEARD, _HELP),
+            *(_ALL_RIGHT, _ASK_MESSAGE, _MESSAGE_TAKEN, _GO_ON, _NO_PERSON, _NO_MENU, _TAKE_TIME, _FINE, _HERE),
+            *(entry.answer for entry in self.knowledge.entries),
+        )
 
     async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         answer = await self._answer(conversation.messages)
@@ -101,12 +100,12 @@ class Receptionist:
         question = cues.without_name(said) if name else said
         opening = [f"Nice to meet you, {name}."] if name else []
         if name and len(question.split()) < 2:
-            return _say(*opening, "How can I help you?")
+            return _say(*opening, _HELP)
         pieces = [piece for piece in _sentences(question) if len(piece.split()) > 1][:_MOST_PIECES]
         asked = list(dict.fromkeys([question, *pieces]))
         if cues.is_follow_up(question) and (earlier := _questions(before)):
             asked.append(f"{earlier[-1]} {question}")
-        matches = await self._knowledge.search(*asked)
+        matches = await self.knowledge.search(*asked)
         answers = self._chosen(asked, matches)
         if answers:
             return _say(*opening, *answers)
@@ -159,10 +158,10 @@ def _scripted(said: str, before: Sequence[Message]) -> _Answer | None:
 
 _SMALL_TALK = (
     (cues.is_thanks, (_WELCOME, _MORE)),
-    (cues.is_greeting, ("Hello.", "How can I help you?")),
-    (cues.asks_wellbeing, (_FINE, "How can I help you?")),
+    (cues.is_greeting, ("Hello.", _HELP)),
+    (cues.asks_wellbeing, (_FINE, _HELP)),
     (cues.asks_to_wait, (_TAKE_TIME,)),
-    (cues.asks_for_presence, (_HERE, "How can I help you?")),
+    (cues.asks_for_presence, (_HERE, _HELP)),
 )
 
 

@@ -58,8 +58,8 @@ class WhisperSpeechToText:
         hints: Sequence[str] = (),
         language: str = "en",
     ) -> "WhisperStream":
-        if language != "en" and not self._model.multilingual:
-            raise ServiceRejected("whisper", f"this model knows English only, not {language!r}")
+        if not self._model.knows(language):
+            raise ServiceRejected("whisper", f"the model does not know the language {language!r}")
         return WhisperStream(self, sample_rate_hz, on_partial, tuple(hints), language)
 
     @property

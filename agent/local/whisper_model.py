@@ -71,8 +71,14 @@ class WhisperModel:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # tokenizers raises bare Exception, CTranslate2 RuntimeError and ValueError
             raise ModelError(f"Whisper model in {folder} cannot be loaded: {error}") from error
-        self.multilingual: bool = self._whisper.is_multilingual
+        self._multilingual: bool = self._whisper.is_multilingual
         self._end_of_text = self._token("<|endoftext|>")
+
+    def knows(self, language: str) -> bool:
+        """Whether it understands the language of this ISO 639-1 code."""
+        if not self._multilingual:
+            return language == "en"
+        return self._tokenizer.token_to_id(f"<|{language}|>") is not None
 
     def decode(self, audio: Waveform, effort: Effort, hints: Sequence[str] = (), language: str = "en") -> Decoded:
         """The words in at most 30 s of 16 kHz audio. `hints` are words to expect: names, products."""
@@ -85,7 +91,7 @@ class WhisperModel:
             ctranslate2.StorageView.from_array(features[np.newaxis]),
             [prompt],
             beam_size=effort.beam,
-            # CTranslate2 generates min(max_length / 2, max_length - prompt) tokens, and crashes if that is negative.
+            # CTranslate2 generates half of it at most, and 4.8.5 dies of a prompt that is longer (segmentation fault).
             max_length=max(2 * most_tokens, len(prompt) + most_tokens),
             return_scores=True,
             return_no_speech_prob=True,
@@ -110,7 +116,7 @@ class WhisperModel:
             expected = self._tokenizer.encode(" " + ", ".join(hints), add_special_tokens=False).ids
             prompt += [self._token("<|startofprev|>"), *expected[:_HINT_TOKENS]]
         prompt.append(self._token("<|startoftranscript|>"))
-        if self.multilingual:
+        if self._multilingual:
             prompt += [self._token(f"<|{language}|>"), self._token("<|transcribe|>")]
         return prompt  # without <|notimestamps|>: timestamps are one of the guards
 

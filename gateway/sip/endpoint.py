@@ -228,7 +228,7 @@ class SipEndpoint:
         config.uaConfig.maxCalls = settings.max_calls + _REFUSAL_SLOTS
         config.uaConfig.userAgent = settings.user_agent
         config.logConfig.level = settings.log_level
-        config.logConfig.consoleLevel = 0
+        config.logConfig.consoleLevel = settings.log_level  # the writer is asked only up to this level
         config.logConfig.msgLogging = 0
         config.logConfig.decor = 0
         self._writer = PjsipLog()  # PJSIP keeps a bare pointer
@@ -252,7 +252,8 @@ class SipEndpoint:
         first = ""
         for name in settings.transports:
             config = pj.TransportConfig()
-            config.port = settings.tls_port if name == "tls" else settings.port
+            # A port the system chose for the first transport is that of the next one, too.
+            config.port = settings.tls_port if name == "tls" else settings.port or _port_of(first)
             config.boundAddress = "" if settings.bind == "0.0.0.0" else settings.bind
             config.publicAddress = settings.public_address
             if name == "tls":
@@ -303,7 +304,7 @@ class SipEndpoint:
         header = pj.SipHeader()
         header.hName, header.hValue = "Retry-After", str(_RETRY_AFTER_S)
         operation.txOption.headers.append(header)
-        call.hangup(operation)
+        call.answer(operation)
 
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
         call = SipCall(account, handle, self._post, self._release, pjsua_id)
@@ -410,6 +411,10 @@ def _user_of(uri: str) -> str:
 
 def _host_of(address: str) -> str:
     return address.rpartition(":")[0]
+
+
+def _port_of(address: str) -> int:
+    return int(address.rpartition(":")[2] or 0)
 
 
 def _resolve(

@@ -74,6 +74,8 @@ class SoftphoneCall:
     """Feed `receive` to a `SipEndpoint`, then await `run` once."""
 
     def __init__(self, hub: PcmHub, *, gap_ms: int, keep_audio: bool) -> None:
+        self.handle = new_handle()
+        """Names the call in the endpoint's events."""
         self._hub = hub
         self._keep_audio = keep_audio
         self._detector = SpurtDetector(gap_ms)
@@ -118,7 +120,7 @@ class SoftphoneCall:
         duration_s: float | None = None,
     ) -> Outcome:
         """Place the call and carry it through. Raises `CallError` when it cannot even be dialled."""
-        handle = new_handle()
+        handle = self.handle
         await endpoint.place(handle, to)
         try:
             async with asyncio.timeout(_SETUP_WAIT_S):

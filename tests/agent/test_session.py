@@ -311,13 +311,15 @@ async def test_announcements_wait_until_nobody_speaks() -> None:
         ]
 
 
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "seen in the frames"])
 @in_virtual_time
-async def test_after_a_change_of_codec_the_conversation_goes_on_at_the_new_rate() -> None:
+async def test_after_a_change_of_codec_the_conversation_goes_on_at_the_new_rate(is_told: bool) -> None:
     async with Scene() as scene:
         await scene.leg.speak("what time do you open")
         await scene.wait_for(ReplyFinished)
         scene.leg.change_rate(16_000)
-        scene.session.audio_changed(16_000)
+        if is_told:
+            scene.session.audio_changed(16_000)
         await scene.leg.speak("and when do you close")
         await scene.wait_for(ReplyFinished, 2)
         assert [committed.text for committed in scene.all(TurnCommitted)] == [

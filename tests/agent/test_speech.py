@@ -170,12 +170,12 @@ def test_on_a_noisy_line_the_model_alone_says_when_a_word_has_ended() -> None:
 
 
 def test_the_loudness_of_one_word_is_no_measure_for_the_next() -> None:
-    line = Line()
+    line = Line(CONFIG.model_copy(update={"end_probability": 0.05}))
     line.feed((10, 0))
-    line.feed((20, 90), swing=20_000)
+    line.feed((20, 90), swing=32_000)
     line.feed((10, 0))
-    line.feed((20, 90))
-    line.feed((10, 0))
+    line.feed((20, 90), swing=500)
+    line.feed((4, 6), (10, 0))
     ended = line.events[-1]
     assert isinstance(ended, SpeechEnded)
     assert is_near(ended.ended_at, 60)

@@ -22,7 +22,9 @@ _READY_WAIT_S = 60
 class GatewayProcess:
     """Started by `with`; stopped by SIGTERM, which must drain and exit 0."""
 
-    def __init__(self, folder: Path, settings: str = "", *, record: bool = True) -> None:
+    def __init__(
+        self, folder: Path, settings: str = "", *, record: bool = True, max_calls: int = 400, media: str = ""
+    ) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
         self.config = folder / "parley.toml"
@@ -31,7 +33,7 @@ class GatewayProcess:
 [sip]
 bind = "127.0.0.1"
 port = 0
-max_calls = 400
+max_calls = {max_calls}
 [http]
 port = 0
 api_keys = ["{API_KEY}"]
@@ -39,6 +41,7 @@ api_keys = ["{API_KEY}"]
 rtp_port_min = 51000
 rtp_port_max = 52999
 record = {str(record).lower()}
+{media}
 [store]
 data_dir = "data"
 """
@@ -78,10 +81,13 @@ data_dir = "data"
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(30)
+                self.process.wait(5)
             except subprocess.TimeoutExpired:
+                # A test that failed left calls behind; the second signal does not wait for their end.
+                self.process.send_signal(signal.SIGTERM)
+                self.process.wait(30)
+            finally:
                 self.process.kill()
-                raise
 
     def uri(self, user: str) -> str:
         return f"sip:{user}@127.0.0.1:{self.sip_port}"

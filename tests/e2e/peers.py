@@ -14,6 +14,8 @@ _SCENARIOS = Path(__file__).parent / "sipp"
 _PORTS = itertools.count(30000 + os.getpid() % 1000 * 2, 20)
 """Local ports for SIPp; spread so that a leftover of another run is not met."""
 
+_TERMINAL = {**os.environ, "TERM": "dumb"}
+
 CODECS = {
     "pcmu": (0, "PCMU/8000", ""),
     "pcma": (8, "PCMA/8000", ""),
@@ -29,18 +31,32 @@ def run_sipp(
     gateway: GatewayProcess, scenario: str, user: str, *options: str, folder: Path, timeout_s: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """One SIPp run against the gateway; its exit code is 0 when every call went as the scenario has it."""
+    command = _sipp_command(gateway, scenario, user, timeout_s)
+    return subprocess.run(
+        [*command, *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s + 10,
+        check=False,
+        env=_TERMINAL,
+    )
+
+
+def start_sipp(gateway: GatewayProcess, scenario: str, user: str, *, folder: Path) -> "subprocess.Popen[bytes]":
+    """The same in the background, for a minute at most."""
+    command = _sipp_command(gateway, scenario, user, 60)
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_TERMINAL)
+
+
+def _sipp_command(gateway: GatewayProcess, scenario: str, user: str, timeout_s: float) -> list[str]:
     port = next(_PORTS)
-    command = [
+    return [
         "sipp",
         f"127.0.0.1:{gateway.sip_port}",
         *("-sf", str(_SCENARIOS / scenario), "-s", user, "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1"),
         *("-mp", str(port + 4), "-m", "1", "-nostdin", "-timeout", f"{timeout_s:.0f}s", "-timeout_error"),
-        *options,
     ]
-    environment = {**os.environ, "TERM": "dumb"}
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=timeout_s + 10, check=False, env=environment
-    )
 
 
 def sipp_codec(name: str) -> list[str]:

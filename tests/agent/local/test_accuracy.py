@@ -14,8 +14,8 @@ _AT_ONCE = 8
 async def test_of_a_hundred_real_prompts_over_mu_law_at_most_6_percent_of_the_words_are_wrong(
     engines: OfflineEngines,
 ) -> None:
-    chosen = list(prompts().values())[::2]
-    assert len(chosen) >= 100
+    chosen = list(prompts().values())[::2][:100]
+    assert len(chosen) == 100
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def transcribe(samples: PcmSamples) -> str:

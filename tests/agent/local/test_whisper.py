@@ -27,11 +27,18 @@ class WatchedPool(InferencePool):
     def __init__(self, workers: int) -> None:
         super().__init__(workers)
         self._results: set[asyncio.Future[Any]] = set()
+        self.longest_s = 0.0
+        """Of all audio that was to be decoded."""
+        self.on_result: Callable[[], None] = lambda: None
+        """Called before the one who submitted the job hears of its result."""
 
     def submit(self, priority: Priority, function: Callable[..., T], *arguments: object) -> Job[T]:
         job = super().submit(priority, function, *arguments)
         self._results.add(job.result)
         job.result.add_done_callback(self._results.discard)
+        job.result.add_done_callback(lambda _: self.on_result())
+        if arguments and isinstance(arguments[0], np.ndarray):
+            self.longest_s = max(self.longest_s, len(arguments[0]) / 16000)
         return job
 
     async def settle(self) -> None:
@@ -146,6 +153,17 @@ async def test_the_next_turn_forgets_the_last_one_but_for_what_is_kept(caller: C
     assert word_error_rate([words], [(await stream.final()).text]) == 0
 
 
+async def test_a_transcript_that_comes_in_the_moment_its_turn_ends_is_nobodys(
+    caller: Caller, pool: WatchedPool
+) -> None:
+    stream = await caller.open()
+    pool.on_result = lambda: stream.next_turn(0)
+    stream.push(np.concatenate((prompt(TWO_SENTENCES)[0], silence(200))))
+    await pool.settle()
+    assert caller.partials == []
+    assert await stream.final() == Transcript("", True, 0.0)
+
+
 async def test_silence_has_no_words_and_costs_no_decode(caller: Caller, pool: WatchedPool) -> None:
     stream = await caller.open()
     await caller.say(silence(1000))
@@ -166,8 +184,11 @@ async def test_nothing_is_lost_of_a_turn_longer_than_whisper_can_hear(model: Whi
     words = " ".join(prompt(name)[1] for name in LONG_TURN)
     assert stream.dropped_samples == 0
     assert sum(len(prompt(name)[0]) for name in LONG_TURN) > 32 * RATE_HZ
+    assert pool.longest_s < 20
     assert word_error_rate([words], [final.text]) <= 0.08
     assert word_error_rate([words], [caller.partials[-1].text]) <= 0.08
+    stream.next_turn(0)
+    assert (await stream.final()).text == ""
 
 
 async def test_a_long_turn_without_a_pause_is_cut_where_it_is_quietest(model: WhisperModel, pool: WatchedPool) -> None:
@@ -250,5 +271,5 @@ async def test_closing_ends_the_stream(caller: Caller) -> None:
 
 
 async def test_a_language_the_model_does_not_know_is_rejected(caller: Caller) -> None:
-    with pytest.raises(ServiceRejected, match="English only"):
+    with pytest.raises(ServiceRejected, match="does not know the language 'fr'"):
         await caller.engine.open(sample_rate_hz=8000, on_partial=print, language="fr")

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A caller written from the RFCs alone, for what no proper peer would do: bad messages, sprayed ports."""
+
+import random
+import re
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+_OFFER = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+SILENCE = b"\xff" * 160
+"""20 ms of G.711 mu-law."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A SIP response."""
+
+    code: int
+    text: str
+
+    def header(self, name: str) -> str:
+        found = re.search(rf"(?im)^{name}\s*:\s*(.*?)\r?$", self.text)
+        return found[1] if found else ""
+
+
+@dataclass(slots=True)
+class RtpClock:
+    """What the next RTP packet of ours carries (RFC 3550 section 5.1)."""
+
+    ssrc: int = field(default_factory=lambda: random.getrandbits(32))
+    sequence: int = field(default_factory=lambda: random.getrandbits(16))
+    timestamp: int = field(default_factory=lambda: random.getrandbits(32))
+
+    def packet(self, payload: bytes, payload_type: int = 0) -> bytes:
+        header = struct.pack("!BBHII", 0x80, payload_type, self.sequence, self.timestamp, self.ssrc)
+        self.sequence = (self.sequence + 1) & 0xFFFF
+        self.timestamp = (self.timestamp + len(payload)) & 0xFFFFFFFF
+        return header + payload
+
+
+class RawCaller:
+    """UDP sockets for SIP and RTP on loopback; one call at a time."""
+
+    def __init__(self, port: int) -> None:
+        self._target = ("127.0.0.1", port)
+        self.sip = self._socket()
+        self.rtp = self._socket()
+        self.clock = RtpClock()
+        self.call_id = f"raw-{random.getrandbits(48):x}"
+        self.sequence = 1
+        self.remote_rtp: tuple[str, int] | None = None
+        self._to = ""
+        self._branch = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sip.close()
+        self.rtp.close()
+
+    def invite(self, user: str, media: str | None = None, *, body: str | None = None) -> Answer:
+        """The final response to an INVITE with this offer; a 200 is acknowledged and its media address kept."""
+        self.send("INVITE", user, self.offer(media) if body is None else body)
+        return self.acknowledge(user)
+
+    def offer(self, media: str | None = None) -> str:
+        """Our session description; `media` is all that follows the port on its m= line, mu-law by default."""
+        offer = media if media is not None else "RTP/AVP 0\r\na=rtpmap:0 PCMU/8000"
+        return f"{_OFFER}m=audio {self.rtp.getsockname()[1]} {offer}\r\n"
+
+    def acknowledge(self, user: str) -> Answer:
+        """Wait for the final response to the INVITE and send its ACK; keep the media address of a 200."""
+        answer = self.final("INVITE")
+        self._to = answer.header("To")
+        if answer.code == 200:
+            self.send("ACK", user)
+            found = re.search(r"m=audio (\d+)", answer.text)
+            assert found is not None, answer.text
+            self.remote_rtp = ("127.0.0.1", int(found[1]))
+        return answer
+
+    def bye(self, user: str) -> Answer:
+        self.sequence += 1
+        self.send("BYE", user)
+        return self.final("BYE")
+
+    def send(self, method: str, user: str, body: str = "") -> None:
+        here, there = self.sip.getsockname()[1], self._target[1]
+        if method != "CANCEL":  # which has the branch of what it cancels (RFC 3261 section 9.1)
+            self._branch = f"z9hG4bK{random.getrandbits(48):x}"
+        kind = "Content-Type: application/sdp\r\n" if body else ""
+        self.sip.sendto(
+            (
+                f"{method} sip:{user}@127.0.0.1:{there} SIP/2.0\r\n"
+                f"Via: SIP/2.0/UDP 127.0.0.1:{here};rport;branch={self._branch}\r\n"
+                f"From: <sip:raw@127.0.0.1:{here}>;tag=raw\r\n"
+                f"To: {self._to or f'<sip:{user}@127.0.0.1:{there}>'}\r\n"
+                f"Call-ID: {self.call_id}\r\n"
+                f"CSeq: {self.sequence} {method}\r\n"
+                f"Contact: <sip:raw@127.0.0.1:{here}>\r\n"
+                f"Max-Forwards: 70\r\n{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
+            ).encode(),
+            self._target,
+        )
+
+    def send_bytes(self, message: bytes) -> None:
+        self.sip.sendto(message, self._target)
+
+    def final(self, method: str, timeout_s: float = 5.0) -> Answer:
+        """The final response to our last request of this method. Raises `TimeoutError`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self.sip.settimeout(max(0.001, deadline - time.monotonic()))
+            text = self.sip.recv(65536).decode(errors="replace")
+            answer = Answer(int(text.split()[1]) if text.startswith("SIP/2.0") else 0, text)
+            if answer.code >= 200 and answer.header("CSeq") == f"{self.sequence} {method}":
+                return answer
+
+    def speak(self, payload: bytes) -> None:
+        """Send one RTP packet."""
+        assert self.remote_rtp is not None
+        self.rtp.sendto(self.clock.packet(payload), self.remote_rtp)
+
+    def hear(self) -> list[tuple[float, bytes]]:
+        """Payloads that have arrived, each with its time (monotonic seconds)."""
+        self.rtp.setblocking(False)
+        packets: list[tuple[float, bytes]] = []
+        while True:
+            try:
+                packet = self.rtp.recv(2048)
+            except BlockingIOError:
+                return packets
+            packets.append((time.monotonic(), packet[12:]))
+
+    @staticmethod
+    def _socket() -> socket.socket:
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.bind(("127.0.0.1", 0))
+        return one

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SIP beyond the plain call: refusals, malformed messages, capacity, registration, hold, keys."""
+
+import json
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.gateway_process import GatewayProcess, wait_for
+from tests.e2e.peers import run_sipp, softphone, start_sipp
+from tests.e2e.raw_caller import SILENCE, RawCaller
+
+
+def _calls_active(gateway: GatewayProcess) -> float:
+    found = re.findall(r"^parley_calls_active\{[^}]*\} (\S+)$", gateway.page("/metrics"), re.MULTILINE)
+    return sum(float(one) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("offer", "code"),
+    [
+        ("RTP/AVP 18\r\na=rtpmap:18 G729/8000", 488),
+        ("RTP/AVP 96\r\na=rtpmap:96 telephone-event/8000", 488),
+        ("RTP/SAVP 0\r\na=rtpmap:0 PCMU/8000", 488),
+    ],
+)
+def test_an_offer_without_a_codec_of_ours_is_488(gateway: GatewayProcess, offer: str, code: int) -> None:
+    with RawCaller(gateway.sip_port) as caller:
+        assert caller.invite("echo", offer).code == code
+    wait_for(lambda: _calls_active(gateway) == 0, "the end of the call")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "this is no SDP\r\n",
+        "v=0\r\nm=audio\r\n",
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio x RTP/AVP 0\r\n",
+    ],
+)
+def test_a_body_that_is_no_sdp_is_refused(gateway: GatewayProcess, body: str) -> None:
+    with RawCaller(gateway.sip_port) as caller:
+        assert 400 <= caller.invite("echo", body=body).code < 500
+    wait_for(lambda: _calls_active(gateway) == 0, "the end of the call")
+
+
+def test_a_rejecting_route_answers_with_its_code(gateway: GatewayProcess) -> None:
+    with RawCaller(gateway.sip_port) as caller:
+        assert caller.invite("closed").code == 480
+
+
+def test_malformed_messages_are_logged_and_harm_nobody(gateway: GatewayProcess) -> None:
+    with RawCaller(gateway.sip_port) as caller:
+        for message in (
+            b"\x00" * 200,
+            b"INVITE\r\n\r\n",
+            b"INVITE sip:echo@127.0.0.1 SIP/2.0\r\nVia: nonsense\r\nContent-Length: -5\r\n\r\n",
+            b"OPTIONS sip:x SIP/9.9\r\nCSeq: 99999999999999999999 OPTIONS\r\n\r\n",
+            b"INVITE sip:echo@127.0.0.1 SIP/2.0\r\n" + b"X: " + b"y" * 7000 + b"\r\n\r\n",
+        ):
+            caller.send_bytes(message)
+        assert caller.invite("echo").code == 200
+        assert caller.bye("echo").code == 200
+    assert "pjsip" in gateway.log.read_text()
+    wait_for(lambda: _calls_active(gateway) == 0, "the end of the call")
+
+
+def test_a_call_beyond_capacity_gets_503_with_retry_after(tmp_path: Path) -> None:
+    with GatewayProcess(tmp_path, '[[route]]\naction = "echo"\n', record=False, max_calls=2) as gateway:
+        callers = [RawCaller(gateway.sip_port) for _ in range(3)]
+        answers = [caller.invite("echo") for caller in callers]
+        assert [answer.code for answer in answers] == [200, 200, 503]
+        assert int(answers[2].header("Retry-After")) > 0
+        assert callers[0].bye("echo").code == 200
+        assert RawCaller(gateway.sip_port).invite("echo").code == 200
+
+
+def test_a_call_cancelled_while_it_is_being_answered_leaves_nothing(gateway: GatewayProcess) -> None:
+    with RawCaller(gateway.sip_port) as caller:
+        caller.send("INVITE", "echo", caller.offer())
+        caller.send("CANCEL", "echo")
+        # Answered or cancelled, whichever was first.
+        if caller.acknowledge("echo").code == 200:
+            caller.bye("echo")
+    wait_for(lambda: _calls_active(gateway) == 0, "the end of the call")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_both_transports_carry_a_call(gateway: GatewayProcess, question: Path, transport: str) -> None:
+    report = softphone(gateway, "agent", "--transport", transport, "--play", str(question), "--expect", "monday")
+    assert report["exit"] == 0, report
+
+
+def test_srtp_is_refused_where_it_is_off_and_works_where_it_is_optional(
+    tmp_path: Path, gateway: GatewayProcess, announcement: Path
+) -> None:
+    assert softphone(gateway, "play", "--srtp")["end"]["code"] == 488
+    settings = f'[[route]]\naction = "play"\nfile = "{announcement}"\n'
+    with GatewayProcess(tmp_path, settings, media='srtp = "optional"') as other:
+        report = softphone(other, "play", "--srtp", "--expect", "thank you")
+        assert report["srtp"] is True
+        assert report["missed"] == []
+
+
+def test_the_peer_may_hold_and_resume(gateway: GatewayProcess, tmp_path: Path) -> None:
+    done = run_sipp(gateway, "holder.xml", "echo", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    session = gateway.newest_session()
+    lines = [line for line in gateway.log.read_text().splitlines() if session["call_id"] in line]
+    states = [entry["new"] for line in lines if (entry := json.loads(line))["event"] == "call_state"]
+    assert states == ["active", "held", "active", "ended"]
+
+
+def test_we_may_hold_resume_mute_and_hang_up(gateway: GatewayProcess, tmp_path: Path) -> None:
+    sipp = start_sipp(gateway, "patient.xml", "echo", folder=tmp_path)
+    call_id = wait_for(
+        lambda: [call for call in gateway.get("/calls")["calls"] if call["state"] == "active"], "a call"
+    )[0]["call_id"]
+    for action, state in (("hold", "held"), ("resume", "active")):
+        assert gateway.post(f"/calls/{call_id}/{action}").status_code == 200
+        wait_for(lambda: gateway.get(f"/calls/{call_id}")["state"] == state, state)  # noqa: B023 (waited for at once)
+    assert gateway.post(f"/calls/{call_id}/mute").json()["muted"] is True
+    assert gateway.post(f"/calls/{call_id}/unmute").json()["muted"] is False
+    assert gateway.post(f"/calls/{call_id}/hangup").status_code == 204
+    assert sipp.wait(20) == 0
+    assert gateway.newest_session()["end_reason"] == "api"
+
+
+def test_keys_pressed_reach_the_agent_and_keys_sent_reach_the_peer(gateway: GatewayProcess, voice: Any) -> None:
+    report = softphone(gateway, "agent", "--dtmf", "42#")
+    assert report["answered"]
+    said = [entry["text"] for entry in gateway.newest_session()["transcript"] if entry["role"] == "user"]
+    assert any("4" in text and "2" in text for text in said), said
+
+
+def test_a_trunk_registers_with_digest(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    scenario = Path(__file__).parent / "sipp" / "registrar.xml"
+    registrar = subprocess.Popen(
+        ["sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(port), "-m", "1", "-nostdin", "-timeout", "20s"],
+        stdout=subprocess.DEVNULL,
+    )
+    trunk = (
+        f'[[trunk]]\nname = "test"\nhost = "127.0.0.1:{port}"\nusername = "parley"\npassword = "right horse"\n'
+        'register = true\n[[route]]\naction = "echo"\n'
+    )
+    with GatewayProcess(tmp_path, trunk, record=False) as gateway:
+        assert registrar.wait(30) == 0
+        wait_for(lambda: '"registered": true' in gateway.log.read_text(), "the registration")
+
+
+def test_rtp_that_arrives_is_echoed_on_time(gateway: GatewayProcess) -> None:
+    with RawCaller(gateway.sip_port) as caller:
+        assert caller.invite("echo").code == 200
+        start = time.monotonic()
+        for index in range(100):
+            time.sleep(max(0.0, start + index * 0.02 - time.monotonic()))
+            caller.speak(SILENCE)
+        heard = caller.hear()
+        assert caller.bye("echo").code == 200
+    # One packet each 20 ms, whatever the test machine does with this process.
+    assert 90 <= len(heard) <= 110
