@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import signal
 import time
@@ -16,6 +17,8 @@ from agent.config import AgentConfig
 from agent.dialogue import AgentServices
 from agent.local.engines import OfflineEngines
 from agent.phrases import Phrases
+from agent.sentences import ClauseChunker
+from agent.speakable import speakable
 from gateway.api.app import create_app
 from gateway.api.auth import api_keys
 from gateway.api.server import address_of, bind_http, serving
@@ -35,12 +38,21 @@ log = structlog.get_logger(__name__)
 _DRAIN_S = 30.0
 """How long calls may go on after SIGTERM before they are hung up. A second signal ends the wait."""
 _COUNTERS_PERIOD_S = 1.0
+_M_ARENA_MAX = -8
+"""malloc.h"""
 
 
 def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Raises `StartupError`."""
+    _keep_one_heap()
     uvloop.run(_serve(config))
     return 0
+
+
+def _keep_one_heap() -> None:
+    """Let all threads share malloc's one arena: measured to cost no time here, and to save a third of the memory."""
+    with contextlib.suppress(OSError, AttributeError):  # a libc without mallopt keeps its own way
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 async def _serve(config: Config) -> None:
@@ -62,11 +74,12 @@ async def _serve(config: Config) -> None:
         stack.callback(journal.close)
         switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics)
         await stack.enter_async_context(switchboard)
-        watches = [
+        background = [
+            tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, metrics), name="counters"),
         ]
-        stack.callback(lambda: [watch.cancel() for watch in watches])
+        stack.callback(lambda: [task.cancel() for task in background])
         app = create_app(
             SwitchboardControl(switchboard),
             store,
@@ -88,22 +101,37 @@ async def _serve(config: Config) -> None:
         again.cancel()
 
 
+async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> None:
+    """Render what the offline agents can say, one clause after the other as replies will ask for them. Then most
+    answers wait for no speech synthesis; a caller who is faster only waits as long as without."""
+    for config, receptionist in agents.offline:
+        for saying in receptionist.sayings():
+            chunker = ClauseChunker()
+            for clause in (*chunker.push(saying), *chunker.flush()):
+                async for _ in engines.tts.synthesize(speakable(clause), voice=config.voice):
+                    pass
+    log.info("answers_rendered")
+
+
 async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines) -> ConfiguredAgents:
     """Every agent with its services; what it always says is rendered now, so that it is there at pick-up."""
     services = {}
+    offline = []
     for name, config in configs.items():
         phrases = Phrases(engines.tts, config.voice)
         await phrases.prepare(
             text for text in (config.greeting, config.phrases.trouble, config.phrases.goodbye) if text
         )
+        receptionist = await engines.receptionist(config.knowledge)
+        offline.append((config, receptionist))
         services[name] = AgentServices(
             stt=engines.stt,
-            llm=await engines.receptionist(config.knowledge),
+            llm=receptionist,
             tts=engines.tts,
             turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
             phrases=phrases,
         )
-    return ConfiguredAgents(configs, services, engines.new_vad)
+    return ConfiguredAgents(configs, services, engines.new_vad, tuple(offline))
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:

@@ -114,6 +114,8 @@ class PcmHub:
         if self._loop is not None:
             raise MediaMisuse("the hub is already watched by an event loop")
         self._loop = loop
+        # Native code fills the dataclass's slots itself, and looks the flags up by its own bits.
+        pj.pcm_hub_frame_type(PcmFrame, (FrameFlags.NONE, FrameFlags.CONCEALED))
         loop.add_reader(pj.pcm_hub_fd(), self._on_ready)
 
     def close(self) -> None:
@@ -145,18 +147,14 @@ class PcmHub:
         self._calls.pop(call.port_id, None)
 
     def _on_ready(self) -> None:
-        for port_id, frames, events in pj.pcm_hub_drain():
+        for port_id, heard, sent, events in pj.pcm_hub_drain():
             call = self._calls.get(port_id)
             if call is not None:
-                call.receive(frames, events)
+                call.receive(heard, sent, events)
 
 
 _STARTED, _FINISHED, _ATTACHED = 0, 1, 3
 """Native event kinds (media/native/pcm_port.hpp) that somebody waits for; starving is counted, not told."""
-_SENT = 2
-"""Native frame flag (media/native/uplink_ring.hpp): not the caller's audio but ours."""
-_FLAGS = (FrameFlags.NONE, FrameFlags.CONCEALED)
-"""By the native flag bits; building an IntFlag for every frame would cost more than the frame."""
 
 
 class CallAudio:
@@ -272,12 +270,20 @@ class CallAudio:
 
     def receive(
         self,
-        frames: list[tuple[bytes, int, int, float, int]],
-        events: list[tuple[int, int, int, float]],
+        heard: list[PcmFrame] | None,
+        sent: list[PcmFrame] | None,
+        events: list[tuple[int, int, int, float]] | None,
     ) -> None:
         """What the hub fetched for this call. A sink that fails is logged, and neither call nor loop suffers."""
         try:
-            self._receive(frames, events)
+            if events is not None:
+                self._receive_rate(events)
+            if sent is not None and self._on_sent is not None:
+                self._on_sent(sent)
+            if heard is not None and self._on_frames is not None:
+                self._on_frames(heard)
+            if events is not None and self.on_playout is not None:
+                self._receive_playout(events, self.on_playout)
         except Exception:
             # A fault of one call's owner must not keep the other calls in this batch from their audio.
             _log.exception("audio_sink_failed", port=self.port_id)
@@ -285,28 +291,18 @@ class CallAudio:
             if self.on_fault is not None:
                 self.on_fault()
 
-    def _receive(
-        self, frames: list[tuple[bytes, int, int, float, int]], events: list[tuple[int, int, int, float]]
-    ) -> None:
-        for kind, _, samples, _ in events:
-            if kind == _ATTACHED and samples != self._sample_rate_hz:
-                self._sample_rate_hz = samples
+    def _receive_rate(self, events: list[tuple[int, int, int, float]]) -> None:
+        for kind, _, rate_hz, _ in events:
+            if kind == _ATTACHED and rate_hz != self._sample_rate_hz:
+                self._sample_rate_hz = rate_hz
                 if self.on_rate is not None:
-                    self.on_rate(samples)
-        if self._on_sent is not None:
-            sent = [PcmFrame(p, rate, at, came) for p, rate, at, came, flags in frames if flags & _SENT]
-            frames = [frame for frame in frames if not frame[4] & _SENT]
-            if sent:
-                self._on_sent(sent)
-        if frames and self._on_frames is not None:
-            rate_hz = self._sample_rate_hz  # what a re-INVITE left over at the old rate is of no use to anybody
-            self._on_frames(
-                [PcmFrame(p, rate, at, came, _FLAGS[flags]) for p, rate, at, came, flags in frames if rate == rate_hz]
-            )
-        if self.on_playout is None:
-            return
+                    self.on_rate(rate_hz)
+
+    def _receive_playout(
+        self, events: list[tuple[int, int, int, float]], on_playout: Callable[[PlayoutEvent], None]
+    ) -> None:
         for kind, utterance_id, samples, at in events:
             if kind == _STARTED:
-                self.on_playout(UtteranceStarted(utterance_id, at))
+                on_playout(UtteranceStarted(utterance_id, at))
             elif kind == _FINISHED:
-                self.on_playout(UtteranceFinished(utterance_id, samples, at))
+                on_playout(UtteranceFinished(utterance_id, samples, at))

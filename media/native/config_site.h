@@ -48,7 +48,6 @@
 #define PJMEDIA_STREAM_ENABLE_XR            1
 
 #define PJMEDIA_HAS_VIDEO                   0
-#define PJMEDIA_STREAM_ENABLE_KA            PJMEDIA_STREAM_KA_EMPTY_RTP
 
 /* Level 4 has every message; 5 only library internals, and costs calls. */
 #define PJ_LOG_MAX_LEVEL                    4

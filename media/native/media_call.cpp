@@ -9,8 +9,6 @@
 #include <pjmedia/null_port.h>
 #include <pjsua-lib/pjsua_internal.h>
 
-#include "receiver.hpp"
-
 namespace parley {
 
 namespace {
@@ -41,11 +39,6 @@ class Bridge final : public Ticker {
 };
 
 std::shared_ptr<Bridge> bridge;
-
-RtpReceiver &receiver() {
-    static RtpReceiver *const receiver = new RtpReceiver;
-    return *receiver;
-}
 
 void register_thread() {
     thread_local pj_thread_desc desc;
@@ -78,11 +71,9 @@ void start_media_clock() {
     bridge = std::make_shared<Bridge>(pjsua_set_no_snd_dev());
     media_clock().attach(bridge, bridge->interval_ns());
     media_clock().start();
-    receiver().start(pjsua_var.med_endpt);
 }
 
 void stop_media_clock() {
-    receiver().stop();
     media_clock().stop();
     if (bridge)
         media_clock().detach(bridge.get());

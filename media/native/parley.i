@@ -120,6 +120,9 @@ class PcmPort {
 namespace parley {
 int pcm_hub_fd() { return pcm_hub().fd(); }
 uint64_t pcm_hub_wakeups() { return pcm_hub().wakeups(); }
+PyObject *pcm_hub_frame_type(PyObject *frame_type, PyObject *flags) {
+    return frame_builder().configure(frame_type, flags) ? Py_NewRef(Py_None) : nullptr;
+}
 PyObject *pcm_hub_drain() { return drain(pcm_hub()); }
 parley::ClockStats media_clock_stats() { return media_clock().stats(); }
 }

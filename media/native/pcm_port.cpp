@@ -102,16 +102,12 @@ void PcmPort::attach(const StreamTap &tap) {
     tap_ = tap;
     frame_.assign(size_t{tap.frame_samples} * tap.channels, 0);
     mono_.assign(tap.frame_samples, 0);
-    if (!uplink_ || uplink_->max_samples() < tap.frame_samples) {
-        auto ring = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
+    // Frames that Python has not fetched are given up when their rate is: what it reads from here on has the new one.
+    if (!uplink_ || uplink_->max_samples() < tap.frame_samples || tap.rate_hz != old_rate) {
+        if (uplink_)
+            dropped_before_ += uplink_->dropped() + uplink_->size();
+        uplink_ = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
         drained_.resize(tap.frame_samples);
-        if (uplink_) {
-            UplinkFrame frame;
-            while (uplink_->pop(frame, drained_.data()))
-                ring->push(frame, drained_.data());
-            dropped_before_ += uplink_->dropped();
-        }
-        uplink_ = std::move(ring);
     }
     playout_.set_rate(tap.rate_hz, kPlayoutCapacity_ms);
     playout_.settle();

@@ -34,6 +34,9 @@ class UplinkRing {
           slots_(frames * words_) {}
 
     size_t max_samples() const noexcept { return max_samples_; }
+    size_t size() const noexcept {
+        return static_cast<size_t>(head_.load(std::memory_order_acquire) - tail_.load(std::memory_order_acquire));
+    }
     uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
 
     // Producer.

@@ -40,7 +40,9 @@ async def test_what_is_spoken_is_understood_at_the_far_end(tts: PiperTextToSpeec
     assert chunk.samples.dtype == np.int16
     stream = await engines.stt.open(sample_rate_hz=8000, on_partial=lambda _: None)
     stream.push(resample(chunk.samples, chunk.sample_rate_hz, 8000))
-    assert word_error_rate([SENTENCE], [(await stream.final()).text]) <= 0.35  # Piper says it a little differently each time
+    assert (
+        word_error_rate([SENTENCE], [(await stream.final()).text]) <= 0.35
+    )  # Piper says it a little differently each time
 
 
 async def test_every_sentence_is_a_chunk_of_its_own(tts: PiperTextToSpeech) -> None:

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a caller notices of an agent: it answers, remembers, stops when spoken over, says goodbye; and what stays."""
+
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from media.tones import silence
+from tests.e2e.conftest import Voice
+from tests.e2e.gateway_process import GatewayProcess, wait_for
+from tests.e2e.peers import softphone
+from tests.e2e.raw_caller import SILENCE, RawCaller
+from tests.mulaw import from_mu_law, mu_law
+
+_FRAME = 160
+
+
+def test_the_agent_answers_remembers_and_says_goodbye(gateway: GatewayProcess) -> None:
+    lines = ("My name is Anna.", "Is there a place where I can park?", "What is my name?", "Thank you, goodbye.")
+    report = softphone(gateway, "agent", *[option for line in lines for option in ("--say", line)])
+    assert report["answered"]
+    heard = [turn["heard"].lower() for turn in report["turns"]]
+    assert "park" in heard[1]
+    assert "anna" in heard[2] or "ana" in heard[2]
+    assert "goodbye" in heard[3]
+    assert report["end"]["by"] == "peer"
+    session = gateway.newest_session()
+    assert session["end_reason"] == "goodbye"
+    for turn in session["turns"]:
+        assert abs(sum(turn["segments_ms"].values()) - turn["response_ms"]) <= 1.0
+    assert "parley_turn_response_seconds_count" in gateway.page("/metrics")
+
+
+def test_what_is_off_topic_is_not_known(gateway: GatewayProcess) -> None:
+    report = softphone(gateway, "agent", "--say", "Who won the football game last night?", "--expect", "not know|sorry")
+    assert report["exit"] == 0, report
+
+
+def test_the_agent_stops_when_spoken_over_and_knows_what_was_heard(gateway: GatewayProcess, voice: Voice) -> None:
+    question = voice.say("What are your opening hours?", 8000)
+    interruption = voice.say("Stop, how much does a cleaning cost?", 8000)
+    with RawCaller(gateway.sip_port) as caller:
+        assert caller.invite("agent").code == 200
+        line = _Line(caller)
+        line.listen(3.5)
+        line.speak(question)
+        answer_at = line.until_heard(4.0)
+        line.listen(1.5)
+        spoke_at = line.speak(interruption, listen_s=1.2)
+        assert caller.bye("agent").code == 200
+    last_loud = max((at for at, loud in line.heard if loud and at < spoke_at + 1.2), default=0.0)
+    assert answer_at < spoke_at
+    # From the caller's first sample to silence: recognising speech takes 128 ms, flushing and RTP the rest.
+    assert last_loud - spoke_at < 0.4
+    session = gateway.newest_session()
+    interrupted = [entry for entry in session["transcript"] if entry["interrupted"]]
+    assert interrupted
+    assert len(interrupted[0]["heard_text"]) < len(interrupted[0]["text"])
+
+
+def test_finished_turns_survive_kill_minus_9(tmp_path: Path, question: Path) -> None:
+    gateway = GatewayProcess(tmp_path)
+    with gateway:
+        assert softphone(gateway, "agent", "--play", str(question))["answered"]
+        call_id = gateway.newest_session()["call_id"]
+        with RawCaller(gateway.sip_port) as caller:
+            assert caller.invite("agent").code == 200
+            wait_for(lambda: gateway.get("/calls")["calls"], "a running call")
+            running = gateway.get("/calls")["calls"][0]["call_id"]
+            wait_for(lambda: gateway.sessions()[0]["call_id"] == running, "its session in the store")
+            gateway.process.send_signal(signal.SIGKILL)
+            gateway.process.wait(10)
+    with GatewayProcess(tmp_path) as again:
+        assert again.get(f"/sessions/{call_id}")["turns"]
+        assert again.get(f"/sessions/{running}")["end_reason"] == "gateway_restarted"
+
+
+class _Line:
+    """A raw caller's two directions, in real time: 20 ms out, everything that came in judged by its level."""
+
+    def __init__(self, caller: RawCaller) -> None:
+        self._caller = caller
+        self._next = time.monotonic()
+        self.heard: list[tuple[float, bool]] = []
+
+    def listen(self, seconds: float) -> None:
+        for _ in range(round(seconds * 50)):
+            self._tick(SILENCE)
+
+    def until_heard(self, wait_s: float) -> float:
+        """When the far end begins to speak."""
+        for _ in range(round(wait_s * 50)):
+            before = len(self.heard)
+            self._tick(SILENCE)
+            loud = [at for at, is_loud in self.heard[before:] if is_loud]
+            if loud:
+                return loud[0]
+        raise AssertionError(f"nothing was heard for {wait_s} s")
+
+    def speak(self, samples: np.ndarray, listen_s: float = 0.0) -> float:
+        """Say this, then stay for `listen_s`; when the first audible sample was sent."""
+        began = 0.0
+        padded = np.concatenate([samples, silence(20, 8000)])
+        for begin in range(0, len(padded) - _FRAME + 1, _FRAME):
+            frame = padded[begin : begin + _FRAME]
+            if not began and _is_loud(frame):
+                began = time.monotonic()
+            self._tick(mu_law(frame))
+        self.listen(listen_s)
+        return began
+
+    def _tick(self, payload: bytes) -> None:
+        self._caller.speak(payload)
+        self._next += 0.02
+        time.sleep(max(0.0, self._next - time.monotonic()))
+        for at, packet in self._caller.hear():
+            self.heard.append((at, _is_loud(from_mu_law(packet))))
+
+
+def _is_loud(samples: np.ndarray) -> bool:
+    return len(samples) > 0 and float(np.mean(np.abs(samples.astype(np.float64)))) > 200
