@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "pcm_port.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include <poll.h>
+
+#include <pjmedia/port.h>
+
+#include "check.hpp"
+#include "hub.hpp"
+
+using namespace std::chrono_literals;
+using parley::MediaClock;
+using parley::PcmHub;
+using parley::PcmPort;
+using parley::PortBatch;
+using parley::PortEventKind;
+using parley::StreamTap;
+
+namespace {
+
+// A PJMEDIA stream without PJMEDIA: hears a ramp, remembers what it was given.
+struct FakeStream {
+    pjmedia_port port{};
+    std::vector<int16_t> sent;
+    int16_t next = 0;
+    bool silent = false;    // nothing has arrived
+    bool concealed = false; // something was made up
+
+    FakeStream() {
+        port.port_data.pdata = this;
+        port.get_frame = [](pjmedia_port *self, pjmedia_frame *frame) -> pj_status_t {
+            auto *stream = static_cast<FakeStream *>(self->port_data.pdata);
+            if (stream->silent) {
+                frame->type = PJMEDIA_FRAME_TYPE_NONE;
+                frame->size = 0;
+                return PJ_SUCCESS;
+            }
+            auto *pcm = static_cast<int16_t *>(frame->buf);
+            for (size_t i = 0; i < frame->size / 2; ++i)
+                pcm[i] = stream->next++;
+            return PJ_SUCCESS;
+        };
+        port.put_frame = [](pjmedia_port *self, pjmedia_frame *frame) -> pj_status_t {
+            auto *stream = static_cast<FakeStream *>(self->port_data.pdata);
+            const auto *pcm = static_cast<const int16_t *>(frame->buf);
+            stream->sent.insert(stream->sent.end(), pcm, pcm + frame->size / 2);
+            return PJ_SUCCESS;
+        };
+    }
+
+    StreamTap tap(uint32_t rate_hz = 8000, uint16_t channels = 1) {
+        StreamTap tap;
+        tap.port = &port;
+        tap.rate_hz = rate_hz;
+        tap.frame_samples = static_cast<uint16_t>(rate_hz / 50);
+        tap.channels = channels;
+        tap.stream = this;
+        tap.concealed = [](void *stream) { return static_cast<FakeStream *>(stream)->concealed; };
+        return tap;
+    }
+
+    std::vector<int16_t> last_frame(size_t samples = 160) const { return {sent.end() - static_cast<long>(samples), sent.end()}; }
+};
+
+struct Call {
+    PcmHub hub;
+    FakeStream stream;
+    std::shared_ptr<PcmPort> port = std::make_shared<PcmPort>(hub, 1);
+
+    Call() {
+        port->listen(true);
+        port->attach(stream.tap());
+        drain();
+    }
+    void tick(int frames = 1) {
+        for (int i = 0; i < frames; ++i)
+            port->tick(parley::monotonic_ns());
+    }
+    PortBatch drain() {
+        PortBatch batch;
+        port->drain(batch);
+        return batch;
+    }
+    size_t write(uint32_t id, const std::vector<int16_t> &pcm, uint32_t rate_hz = 8000) {
+        return port->write(id, rate_hz, pcm.data(), pcm.size());
+    }
+};
+
+std::vector<int16_t> constant(size_t samples, int16_t value) { return std::vector<int16_t>(samples, value); }
+
+int largest_step(const std::vector<int16_t> &pcm, int16_t before) {
+    int largest = 0;
+    for (const int16_t sample : pcm) {
+        largest = std::max(largest, std::abs(sample - before));
+        before = sample;
+    }
+    return largest;
+}
+
+bool readable(const PcmHub &hub) {
+    pollfd fd{hub.fd(), POLLIN, 0};
+    return poll(&fd, 1, 0) == 1;
+}
+
+} // namespace
+
+TEST("the caller's frames arrive whole, in order, on one timeline") {
+    Call call;
+    call.tick(3);
+    const PortBatch batch = call.drain();
+    EQUAL(batch.frames.size(), 3u);
+    EQUAL(batch.pcm.size(), 480u);
+    for (size_t i = 0; i < 480; ++i)
+        EQUAL(batch.pcm[i], static_cast<int16_t>(i));
+    for (size_t i = 0; i < 3; ++i) {
+        EQUAL(batch.frames[i].position, static_cast<int64_t>(i) * 160);
+        EQUAL(batch.frames[i].flags, 0);
+    }
+}
+
+TEST("frames nobody sent are flagged, and zero when there is nothing to make them from") {
+    Call call;
+    call.stream.concealed = true;
+    call.tick();
+    call.stream.silent = true;
+    call.tick();
+    const PortBatch batch = call.drain();
+    EQUAL(batch.frames[0].flags, parley::kConcealed);
+    EQUAL(batch.frames[1].flags, parley::kConcealed);
+    CHECK(std::all_of(batch.pcm.begin() + 160, batch.pcm.end(), [](int16_t sample) { return sample == 0; }));
+    EQUAL(call.port->counters().frames_concealed, 2u);
+}
+
+TEST("frames that are not fetched give way to newer ones, and are counted") {
+    Call call;
+    call.tick(static_cast<int>(PcmPort::kUplinkFrames) + 7);
+    const PortBatch batch = call.drain();
+    EQUAL(batch.frames.size(), PcmPort::kUplinkFrames);
+    EQUAL(batch.frames[0].position, 7 * 160);
+    EQUAL(call.port->counters().frames_dropped, 7u);
+}
+
+TEST("a call nobody listens to keeps nothing") {
+    Call call;
+    call.port->listen(false);
+    call.tick(5);
+    CHECK(call.drain().frames.empty());
+    EQUAL(call.port->counters().frames_in, 5u);
+}
+
+TEST("skipped frames leave their room on the timeline") {
+    Call call;
+    call.tick();
+    call.port->skipped(4);
+    call.tick();
+    const PortBatch batch = call.drain();
+    EQUAL(batch.frames[1].position, 5 * 160);
+    EQUAL(call.port->counters().frames_skipped, 4u);
+}
+
+TEST("what was sent can be tapped, on the caller's timeline") {
+    Call call;
+    call.port->tapSent(true);
+    call.write(1, constant(160, 9));
+    call.tick(2);
+    const PortBatch batch = call.drain();
+    EQUAL(batch.frames.size(), 4u);
+    EQUAL(batch.frames[0].flags, parley::kSent);
+    EQUAL(batch.frames[0].position, batch.frames[1].position);
+    EQUAL(batch.pcm[0], 9);
+    EQUAL(batch.pcm[160], 0); // heard: the ramp begins
+    CHECK(batch.frames[0].arrived_ns > 0);
+}
+
+TEST("silence is sent while nothing is queued") {
+    Call call;
+    call.tick(2);
+    EQUAL(call.stream.sent.size(), 320u);
+    CHECK(std::all_of(call.stream.sent.begin(), call.stream.sent.end(), [](int16_t sample) { return sample == 0; }));
+}
+
+TEST("an utterance goes out bit for bit and reports when") {
+    Call call;
+    std::vector<int16_t> pcm(800);
+    for (size_t i = 0; i < pcm.size(); ++i)
+        pcm[i] = static_cast<int16_t>(i * 37);
+    pcm.back() = 0;
+    EQUAL(call.write(5, pcm), 800u);
+    call.port->endUtterance(5);
+    const int64_t before = parley::monotonic_ns();
+    call.tick(6);
+    const int64_t after = parley::monotonic_ns();
+    CHECK(std::equal(pcm.begin(), pcm.end(), call.stream.sent.begin()));
+    const PortBatch batch = call.drain();
+    EQUAL(batch.events.size(), 2u);
+    CHECK(batch.events[0].kind == PortEventKind::kStarted && batch.events[1].kind == PortEventKind::kFinished);
+    EQUAL(batch.events[1].samples, 800);
+    CHECK(before <= batch.events[0].at_ns && batch.events[0].at_ns <= batch.events[1].at_ns);
+    CHECK(batch.events[1].at_ns <= after);
+    EQUAL(call.port->counters().underruns, 0u);
+}
+
+TEST("a flush falls silent within 5 ms, without a click") {
+    Call call;
+    call.write(1, constant(1600, 16000));
+    call.tick(2);
+    const auto cut = call.port->clear();
+    EQUAL(cut.size(), 1u);
+    EQUAL(cut[0].heard_samples, 320);
+    EQUAL(cut[0].discarded_samples, 1280);
+    call.tick();
+    const auto frame = call.stream.last_frame();
+    CHECK(largest_step(frame, 16000) <= 16000 / 40 + 1);
+    CHECK(std::all_of(frame.begin() + 40, frame.end(), [](int16_t sample) { return sample == 0; }));
+    call.tick();
+    CHECK(call.stream.last_frame() == constant(160, 0));
+    CHECK(call.drain().events.size() == 1); // started; neither finished nor starved
+}
+
+TEST("what follows a flush at once does not click either") {
+    Call call;
+    call.write(1, constant(1600, 16000));
+    call.tick();
+    call.port->clear();
+    call.write(2, constant(1600, 0));
+    call.tick();
+    CHECK(largest_step(call.stream.last_frame(), 16000) <= 16000 / 40 + 1);
+}
+
+TEST("a pause keeps the queue, and neither it nor its end clicks") {
+    Call call;
+    call.write(1, constant(3200, 16000));
+    call.tick();
+    call.port->pause();
+    call.tick();
+    CHECK(largest_step(call.stream.last_frame(), 16000) <= 16000 / 40 + 1);
+    call.tick(3);
+    EQUAL(call.port->queuedSamples(), 3040);
+    EQUAL(call.port->progress()->heard_samples, 160);
+    CHECK(call.stream.last_frame() == constant(160, 0));
+    call.port->resume();
+    call.tick();
+    CHECK(largest_step(call.stream.last_frame(), 0) <= 16000 / 40 + 1);
+    EQUAL(call.stream.sent.back(), 16000);
+    EQUAL(call.port->counters().underruns, 0u);
+}
+
+TEST("ducking glides over one frame, muting keeps time") {
+    Call call;
+    call.write(1, constant(3200, 16000));
+    call.tick();
+    call.port->duck(0.25);
+    call.tick();
+    CHECK(largest_step(call.stream.last_frame(), 16000) <= 12000 / 160 + 1);
+    EQUAL(call.stream.sent.back(), 4000);
+    call.port->mute(true);
+    call.tick(2);
+    EQUAL(call.stream.sent.back(), 0);
+    call.port->mute(false);
+    call.port->duck(1.0);
+    call.tick();
+    EQUAL(call.stream.sent.back(), 16000);
+    EQUAL(call.port->queuedSamples(), 3200 - 5 * 160);
+}
+
+TEST("a held stream is given nothing and loses nothing") {
+    Call call;
+    call.write(1, constant(320, 100));
+    call.port->detach();
+    StreamTap held = call.stream.tap();
+    held.sends = false;
+    call.port->attach(held);
+    call.tick(5);
+    CHECK(call.stream.sent.empty());
+    EQUAL(call.port->queuedSamples(), 320);
+    call.port->detach();
+    call.port->attach(call.stream.tap());
+    call.tick();
+    CHECK(call.stream.sent == constant(160, 100));
+}
+
+TEST("the queue and the timeline survive a change of codec") {
+    Call call;
+    call.write(1, constant(320, 1000));
+    call.tick();
+    call.drain();
+    call.tick(); // not fetched before the change
+    call.port->detach();
+    FakeStream wide;
+    call.port->attach(wide.tap(16000));
+    EQUAL(call.port->sampleRate(), 16000u);
+    EQUAL(call.port->frameSamples(), 320u);
+    call.write(1, constant(160, 1000), 8000); // written by one who has not heard of it yet
+    call.tick();
+    CHECK(wide.sent == constant(320, 1000));
+    const PortBatch batch = call.drain();
+    EQUAL(batch.frames.size(), 1u); // the old rate's frame is given up
+    EQUAL(batch.frames[0].rate_hz, 16000u);
+    CHECK(batch.frames[0].position >= 640);
+    EQUAL(batch.events.front().at_ns > 0, true);
+    EQUAL(call.port->counters().frames_dropped, 1u);
+}
+
+TEST("a stereo stream is heard and fed as mono") {
+    Call call;
+    call.port->detach();
+    FakeStream stereo;
+    call.port->attach(stereo.tap(48000, 2));
+    call.write(1, constant(960, 500), 48000);
+    call.tick();
+    EQUAL(stereo.sent.size(), 1920u);
+    CHECK(stereo.sent == constant(1920, 500));
+    const PortBatch batch = call.drain();
+    EQUAL(batch.frames.back().samples, 960);
+    EQUAL(batch.pcm[1], 2); // mean of 2 and 3, cut
+}
+
+TEST("a stream that PJMEDIA has closed is left alone") {
+    Call call;
+    call.stream.port.get_frame = nullptr;
+    call.stream.port.put_frame = nullptr;
+    call.tick(3);
+    CHECK(call.drain().frames.empty());
+}
+
+TEST("the hub lists a port once and wakes its reader once, until it has been asked") {
+    Call call;
+    std::vector<std::shared_ptr<PcmPort>> ports;
+    call.hub.collect(ports); // the attachment
+    ports.clear();
+    CHECK(!readable(call.hub));
+    const uint64_t before = call.hub.wakeups();
+    call.tick(3);
+    CHECK(!readable(call.hub));
+    call.hub.signal();
+    call.hub.signal();
+    CHECK(readable(call.hub));
+    EQUAL(call.hub.wakeups() - before, 1u);
+    call.hub.collect(ports);
+    EQUAL(ports.size(), 1u);
+    CHECK(!readable(call.hub));
+    call.tick();
+    call.hub.signal();
+    CHECK(readable(call.hub));
+}
+
+TEST("a port outlives everybody who held it while the hub lists it") {
+    PcmHub hub;
+    FakeStream stream;
+    std::weak_ptr<PcmPort> watch;
+    {
+        auto port = std::make_shared<PcmPort>(hub, 1);
+        watch = port;
+        port->listen(true);
+        port->attach(stream.tap());
+        port->tick(1);
+        port->detach();
+    }
+    CHECK(!watch.expired());
+    std::vector<std::shared_ptr<PcmPort>> ports;
+    hub.collect(ports);
+    ports.clear();
+    CHECK(watch.expired());
+}
+
+// Clock, SIP thread and event loop as in the gateway, at a pace no gateway sees.
+TEST("calls are attached, held, cleared and freed while clock and reader run") {
+    PcmHub hub;
+    MediaClock clock({nullptr, [&hub] { hub.signal(); }});
+    clock.start();
+    std::atomic<bool> done{false};
+    std::atomic<int64_t> heard{0}, broken{0};
+    std::mutex ports_mutex;
+    std::vector<std::shared_ptr<PcmPort>> live;
+    std::thread reader([&] {
+        uint32_t utterance = 0;
+        while (!done) {
+            pollfd fd{hub.fd(), POLLIN, 0};
+            poll(&fd, 1, 5);
+            std::vector<std::shared_ptr<PcmPort>> ready;
+            hub.collect(ready);
+            for (const auto &port : ready) {
+                PortBatch batch;
+                port->drain(batch);
+                size_t samples = 0;
+                for (const auto &frame : batch.frames)
+                    samples += frame.samples;
+                broken += samples != batch.pcm.size();
+                heard += static_cast<int64_t>(batch.frames.size());
+                port->write(++utterance / 50, port->sampleRate(), batch.pcm.data(), batch.pcm.size());
+                if (utterance % 17 == 0)
+                    port->clear();
+                if (utterance % 31 == 0)
+                    port->progress();
+                port->duck(0.5);
+            }
+        }
+    });
+    std::vector<std::thread> callers;
+    for (int t = 0; t < 3; ++t)
+        callers.emplace_back([&, t] {
+            for (int i = 0; i < 60; ++i) {
+                auto port = std::make_shared<PcmPort>(hub, static_cast<uint32_t>(t * 1000 + i));
+                port->listen(true);
+                for (const uint32_t rate : {8000u, 16000u, 8000u}) {
+                    FakeStream stream;
+                    port->attach(stream.tap(rate));
+                    clock.attach(port, 5'000'000);
+                    std::this_thread::sleep_for(std::chrono::milliseconds(1 + i % 9));
+                    clock.detach(port.get());
+                    port->detach();
+                }
+            }
+        });
+    for (std::thread &caller : callers)
+        caller.join();
+    done = true;
+    reader.join();
+    clock.stop();
+    CHECK(heard > 0);
+    EQUAL(broken.load(), 0);
+}
