@@ -15,6 +15,7 @@ import uvloop
 
 from agent.config import AgentConfig
 from agent.dialogue import AgentServices
+from agent.errors import ServiceError
 from agent.local.engines import OfflineEngines
 from agent.phrases import Phrases
 from agent.sentences import ClauseChunker
@@ -69,12 +70,13 @@ async def _serve(config: Config) -> None:
         hub = stack.enter_context(contextlib.closing(PcmHub()))
         hub.start(asyncio.get_running_loop())
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        journal = Journal(store)
+        journal = Journal(store, metrics)
         tasks.create_task(journal.write_until_closed(), name="journal")
-        stack.callback(journal.close)
+        stack.push_async_callback(journal.close)
         switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics)
         await stack.enter_async_context(switchboard)
         background = [
+            tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, metrics), name="counters"),
@@ -104,13 +106,17 @@ async def _serve(config: Config) -> None:
 async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> None:
     """Render what the offline agents can say, one clause after the other as replies will ask for them. Then most
     answers wait for no speech synthesis; a caller who is faster only waits as long as without."""
-    for config, receptionist in agents.offline:
-        for saying in receptionist.sayings():
-            chunker = ClauseChunker()
-            for clause in (*chunker.push(saying), *chunker.flush()):
-                async for _ in engines.tts.synthesize(speakable(clause), voice=config.voice):
-                    pass
-    log.info("answers_rendered")
+    try:
+        for config, receptionist in agents.offline:
+            for saying in receptionist.sayings():
+                chunker = ClauseChunker()
+                for clause in (*chunker.push(saying), *chunker.flush()):
+                    async for _ in engines.tts.synthesize(speakable(clause), voice=config.voice):
+                        pass
+    except ServiceError as error:  # the engines have more urgent work; answers are rendered when they are needed
+        log.warning("answers_not_rendered", cause=str(error))
+    else:
+        log.info("answers_rendered")
 
 
 async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines) -> ConfiguredAgents:

@@ -5,6 +5,7 @@
     ├── GatewayMisuse          our own call is wrong
     ├── ConfigError            the operator's settings: all faults at once (`faults`)
     ├── StartupError           this machine does not allow it: a port in use, a folder that cannot be written
+    ├── SipThreadFailed        the SIP thread ended of itself: a bug, and the end of the process
     ├── StoreError             the database failed while it was running: a full disk, a lost connection
     └── CallError              a request about a call that cannot be carried out
         ├── NoSuchCall             whoever asked named a call that is not there
@@ -58,6 +59,10 @@ class StoreError(GatewayError):
     """The store could not do what somebody is waiting for; it may work again later."""
 
 
+class SipThreadFailed(GatewayError):
+    """The SIP thread ended of itself. The process must end too: no call can go on, none can come."""
+
+
 class CallError(GatewayError):
     """A request about a call cannot be carried out."""
 
@@ -74,7 +79,11 @@ class NoSuchAgent(CallError):
     """No agent of this name is configured."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is no agent {name!r}: see [agents.NAME] in the configuration")
+        super().__init__(
+            f"there is no agent {name!r}: see [agents.NAME] in the configuration"
+            if name
+            else "several agents are configured: name one"
+        )
         self.name = name
 
 

@@ -3,6 +3,7 @@
 # Sourced, not run. Everything slow is cached outside the checkout; a step already done costs a file comparison.
 
 set -euo pipefail
+HERE="$PWD"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/parley"
 VENV="$PWD/.venv"
@@ -59,7 +60,8 @@ set_up() {
     local begun=$SECONDS
     packages python3-venv $(scripts/build_pjsua2 --packages)
     environment "$1"
-    scripts/build_pjsua2 --install "$PYTHON"
-    "$PYTHON" -m agent.local.models
+    # Standard output belongs to what is run afterwards.
+    scripts/build_pjsua2 --install "$PYTHON" >&2
+    "$PYTHON" -m agent.local.models >&2
     say "ready after $((SECONDS - begun)) s"
 }

@@ -182,7 +182,8 @@ def _questions(before: Sequence[Message]) -> list[str]:
     """What the caller wanted to know so far: the utterances that went to the knowledge."""
     found: list[str] = []
     for index, message in enumerate(before):
-        if message.role != "user" or cues.asks_to_repeat(message.text):
+        # What looks back is no question of its own; following it would look back again, and again.
+        if message.role != "user" or cues.asks_to_repeat(message.text) or cues.asks_earlier_question(message.text):
             continue
         if _scripted(message.text, before[:index]) is None:
             question = cues.without_name(message.text)

@@ -5,10 +5,10 @@ import asyncio
 from typing import Protocol
 
 import numpy as np
-from media.ports import CallAudio
 
 from media.frames import PcmFrame, PcmSamples
 from media.playout import PlayoutEvent, UtteranceFinished
+from media.ports import CallAudio
 from media.resample import StreamResampler
 
 
@@ -48,7 +48,7 @@ class Echo:
         pass
 
     def audio_changed(self) -> None:
-        self._audio.clear()
+        """What is queued is converted, and what comes has the new rate already."""
 
     async def run(self) -> str:
         await asyncio.get_running_loop().create_future()
@@ -79,8 +79,7 @@ class Play:
         pass
 
     def audio_changed(self) -> None:
-        """What is queued has the old rate; what follows has the new one."""
-        self._audio.clear()
+        """What is queued is converted; the next step is rendered at the new rate."""
 
     async def run(self) -> str:
         step = self._sample_rate_hz * self._AHEAD_MS // 2000
@@ -90,12 +89,12 @@ class Play:
             if rate_hz != self._audio.sample_rate_hz:
                 rate_hz = self._audio.sample_rate_hz
                 resampler = StreamResampler(self._sample_rate_hz, rate_hz)
-            self._send(resampler.process(self._samples[begin : begin + step]))
+            self._send(resampler.process(self._samples[begin : begin + step]), rate_hz)
             await asyncio.sleep(max(0.0, self._audio.queued_ms - self._AHEAD_MS) / 1000)
-        self._send(resampler.flush())
+        self._send(resampler.flush(), rate_hz)
         self._audio.end_utterance(self._UTTERANCE)
         await self._finished.wait()
         return "completed"
 
-    def _send(self, samples: PcmSamples) -> None:
-        self._audio.play(self._UTTERANCE, np.ascontiguousarray(samples, dtype="<i2").tobytes())
+    def _send(self, samples: PcmSamples, rate_hz: int) -> None:
+        self._audio.play(self._UTTERANCE, np.ascontiguousarray(samples, dtype="<i2").tobytes(), rate_hz)

@@ -12,6 +12,7 @@ import structlog
 from gateway.calls.activity import Activity
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
+from gateway.calls.recording import CallRecording
 from gateway.calls.state import CallEvent, CallState, next_state
 from gateway.errors import CallError, WrongCallState
 from gateway.sip.endpoint import SipEndpoint
@@ -30,10 +31,11 @@ from gateway.telemetry import Metrics
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
 from media.ports import CallAudio, PcmHub
-from media.recorder import Recorder, RecordingWriter
 
 log = structlog.get_logger(__name__)
 
+_ANSWER_WAIT_S = 40.0
+"""Longest time from our answer to ACK and audio: PJSIP itself gives up on the ACK after 32 s (RFC 3261, timer H)."""
 StartActivity = Callable[["Call"], Activity]
 
 
@@ -48,7 +50,7 @@ class Call:
         journal: Journal,
         metrics: Metrics,
         start_activity: StartActivity,
-        recordings: RecordingWriter | None = None,
+        recording: CallRecording | None = None,
     ) -> None:
         self.facts = facts
         self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
@@ -62,10 +64,11 @@ class Call:
         self._journal = journal
         self._metrics = metrics
         self._start_activity = start_activity
-        self._recordings = recordings
-        self._recorder: Recorder | None = None
+        self._recording = recording
+        self._held_by = ""
+        """`us`, `peer` or nobody."""
         self._answered_at = time.monotonic()
-        self._answer_timeout_s: float | None = None
+        self._answer_timeout_s = _ANSWER_WAIT_S
         self._ready_or_over = asyncio.Event()
         self._over = asyncio.Event()
         self._ended: CallEnded | None = None
@@ -109,12 +112,13 @@ class Call:
                 self._move(CallEvent.CONFIRMED, "answered")
                 self.facts.answered_at, self._answered_at = time.time(), time.monotonic()
                 self._journal.answered(self.facts)
+                if self._held_by:  # offered so from the start
+                    self._move(CallEvent.HELD, self._held_by)
                 self._maybe_ready()
             case HoldChanged():
+                self._held_by = "us" if event.held_by_us else "peer" if event.held_by_peer else ""
                 if self.state in (CallState.ACTIVE, CallState.HELD):
-                    held = event.held_by_us or event.held_by_peer
-                    who = "us" if event.held_by_us else "peer"
-                    self._move(CallEvent.HELD if held else CallEvent.RESUMED, f"by {who}")
+                    self._move(CallEvent.HELD if self._held_by else CallEvent.RESUMED, self._held_by or "all")
             case DigitReceived():
                 if self.activity is not None:
                     self.activity.receive_digit(event.digit)
@@ -136,6 +140,9 @@ class Call:
         except CallError as fault:
             # The far end was faster: it cancelled, or hung up, while we answered.
             self._log.info("call_lost", cause=str(fault))
+        except asyncio.CancelledError:
+            self._our_reason = self._our_reason or "shutdown"
+            raise
         except BaseException:
             self._our_reason = self._our_reason or "failed"
             raise
@@ -159,7 +166,8 @@ class Call:
             async with asyncio.timeout(self._answer_timeout_s):
                 await self._ready_or_over.wait()
         except TimeoutError:
-            await self.hang_up("timeout")
+            await self.hang_up("timeout" if self.state is CallState.DIALING else "no_audio")
+            return
         if not self._over.is_set() and self.audio is not None:
             reason = await self._work(self.audio)
             if reason is not None:
@@ -167,10 +175,8 @@ class Call:
 
     async def _work(self, audio: CallAudio) -> str | None:
         """Run the activity until it is done, which gives the end reason, or the leg is over: None."""
-        if self._recordings is not None:
-            path = self._journal.recordings_dir / f"{self.call_id}.wav"
-            self._recorder = self._recordings.open(path, audio.sample_rate_hz)
-            audio.on_sent = self._record_sent
+        if self._recording is not None:
+            self._recording.start(audio)
         self.activity = self._start_activity(self)
         async with asyncio.TaskGroup() as tasks:
             activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")
@@ -185,21 +191,26 @@ class Call:
 
     async def _finish(self) -> None:
         """Leave nothing behind: no leg, no port, no open recording, no session without an end."""
-        if not self._over.is_set():
-            with contextlib.suppress(TimeoutError):
-                await self._endpoint.hang_up(self.call_id)
-                await asyncio.wait_for(self._over.wait(), 5)
+        try:
+            if not self._over.is_set():
+                with contextlib.suppress(TimeoutError, CallError):
+                    await self._endpoint.hang_up(self.call_id)
+                    await asyncio.wait_for(self._over.wait(), 5)
+        finally:
+            await self._record_end()
+
+    async def _record_end(self) -> None:
         facts, event = self.facts, self._ended
         facts.ended_at = time.time()
         facts.end_reason = self._end_reason(event)
         if self.audio is not None:
             counters = self.audio.counters()
             self._metrics.uplink_dropped_frames.inc(counters.frames_dropped)
+            self._metrics.clock_skipped_frames.inc(counters.frames_skipped)
             self._metrics.playout_underruns.inc(counters.underruns)
+            self._metrics.playout_refused_samples.inc(counters.samples_refused)
             self.audio.close()
-        recording = None
-        if self._recorder is not None:
-            recording = (await asyncio.wrap_future(self._recorder.close())).path
+        recording = None if self._recording is None else await self._recording.close()
         self._journal.ended(facts, event.quality if event else None, recording)
 
     def _end_reason(self, event: CallEnded | None) -> str:
@@ -223,20 +234,14 @@ class Call:
 
     def _maybe_ready(self) -> None:
         """With both the audio and the ACK there, the activity may begin."""
-        if self.audio is not None and self.state is CallState.ACTIVE:
+        if self.audio is not None and self.state in (CallState.ACTIVE, CallState.HELD):
             self._ready_or_over.set()
 
     def _receive_frames(self, frames: list[PcmFrame]) -> None:
-        if self._recorder is not None:
-            for frame in frames:
-                self._recorder.caller(frame)
+        if self._recording is not None:
+            self._recording.receive_frames(frames)
         if self.activity is not None:
             self.activity.receive_frames(frames)
-
-    def _record_sent(self, frames: list[PcmFrame]) -> None:
-        assert self._recorder is not None
-        for frame in frames:
-            self._recorder.agent(frame.position_samples, frame.pcm, frame.sample_rate_hz)
 
     def _receive_rate(self, _: int) -> None:
         if self.activity is not None:

@@ -2,10 +2,10 @@
 """What the API may do with calls: `gateway.api.control.CallControl` over the switchboard."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from gateway.api.control import CallInfo
 from gateway.calls.call import Call
+from gateway.calls.facts import utc
 from gateway.calls.state import CallState
 from gateway.calls.switchboard import Switchboard
 from gateway.errors import WrongCallState
@@ -81,14 +81,10 @@ def _info(call: Call) -> CallInfo:
         from_=facts.from_,
         to=facts.to,
         state=call.state.value,
-        started_at=_utc(facts.started_at),
-        answered_at=None if facts.answered_at is None else _utc(facts.answered_at),
+        started_at=utc(facts.started_at),
+        answered_at=None if facts.answered_at is None else utc(facts.answered_at),
         codec=facts.codec,
         agent=facts.agent,
         muted=call.muted,
         metadata=dict(facts.metadata),
     )
-
-
-def _utc(wall_time: float) -> datetime:
-    return datetime.fromtimestamp(wall_time, UTC)

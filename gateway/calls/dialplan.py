@@ -2,6 +2,7 @@
 """Where calls go and come from, by the configuration alone. Pure."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.config import Config, TrunkConfig
@@ -47,9 +48,13 @@ def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
         raise BadAddress(str(fault)) from fault
 
 
-def trunk_of(config: Config, source_address: str, account: str) -> str | None:
-    """Which trunk a call came through: the one it is registered with, or the one whose networks it comes from."""
-    if account:
+def trunk_of(config: Config, source_address: str, account: str, registrars: Mapping[str, frozenset[str]]) -> str | None:
+    """Which trunk a call came through, by where it comes from.
+
+    `account` is what the To header claims, and anybody can write that: it counts only for calls from the address of
+    that trunk's registrar. All others are told by `allow`.
+    """
+    if account and host_of(source_address) in registrars.get(account, frozenset()):
         return account
     try:
         source = ipaddress.ip_address(host_of(source_address))

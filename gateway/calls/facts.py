@@ -4,9 +4,9 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import UTC, datetime
 
-Direction = Literal["inbound", "outbound"]
+from gateway.store.records import Direction
 
 
 @dataclass(slots=True)
@@ -29,3 +29,8 @@ class CallFacts:
     end_reason: str | None = None
     """`caller_hung_up`, `callee_hung_up`, `goodbye`, `completed`, `api`, `timeout`, `rejected`, `shutdown`,
     `service_failure`, `failed`, or `sip_CODE` for a call that was refused."""
+
+
+def utc(wall_time: float) -> datetime:
+    """Seconds since the epoch as the records have them."""
+    return datetime.fromtimestamp(wall_time, UTC)

@@ -3,24 +3,26 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.calls.facts import CallFacts
+from gateway.calls.facts import CallFacts, utc
 from gateway.sip.events import LegQuality
 from gateway.store.records import Quality, SessionSummary, TranscriptEntry, TurnRecord
 from gateway.store.repository import SessionStore
+from gateway.telemetry import Metrics
 
+_QUEUE_RECORDS = 20_000
 _Write = Callable[[], Awaitable[None]]
 
 
 class Journal:
-    """One for all calls. The queue has no bound of its own: a record is a few hundred bytes, made at the pace of
-    conversation, and the store behind it is bounded and never waits long."""
+    """One for all calls. The queue is bounded (20,000 records); beyond that, while the database hangs, new records are
+    given up and counted like those that it refuses."""
 
-    def __init__(self, store: SessionStore) -> None:
+    def __init__(self, store: SessionStore, metrics: Metrics) -> None:
         self._store = store
-        self._queue: asyncio.Queue[_Write | None] = asyncio.Queue()
+        self._metrics = metrics
+        self._queue: asyncio.Queue[_Write | None] = asyncio.Queue(_QUEUE_RECORDS)
 
     @property
     def recordings_dir(self) -> Path:
@@ -32,41 +34,41 @@ class Journal:
             direction=facts.direction,
             from_=facts.from_,
             to=facts.to,
-            started_at=_utc(facts.started_at),
+            started_at=utc(facts.started_at),
             agent=facts.agent,
             metadata=dict(facts.metadata),
         )
-        self._queue.put_nowait(lambda: self._store.begin(session))
+        self._put(lambda: self._store.begin(session))
 
     def answered(self, facts: CallFacts) -> None:
-        at, codec = _utc(facts.answered_at or facts.started_at), facts.codec or ""
-        self._queue.put_nowait(lambda: self._store.answered(facts.call_id, at, codec))
+        at, codec = utc(facts.answered_at or facts.started_at), facts.codec or ""
+        self._put(lambda: self._store.answered(facts.call_id, at, codec))
 
     def said(self, call_id: str, entry: TranscriptEntry) -> None:
-        self._queue.put_nowait(lambda: self._store.add_transcript(call_id, entry))
+        self._put(lambda: self._store.add_transcript(call_id, entry))
 
     def turn(self, call_id: str, turn: TurnRecord) -> None:
-        self._queue.put_nowait(lambda: self._store.add_turn(call_id, turn))
+        self._put(lambda: self._store.add_turn(call_id, turn))
 
     def ended(self, facts: CallFacts, quality: LegQuality | None, recording: Path | None) -> None:
-        at, reason = _utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
+        at, reason = utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
         record = None if quality is None else _quality(quality)
-        self._queue.put_nowait(
-            lambda: self._store.finish(facts.call_id, at, reason, quality=record, recording=recording)
-        )
+        self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=record, recording=recording))
 
     async def write_until_closed(self) -> None:
         """The writing task."""
         while (write := await self._queue.get()) is not None:
             await write()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nothing more comes; the task ends when everything is with the store."""
-        self._queue.put_nowait(None)
+        await self._queue.put(None)
 
-
-def _utc(wall_time: float) -> datetime:
-    return datetime.fromtimestamp(wall_time, UTC)
+    def _put(self, write: _Write) -> None:
+        try:
+            self._queue.put_nowait(write)
+        except asyncio.QueueFull:
+            self._metrics.store_failed_writes.inc()
 
 
 def _quality(leg: LegQuality) -> Quality:

@@ -8,18 +8,19 @@ from types import TracebackType
 from typing import Protocol, Self, assert_never
 
 import structlog
-from media.ports import PcmHub
 
 from gateway.calls.activity import Activity, Echo, Play
 from gateway.calls.call import Call, StartActivity
 from gateway.calls.dialplan import caller_id, destination, host_of, trunk_of
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
+from gateway.calls.recording import CallRecording
 from gateway.config import Config, RouteConfig
-from gateway.errors import NoSuchAgent, NoSuchCall, TooManyCalls
+from gateway.errors import CallError, NoSuchAgent, NoSuchCall, TooManyCalls
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
 from gateway.telemetry import Metrics
+from media.ports import PcmHub
 from media.recorder import RecordingWriter
 from media.wav import read_wav
 
@@ -58,6 +59,8 @@ class Switchboard:
         self._calls: dict[str, Call] = {}
         self._none_left = asyncio.Event()
         self._none_left.set()
+        self._registrars: dict[str, frozenset[str]] = {}
+        """Addresses of each trunk we are registered with."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.is_draining = False
@@ -94,7 +97,8 @@ class Switchboard:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._none_left.wait(), limit_s)
         for call in list(self._calls.values()):
-            await call.hang_up("shutdown")
+            with contextlib.suppress(CallError):  # over already
+                await call.hang_up("shutdown")
 
     def receive(self, event: SipEvent) -> None:
         """Take an event of the endpoint."""
@@ -104,13 +108,22 @@ class Switchboard:
             case RegistrationChanged():
                 level = log.info if event.registered else log.warning
                 level("registration", trunk=event.account, registered=event.registered, code=event.code)
+                if event.registered and self._tasks is not None:
+                    self._tasks.create_task(self._learn_registrar(event.account), name=f"registrar:{event.account}")
             case _:
                 call = self._calls.get(event.handle)
                 if call is not None:
                     call.receive(event)
 
+    async def _learn_registrar(self, name: str) -> None:
+        """The addresses that calls of a registration may come from."""
+        host = next(trunk.host for trunk in self._config.trunk if trunk.name == name)
+        with contextlib.suppress(OSError):  # an unknown name keeps the addresses known before
+            found = await asyncio.get_running_loop().getaddrinfo(host_of(host) or host, None)
+            self._registrars[name] = frozenset(str(address[0]) for *_, address in found)
+
     def _admit(self, event: IncomingCall) -> None:
-        trunk = trunk_of(self._config, event.source_address, event.account)
+        trunk = trunk_of(self._config, event.source_address, event.account, self._registrars)
         route = self._config.route_for(event.dialled_user, host_of(event.source_address), trunk)
         if self.is_draining or self._tasks is None:
             self._refuse(event, 503, "draining")
@@ -132,12 +145,14 @@ class Switchboard:
 
     def _refuse(self, event: IncomingCall, code: int, cause: str) -> None:
         log.info("call_refused", call_id=event.handle, code=code, cause=cause)
-        assert self._tasks is not None
-        self._tasks.create_task(self.endpoint.hang_up(event.handle, code), name=f"{event.handle}:refuse")
+        self.endpoint.refuse(event.handle, code)
 
     def _new_call(self, facts: CallFacts, start: StartActivity) -> Call:
-        recordings = self._recordings if self._config.media.record else None
-        call = Call(facts, self.endpoint, self._hub, self._journal, self._metrics, start, recordings)
+        recording = None
+        if self._config.media.record:
+            path = self._journal.recordings_dir / f"{facts.call_id}.wav"
+            recording = CallRecording(self._recordings, path)
+        call = Call(facts, self.endpoint, self._hub, self._journal, self._metrics, start, recording)
         self._calls[facts.call_id] = call
         self._none_left.clear()
         return call
@@ -155,11 +170,14 @@ class Switchboard:
             # A fault of ours on one call must not end the others, which share this task group.
             log.exception("call_fault", call_id=call.call_id)
         finally:
-            self._calls.pop(call.call_id, None)
-            self._running.pop(call.call_id, None)
-            if not self._calls:
-                self._none_left.set()
+            self._forget(call)
             self._metrics.call_ended(call.facts.direction, call.facts.end_reason or "failed")
+
+    def _forget(self, call: Call) -> None:
+        self._calls.pop(call.call_id, None)
+        self._running.pop(call.call_id, None)
+        if not self._calls:
+            self._none_left.set()
 
     def _activity_of(self, route: RouteConfig) -> StartActivity:
         match route.action:
@@ -192,7 +210,8 @@ class Switchboard:
         """Dial, and return while it rings. Raises `BadAddress`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`."""
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
-        name = agent or next(iter(self._config.agents))
+        only_agent = next(iter(self._config.agents)) if len(self._config.agents) == 1 else ""
+        name = agent or only_agent
         if name not in self._agents:
             raise NoSuchAgent(name)
         where = destination(self._config, to, trunk)
@@ -203,7 +222,7 @@ class Switchboard:
         try:
             await self.endpoint.place(facts.call_id, where.uri, trunk=where.trunk, caller_id=caller)
         except BaseException:
-            del self._calls[facts.call_id]
+            self._forget(call)
             raise
         self._start(call)
         return call

@@ -15,6 +15,7 @@ from gateway.sip.events import (
     MediaActive,
     SipEvent,
 )
+from gateway.sip.uri import wire_text
 
 _UNKNOWN_DURATION = 0xFFFFFFFF
 
@@ -49,7 +50,9 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             self._post(CallConfirmed(self.handle))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             ended_by_peer = not self.ending_by_us
-            self._post(CallEnded(self.handle, info.lastStatusCode, info.lastReason, ended_by_peer, self._quality()))
+            self._post(
+                CallEnded(self.handle, info.lastStatusCode, wire_text(info.lastReason), ended_by_peer, self._quality())
+            )
             self._released(self)
 
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
@@ -58,7 +61,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             if media.type != pj.PJMEDIA_TYPE_AUDIO:
                 continue
             if media.status in (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR):
-                return
+                continue
             self._post_media(media.index)
             hold = (
                 media.status == pj.PJSUA_CALL_MEDIA_LOCAL_HOLD,

@@ -12,12 +12,20 @@ from typing import Literal, TypeVar
 import pjsua2 as pj
 import structlog
 
-from gateway.errors import BadAddress, CallError, NoSuchCall, NoSuchTrunk, StartupError, TooManyCalls, WrongCallState
+from gateway.errors import (
+    BadAddress,
+    NoSuchCall,
+    NoSuchTrunk,
+    SipThreadFailed,
+    StartupError,
+    TooManyCalls,
+    WrongCallState,
+)
 from gateway.sip.account import MediaSettings, SipAccount, TrunkSettings, local_account, trunk_account
 from gateway.sip.call import SipCall
 from gateway.sip.events import IncomingCall, SipEvent
 from gateway.sip.log import PjsipLog
-from gateway.sip.uri import SipUri, UriError, request_uri_user
+from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from media.ports import silence_library, start_clock, stop_clock
 
 T = TypeVar("T")
@@ -71,6 +79,31 @@ class EndpointSettings:
     """PJSIP's: 1 errors, 2 warnings."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """Work for the endpoint's thread."""
+
+    work: Callable[[], object]
+    done: Callable[[BaseException | None], None] | None
+    """Told how it went; None when nobody waits."""
+
+    def run(self) -> None:
+        try:
+            self.work()
+        except pj.Error as fault:
+            self.answer(WrongCallState(fault.reason or fault.title))
+        except Exception as fault:  # whoever waits gets it; the thread must go on for all the others
+            self.answer(fault)
+        else:
+            self.answer(None)
+
+    def answer(self, error: BaseException | None) -> None:
+        if self.done is not None:
+            self.done(error)
+        elif error is not None:
+            log.warning("sip_command_failed", cause=str(error))
+
+
 @dataclass(slots=True)
 class _ThreadState:
     """What only the endpoint's thread may touch."""
@@ -90,7 +123,8 @@ class SipEndpoint:
     def __init__(self, settings: EndpointSettings, on_event: Callable[[SipEvent], None]) -> None:
         self._settings = settings
         self._on_event = on_event
-        self._commands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
+        self._failed: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._state = _ThreadState()
@@ -101,6 +135,7 @@ class SipEndpoint:
         """Bind the transports and begin to take calls. Raises `StartupError`."""
         self._loop = asyncio.get_running_loop()
         started = self._loop.create_future()
+        self._failed = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, args=(started,), name="pjsip", daemon=True)
         self._thread.start()
         self.address = await started
@@ -155,30 +190,42 @@ class SipEndpoint:
         """Queue RFC 4733 events. Raises `NoSuchCall`, `WrongCallState` when the peer took no telephone-event."""
         await self._in_thread(lambda: self._send_digits(handle, digits, duration_ms))
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    def refuse(self, handle: str, code: int) -> None:
+        """Send a final response other than 200 and forget the leg. Waits for nothing."""
+        self._commands.put(_Command(lambda: self._hang_up(handle, code, ""), None))
+
+    async def _in_thread(self, work: Callable[[], object]) -> None:
         """Run `work` on the endpoint's thread; PJSIP's errors arrive as `WrongCallState`."""
         loop = self._loop
-        if loop is None or self._thread is None:
+        if loop is None or self._thread is None or not self._thread.is_alive():
             raise WrongCallState("the SIP endpoint is not running")
-        done: asyncio.Future[T] = loop.create_future()
+        answer: asyncio.Future[None] = loop.create_future()
+        self._commands.put(_Command(work, lambda error: _resolve(loop, answer, None, error)))
+        await answer
 
-        def run() -> None:
-            try:
-                result = work()
-            except pj.Error as fault:
-                _resolve(loop, done, error=WrongCallState(fault.reason or fault.title))
-            except CallError as fault:
-                _resolve(loop, done, error=fault)
-            else:
-                _resolve(loop, done, result)
-
-        self._commands.put(run)
-        return await done
+    async def watch(self) -> None:
+        """Wait for the thread to fail, which it never should. Raises `SipThreadFailed` then."""
+        assert self._failed is not None
+        await self._failed
 
     # The thread
 
     def _run(self, started: "asyncio.Future[str]") -> None:
         assert self._loop is not None
+        assert self._failed is not None
+        try:
+            self._serve(self._loop, started)
+        except Exception as fault:
+            # Whatever it was: nobody may wait for this thread in vain, and no call can go on without it.
+            log.exception("sip_thread_failed")
+            _resolve(self._loop, started, error=StartupError(f"SIP cannot start: {fault}"))
+            _resolve(self._loop, self._failed, error=SipThreadFailed(str(fault)))
+        while not self._commands.empty():
+            command = self._commands.get()
+            if command is not None:
+                command.answer(WrongCallState("the SIP endpoint is not running"))
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, started: "asyncio.Future[str]") -> None:
         silence_library()
         endpoint = pj.Endpoint()
         try:
@@ -186,13 +233,13 @@ class SipEndpoint:
             address = self._open(endpoint)
         except pj.Error as fault:
             endpoint.libDestroy()
-            _resolve(self._loop, started, error=StartupError(f"SIP cannot start: {fault.reason or fault.title}"))
+            _resolve(loop, started, error=StartupError(f"SIP cannot start: {fault.reason or fault.title}"))
             return
         except StartupError as fault:
             endpoint.libDestroy()
-            _resolve(self._loop, started, error=fault)
+            _resolve(loop, started, error=fault)
             return
-        _resolve(self._loop, started, address)
+        _resolve(loop, started, address)
         while True:
             endpoint.libHandleEvents(_POLL_MS)
             # Never inside a callback: a pj.Call must not be freed while PJSIP is still using it.
@@ -218,7 +265,7 @@ class SipEndpoint:
                 return True
             if command is None:
                 return False
-            command()
+            command.run()
 
     def _open(self, endpoint: pj.Endpoint) -> str:
         settings = self._settings
@@ -287,11 +334,11 @@ class SipEndpoint:
         self._post(
             IncomingCall(
                 handle=call.handle,
-                sip_call_id=info.callIdString,
-                from_uri=info.remoteUri,
-                from_user=_user_of(info.remoteUri),
-                to_uri=info.localUri,
-                dialled_user=request_uri_user(prm.rdata.wholeMsg),
+                sip_call_id=wire_text(info.callIdString),
+                from_uri=wire_text(info.remoteUri),
+                from_user=_user_of(wire_text(info.remoteUri)),
+                to_uri=wire_text(info.localUri),
+                dialled_user=wire_text(request_uri_user(prm.rdata.wholeMsg)),
                 source_address=prm.rdata.srcAddress,
                 account=account.name,
             )

@@ -21,7 +21,7 @@ class IncomingCall:
     source_address: str
     """`ip:port` the request came from."""
     account: str
-    """Name of the trunk whose registration the call came in on; empty for everyone else."""
+    """Name of the trunk whose account the To header names; empty for everyone else. A claim, not a proof."""
 
 
 @dataclass(frozen=True, slots=True)

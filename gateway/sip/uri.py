@@ -3,12 +3,15 @@
 
 import re
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 _URI = re.compile(
     r"(?P<scheme>sips?|tel):(?:(?P<user>[^@;?>\s]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:;?>@\s]+)"
     r"(?::(?P<port>\d{1,5}))?(?P<parameters>(?:;[^?>\s]*)?)",
     re.IGNORECASE,
 )
+_UNESCAPED = "-_.!~*'()&=+$,?/"
+"""What a user part may hold as it is, besides letters and digits (section 25.1)."""
 
 
 class UriError(ValueError):
@@ -21,7 +24,7 @@ class SipUri:
 
     scheme: str
     user: str
-    """Empty when the URI names a host only; for `tel:` the number."""
+    """Without its percent escapes (section 19.1.4). Empty when the URI names a host only; for `tel:` the number."""
     host: str
     """Empty for `tel:`."""
     port: int | None = None
@@ -41,13 +44,13 @@ class SipUri:
         scheme = found["scheme"].lower()
         if scheme == "tel":
             return cls("tel", found["host"], "", None, found["parameters"])
-        user = (found["user"] or "").partition(":")[0]
+        user = unquote((found["user"] or "").partition(":")[0])
         return cls(scheme, user, found["host"].lower(), port, found["parameters"])
 
     def __str__(self) -> str:
         if self.scheme == "tel":
             return f"tel:{self.user}{self.parameters}"
-        user = f"{self.user}@" if self.user else ""
+        user = f"{quote(self.user, safe=_UNESCAPED)}@" if self.user else ""
         port = f":{self.port}" if self.port else ""
         return f"{self.scheme}:{user}{self.host}{port}{self.parameters}"
 
@@ -59,3 +62,9 @@ def request_uri_user(message: str) -> str:
         return SipUri.parse(line[1]).user if len(line) == 3 else ""
     except UriError:
         return ""
+
+
+def wire_text(text: str) -> str:
+    """Text of a SIP message as it may be stored and shown: bytes that are no UTF-8 and control characters replaced."""
+    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in valid)

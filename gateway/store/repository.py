@@ -219,7 +219,7 @@ class SessionStore:
     async def _commit(self, batch: list[_Write]) -> None:
         try:
             await self._execute(batch)
-        except SQLAlchemyError as error:
+        except Exception as error:  # also what a driver raises of its own accord: one record must not end the writer
             if len(batch) > 1:
                 # One record of many is refused, or all: find out one by one.
                 for write in batch:
@@ -243,7 +243,7 @@ class SessionStore:
             for statement, run in itertools.groupby(steps, key=itemgetter(0)):
                 await connection.execute(statement, [parameters for _, parameters in run])
 
-    def _give_up(self, write: _Write, error: SQLAlchemyError) -> None:
+    def _give_up(self, write: _Write, error: Exception) -> None:
         self._metrics.store_failed_writes.inc()
         # The driver's words only: SQLAlchemy's message repeats the values, which are what people said.
         cause = str(getattr(error, "orig", None) or type(error).__name__)

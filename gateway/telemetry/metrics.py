@@ -44,6 +44,16 @@ class Metrics:
             "Frames of callers' audio that were thrown away because nobody read them in time.",
             registry=registry,
         )
+        self.clock_skipped_frames = Counter(
+            "parley_clock_skipped_frames",
+            "Frames of calls that were neither read nor sent because the machine stood still.",
+            registry=registry,
+        )
+        self.playout_refused_samples = Counter(
+            "parley_playout_refused_samples",
+            "Samples for callers that were not taken: the queue was full, or their utterance had been ended.",
+            registry=registry,
+        )
         self.playout_underruns = Counter(
             "parley_playout_underruns", "Times that playout ran dry inside an utterance.", registry=registry
         )

@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "media" / "native"
 SOURCES = [NATIVE / f"{name}.cpp" for name in ("clock", "hub", "pcm_port", "playout")]
 SANITIZERS = {"memory": "address,undefined", "threads": "thread"}
-FLAGS = (
-    "-std=c++17 -O1 -g1 -fno-omit-frame-pointer -Wall -Wextra -Wno-unused-parameter "
-    "-DPJ_AUTOCONF=1 -DPJ_IS_BIG_ENDIAN=0 -DPJ_IS_LITTLE_ENDIAN=1"
-).split()
+FLAGS = [
+    "-std=c++17", "-O1", "-g1", "-fno-omit-frame-pointer", "-Wall", "-Wextra", "-Wno-unused-parameter",
+    "-DPJ_AUTOCONF=1", "-DPJ_IS_BIG_ENDIAN=0", "-DPJ_IS_LITTLE_ENDIAN=1",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +31,21 @@ def test_rings_playout_clock_and_ports(sanitizer: str, includes: list[str], tmp_
     sanitize = f"-fsanitize={SANITIZERS[sanitizer]}"
 
     def compile_one(source: Path) -> str:
-        out = tmp_path / f"{source.parent.name}-{source.stem}.o"
+        out = tmp_path / f"{source.stem}.o"
         command = ["g++", *FLAGS, sanitize, *includes, "-c", str(source), "-o", str(out)]
         done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0 and not done.stderr, done.stderr
+        assert done.returncode == 0, done.stderr
+        assert not done.stderr  # no warnings
         return str(out)
 
     tests = sorted(Path(__file__).parent.glob("*.cpp"))
     with ThreadPoolExecutor() as pool:
         objects = list(pool.map(compile_one, [*SOURCES, *tests]))
     program = tmp_path / "native_tests"
-    subprocess.run(["g++", sanitize, *objects, "-o", str(program), "-lpthread"], check=True)
+    linked = subprocess.run(
+        ["g++", sanitize, *objects, "-o", str(program), "-lpthread"], capture_output=True, text=True
+    )
+    assert linked.returncode == 0, linked.stderr[-4000:]
 
     # ThreadSanitizer's memory map needs an address space without randomisation on newer kernels.
     done = subprocess.run(
