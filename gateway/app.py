@@ -77,6 +77,7 @@ async def _serve(config: Config) -> None:
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
+            tasks.create_task(switchboard.watch_media(), name="media-watch"),
             tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, metrics), name="counters"),

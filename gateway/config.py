@@ -32,6 +32,9 @@ RouteAction = Literal["agent", "stream", "echo", "play", "bridge", "reject"]
 MAX_CALLS = 2000
 """What scripts/build_pjsua2 compiles PJSIP for (media/native/config_site.h)."""
 
+_TOOLS = ("hang_up",)
+"""What an agent may do besides talking."""
+
 _ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
     "agent": frozenset({"agent"}),
     "stream": frozenset({"stream_url", "protocol", "codec", "direction", "sample_rate"}),
@@ -174,6 +177,8 @@ class MediaConfig(Section):
     """Forward error correction where the codec has it (Opus in-band)."""
     srtp: Literal["off", "optional", "required"] = "off"
     """Encrypted media: never, when the peer offers it, or nothing else."""
+    timeout_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
+    """A call that is not on hold and whose peer sends no RTP for so many seconds is hung up: the peer is gone."""
     record: bool = False
     """Record every call to the data folder, stereo WAV: caller left, we right."""
 
@@ -393,6 +398,14 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for index, route in enumerate(config.route):
         if route.action in ("stream", "bridge"):
             yield ("route", index, "action"), f'"{route.action}" {later}: agent, echo, play and reject are'
+    for name, agent in config.agents.items():
+        if agent.voice is not None:
+            yield ("agents", name, "voice"), f"{later}: there is one offline voice"
+        if agent.language != "en":
+            yield ("agents", name, "language"), f"{later}: only en is"
+        for tool in agent.tools:
+            if tool not in _TOOLS:
+                yield ("agents", name, "tools"), f"there is no tool {tool!r}: {', '.join(_TOOLS)}"
     for name in config.services:
         yield ("services", name), f"{later}: agents use the offline engines"
 

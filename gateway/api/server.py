@@ -14,6 +14,8 @@ from gateway.errors import StartupError
 _STOP_S = 3
 """How long requests that run when we stop may take to end."""
 _BACKLOG = 256
+_MAX_CONNECTIONS = 500
+"""More than that are answered 503: slow clients must not take the descriptors that calls need."""
 
 
 class _Server(uvicorn.Server):
@@ -74,6 +76,7 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
             proxy_headers=False,
             ws="none",
             backlog=_BACKLOG,
+            limit_concurrency=_MAX_CONNECTIONS,
             timeout_graceful_shutdown=_STOP_S,
         )
     )

@@ -65,6 +65,8 @@ class Call:
         self._metrics = metrics
         self._start_activity = start_activity
         self._recording = recording
+        self._frames_received = 0
+        self._packet_seen_at = time.monotonic()
         self._held_by = ""
         """`us`, `peer` or nobody."""
         self._answered_at = time.monotonic()
@@ -148,6 +150,17 @@ class Call:
             raise
         finally:
             await self._finish()
+
+    def silent_for(self, now: float) -> float:
+        """Seconds since the last RTP packet of the peer; 0 while there is none to expect."""
+        if self.audio is None or self.state is not CallState.ACTIVE:
+            self._packet_seen_at = now
+            return 0.0
+        counters = self.audio.counters()
+        received = counters.frames_in - counters.frames_concealed
+        if received != self._frames_received:
+            self._frames_received, self._packet_seen_at = received, now
+        return now - self._packet_seen_at
 
     def mute(self, muted: bool) -> None:
         """Send silence instead of what we say, or end that."""

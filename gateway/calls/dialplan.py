@@ -48,14 +48,11 @@ def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
         raise BadAddress(str(fault)) from fault
 
 
-def trunk_of(config: Config, source_address: str, account: str, registrars: Mapping[str, frozenset[str]]) -> str | None:
-    """Which trunk a call came through, by where it comes from.
-
-    `account` is what the To header claims, and anybody can write that: it counts only for calls from the address of
-    that trunk's registrar. All others are told by `allow`.
-    """
-    if account and host_of(source_address) in registrars.get(account, frozenset()):
-        return account
+def trunk_of(config: Config, source_address: str, registrars: Mapping[str, frozenset[str]]) -> str | None:
+    """Which trunk a call came through, by where it comes from: a registrar we are registered with, or `allow`."""
+    for name, addresses in registrars.items():
+        if host_of(source_address) in addresses:
+            return name
     try:
         source = ipaddress.ip_address(host_of(source_address))
     except ValueError:

@@ -27,8 +27,8 @@ class CallFacts:
     answered_at: float | None = None
     ended_at: float | None = None
     end_reason: str | None = None
-    """`caller_hung_up`, `callee_hung_up`, `goodbye`, `completed`, `api`, `timeout`, `rejected`, `shutdown`,
-    `service_failure`, `failed`, or `sip_CODE` for a call that was refused."""
+    """`caller_hung_up`, `callee_hung_up`, `goodbye`, `completed`, `api`, `timeout`, `no_audio`,
+    `media_timeout`, `shutdown`, `service_failure`, `failed`, or `sip_CODE` for a call that was refused."""
 
 
 def utc(wall_time: float) -> datetime:

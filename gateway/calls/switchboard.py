@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self, assert_never
@@ -27,6 +28,7 @@ from media.wav import read_wav
 log = structlog.get_logger(__name__)
 
 _NOT_FOUND = 404
+_MEDIA_WATCH_S = 2.0
 
 
 class Agents(Protocol):
@@ -123,7 +125,7 @@ class Switchboard:
             self._registrars[name] = frozenset(str(address[0]) for *_, address in found)
 
     def _admit(self, event: IncomingCall) -> None:
-        trunk = trunk_of(self._config, event.source_address, event.account, self._registrars)
+        trunk = trunk_of(self._config, event.source_address, self._registrars)
         route = self._config.route_for(event.dialled_user, host_of(event.source_address), trunk)
         if self.is_draining or self._tasks is None:
             self._refuse(event, 503, "draining")
@@ -194,6 +196,17 @@ class Switchboard:
                 raise AssertionError(f"action {route.action} is no activity of this version")
             case _:
                 assert_never(route.action)
+
+    async def watch_media(self) -> None:
+        """Hang up calls whose peer is gone without a BYE; runs until cancelled."""
+        while True:
+            await asyncio.sleep(_MEDIA_WATCH_S)
+            now = time.monotonic()
+            for call in self.calls:
+                if call.silent_for(now) > self._config.media.timeout_s:
+                    log.warning("media_timeout", call_id=call.call_id)
+                    with contextlib.suppress(CallError):  # over already
+                        await call.hang_up("media_timeout")
 
     # What the API asks for
 

@@ -59,6 +59,10 @@ class SipAccount(pj.Account):  # type: ignore[misc]
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
         self._on_invite(self, prm)
 
+    def onIncomingSubscribe(self, prm: pj.OnIncomingSubscribeParam) -> None:
+        """Nobody's presence is told to strangers, nor NOTIFY sent where their Contact says."""
+        prm.code = pj.PJSIP_SC_FORBIDDEN
+
     def onRegState(self, prm: pj.OnRegStateParam) -> None:
         registered = self.getInfo().regIsActive
         self._post(RegistrationChanged(self.name, registered, prm.code, prm.reason))

@@ -62,7 +62,10 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
                 continue
             if media.status in (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR):
                 continue
-            self._post_media(media.index)
+            try:
+                self._post_media(media.index)
+            except pj.Error:  # refused (port 0); another line of the offer may carry the audio
+                continue
             hold = (
                 media.status == pj.PJSUA_CALL_MEDIA_LOCAL_HOLD,
                 media.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD,
@@ -71,6 +74,14 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
                 self._hold = hold
                 self._post(HoldChanged(self.handle, held_by_us=hold[0], held_by_peer=hold[1]))
             return
+
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
+        """A peer's REFER would dial for it, outside every limit; pjsua's own way also outlives this object."""
+        prm.statusCode = pj.PJSIP_SC_DECLINE
+
+    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:
+        """INVITE with Replaces (RFC 3891): declined for the same reasons."""
+        prm.statusCode = pj.PJSIP_SC_DECLINE
 
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
         duration_ms = 0 if prm.duration == _UNKNOWN_DURATION else prm.duration
@@ -81,6 +92,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             self._post_event(event)
 
     def _post_media(self, index: int) -> None:
+        """Raises `pj.Error` for media without a stream."""
         port = self.pcmPort()
         stream = self.getStreamInfo(index)
         transport = self.getMedTransportInfo(index)

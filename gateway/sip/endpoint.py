@@ -113,6 +113,18 @@ class _ThreadState:
     released: list[SipCall] = field(default_factory=list)
 
 
+class _Endpoint(pj.Endpoint):  # type: ignore[misc]
+    """PJSIP's endpoint, with incoming calls kept off the trunks' accounts."""
+
+    _LOCAL_ACCOUNT = 0
+    """The first that is added."""
+
+    def onSelectAccount(self, prm: pj.OnSelectAccountParam) -> None:
+        """PJSUA would go by the To header, which anybody writes: a stranger could then challenge us for a trunk's
+        credentials (CVE-2021-41158 is that in another product). The local account has none."""
+        prm.accountIndex = self._LOCAL_ACCOUNT
+
+
 class SipEndpoint:
     """Every method may be called from the event loop; the work is done on the endpoint's thread.
 
@@ -227,7 +239,7 @@ class SipEndpoint:
 
     def _serve(self, loop: asyncio.AbstractEventLoop, started: "asyncio.Future[str]") -> None:
         silence_library()
-        endpoint = pj.Endpoint()
+        endpoint = _Endpoint()
         try:
             endpoint.libCreate()
             address = self._open(endpoint)
@@ -340,7 +352,6 @@ class SipEndpoint:
                 to_uri=wire_text(info.localUri),
                 dialled_user=wire_text(request_uri_user(prm.rdata.wholeMsg)),
                 source_address=prm.rdata.srcAddress,
-                account=account.name,
             )
         )
 

@@ -20,8 +20,6 @@ class IncomingCall:
     """User part of the request URI (RFC 3261 section 8.1.1.1): what routes match."""
     source_address: str
     """`ip:port` the request came from."""
-    account: str
-    """Name of the trunk whose account the To header names; empty for everyone else. A claim, not a proof."""
 
 
 @dataclass(frozen=True, slots=True)

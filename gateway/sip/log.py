@@ -28,4 +28,5 @@ class PjsipLog(pj.LogWriter):  # type: ignore[misc]
         if self._lines > _LINES_PER_SECOND:
             return
         level = self._log.error if entry.level == 1 else self._log.warning
-        level("pjsip", detail=entry.msg.strip())
+        # The first line only: with malformed messages PJSIP quotes the whole message below it.
+        level("pjsip", detail=entry.msg.strip().partition("\n")[0])

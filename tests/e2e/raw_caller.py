@@ -35,10 +35,10 @@ class RtpClock:
     sequence: int = field(default_factory=lambda: random.getrandbits(16))
     timestamp: int = field(default_factory=lambda: random.getrandbits(32))
 
-    def packet(self, payload: bytes, payload_type: int = 0) -> bytes:
+    def packet(self, payload: bytes, payload_type: int = 0, samples: int | None = None) -> bytes:
         header = struct.pack("!BBHII", 0x80, payload_type, self.sequence, self.timestamp, self.ssrc)
         self.sequence = (self.sequence + 1) & 0xFFFF
-        self.timestamp = (self.timestamp + len(payload)) & 0xFFFFFFFF
+        self.timestamp = (self.timestamp + (samples or len(payload))) & 0xFFFFFFFF
         return header + payload
 
 
@@ -53,6 +53,9 @@ class RawCaller:
         self.call_id = f"raw-{random.getrandbits(48):x}"
         self.sequence = 1
         self.remote_rtp: tuple[str, int] | None = None
+        self.from_header = f"<sip:raw@127.0.0.1:{self.sip.getsockname()[1]}>"
+        self.to_header = ""
+        """In place of the address that is called."""
         self._to = ""
         self._branch = ""
 
@@ -91,7 +94,29 @@ class RawCaller:
         self.send("BYE", user)
         return self.final("BYE")
 
-    def send(self, method: str, user: str, body: str = "") -> None:
+    def request(self, method: str, timeout_s: float = 5.0) -> str:
+        """The next request of this method that comes to us. Raises `TimeoutError`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self.sip.settimeout(max(0.001, deadline - time.monotonic()))
+            text = self.sip.recv(65536).decode(errors="replace")
+            if text.startswith(f"{method} "):
+                return text
+
+    def challenge(self, method: str) -> None:
+        """Answer the next request of this method with a digest challenge of our own making."""
+        request = self.request(method)
+        copied = re.findall(r"(?im)^(?:Via|From|To|Call-ID|CSeq)\s*:.*?\r\n", request)
+        self.send_bytes(
+            (
+                "SIP/2.0 401 Unauthorized\r\n"
+                + "".join(copied)
+                + 'WWW-Authenticate: Digest realm="ours", nonce="1"\r\n'
+                "Content-Length: 0\r\n\r\n"
+            ).encode()
+        )
+
+    def send(self, method: str, user: str, body: str = "", headers: str = "") -> None:
         here, there = self.sip.getsockname()[1], self._target[1]
         if method != "CANCEL":  # which has the branch of what it cancels (RFC 3261 section 9.1)
             self._branch = f"z9hG4bK{random.getrandbits(48):x}"
@@ -100,13 +125,13 @@ class RawCaller:
             (
                 f"{method} sip:{user}@127.0.0.1:{there} SIP/2.0\r\n"
                 f"Via: SIP/2.0/UDP 127.0.0.1:{here};rport;branch={self._branch}\r\n"
-                f"From: <sip:raw@127.0.0.1:{here}>;tag=raw\r\n"
-                f"To: {self._to or f'<sip:{user}@127.0.0.1:{there}>'}\r\n"
+                f"From: {self.from_header};tag=raw\r\n"
+                f"To: {self._to or self.to_header or f'<sip:{user}@127.0.0.1:{there}>'}\r\n"
                 f"Call-ID: {self.call_id}\r\n"
                 f"CSeq: {self.sequence} {method}\r\n"
                 f"Contact: <sip:raw@127.0.0.1:{here}>\r\n"
-                f"Max-Forwards: 70\r\n{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
-            ).encode(),
+                f"Max-Forwards: 70\r\n{headers}{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
+            ).encode(errors="surrogateescape"),
             self._target,
         )
 
@@ -123,10 +148,10 @@ class RawCaller:
             if answer.code >= 200 and answer.header("CSeq") == f"{self.sequence} {method}":
                 return answer
 
-    def speak(self, payload: bytes) -> None:
-        """Send one RTP packet."""
+    def speak(self, payload: bytes, payload_type: int = 0, samples: int | None = None) -> None:
+        """Send one RTP packet; `samples` when a sample is not a byte."""
         assert self.remote_rtp is not None
-        self.rtp.sendto(self.clock.packet(payload), self.remote_rtp)
+        self.rtp.sendto(self.clock.packet(payload, payload_type, samples), self.remote_rtp)
 
     def hear(self) -> list[tuple[float, bytes]]:
         """Payloads that have arrived, each with its time (monotonic seconds)."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from media.tones import silence
 from tests.e2e.conftest import Voice
-from tests.e2e.gateway_process import GatewayProcess, wait_for
+from tests.e2e.gateway_process import GatewayProcess
 from tests.e2e.peers import softphone
 from tests.e2e.raw_caller import SILENCE, RawCaller
 from tests.mulaw import from_mu_law, mu_law
@@ -34,7 +34,7 @@ def test_the_agent_answers_remembers_and_says_goodbye(gateway: GatewayProcess) -
 
 
 def test_what_is_off_topic_is_not_known(gateway: GatewayProcess) -> None:
-    report = softphone(gateway, "agent", "--say", "Who won the football game last night?", "--expect", "not know|sorry")
+    report = softphone(gateway, "agent", "--say", "Who won the football game last night?", "--expect", "not know that")
     assert report["exit"] == 0, report
 
 
@@ -60,21 +60,26 @@ def test_the_agent_stops_when_spoken_over_and_knows_what_was_heard(gateway: Gate
     assert len(interrupted[0]["heard_text"]) < len(interrupted[0]["text"])
 
 
-def test_finished_turns_survive_kill_minus_9(tmp_path: Path, question: Path) -> None:
+def test_finished_turns_of_a_running_call_survive_kill_minus_9(tmp_path: Path, voice: Voice) -> None:
     gateway = GatewayProcess(tmp_path)
-    with gateway:
-        assert softphone(gateway, "agent", "--play", str(question))["answered"]
-        call_id = gateway.newest_session()["call_id"]
-        with RawCaller(gateway.sip_port) as caller:
-            assert caller.invite("agent").code == 200
-            wait_for(lambda: gateway.get("/calls")["calls"], "a running call")
-            running = gateway.get("/calls")["calls"][0]["call_id"]
-            wait_for(lambda: gateway.sessions()[0]["call_id"] == running, "its session in the store")
-            gateway.process.send_signal(signal.SIGKILL)
-            gateway.process.wait(10)
+    with gateway, RawCaller(gateway.sip_port) as caller:
+        assert caller.invite("agent").code == 200
+        line = _Line(caller)
+        line.listen(3.5)
+        line.speak(voice.say("Do you take Cigna?", 8000))
+        # The turn is over with its answer; the log says so, and nobody asks the API, which would flush.
+        while "turn_measured" not in gateway.log.read_text():
+            line.listen(0.5)
+            assert gateway.process.poll() is None
+        line.listen(0.5)
+        call_id = gateway.get("/calls")["calls"][0]["call_id"]
+        gateway.process.send_signal(signal.SIGKILL)
+        gateway.process.wait(10)
     with GatewayProcess(tmp_path) as again:
-        assert again.get(f"/sessions/{call_id}")["turns"]
-        assert again.get(f"/sessions/{running}")["end_reason"] == "gateway_restarted"
+        session = again.get(f"/sessions/{call_id}")
+    assert session["end_reason"] == "gateway_restarted"
+    assert len(session["turns"]) == 1
+    assert [entry["role"] for entry in session["transcript"]] == ["assistant", "user", "assistant"]
 
 
 class _Line:

@@ -20,7 +20,7 @@ _MU_LAW = "\r\na=rtpmap:0 PCMU/8000"
 
 
 def _crypto(lines: int) -> str:
-    return "".join(f"\r\na=crypto:{tag} X i:k" for tag in range(1, lines + 1))
+    return "".join(f"\r\na=crypto:{tag} X inline:AAAA" for tag in range(1, lines + 1))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def optional_srtp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayP
     [
         pytest.param(f"RTP/AVP 0{_MU_LAW}{_crypto(67)}", id="67 crypto lines in the clear"),
         pytest.param(f"RTP/SAVP 0{_MU_LAW}{_crypto(67)}", id="67 crypto lines with SRTP"),
-        pytest.param(f"RTP/SAVP 0{_MU_LAW}{_crypto(500)}", id="500 crypto lines"),
+        pytest.param(f"RTP/SAVP 0{_MU_LAW}{_crypto(220)}", id="220 crypto lines"),
         pytest.param(f"RTP/AVP 0{_MU_LAW}\r\na=ptime:65535\r\na=maxptime:0", id="a packet of a minute"),
         pytest.param(f"RTP/AVP 0{_MU_LAW}\r\na=ptime:0", id="an empty packet"),
         pytest.param("RTP/AVP " + " ".join(str(pt) for pt in range(128)), id="every payload type"),
