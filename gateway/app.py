@@ -197,8 +197,7 @@ def _announce(config: Config, sip: str, http: str, seconds: float) -> None:
     print(
         f"""
 Parley is ready after {seconds:.1f} s.
-  call it             sip:agent@{sip} (UDP or TCP) with any softphone, or
-                      scripts/softphone sip:agent@{sip} --say "What are your opening hours?"
+  call it             {_how_to_call(config, sip)}
   softphone settings  server {sip}, any user name, no password, no registration
 {routes}
   HTTP API            http://{http}/docs
@@ -208,6 +207,17 @@ Parley is ready after {seconds:.1f} s.
 """,
         flush=True,
     )
+
+
+def _how_to_call(config: Config, sip: str) -> str:
+    """An address that the routes lead to an agent, or the fact that there is none."""
+    route = config.route_for("agent", "127.0.0.1")
+    if route is None or route.action != "agent":
+        return "dial what the routes below match; `agent` is none of it"
+    example = config.agents[route.agent or ""].knowledge is None
+    question = "What are your opening hours?" if example else "Hello?"
+    return f'''sip:agent@{sip} (UDP or TCP) with any softphone, or
+                      scripts/softphone sip:agent@{sip} --say "{question}"'''
 
 
 class _StopSignals:

@@ -5,7 +5,7 @@
     asyncio > SipEndpoint methods > command queue > endpoint thread > wire
 
 `uri` reads addresses, `events` are the values that cross the threads, `call` and `account` are the pjsua2 objects and
-never leave the endpoint's thread, `endpoint` owns them all and is the only door.
+never leave the endpoint's thread, `codecs` orders what is offered, `endpoint` owns them all and is the only door.
 """
 
 __all__: list[str] = []

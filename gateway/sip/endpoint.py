@@ -23,6 +23,7 @@ from gateway.errors import (
 )
 from gateway.sip.account import MediaSettings, SipAccount, TrunkSettings, local_account, trunk_account
 from gateway.sip.call import SipCall
+from gateway.sip.codecs import choose_codecs
 from gateway.sip.events import IncomingCall, SipEvent
 from gateway.sip.log import PjsipLog
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
@@ -38,15 +39,6 @@ _REFUSAL_SLOTS = 32
 _RETRY_AFTER_S = 10
 _LOCAL = ""
 """Name of the account that is no trunk's."""
-_OPUS_RATE_HZ = 16000
-"""Rate our side of an Opus leg runs at: what STT wants, without a second conversion."""
-_CODEC_IDS = {
-    "pcmu": ("PCMU/8000",),
-    "pcma": ("PCMA/8000",),
-    "g722": ("G722/16000",),
-    "l16": ("L16/16000/1", "L16/8000/1"),
-    "opus": ("opus/48000",),
-}
 _TRANSPORT_TYPES = {
     "udp": pj.PJSIP_TRANSPORT_UDP,
     "tcp": pj.PJSIP_TRANSPORT_TCP,
@@ -299,7 +291,7 @@ class SipEndpoint:
         address = self._bind(endpoint)
         endpoint.libStart()
         start_clock()
-        _choose_codecs(endpoint, settings.codecs)
+        choose_codecs(endpoint, settings.codecs)
         host = settings.public_address or _host_of(address)
         self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media))
         for trunk in settings.trunks:
@@ -435,29 +427,6 @@ def _operation(code: int) -> pj.CallOpParam:
     operation = pj.CallOpParam()
     operation.statusCode = code
     return operation
-
-
-def _choose_codecs(endpoint: pj.Endpoint, codecs: tuple[str, ...]) -> None:
-    """Give the named codecs falling priorities and switch the rest off. Raises `StartupError` for an unknown one."""
-    known = [codec.codecId for codec in endpoint.codecEnum2()]
-    for codec_id in known:
-        endpoint.codecSetPriority(codec_id, 0)
-    priority = 250
-    for name in codecs:
-        wanted = _CODEC_IDS.get(name, ())
-        found = [one for prefix in wanted for one in known if one.lower().startswith(prefix.lower())]
-        if not found:
-            raise StartupError(f"codec {name!r} is not in this build of PJSIP; known are {', '.join(_CODEC_IDS)}")
-        for codec_id in found:
-            endpoint.codecSetPriority(codec_id, priority)
-            priority -= 1
-    if "opus" in codecs:
-        opus = endpoint.getCodecOpusConfig()
-        opus.sample_rate = _OPUS_RATE_HZ
-        opus.channel_cnt = 1
-        # Opus sends in-band FEC only when told to expect loss (RFC 6716 section 2.1.7).
-        opus.packet_loss = 10
-        endpoint.setCodecOpusConfig(opus)
 
 
 def _user_of(uri: str) -> str:

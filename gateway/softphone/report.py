@@ -81,8 +81,7 @@ class Report:
             lines.append(f"  greeting: {self.greeting}")
         for turn in self.turns:
             lines.append(f"  said:     {turn.said}")
-            time = "no answer" if turn.response_ms is None else f"after {turn.response_ms:.0f} ms"
-            lines.append(f"  heard:    {turn.heard or '-'} ({time})")
+            lines.append(f"  heard:    {turn.heard or '-'} ({_when(turn.response_ms)})")
         if outcome.digits:
             lines.append(f"  keys heard: {outcome.digits}")
         lines.append(
@@ -91,6 +90,14 @@ class Report:
         )
         lines += [f"  expected but not heard: {pattern}" for pattern in self.missed]
         return "\n".join(lines)
+
+
+def _when(response_ms: float | None) -> str:
+    if response_ms is None:
+        return "no answer"
+    if response_ms < 0:
+        return "while we were speaking"
+    return f"after {response_ms:.0f} ms"
 
 
 async def transcribe(outcome: Outcome, stt: SpeechToText, expectations: list[re.Pattern[str]]) -> Report:

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which codecs PJSIP offers, and in what order. Endpoint thread only."""
+
+import pjsua2 as pj
+
+from gateway.errors import StartupError
+
+_OPUS_RATE_HZ = 16000
+"""Rate our side of an Opus leg runs at: what STT wants, without a second conversion."""
+_CODEC_IDS = {
+    "pcmu": ("PCMU/8000",),
+    "pcma": ("PCMA/8000",),
+    "g722": ("G722/16000",),
+    "l16": ("L16/16000/1", "L16/8000/1"),
+    "opus": ("opus/48000",),
+}
+
+
+def choose_codecs(endpoint: pj.Endpoint, codecs: tuple[str, ...]) -> None:
+    """Give the named codecs falling priorities and switch the rest off. Raises `StartupError` for an unknown one."""
+    known = [codec.codecId for codec in endpoint.codecEnum2()]
+    for codec_id in known:
+        endpoint.codecSetPriority(codec_id, 0)
+    priority = 250
+    for name in codecs:
+        wanted = _CODEC_IDS.get(name, ())
+        found = [one for prefix in wanted for one in known if one.lower().startswith(prefix.lower())]
+        if not found:
+            raise StartupError(f"codec {name!r} is not in this build of PJSIP; known are {', '.join(_CODEC_IDS)}")
+        for codec_id in found:
+            endpoint.codecSetPriority(codec_id, priority)
+            priority -= 1
+    if "opus" in codecs:
+        opus = endpoint.getCodecOpusConfig()
+        opus.sample_rate = _OPUS_RATE_HZ
+        opus.channel_cnt = 1
+        # Opus sends in-band FEC only when told to expect loss (RFC 6716 section 2.1.7).
+        opus.packet_loss = 10
+        endpoint.setCodecOpusConfig(opus)
