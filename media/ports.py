@@ -263,6 +263,8 @@ class CallAudio:
         if self._closed:
             return
         self._closed = True
+        # The sinks belong to owners who hold this object: without them the port's buffers need no garbage collector.
+        self._on_frames = self._on_sent = self.on_playout = self.on_rate = self.on_fault = None
         self._port.listen(False)
         self._port.tapSent(False)
         self._port.clear()
