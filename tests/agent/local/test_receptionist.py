@@ -6,7 +6,7 @@ import pytest
 
 from agent.local.engines import OfflineEngines
 from agent.local.knowledge import DEFAULT_FOLDER, read_knowledge
-from agent.local.receptionist import DEFAULT_GREETING, Receptionist
+from agent.local.receptionist import DEFAULT_GREETING, Receptionist, _questions
 from agent.services.llm import Conversation, Message, TextDelta, ToolCall
 
 
@@ -183,3 +183,9 @@ async def test_what_it_says_is_among_its_sayings(call: Call, receptionist: Recep
         for saying in sorted(sayings, key=len, reverse=True):
             rest = rest.replace(saying, "")
         assert rest.strip() in ("", "Hello.")
+
+
+def test_looking_back_again_and_again_takes_no_longer() -> None:
+    # Each look back once followed every one before it: forty would outlast the test's time limit.
+    asked = [Message("user", "What did I ask you before?")] * 40
+    assert _questions(asked) == []
