@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from typing import Generic, TypeVar
 
 from agent.errors import AgentMisuse, ServiceUnavailable
@@ -55,14 +56,13 @@ class Job(Generic[T]):
         """Sorts the most urgent first."""
         return (self.priority, self._age)
 
-    def compute(self) -> None:
-        """Run in the worker's thread and hand the outcome to the loop that asked."""
+    def compute(self) -> Callable[[], None]:
+        """Run in the worker's thread; returns what hands the outcome to the loop that asked."""
         try:
             value = self._call()
         except BaseException as error:  # whatever it was, it belongs to the one who awaits it, not to the worker
-            self._deliver(self._fail, error)
-        else:
-            self._deliver(self._succeed, value)
+            return partial(self._deliver, self._fail, error)
+        return partial(self._deliver, self._succeed, value)
 
     def refuse(self) -> None:
         """A full queue has dropped the job."""
@@ -163,11 +163,12 @@ class InferencePool:
                 self._waiting.remove(job)
                 job.started = True
                 self.running += 1
-            job.compute()
-            with self._changed:
+            deliver = job.compute()
+            with self._changed:  # first, so that who gets the result finds it counted
                 self.running -= 1
                 self.completed += 1
-            del job  # a waiting worker must not keep the last audio alive
+            deliver()
+            del job, deliver  # a waiting worker must not keep the last audio alive
 
     async def aclose(self) -> None:
         """Refuse new work, cancel what waits, let what runs finish."""
