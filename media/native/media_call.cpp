@@ -118,6 +118,7 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
     tap.concealed = made_up;
     tap.stream = stream;
     port_->attach(tap);
+    hook_ = std::make_unique<PacketHook>(stream, info);
     media_clock().attach(port_, int64_t{tap.frame_samples} * 1'000'000'000 / tap.rate_hz);
 }
 
@@ -144,6 +145,7 @@ void MediaCall::release() {
     if (!stream_)
         return;
     media_clock().detach(port_.get()); // from here on the clock does not touch the stream
+    hook_.reset();                        // nor do packets
     port_->detach();
     stream_ = nullptr;
     pjmedia_port_dec_ref(std::exchange(stream_port_, nullptr));

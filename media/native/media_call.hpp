@@ -8,6 +8,7 @@
 
 #include "clock.hpp"
 #include "hub.hpp"
+#include "packet_hook.hpp"
 #include "pcm_port.hpp"
 
 namespace parley {
@@ -58,6 +59,7 @@ class MediaCall : public pj::Call {
     const std::shared_ptr<PcmPort> port_;
     pjmedia_stream *stream_ = nullptr;
     pjmedia_port *stream_port_ = nullptr;
+    std::unique_ptr<PacketHook> hook_;
     RtpStats rtp_;
 };
 
