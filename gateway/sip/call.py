@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pjsua2 as pj
 
+from gateway.sip.account import Fec
 from gateway.sip.events import (
     CallConfirmed,
     CallEnded,
@@ -18,6 +19,8 @@ from gateway.sip.events import (
 from gateway.sip.uri import wire_text
 
 _UNKNOWN_DURATION = 0xFFFFFFFF
+_PROTECTION: dict[Fec, int] = {False: 0, True: 1, "always": 2}
+"""`Protection` of media/native/loss_protection.hpp."""
 
 
 class SipCall(pj.MediaCall):  # type: ignore[misc]
@@ -30,8 +33,11 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         post: Callable[[SipEvent], None],
         released: Callable[["SipCall"], None],
         pjsua_id: int = pj.PJSUA_INVALID_ID,
+        *,
+        fec: Fec = True,
     ) -> None:
         super().__init__(account, pjsua_id)
+        self.protect(_PROTECTION[fec])
         self.handle = handle
         self.ending_by_us = False
         self.muted_events = False
@@ -110,4 +116,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             tx_packets=stats["tx_packets"],
             tx_lost=stats["tx_lost"],
             rtt_ms=stats["rtt_us"] / 1000,
+            tx_redundant=stats["tx_redundant"],
+            tx_generations=stats["tx_generations"],
+            tx_reported_loss=stats["tx_reported_loss"],
         )

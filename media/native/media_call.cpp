@@ -118,7 +118,7 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
     tap.concealed = made_up;
     tap.stream = stream;
     port_->attach(tap);
-    hook_ = std::make_unique<PacketHook>(stream, info);
+    hook_ = std::make_unique<PacketHook>(stream, info, protection_);
     media_clock().attach(port_, int64_t{tap.frame_samples} * 1'000'000'000 / tap.rate_hz);
 }
 
@@ -139,6 +139,10 @@ void MediaCall::count_stream() {
     rtp_.tx_packets += stat.tx.pkt;
     rtp_.tx_lost += stat.tx.loss;
     rtp_.rtt_us = static_cast<uint32_t>(stat.rtt.mean);
+    const ProtectionCounters protection = hook_->protection().counters();
+    rtp_.tx_redundant += protection.packets;
+    rtp_.tx_generations = protection.generations;
+    rtp_.tx_reported_loss = protection.reported_loss;
 }
 
 void MediaCall::release() {

@@ -41,12 +41,12 @@ void accept(pjmedia_stream_hook &hook, int payload_type) {
 
 } // namespace
 
-PacketHook::PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info)
-    : stream_(stream), format_(format_of(info)) {
+PacketHook::PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, Protection protection)
+    : stream_(stream), format_(format_of(info)), protection_(stream, info, protection) {
     pjmedia_stream_hook hook{};
     hook.user_data = this;
     hook.on_rx = on_rx;
-    hook.on_tx = on_tx;
+    hook.on_tx = protection_.active() ? on_tx : nullptr;
     // Besides the codec's and telephone-event, which PJMEDIA lets through anyway. What is accepted here must be taken
     // below: the jitter buffer would give it to the codec's decoder.
     accept(hook, kComfortNoisePt);
@@ -102,6 +102,6 @@ bool PacketHook::receive_audio(const RtpPacket &) noexcept { return false; }
 
 // ---- sent
 
-uint8_t *PacketHook::send(uint8_t *packet, unsigned &) noexcept { return packet; }
+uint8_t *PacketHook::send(uint8_t *packet, unsigned &size) noexcept { return protection_.send(packet, size); }
 
 } // namespace parley

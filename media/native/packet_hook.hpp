@@ -4,6 +4,7 @@
 
 #include <pjmedia/stream.h>
 
+#include "loss_protection.hpp"
 #include "rtp_packet.hpp"
 
 namespace parley {
@@ -16,12 +17,13 @@ namespace parley {
 // while the clock does not tick the call's port, and its destructor waits for a receive() under way.
 class PacketHook {
   public:
-    PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info);
+    PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, Protection protection);
     ~PacketHook();
     PacketHook(const PacketHook &) = delete;
     PacketHook &operator=(const PacketHook &) = delete;
 
     const StreamFormat &format() const noexcept { return format_; }
+    const LossProtection &protection() const noexcept { return protection_; }
 
   private:
     static pj_bool_t on_rx(void *self, const pjmedia_rtp_hdr *header, const void *payload, unsigned size);
@@ -39,6 +41,7 @@ class PacketHook {
 
     pjmedia_stream *const stream_;
     const StreamFormat format_;
+    LossProtection protection_;
 };
 
 } // namespace parley
