@@ -6,10 +6,9 @@
 #include <cstring>
 
 #include "clock.hpp"
+#include "pcm_port.hpp"
 
 namespace parley {
-
-namespace {
 
 StreamFormat format_of(const pjmedia_stream_info &info) {
     StreamFormat format;
@@ -34,6 +33,8 @@ StreamFormat format_of(const pjmedia_stream_info &info) {
     return format;
 }
 
+namespace {
+
 void accept(pjmedia_stream_hook &hook, int payload_type) {
     if (payload_type >= 0 && payload_type < 128)
         hook.rx_pt[payload_type / 32] |= 1u << (payload_type % 32);
@@ -41,8 +42,8 @@ void accept(pjmedia_stream_hook &hook, int payload_type) {
 
 } // namespace
 
-PacketHook::PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info)
-    : stream_(stream), format_(format_of(info)) {
+PacketHook::PacketHook(pjmedia_stream *stream, const StreamFormat &format, PcmPort &port)
+    : stream_(stream), format_(format), port_(port) {
     pjmedia_stream_hook hook{};
     hook.user_data = this;
     hook.on_rx = on_rx;
@@ -89,16 +90,34 @@ bool PacketHook::receive(const RtpPacket &packet) noexcept {
     return false;
 }
 
-// RFC 4733.
-bool PacketHook::receive_event(const RtpPacket &) noexcept { return false; }
+// RFC 4733. PJMEDIA tells the digits.
+bool PacketHook::receive_event(const RtpPacket &packet) noexcept {
+    port_.receive_event(packet.ssrc, packet.sequence, packet.arrived_ns);
+    return false;
+}
 
 // RFC 2198.
 bool PacketHook::receive_redundant(const RtpPacket &) noexcept { return false; }
 
-// RFC 3389.
-bool PacketHook::receive_noise(const RtpPacket &) noexcept { return true; }
+// RFC 3389: the first byte is the level; the spectrum that may follow is not used.
+bool PacketHook::receive_noise(const RtpPacket &packet) noexcept {
+    if (packet.size > 0)
+        port_.receive_noise(packet.ssrc, packet.sequence, packet.timestamp, packet.payload[0] & 0x7F,
+                            packet.arrived_ns);
+    return true;
+}
 
-bool PacketHook::receive_audio(const RtpPacket &) noexcept { return false; }
+bool PacketHook::receive_audio(const RtpPacket &packet) noexcept {
+    UplinkPacket audio;
+    audio.ssrc = packet.ssrc;
+    audio.timestamp = packet.timestamp;
+    audio.sequence = packet.sequence;
+    audio.payload = packet.payload;
+    audio.size = packet.size;
+    audio.arrived_ns = packet.arrived_ns;
+    port_.receive(audio);
+    return true;
+}
 
 // ---- sent
 

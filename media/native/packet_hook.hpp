@@ -8,6 +8,10 @@
 
 namespace parley {
 
+class PcmPort;
+
+StreamFormat format_of(const pjmedia_stream_info &info);
+
 // Hands each packet to the engine whose payload type it has. What no engine takes goes on to PJMEDIA's own DTMF
 // handling and jitter buffer, and what none replaces is sent as PJMEDIA made it.
 //
@@ -16,12 +20,11 @@ namespace parley {
 // while the clock does not tick the call's port, and its destructor waits for a receive() under way.
 class PacketHook {
   public:
-    PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info);
+    // `port` has a decoder for the stream's codec.
+    PacketHook(pjmedia_stream *stream, const StreamFormat &format, PcmPort &port);
     ~PacketHook();
     PacketHook(const PacketHook &) = delete;
     PacketHook &operator=(const PacketHook &) = delete;
-
-    const StreamFormat &format() const noexcept { return format_; }
 
   private:
     static pj_bool_t on_rx(void *self, const pjmedia_rtp_hdr *header, const void *payload, unsigned size);
@@ -39,6 +42,7 @@ class PacketHook {
 
     pjmedia_stream *const stream_;
     const StreamFormat format_;
+    PcmPort &port_;
 };
 
 } // namespace parley
