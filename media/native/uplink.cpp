@@ -13,6 +13,7 @@ constexpr int64_t kSecond_ns = 1'000'000'000;
 constexpr int64_t kMs_ns = 1'000'000;
 constexpr int64_t kJump_ns = kSecond_ns;           // backwards: further than any network stands still
 constexpr int64_t kEvent_ns = 60 * kMs_ns;         // events are sent every 20 to 50 ms (RFC 4733 section 2.5.1.2)
+constexpr int64_t kSlowStart_ns = 100 * kMs_ns;    // of the first packet against the fastest ones
 constexpr int64_t kPatience_ns = 5 * kSecond_ns;   // for a quiet frame to leave out or to put in
 constexpr int64_t kFarOff_frames = 3;              // beyond, a second has to do
 constexpr int kQuiet = 100;                        // mean of the samples' absolute values, -50 dBov
@@ -177,11 +178,16 @@ void Uplink::receive_newest(const UplinkPacket &packet, size_t samples, int ahea
         if (jumped || wanted - position > kShift_frames * format_.frame_samples) {
             ++counters_.resets;
             delay_.restart();
+        } else if (moved_) { // time after time: its timestamps say nothing
+            delay_.restart();
         } else {
             delay_.shift(-ns_of(wanted - position));
         }
+        moved_ = true;
         position = wanted;
         place_newest(position, newest_timestamp_);
+    } else {
+        moved_ = false;
     }
     if (packet.recovered)
         ++counters_.recovered;
@@ -485,7 +491,7 @@ void Uplink::settle() noexcept {
     if (line_laid_ || !delay_.settled())
         return;
     line_laid_ = true;
-    const int64_t offset_ns = delay_.offset_ns();
+    const int64_t offset_ns = std::clamp(delay_.offset_ns(), -kSlowStart_ns, kSlowStart_ns);
     line_ns_ += offset_ns;
     delay_.shift(-offset_ns);
 }

@@ -169,6 +169,7 @@ class Uplink {
     int64_t newest_timestamp_ = 0; // extended, of the newest audio packet
     size_t newest_samples_ = 0;
     int64_t newest_arrived_ns_ = 0;
+    bool moved_ = false; // the newest packet had to be placed anew
     uint32_t played_sequence_ = 0; // of the packet played last
     std::bitset<kWindow> seen_;    // bit i: newest_sequence_ - i has come
     std::array<int64_t, kWindow> arrived_ns_{};

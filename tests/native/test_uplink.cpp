@@ -257,8 +257,8 @@ TEST("timestamps that stand still, and twice as much audio as time, are survived
     }
     EQUAL(fast.listener.breaks(), 0);
     const int64_t ahead_ns = fast.listener.frames.back().frame.position * kSecond / 8000 - 10 * kSecond;
-    CHECK(ahead_ns < parley::Uplink::kAhead_ns + 40 * kMs);
-    CHECK(fast.listener.frames.size() < 550);
+    CHECK(ahead_ns < parley::Uplink::kAhead_ns + 150 * kMs);
+    CHECK(fast.listener.frames.size() < 535);
 }
 
 TEST("another SSRC is another sender on the same timeline") {
@@ -504,7 +504,7 @@ TEST("15 ms of jitter add nothing and conceal nothing") {
     const Result result = run(leg, sender, network, 3000);
     EQUAL(result.delays_ns.back(), 0);
     EQUAL(leg.uplink.counters().late, 0u);
-    CHECK(leg.listener.concealed() <= 50); // those after the last packet
+    CHECK(leg.listener.concealed() <= 3); // those after the last packet
     CHECK(is_speech(leg.listener.spoken(), 0));
 }
 
