@@ -16,7 +16,7 @@ from media.ports import CallAudio, JitterPolicy, NativePort, PcmHub
 T = TypeVar("T")
 PJMEDIA_JITTER = -1
 """In place of a policy: PJMEDIA's own jitter buffer, to compare with (media/native/media_call.hpp)."""
-CODECS = ("L16/8000/1", "L16/16000/1", "PCMU/8000/1", "G722/16000/1", "opus/48000/2")
+CODECS = ("L16/8000/1", "L16/16000/1", "PCMU/8000/1", "PCMA/8000/1", "G722/16000/1", "opus/48000/2")
 
 
 class _Call(pj.MediaCall):  # type: ignore[misc]
