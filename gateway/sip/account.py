@@ -8,6 +8,7 @@ from typing import Literal
 import pjsua2 as pj
 
 from gateway.sip.events import RegistrationChanged, SipEvent
+from media.ports import JitterPolicy
 
 Srtp = Literal["off", "optional", "required"]
 Fec = bool | Literal["always"]
@@ -32,6 +33,7 @@ class MediaSettings:
     """Address written into SDP when it differs from the bound one (NAT); empty when not."""
     srtp: Srtp
     fec: Fec = True
+    jitter: JitterPolicy = JitterPolicy.BALANCED
 
 
 @dataclass(frozen=True, slots=True)

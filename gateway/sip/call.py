@@ -17,6 +17,7 @@ from gateway.sip.events import (
     SipEvent,
 )
 from gateway.sip.uri import wire_text
+from media.ports import JitterPolicy
 
 _UNKNOWN_DURATION = 0xFFFFFFFF
 _PROTECTION: dict[Fec, int] = {False: 0, True: 1, "always": 2}
@@ -32,12 +33,14 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         handle: str,
         post: Callable[[SipEvent], None],
         released: Callable[["SipCall"], None],
+        jitter: JitterPolicy,
         pjsua_id: int = pj.PJSUA_INVALID_ID,
         *,
         fec: Fec = True,
     ) -> None:
         super().__init__(account, pjsua_id)
         self.protect(_PROTECTION[fec])
+        self.setJitter(jitter)
         self.handle = handle
         self.ending_by_us = False
         self.muted_events = False

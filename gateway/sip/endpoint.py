@@ -358,8 +358,8 @@ class SipEndpoint:
         call.answer(operation)
 
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
-        fec = self._settings.media.fec
-        call = SipCall(account, handle, self._post, self._release, pjsua_id, fec=fec)
+        media = self._settings.media
+        call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
         self._state.calls[handle] = call
         return call
 

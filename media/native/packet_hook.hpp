@@ -9,6 +9,10 @@
 
 namespace parley {
 
+class PcmPort;
+
+StreamFormat format_of(const pjmedia_stream_info &info);
+
 // Hands each packet to the engine whose payload type it has. What no engine takes goes on to PJMEDIA's own DTMF
 // handling and jitter buffer, and what none replaces is sent as PJMEDIA made it.
 //
@@ -17,12 +21,13 @@ namespace parley {
 // while the clock does not tick the call's port, and its destructor waits for a receive() under way.
 class PacketHook {
   public:
-    PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, Protection protection);
+    // `port` has a decoder for the stream's codec; without one PJMEDIA plays what is received.
+    PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, const StreamFormat &format, PcmPort *port,
+               Protection protection);
     ~PacketHook();
     PacketHook(const PacketHook &) = delete;
     PacketHook &operator=(const PacketHook &) = delete;
 
-    const StreamFormat &format() const noexcept { return format_; }
     const LossProtection &protection() const noexcept { return protection_; }
 
   private:
@@ -35,12 +40,14 @@ class PacketHook {
     bool receive_redundant(const RtpPacket &packet) noexcept;
     bool receive_noise(const RtpPacket &packet) noexcept;
     bool receive_audio(const RtpPacket &packet) noexcept;
+    void give_audio(const RtpPacket &packet, bool recovered) noexcept;
 
     // The packet (header and payload) to be sent in place of this one; it must live until the next call.
     uint8_t *send(uint8_t *packet, unsigned &size) noexcept;
 
     pjmedia_stream *const stream_;
     const StreamFormat format_;
+    PcmPort *const port_;
     LossProtection protection_;
 };
 
