@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.gateway_process import GatewayProcess
 from tests.e2e.peers import softphone
 from tests.e2e.raw_caller import SILENCE, RawCaller
-from tests.redundancy import Rtp, unpack
+from tests.redundancy import Rtp, pack, unpack
 
 _ROUTES = """
 [[route]]
@@ -176,6 +176,26 @@ def test_a_clean_line_gets_no_redundancy(gateway: GatewayProcess) -> None:
         assert caller.bye("echo").code == 200
 
 
+@pytest.mark.parametrize(
+    ("generations", "loss", "least", "most"),
+    [(0, 0.05, 0.90, 0.97), (1, 0.05, 0.99, 1.0), (2, 0.10, 0.99, 1.0)],
+)
+def test_what_the_network_loses_of_a_caller_is_had_from_the_packets_after_it(
+    gateway: GatewayProcess, generations: int, loss: float, least: float, most: float
+) -> None:
+    dice = random.Random(3)
+    codes = [code for code in range(256) if code != 0x7F]  # a second zero, which comes back as the first
+    frames = [bytes(dice.choices(codes, k=160)) for _ in range(300)]
+    with RawCaller(gateway.sip_port) as caller:
+        assert caller.invite("echo", _PCMU_WITH_RED).code == 200
+        heard, lost = _speak_over_a_bad_line(caller, frames, generations, loss, dice)
+        assert caller.bye("echo").code == 200
+    session = gateway.newest_session()
+    assert session["quality"]["rx_lost"] == pytest.approx(lost, abs=1)  # RTCP tells the network's loss, not ours
+    share = sum(frame in heard for frame in frames) / len(frames)
+    assert least <= share <= most, share
+
+
 @pytest.mark.parametrize("codec", ["pcmu", "pcma", "g722", "l16", "opus"])
 def test_both_ways_and_encrypted_speech_is_understood(always: GatewayProcess, question: Path, codec: str) -> None:
     options = ("--codec", codec, "--play", str(question), "--expect", "monday", "--fec", "always", "--srtp")
@@ -185,6 +205,26 @@ def test_both_ways_and_encrypted_speech_is_understood(always: GatewayProcess, qu
     if codec != "opus":
         assert report["rtp"]["tx_redundant"] >= 0.9 * report["rtp"]["tx_packets"]
         assert always.newest_session()["quality"]["tx_redundant"] > 100
+
+
+def _speak_over_a_bad_line(
+    caller: RawCaller, frames: list[bytes], generations: int, loss: float, dice: random.Random
+) -> tuple[bytes, int]:
+    """Send these frames with redundancy and lose some; all that came back, and how many were lost."""
+    began, heard, lost = time.monotonic(), b"", 0
+    for number, frame in enumerate([*frames, *[SILENCE] * 40]):
+        before = range(max(0, number - generations), min(number, len(frames)))
+        blocks = [*((160 * (number - one), frames[one]) for one in before), (0, frame)]
+        if 0 < number < len(frames) and dice.random() < loss:
+            caller.clock.packet(frame)
+            lost += 1
+        elif len(blocks) > 1:
+            caller.speak(pack(0, blocks), payload_type=97, samples=160)
+        else:
+            caller.speak(frame)
+        time.sleep(max(0.0, began + (number + 1) * _FRAME_S - time.monotonic()))
+        heard += b"".join(payload for _, payload in caller.hear())
+    return heard, lost
 
 
 def _call_out(gateway: GatewayProcess, callee: RawCaller) -> str:
