@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.peers import softphone
 from tests.e2e.raw_caller import SILENCE, RawCaller
+from tests.e2e.sanitizer import sanitized_gateway
 from tests.redundancy import Rtp, pack, unpack
 
 _ROUTES = """
@@ -94,6 +95,40 @@ def test_an_offer_without_redundancy_of_the_chosen_codec_is_answered_as_if_we_ha
 ) -> None:
     assert _answer(gateway, offer) == _answer(without_fec, offer)
     assert "red" not in "".join(_answer(gateway, offer))
+
+
+_MANY = range(97, 127)
+
+
+@pytest.mark.timeout(600)  # the first use may build
+def test_offers_that_anybody_on_the_network_may_make_do_no_harm(tmp_path: Path) -> None:
+    """PJMEDIA 2.17 as released counts formats that are not there when an offer has two of `red`."""
+    offers = [
+        "RTP/AVP 0 " + " ".join(map(str, _MANY)) + "".join(f"\r\na=rtpmap:{pt} red/8000" for pt in _MANY),
+        "RTP/AVP 0 97 98\r\na=rtpmap:97 red/8000\r\na=fmtp:97 0/0\r\na=rtpmap:98 red/8000\r\na=fmtp:98 0/0",
+        "RTP/AVP 97 0\r\na=rtpmap:97 red/8000\r\na=fmtp:97 97/97",
+        "RTP/AVP 97\r\na=rtpmap:97 red/8000\r\na=fmtp:97 0/0",
+        "RTP/AVP 97 97\r\na=rtpmap:97 L16/16000\r\na=rtpmap:97 red/16000\r\na=fmtp:97 97/97",
+        "RTP/AVP 0 97\r\na=rtpmap:97 red/8000\r\na=fmtp:97 " + "/".join(["0"] * 900),
+        "RTP/AVP 0 97\r\na=rtpmap:97 red/8000\r\na=fmtp:97 ",
+        "RTP/AVP 0 97\r\na=rtpmap:97 red/8000\r\na=fmtp:97",
+        "RTP/AVP 0 97\r\na=rtpmap:97 red/8000\r\na=fmtp:97 0/0/",
+        "RTP/AVP 96 97\r\na=rtpmap:96 L16/16000\r\na=rtpmap:97 red/16000\r\na=fmtp:97 99999999999/99999999999",
+    ]
+    payloads = [b"", b"\x80", b"\x80\x00\x00", b"\x80\x00\x03\xff", b"\xff" * 40, b"\x00", b"\x61\x61", SILENCE]
+    with sanitized_gateway(tmp_path, _ROUTES) as gateway:
+        for offer in offers:
+            with RawCaller(gateway.sip_port) as caller:
+                answer = caller.invite("echo", offer)
+                assert answer.code in (200, 400, 488), answer.text
+                if answer.code == 200:
+                    for payload in payloads:
+                        caller.speak(payload, payload_type=97, samples=160)
+                    assert caller.bye("echo").code == 200
+        with RawCaller(gateway.sip_port) as caller:
+            assert caller.invite("echo", _PCMU_WITH_RED).code == 200
+            assert {packet.payload_type for packet in _talk(caller, 1.0, report_lost=0)} == {0}
+            assert caller.bye("echo").code == 200
 
 
 def test_opus_is_chosen_without_redundancy(gateway: GatewayProcess) -> None:
