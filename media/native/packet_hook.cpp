@@ -41,8 +41,8 @@ void accept(pjmedia_stream_hook &hook, int payload_type) {
 
 } // namespace
 
-PacketHook::PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info)
-    : stream_(stream), format_(format_of(info)) {
+PacketHook::PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, PcmPort &port)
+    : stream_(stream), format_(format_of(info)), port_(port) {
     pjmedia_stream_hook hook{};
     hook.user_data = this;
     hook.on_rx = on_rx;
@@ -77,6 +77,7 @@ void *PacketHook::on_tx(void *self, void *packet, unsigned *size) {
 // Events come first: their payload type is theirs alone, whatever else was negotiated. A redundant packet is unpacked
 // before noise and audio, which may be in it.
 bool PacketHook::receive(const RtpPacket &packet) noexcept {
+    port_.key_timeout(packet.arrived_ns);
     const int type = packet.payload_type;
     if (type == format_.rx_event_pt)
         return receive_event(packet);
@@ -90,7 +91,10 @@ bool PacketHook::receive(const RtpPacket &packet) noexcept {
 }
 
 // RFC 4733.
-bool PacketHook::receive_event(const RtpPacket &) noexcept { return false; }
+bool PacketHook::receive_event(const RtpPacket &packet) noexcept {
+    port_.receive_event(packet.timestamp, packet.payload, packet.size, format_.rtp_rate_hz, packet.arrived_ns);
+    return true;
+}
 
 // RFC 2198.
 bool PacketHook::receive_redundant(const RtpPacket &) noexcept { return false; }
@@ -102,6 +106,12 @@ bool PacketHook::receive_audio(const RtpPacket &) noexcept { return false; }
 
 // ---- sent
 
-uint8_t *PacketHook::send(uint8_t *packet, unsigned &) noexcept { return packet; }
+uint8_t *PacketHook::send(uint8_t *packet, unsigned &size) noexcept {
+    if (uint8_t *event = port_.send_event(packet, size, format_.tx_event_pt, format_.rtp_rate_hz)) {
+        size = TelephoneEventSender::kPacket;
+        return event;
+    }
+    return packet;
+}
 
 } // namespace parley

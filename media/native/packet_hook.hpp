@@ -4,6 +4,7 @@
 
 #include <pjmedia/stream.h>
 
+#include "pcm_port.hpp"
 #include "rtp_packet.hpp"
 
 namespace parley {
@@ -16,7 +17,8 @@ namespace parley {
 // while the clock does not tick the call's port, and its destructor waits for a receive() under way.
 class PacketHook {
   public:
-    PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info);
+    // The port must outlive the hook.
+    PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, PcmPort &port);
     ~PacketHook();
     PacketHook(const PacketHook &) = delete;
     PacketHook &operator=(const PacketHook &) = delete;
@@ -39,6 +41,7 @@ class PacketHook {
 
     pjmedia_stream *const stream_;
     const StreamFormat format_;
+    PcmPort &port_;
 };
 
 } // namespace parley

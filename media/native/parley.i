@@ -106,6 +106,9 @@ class PcmPort {
     void pause();
     void resume();
     void duck(double gain);
+    bool dial(const std::string &keys, int method, unsigned on_ms, unsigned off_ms, bool secret);
+    bool takesEvents() const;
+    void detectTones(int mode);
     void mute(bool on);
     void tapSent(bool on);
     parley::PortCounters counters() const;
@@ -140,6 +143,7 @@ void stop_media_clock();
 // These belong to native code: no upcall, whatever a Python subclass defines.
 %feature("nodirector") MediaCall::onStreamCreated;
 %feature("nodirector") MediaCall::onStreamDestroyed;
+%feature("nodirector") MediaCall::onCallTsxState;
 
 class MediaCall : public pj::Call {
   public:
@@ -147,6 +151,8 @@ class MediaCall : public pj::Call {
     virtual ~MediaCall();
     std::shared_ptr<parley::PcmPort> pcmPort() const;
     parley::RtpStats rtpStats() const;
+    virtual int onKeyInfo(const std::string &type, const std::string &body);
+    virtual void onInfoAnswered(int code);
 };
 
 }

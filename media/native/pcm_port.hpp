@@ -7,8 +7,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "call_keys.hpp"
 #include "clock.hpp"
 #include "playout.hpp"
 #include "spsc_ring.hpp"
@@ -28,18 +30,20 @@ struct StreamTap {
     uint16_t channels = 1;
     bool sends = true; // a held stream takes no frames: the playout waits instead of losing them
     bool receives = true;
+    bool takes_events = false; // telephone-event was negotiated: towards the peer
+    bool sends_events = false; // and from it
     // Whether the frame just read was made up by the stream; null: never.
     bool (*concealed)(void *stream) = nullptr;
     void *stream = nullptr;
 };
 
-enum class PortEventKind : uint8_t { kStarted = 0, kFinished = 1, kUnderrun = 2, kAttached = 3, kDetached = 4 };
+enum class PortEventKind : uint8_t { kStarted = 0, kFinished = 1, kUnderrun = 2, kAttached = 3, kDetached = 4, kKeyPressed = 5, kKeyReleased = 6 };
 
 struct PortEvent {
     PortEventKind kind = PortEventKind::kStarted;
-    uint32_t utterance_id = 0;
-    int64_t samples = 0; // kFinished: heard; kAttached: the rate in Hz
-    int64_t at_ns = 0;   // CLOCK_MONOTONIC, when the frame had been handed to RTP
+    uint32_t utterance_id = 0; // kKey...: the key, plus 256 when it came as a tone
+    int64_t samples = 0;       // kFinished: heard; kAttached: the rate in Hz; kKeyReleased: milliseconds it was held
+    int64_t at_ns = 0;         // CLOCK_MONOTONIC, when the frame had been handed to RTP
 };
 
 struct PortCounters {
@@ -96,6 +100,10 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     void pause() noexcept { paused_.store(true, std::memory_order_relaxed); }
     void resume() noexcept { paused_.store(false, std::memory_order_relaxed); }
     void duck(double gain) noexcept;
+    // Press keys (CallKeys::dial); speech waits meanwhile. As events (1) only if the peer takes them.
+    bool dial(const std::string &keys, int method, unsigned on_ms, unsigned off_ms, bool secret);
+    bool takesEvents() const noexcept { return takes_events_.load(std::memory_order_relaxed); }
+    void detectTones(int mode) noexcept { keys_.detect_tones(static_cast<ToneDetection>(mode)); }
     void mute(bool on) noexcept { muted_.store(on, std::memory_order_relaxed); }
     // Also give what was sent, frame by frame, flagged kSent, at the position of the uplink frame of the same tick.
     void tapSent(bool on) noexcept { tap_sent_.store(on, std::memory_order_relaxed); }
@@ -108,6 +116,15 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     void attach(const StreamTap &tap);
     void detach();
 
+    // ---- transport thread, and send_event() the clock's, within tick()
+    void receive_event(uint32_t timestamp, const uint8_t *payload, size_t length, uint32_t clock_rate_hz,
+                       int64_t now_ns) noexcept;
+    void key_timeout(int64_t now_ns) noexcept;
+    // The telephone-event packet to be sent in place of this one; null: none.
+    uint8_t *send_event(const uint8_t *packet, size_t size, int payload_type, uint32_t clock_rate_hz) noexcept {
+        return keys_.replace(packet, size, payload_type, clock_rate_hz);
+    }
+
     // ---- clock
     void tick(int64_t now_ns) noexcept override;
     void skipped(unsigned frames) noexcept override;
@@ -119,6 +136,7 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     static constexpr int32_t kUnity = 1 << 15;
 
     void send_frame() noexcept;
+    void dial_frame() noexcept;
     void receive_frame(int64_t now_ns) noexcept;
     size_t fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count) noexcept;
     void apply_gain(int16_t *out, size_t samples) noexcept;
@@ -135,6 +153,7 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
 
     mutable std::mutex control_;
     std::vector<int16_t> drained_;
+    std::vector<CallKeys::Heard> drained_keys_;
     uint64_t dropped_before_ = 0; // by rings that a re-INVITE replaced
 
     std::atomic<uint32_t> rate_hz_{8000};
@@ -144,11 +163,13 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     std::atomic<bool> paused_{false};
     std::atomic<bool> muted_{false};
     std::atomic<bool> tap_sent_{false};
+    std::atomic<bool> takes_events_{false};
     std::atomic<int32_t> duck_{kUnity};
 
     std::unique_ptr<UplinkRing> uplink_;
     SpscRing<PortEvent> events_{kEvents};
     Playout playout_;
+    CallKeys keys_;
 
     // The clock's.
     StreamTap tap_;

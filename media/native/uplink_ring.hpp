@@ -12,6 +12,7 @@ namespace parley {
 enum FrameFlag : uint16_t {
     kConcealed = 1, // PJMEDIA made the samples up: nothing, or nothing new, had arrived
     kSent = 2,      // not the caller's audio but ours, as it went out
+    kKey = 4,       // a key is being pressed, and this is its tone
 };
 
 struct UplinkFrame {

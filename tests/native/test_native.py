@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "media" / "native"
-SOURCES = [NATIVE / f"{name}.cpp" for name in ("clock", "hub", "pcm_port", "playout")]
+KERNELS = (
+    "call_keys", "clock", "dialler", "dtmf_detector", "hub", "pcm_port", "playout", "telephone_event",
+)  # fmt: skip
+SOURCES = [NATIVE / f"{name}.cpp" for name in KERNELS]
 SANITIZERS = {"memory": "address,undefined", "threads": "thread"}
 FLAGS = [
     "-std=c++17", "-O1", "-g1", "-fno-omit-frame-pointer", "-Wall", "-Wextra", "-Wno-unused-parameter",
