@@ -173,6 +173,8 @@ class MediaConfig(Section):
     """What we offer and accept, most wanted first; a codec that is not named is refused."""
     jitter: Literal["low_latency", "balanced", "robust"] = "balanced"
     """How long to wait for late packets."""
+    inband_dtmf: Literal["auto", "always", "off"] = "auto"
+    """Look for keys in the audio: when the far end negotiated no telephone-event, always, or never."""
     fec: bool = True
     """Forward error correction where the codec has it (Opus in-band)."""
     srtp: Literal["off", "optional", "required"] = "off"

@@ -19,7 +19,13 @@ class Activity(Protocol):
 
     def receive_playout(self, event: PlayoutEvent) -> None: ...
 
-    def receive_digit(self, digit: str) -> None: ...
+    @property
+    def hears_keys(self) -> bool:
+        """Whether keys matter: if not, none are looked for in the audio."""
+        ...
+
+    def receive_digit(self, digit: str, *, secret: bool) -> None:
+        """A key was pressed; a secret one must not reach a record."""
 
     def audio_changed(self) -> None:
         """The leg's sample rate is another one after a re-INVITE."""
@@ -32,6 +38,7 @@ class Activity(Protocol):
 class Echo:
     """Sends the caller's audio back: PCM out of the uplink, through Python, into the playout. The yardstick."""
 
+    hears_keys = False
     _UTTERANCE = 1
 
     def __init__(self, audio: CallAudio) -> None:
@@ -44,7 +51,7 @@ class Echo:
     def receive_playout(self, event: PlayoutEvent) -> None:
         pass
 
-    def receive_digit(self, digit: str) -> None:
+    def receive_digit(self, digit: str, *, secret: bool) -> None:
         pass
 
     def audio_changed(self) -> None:
@@ -58,6 +65,7 @@ class Echo:
 class Play:
     """Plays a recording once."""
 
+    hears_keys = False
     _UTTERANCE = 1
     _AHEAD_MS = 2000
     """So much is queued ahead of the wire; a long recording is not rendered at once."""
@@ -75,7 +83,7 @@ class Play:
         if isinstance(event, UtteranceFinished):
             self._finished.set()
 
-    def receive_digit(self, digit: str) -> None:
+    def receive_digit(self, digit: str, *, secret: bool) -> None:
         pass
 
     def audio_changed(self) -> None:
