@@ -119,6 +119,31 @@ class PcmPort {
 
 }
 
+// The detector of call_keys.hpp for audio at hand: recordings, and the tests of what is no key.
+%inline %{
+namespace parley {
+class DtmfReader {
+  public:
+    explicit DtmfReader(uint32_t rate_hz) { detector_.set_rate(rate_hz); }
+    // The keys that were pressed in it.
+    std::string read(const int16_t *pcm, size_t samples) {
+        std::string keys;
+        constexpr size_t kStep = 80; // it holds what a frame or two bring
+        for (size_t at = 0; at < samples; at += kStep) {
+            detector_.receive(pcm + at, std::min(kStep, samples - at), 0);
+            for (KeyEvent event; detector_.next(event);)
+                if (!event.released)
+                    keys += "0123456789*#ABCD"[event.key];
+        }
+        return keys;
+    }
+
+  private:
+    DtmfDetector detector_;
+};
+}
+%}
+
 %inline %{
 namespace parley {
 int pcm_hub_fd() { return pcm_hub().fd(); }

@@ -40,7 +40,6 @@ class Leg:
 
     handle: str
     keypad: Keypad
-    far_user: str = ""
     heard: str = ""
     audio: CallAudio | None = None
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,8 +64,9 @@ class KeyEndpoint:
     def __init__(self, codec: str = "", detection: ToneDetection = ToneDetection.AUTO, max_calls: int = 40) -> None:
         self.legs: dict[str, Leg] = {}
         self._detection = detection
+        self._answering: list[asyncio.Task[None]] = []
         self._hub = PcmHub()
-        self._new_leg: asyncio.Queue[Leg] = asyncio.Queue()
+        self._expected: dict[str, asyncio.Future[Leg]] = {}
         media = MediaSettings(43000, 44998, "127.0.0.1", "", "off")
         codecs = (codec,) if codec else _CODECS
         settings = EndpointSettings("127.0.0.1", 0, ("udp",), media, codecs, max_calls, "Parley keys")
@@ -87,18 +87,19 @@ class KeyEndpoint:
     def port(self) -> int:
         return int(self.endpoint.address.rpartition(":")[2])
 
-    async def answered(self) -> Leg:
-        """The next leg that came in and has audio."""
-        leg = await asyncio.wait_for(self._new_leg.get(), 20)
-        await asyncio.wait_for(leg.confirmed.wait(), 20)
-        return leg
+    def expect(self, far_user: str) -> "asyncio.Future[Leg]":
+        """The leg on which this user will have called us."""
+        return self._expected.setdefault(far_user, asyncio.get_running_loop().create_future())
 
     async def pair(self) -> tuple[Leg, Leg]:
         """A call from us to us: the end that dialled, and the one that answered."""
         caller = self._leg(new_handle())
-        await self.endpoint.place(caller.handle, f"sip:keys@127.0.0.1:{self.port}")
-        callee = await self.answered()
-        await asyncio.wait_for(caller.confirmed.wait(), 20)
+        arrived = self.expect(caller.handle)
+        to, caller_id = f"sip:keys@127.0.0.1:{self.port}", f"sip:{caller.handle}@127.0.0.1:{self.port}"
+        await self.endpoint.place(caller.handle, to, caller_id=caller_id)
+        callee = await asyncio.wait_for(arrived, 20)
+        for leg in (caller, callee):
+            await asyncio.wait_for(leg.confirmed.wait(), 20)
         return caller, callee
 
     async def hang_up(self, leg: Leg) -> None:
@@ -113,8 +114,7 @@ class KeyEndpoint:
     def _receive(self, event: SipEvent) -> None:
         if isinstance(event, IncomingCall):
             leg = self._leg(event.handle)
-            leg.far_user = event.from_user
-            asyncio.get_running_loop().create_task(self._answer(leg), name=event.handle)
+            self._answering.append(asyncio.create_task(self._answer(leg, event.from_user), name=event.handle))
             return
         match event:
             case MediaActive():
@@ -132,9 +132,9 @@ class KeyEndpoint:
             case _:
                 pass
 
-    async def _answer(self, leg: Leg) -> None:
+    async def _answer(self, leg: Leg, far_user: str) -> None:
         await self.endpoint.answer(leg.handle)
-        self._new_leg.put_nowait(leg)
+        self.expect(far_user).set_result(leg)
 
 
 async def dial(endpoint: KeyEndpoint, keys: str, method: KeyMethod) -> tuple[str, int]:
@@ -203,10 +203,13 @@ async def call_with_infos(endpoint: KeyEndpoint, keys: str, seed: int, *, also_e
 
 
 async def _connect(endpoint: KeyEndpoint, caller: RawCaller, media: str) -> Leg:
-    answering = asyncio.create_task(endpoint.answered(), name="answered")
+    arrived = endpoint.expect(caller.call_id)
+    caller.from_header = f"<sip:{caller.call_id}@127.0.0.1>"
     answer = await asyncio.to_thread(caller.invite, "keys", media)
     assert answer.code == 200, answer.text
-    return await answering
+    leg = await asyncio.wait_for(arrived, 20)
+    await asyncio.wait_for(leg.confirmed.wait(), 20)
+    return leg
 
 
 async def _close(leg: Leg, caller: RawCaller, count: int) -> str:
