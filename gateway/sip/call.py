@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pjsua2 as pj
 
+from gateway.sip.account import Fec
 from gateway.sip.events import (
     CallConfirmed,
     CallEnded,
@@ -18,6 +19,10 @@ from gateway.sip.events import (
 )
 from gateway.sip.info import CONTENT_TYPE, InfoDigit
 from gateway.sip.uri import wire_text
+from media.ports import JitterPolicy
+
+_PROTECTION: dict[Fec, int] = {False: 0, True: 1, "always": 2}
+"""`Protection` of media/native/loss_protection.hpp."""
 
 
 class SipCall(pj.MediaCall):  # type: ignore[misc]
@@ -29,9 +34,14 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         handle: str,
         post: Callable[[SipEvent], None],
         released: Callable[["SipCall"], None],
+        jitter: JitterPolicy,
         pjsua_id: int = pj.PJSUA_INVALID_ID,
+        *,
+        fec: Fec = True,
     ) -> None:
         super().__init__(account, pjsua_id)
+        self.protect(_PROTECTION[fec])
+        self.setJitter(jitter)
         self.handle = handle
         self.ending_by_us = False
         self.muted_events = False
@@ -131,4 +141,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             tx_packets=stats["tx_packets"],
             tx_lost=stats["tx_lost"],
             rtt_ms=stats["rtt_us"] / 1000,
+            tx_redundant=stats["tx_redundant"],
+            tx_generations=stats["tx_generations"],
+            tx_reported_loss=stats["tx_reported_loss"],
         )
