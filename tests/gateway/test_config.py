@@ -37,6 +37,12 @@ def test_without_a_file_the_embedded_default_answers_every_number_and_echo() -> 
     assert (agent.action, agent.agent) == ("agent", "receptionist")
 
 
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False), ('"always"', "always")])
+def test_protection_against_loss_is_on_off_or_unconditional(tmp_path: Path, text: str, value: bool | str) -> None:
+    assert loaded(tmp_path, f"[media]\nfec = {text}").media.fec == value
+    assert loaded(tmp_path, "", PARLEY_MEDIA__FEC=text.strip('"')).media.fec == value
+
+
 def test_the_first_route_that_matches_wins_and_the_whole_user_part_must_match(tmp_path: Path) -> None:
     config = loaded(
         tmp_path,
