@@ -221,6 +221,18 @@ async def call_with_infos(endpoint: KeyEndpoint, keys: str, seed: int, *, also_e
         return await _close(leg, caller, len(keys))
 
 
+async def answers_to_infos(endpoint: KeyEndpoint, infos: Sequence[tuple[str, str]]) -> tuple[list[int], str]:
+    """The status of each INFO (content type, body), and the keys that were heard."""
+    with RawCaller(endpoint.port) as caller:
+        leg = await _connect(endpoint, caller, _MU_LAW)
+        codes = []
+        for kind, body in infos:
+            caller.sequence += 1
+            caller.send("INFO", "keys", body, content_type=kind)
+            codes.append((await asyncio.to_thread(caller.final, "INFO")).code)
+        return codes, await _close(leg, caller, 1)
+
+
 async def _connect(endpoint: KeyEndpoint, caller: RawCaller, media: str) -> Leg:
     arrived = endpoint.expect(caller.call_id)
     caller.from_header = f"<sip:{caller.call_id}@127.0.0.1>"

@@ -11,6 +11,7 @@ from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.key_peers import (
     Impairments,
     KeyEndpoint,
+    answers_to_infos,
     call_with_copies,
     call_with_events,
     call_with_infos,
@@ -73,6 +74,21 @@ async def test_keys_in_infos_are_all_heard_however_they_are_written() -> None:
     keys = random_keys(60, seed=3)
     async with KeyEndpoint() as endpoint:
         assert await call_with_infos(endpoint, keys, 4) == keys
+
+
+async def test_every_info_is_answered_and_hostile_ones_do_no_harm() -> None:
+    infos = {
+        ("", ""): 200,
+        ("text/plain", "5"): 415,
+        ("application/dtmf", "5" * 1001): 413,
+        ("application/dtmf", "\x00\x01\x7f"): 400,
+        ("application/dtmf-relay", "Signal=" * 100): 400,
+        ("application/dtmf-relay", "Signal=\r\nDuration=100"): 400,
+        ("application/dtmf-relay", "Signal=5\r\nDuration=100"): 200,
+    }
+    async with KeyEndpoint("pcmu") as endpoint:
+        codes, heard = await answers_to_infos(endpoint, list(infos))
+    assert (codes, heard) == (list(infos.values()), "5")
 
 
 async def test_a_key_that_comes_as_event_and_as_info_is_one_press() -> None:
