@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.api.control import CallControl, CallInfo
+from gateway.api.control import CallControl, CallInfo, RecordingOrder
 from gateway.api.problems import problem_responses
 
 CallId = Annotated[str, Path(max_length=128, description="Names the call here and its session afterwards.")]
@@ -39,6 +39,14 @@ class Dtmf(_Body):
     """Digits to send."""
 
     digits: Annotated[str, Field(pattern=r"^[0-9A-D*#]{1,64}$")]
+
+
+class Record(_Body):
+    """What to do with the recording of a call."""
+
+    state: RecordingOrder
+    """start: also when `media.record` is off. pause: silence is recorded from now on, for card numbers. resume: sound
+    again. stop: for good, a call has one recording."""
 
 
 class CallList(BaseModel):
@@ -100,6 +108,11 @@ def calls_router(calls: CallControl) -> APIRouter:
     async def unmute(call_id: CallId) -> CallInfo:
         """Be heard again."""
         return await calls.unmute(call_id)
+
+    @router.post("/{call_id}/record", responses=problem_responses(404, 409, 413))
+    async def record(call_id: CallId, order: Record) -> CallInfo:
+        """Start, pause, resume or stop recording. A pause is in force when this answers."""
+        return await calls.record(call_id, order.state)
 
     @router.post("/{call_id}/dtmf", status_code=204, responses=problem_responses(404, 409, 413))
     async def dtmf(call_id: CallId, order: Dtmf) -> None:

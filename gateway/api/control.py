@@ -11,6 +11,9 @@ from gateway.store.records import Direction, Record
 
 CallStateName = Literal["offered", "dialing", "active", "held", "ended"]
 
+RecordingOrder = Literal["start", "pause", "resume", "stop"]
+RecordingStateName = Literal["off", "on", "paused", "ended"]
+
 
 class CallInfo(Record):
     """A call as it is now."""
@@ -28,6 +31,8 @@ class CallInfo(Record):
     agent: str | None = None
     muted: bool = False
     """We send silence."""
+    recording: RecordingStateName = "off"
+    """paused: silence is recorded; ended: a call is recorded once."""
     metadata: dict[str, str] = Field(default={})
 
 
@@ -68,6 +73,10 @@ class CallControl(Protocol):
     async def mute(self, call_id: str) -> CallInfo: ...
 
     async def unmute(self, call_id: str) -> CallInfo: ...
+
+    async def record(self, call_id: str, order: RecordingOrder) -> CallInfo:
+        """Pausing takes effect before this returns; stopping returns when the file is whole."""
+        ...
 
     async def dtmf(self, call_id: str, digits: str) -> None:
         """Send the digits (0-9 * # A-D) one after the other."""

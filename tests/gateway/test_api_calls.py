@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.api import CallInfo, create_app
+from gateway.api.control import RecordingOrder
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
 from gateway.store import SessionStore, open_store
 from gateway.telemetry import Metrics
@@ -86,6 +87,9 @@ class ScriptedCalls:
     async def unmute(self, call_id: str) -> CallInfo:
         return self._act("unmute", call_id)
 
+    async def record(self, call_id: str, order: RecordingOrder) -> CallInfo:
+        return self._act("record", call_id, order)
+
     async def dtmf(self, call_id: str, digits: str) -> None:
         self._act("dtmf", call_id, digits)
 
@@ -156,6 +160,7 @@ async def test_placing_a_call_answers_while_it_rings(api: Api) -> None:
         "codec": None,
         "agent": "receptionist",
         "muted": False,
+        "recording": "off",
         "metadata": {"order": "7"},
     }
     assert api.calls.orders == [
@@ -196,6 +201,19 @@ async def test_digits_are_sent_and_nothing_but_digits(api: Api) -> None:
     refused = await api.client.post("/api/v1/calls/call_1/dtmf", json={"digits": "call me"})
     assert refused.status_code == 422
     assert [one["field"] for one in refused.json()["errors"]] == ["body.digits"]
+
+
+async def test_recording_is_started_paused_resumed_and_stopped_and_nothing_else(api: Api) -> None:
+    await api.client.post("/api/v1/calls", json={"to": "100"})
+    for state in ("start", "pause", "resume", "stop"):
+        answer = await api.client.post("/api/v1/calls/call_1/record", json={"state": state})
+        assert (answer.status_code, answer.json()["recording"]) == (200, "off")
+    assert api.calls.asked == [("record", "call_1", state) for state in ("start", "pause", "resume", "stop")]
+    for body in ({"state": "erase"}, {}, {"state": "start", "file": "/etc/passwd"}):
+        assert (await api.client.post("/api/v1/calls/call_1/record", json=body)).status_code == 422
+    api.calls.refuse_with = WrongCallState("the recording is paused: resume or stop it")
+    refused = await api.client.post("/api/v1/calls/call_1/record", json={"state": "pause"})
+    assert (refused.status_code, refused.json()["detail"]) == (409, "the recording is paused: resume or stop it")
 
 
 @pytest.mark.parametrize(
