@@ -17,6 +17,7 @@ from gateway.api.control import RecordingOrder
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
 from gateway.store import SessionStore, open_store
 from gateway.telemetry import Metrics
+from media.encryption import EncryptionKey
 
 KEY = "test-key"
 STARTED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -117,10 +118,11 @@ class Api:
 
 
 @asynccontextmanager
-async def running_api(folder: Path) -> AsyncIterator[Api]:
+async def running_api(folder: Path, key: EncryptionKey | None = None) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
         calls, metrics, not_ready = ScriptedCalls(), Metrics(), list[str]()
-        store = await stack.enter_async_context(open_store(f"sqlite+aiosqlite:///{folder}/parley.db", folder, metrics))
+        url = f"sqlite+aiosqlite:///{folder}/parley.db"
+        store = await stack.enter_async_context(open_store(url, folder, metrics, key))
         app = create_app(calls, store, metrics, api_keys=["other-key", KEY], ready=lambda: not_ready)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client, stranger = [
