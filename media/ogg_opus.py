@@ -3,7 +3,7 @@
 
 Settings, chosen by measurement (scripts/bench/recorder): 32 kbit/s for both channels together, libopus in its general
 mode at complexity 0. Its voice mode costs twice the CPU at 48 kHz, complexity 5 half as much again at every rate. Pages
-end every half second, the first after a whole one, so that a file that breaks off lacks no more than that.
+end every quarter of a second, the first after a whole one, so that a file that breaks off lacks little.
 """
 
 import av
@@ -11,7 +11,7 @@ import numpy as np
 
 from media.stereo import StereoSamples
 
-_PAGE_US = 500_000
+_PAGE_US = 250_000
 _BIT_RATE = 32_000
 
 

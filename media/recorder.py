@@ -8,7 +8,7 @@ what its calls have gathered. The event loop never waits for the disk.
 
 What survives: a file is playable at every moment; after a kill -9 at most a quarter of a second is missing of a call
 whose both sides send audio, a second more when one of them fell silent (`LEAD_S`), and with Opus half a second more
-(a page). fsync is called once, when a recording is closed: after a power failure a recording in progress has what the
+(pages). fsync is called once, when a recording is closed: after a power failure a recording in progress has what the
 kernel had written back by then (30 s by default).
 """
 
@@ -132,9 +132,8 @@ class Recorder:
         pause = self._last_pause
         if pause is None or pause.resumed_at is not None:
             return
-        ends_s = [queue.end_s for queue in self._queues.values()]
-        # The track that lags holds what was said before. One that is a lead ahead has jumped: nobody waits for it.
-        pause.until_s = max(pause.from_s, min(max(ends_s), min(ends_s) + LEAD_S))
+        # A track that lags, or was silent for long, may still bring what was said before: the other one knows the time.
+        pause.until_s = max(pause.from_s, *(queue.end_s for queue in self._queues.values()))
         pause.limit_s = pause.until_s + LEAD_S
         pause.resumed_at = now
 

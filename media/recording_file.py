@@ -101,8 +101,6 @@ class RecordingFile:
         self._fd: int | None = None
         self._size = 0
         """Bytes in the file."""
-        self._whole_size = 0
-        """The same without what a failed write left half done."""
         self._frames = 0
         self.stopped = False
         """Nothing more can be written."""
@@ -158,11 +156,8 @@ class RecordingFile:
         if self._fd is None:
             return
         fd, self._fd = self._fd, None
-        if self._form == "wav" and self._sealer is None:
-            self._whole_size = self._size - (self._size - HEADER_BYTES) % _FRAME_BYTES
-            self._frames = max(0, self._whole_size - HEADER_BYTES) // _FRAME_BYTES
-        with suppress(OSError):
-            os.ftruncate(fd, self._whole_size)
+        if self._form == "wav" and self._sealer is None:  # what fitted of the write that failed counts
+            self._frames = max(0, self._size - HEADER_BYTES) // _FRAME_BYTES
         with suppress(OSError):
             self._maybe_write_wav_header(fd)
         with suppress(OSError):
@@ -199,9 +194,9 @@ class RecordingFile:
             count = os.pwrite(self._fd, left, self._size)
             self._size += count
             left = left[count:]
-        self._whole_size = self._size
 
     def _maybe_write_wav_header(self, fd: int) -> None:
-        """The header follows the data it speaks of."""
-        if self._form == "wav" and self._sealer is None and self._whole_size >= HEADER_BYTES:
-            os.pwrite(fd, wav_header(self._rate_hz, _CHANNELS, self._whole_size - HEADER_BYTES), 0)
+        """The header follows the data it speaks of, and speaks of whole frames only."""
+        if self._form == "wav" and self._sealer is None and self._size >= HEADER_BYTES:
+            data_bytes = (self._size - HEADER_BYTES) // _FRAME_BYTES * _FRAME_BYTES
+            os.pwrite(fd, wav_header(self._rate_hz, _CHANNELS, data_bytes), 0)

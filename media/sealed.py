@@ -131,11 +131,10 @@ class SealedFile:
             )
         self._bound = self.header.pack()
         self._cipher, self._prefix = key.file_cipher(_PURPOSE, self.header.salt, _PREFIX_BYTES)
-        self.size = self._chunk_count = 0
+        self.size = 0
         self.is_whole = False
         for chunk in self._chunks():
             self.size = chunk.start + chunk.length
-            self._chunk_count += 1
             self.is_whole = chunk.is_last
 
     size: int
@@ -147,8 +146,6 @@ class SealedFile:
         """The plaintext from `start` to before `end` (None: all). Raises `SealBroken` where it is not as written."""
         end = self.size if end is None else end
         for chunk in self._chunks():
-            if chunk.number == self._chunk_count:  # the file grows: a recording that goes on
-                return
             # The last chunk is opened even if it is empty: without it the end of the file would be taken on trust.
             if chunk.start + chunk.length > start or chunk.is_last:
                 piece = self._plain(chunk)[max(0, start - chunk.start) : max(0, end - chunk.start)]

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StartupError, StoreError
-from gateway.store import Quality, RecordingFacts, SessionStore, SessionSummary, TranscriptEntry, TurnRecord, open_store
+from gateway.store import (
+    DataFolder,
+    Quality,
+    RecordingFacts,
+    SessionStore,
+    SessionSummary,
+    TranscriptEntry,
+    TurnRecord,
+    open_store,
+)
 from gateway.telemetry import Metrics
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -286,7 +295,11 @@ async def test_a_damaged_database_is_one_clear_message(tmp_path: Path, metrics: 
 
 
 def test_the_data_folder_is_private(tmp_path: Path) -> None:
-    from gateway.store import DataFolder
-
     with DataFolder(tmp_path / "new"):
         assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_recordings_folder_is_private_also_when_somebody_else_made_it(tmp_path: Path) -> None:
+    (tmp_path / "recordings").mkdir(mode=0o755)
+    with DataFolder(tmp_path) as folder:
+        assert folder.recordings.stat().st_mode & 0o777 == 0o700

@@ -160,15 +160,19 @@ def test_what_the_caller_said_before_a_resume_is_silent_though_it_arrives_after_
     assert content[8000 : -5 * FRAME].all()
 
 
-def test_a_track_that_jumped_ahead_does_not_keep_the_other_silent_after_a_resume(tmp_path: Path) -> None:
+def test_a_caller_who_was_silent_for_long_brings_nothing_from_before_a_resume(tmp_path: Path) -> None:
     recorder = threadless(tmp_path / "call.wav")
-    recorder.caller(PcmFrame(bytes(320), RATE_HZ, 0, 0.0))
-    recorder.agent(PcmFrame(bytes(320), RATE_HZ, 500 * RATE_HZ, 0.0))
+    recorder.caller(PcmFrame(b"\1\0" * FRAME, RATE_HZ, 0, 0.02))
+    recorder.write()
     recorder.pause()
-    recorder.resume(now=1.0)
-    recorder.caller(PcmFrame(b"\1\0" * 160, RATE_HZ, 501 * RATE_HZ, 2.0))
+    for index in range(5 * 50):
+        recorder.agent(PcmFrame(bytes(320), RATE_HZ, index * FRAME, (index + 1) / 50))
+    recorder.resume(now=5.0)
+    for index in range(245, 255):  # the first five were spoken before, and were under way for 100 ms
+        recorder.caller(PcmFrame(b"\1\0" * FRAME, RATE_HZ, index * FRAME, (index + 6) / 50))
     content, _ = tracks(closed(recorder).path)
-    assert content[-FRAME:, 0].all()
+    assert not content[FRAME : 5 * RATE_HZ, 0].any()
+    assert content[5 * RATE_HZ :, 0].all()
 
 
 def test_pauses_that_touch_are_told_in_order_and_an_open_one_lasts_to_the_end(tmp_path: Path) -> None:

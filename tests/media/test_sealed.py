@@ -70,6 +70,14 @@ def test_a_long_piece_becomes_chunks_that_a_reader_can_hold(path: Path) -> None:
     assert max(map(len, pieces)) == MAX_CHUNK_BYTES
 
 
+def test_nobody_can_make_a_cut_file_look_whole(path: Path) -> None:
+    parts = sealed()
+    last_kept = bytearray(parts[3])
+    last_kept[3] |= 0x80
+    with pytest.raises(SealBroken):
+        read(path, b"".join([*parts[:3], last_kept]))
+
+
 def test_wherever_it_breaks_off_the_whole_chunks_before_are_read_and_it_says_so(path: Path) -> None:
     parts = sealed()
     content = b"".join(parts)
