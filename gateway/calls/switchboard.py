@@ -22,6 +22,7 @@ from gateway.errors import CallError, NoSuchAgent, NoSuchCall, TooManyCalls
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
 from gateway.telemetry import Metrics
+from media.keys import ToneDetection
 from media.ports import PcmHub
 from media.recorder import RecordingWriter
 from media.wav import read_wav
@@ -154,8 +155,18 @@ class Switchboard:
 
     def _new_call(self, facts: CallFacts, start: StartActivity) -> Call:
         recording = CallRecording(self.recordings, self._journal.recordings_dir, facts.call_id)
-        record = self._config.media.record
-        call = Call(facts, self.endpoint, self._hub, self._journal, self._metrics, start, recording, record=record)
+        inband_keys = ToneDetection[self._config.media.inband_dtmf.upper()]
+        call = Call(
+            facts,
+            self.endpoint,
+            self._hub,
+            self._journal,
+            self._metrics,
+            start,
+            recording,
+            inband_keys,
+            record=self._config.media.record,
+        )
         self._calls[facts.call_id] = call
         self._none_left.clear()
         return call
