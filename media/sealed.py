@@ -110,11 +110,12 @@ class SealedFile:
         """Raises `OSError`, `AudioFileError` (no such file of ours) and `WrongKey`."""
         self.header: SealedHeader
         self._path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file = path.open("rb", buffering=0)  # an object, and no number: it is closed when nobody has it any more
+        self._fd = self._file.fileno()
         try:
             self._open(key)
         except BaseException:
-            os.close(self._fd)
+            self._file.close()
             raise
 
     def _open(self, key: EncryptionKey | None) -> None:
@@ -181,7 +182,7 @@ class SealedFile:
             raise SealBroken(f"{self._path.name} is damaged: something follows its end")
 
     def close(self) -> None:
-        os.close(self._fd)
+        self._file.close()
 
 
 def _nonce(prefix: bytes, number: int, is_last: bool) -> bytes:

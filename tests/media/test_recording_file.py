@@ -229,6 +229,17 @@ def test_an_encrypted_wav_has_its_length_when_it_is_read(tmp_path: Path) -> None
             assert b"".join(source.read(start, end)) == whole[start:end]
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("key", [None, KEY], ids=["clear", "encrypted"])
+def test_a_source_that_is_dropped_unread_keeps_no_descriptor(tmp_path: Path, key: EncryptionKey | None) -> None:
+    path = file_of(tmp_path, "wav", key)
+    closed(Recorder(RecordingFile(path, 8000, "wav", key), 8000, Condition()))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        RecordingSource(path, key).read()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 HOUR = """
 import sys
 from pathlib import Path
