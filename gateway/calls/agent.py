@@ -41,6 +41,7 @@ class AgentActivity:
     ) -> None:
         self._call = call
         self._uplink = Uplink(call.leg.sample_rate_hz)
+        call.leg.tap_sent(self._uplink.receive_sent)
         facts = call.facts
         caller = facts.from_ if facts.direction == "inbound" else facts.to
         self._session = AgentSession(
@@ -65,6 +66,7 @@ class AgentActivity:
         try:
             return await self._session.run()
         finally:
+            self._call.leg.untap_sent(self._uplink.receive_sent)
             for turn_index in list(self._said):
                 self._record_caller(turn_index)
 
