@@ -34,12 +34,16 @@ _OPEN_SPEECH_MS = 60
 """So much of what is held back must be unexplained speech."""
 _HOLD_MS = 120
 """Below the 128 ms of speech that barge-in needs."""
-_UNTRIED_HOLD_MS = 260
+_UNTRIED_HOLD_MS = 400
 """The same in the first words of a call, while nobody knows whether the line has an echo."""
-_SUSPICIOUS_HOLD_MS = 520
-"""The same while what is heard follows in part from what was sent."""
+_SUSPICIOUS_HOLD_MS = 700
+"""The same while what is heard follows in part from what was sent, and no echo is known that would account for it."""
+_MISSED_HOLD_MS = 240
+"""The same when one is known, but not at the delay where this seems to come from."""
 _OPEN_MS = 300
 """A caller's pause between words."""
+_SHUT = 3
+"""Times as fast is the end of OPEN reached when all that is heard is our voice."""
 _WINDOW_MS = 256
 """What a search looks at."""
 _HELD_WINDOW_MS = 512
@@ -100,7 +104,7 @@ class EchoGate:
         explained = self._path.explains()
         speech = FrameFlags.SPEECH in frame.flags and not explained and power > _SILENT
         if self._open_ms > 0:
-            return self._while_open(frame, speech, duration_ms)
+            return self._while_open(frame, speech, duration_ms * (_SHUT if explained else 1))
         if self._held or speech:
             self._held.append(_Held(frame, speech, duration_ms))
             return self._decide()
@@ -109,11 +113,11 @@ class EchoGate:
             self._maybe_search(explained)
         return [self._silenced(frame) if explained else _without_flag(frame)]
 
-    def _while_open(self, frame: PcmFrame, speech: bool, duration_ms: float) -> list[PcmFrame]:
-        self._open_ms = _OPEN_MS if speech else self._open_ms - duration_ms
+    def _while_open(self, frame: PcmFrame, speech: bool, spent_ms: float) -> list[PcmFrame]:
+        self._open_ms = _OPEN_MS if speech else self._open_ms - spent_ms
         if self._since_search_ms >= _SEARCH_EVERY_MS:
             finding = self._search(_WINDOW_MS)
-            if finding is not None and finding.is_echo:
+            if finding is not None and finding.is_echo and self._path.is_proven:
                 self._open_ms = 0.0
                 return [self._silenced(frame)]
         return [frame]
@@ -137,7 +141,7 @@ class EchoGate:
         if finding is None:
             return _HOLD_MS
         if finding.is_suspicious:
-            return _SUSPICIOUS_HOLD_MS
+            return _SUSPICIOUS_HOLD_MS if self._path.delay_ms is None else _MISSED_HOLD_MS
         return _UNTRIED_HOLD_MS if self._path.delay_ms is None and self._tried_ms < _TRIED_MS else _HOLD_MS
 
     def _maybe_search(self, explained: bool) -> None:
@@ -150,7 +154,10 @@ class EchoGate:
 
     def _search(self, window_ms: float) -> EchoFinding | None:
         self._since_search_ms = 0.0
-        return self._path.search(round(window_ms) * RATE_HZ // 1000)
+        finding = self._path.search(round(window_ms) * RATE_HZ // 1000)
+        if finding is not None and finding.is_absent and not self._path.is_proven:
+            self._path.doubt()  # chance, most likely; a proven echo is not forgotten because somebody talks over it
+        return finding
 
     def _release(self) -> list[PcmFrame]:
         frames = [held.frame for held in self._held]

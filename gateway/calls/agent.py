@@ -37,10 +37,15 @@ class AgentActivity:
     """Joins an `AgentSession` to a call."""
 
     def __init__(
-        self, call: Call, config: AgentConfig, services: AgentServices, make_speech_model: MakeSpeechModel
+        self,
+        call: Call,
+        config: AgentConfig,
+        services: AgentServices,
+        make_speech_model: MakeSpeechModel,
+        uplink: Uplink,
     ) -> None:
         self._call = call
-        self._uplink = Uplink(call.leg.sample_rate_hz)
+        self._uplink = uplink
         call.leg.tap_sent(self._uplink.receive_sent)
         facts = call.facts
         caller = facts.from_ if facts.direction == "inbound" else facts.to
@@ -130,16 +135,20 @@ class ConfiguredAgents:
         services: Mapping[str, AgentServices],
         make_speech_model: MakeSpeechModel,
         offline: tuple[tuple[AgentConfig, Receptionist], ...] = (),
+        *,
+        echo_gate: bool = True,
     ) -> None:
         self.offline = offline
         """Those whose answers are known beforehand."""
         self._configs = configs
         self._services = services
         self._make_speech_model = make_speech_model
+        self._echo_gate = echo_gate
 
     def __contains__(self, name: str) -> bool:
         return name in self._configs
 
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there."""
-        return AgentActivity(call, self._configs[name], self._services[name], self._make_speech_model)
+        uplink = Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate)
+        return AgentActivity(call, self._configs[name], self._services[name], self._make_speech_model, uplink)

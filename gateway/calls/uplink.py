@@ -19,27 +19,27 @@ from media.vad import WebRtcVad, mark_speech
 class Uplink:
     """One caller's chain. A frame of 20 ms costs some ten microseconds, five times that while we are heard."""
 
-    def __init__(self, sample_rate_hz: int) -> None:
+    def __init__(self, sample_rate_hz: int, *, echo_gate: bool = True) -> None:
         self._detector = WebRtcVad(mode=3)
-        self._echo_gate = EchoGate()
+        self._echo_gate = EchoGate() if echo_gate else None
         self._gain = AutomaticGain(sample_rate_hz)
 
     @property
-    def echo(self) -> EchoReport:
-        """What the line returns of our voice."""
-        return self._echo_gate.report
+    def echo(self) -> EchoReport | None:
+        """What the line returns of our voice; None when there is no gate to know."""
+        return None if self._echo_gate is None else self._echo_gate.report
 
     def receive_sent(self, frames: list[PcmFrame]) -> None:
         """What was really sent to the caller."""
-        self._echo_gate.receive_sent(frames)
+        if self._echo_gate is not None:
+            self._echo_gate.receive_sent(frames)
 
     def process(self, frames: list[PcmFrame]) -> list[PcmFrame]:
         """The frames, flagged, free of our own voice and levelled; some may be held back for the next call."""
-        return [
-            self._level(passed)
-            for frame in frames
-            for passed in self._echo_gate.process(mark_speech(frame, self._detector))
-        ]
+        flagged = [mark_speech(frame, self._detector) for frame in frames]
+        if self._echo_gate is not None:
+            flagged = [passed for frame in flagged for passed in self._echo_gate.process(frame)]
+        return [self._level(frame) for frame in flagged]
 
     def _level(self, frame: PcmFrame) -> PcmFrame:
         self._gain.sample_rate_hz = frame.sample_rate_hz
