@@ -85,7 +85,12 @@ class EchoGate:
 
     @property
     def report(self) -> EchoReport:
-        return EchoReport(self._path.delay_ms, self._path.loss_db, round(self._gated_ms))
+        delay_ms, loss_db = self._path.delay_ms, self._path.loss_db
+        return EchoReport(
+            None if delay_ms is None else round(delay_ms, 1),
+            None if loss_db is None else round(loss_db, 1),
+            round(self._gated_ms),
+        )
 
     def receive_sent(self, frames: list[PcmFrame]) -> None:
         """What really went out, silence included."""

@@ -6,7 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
+from gateway.calls.uplink import LineReport
 from media.frames import PcmFrame, PcmSamples
+from media.limiter import Limiter
 from media.playout import PlayoutEvent, UtteranceFinished
 from media.ports import CallAudio
 from media.resample import StreamResampler
@@ -24,6 +26,10 @@ class Activity(Protocol):
     def audio_changed(self) -> None:
         """The leg's sample rate is another one after a re-INVITE."""
 
+    @property
+    def line(self) -> LineReport | None:
+        """Levels and echo of the call so far, where somebody listens to it; else None."""
+
     async def run(self) -> str:
         """Until there is nothing more to do; returns the call's end reason. Cancelled when the call ends first."""
         ...
@@ -36,6 +42,10 @@ class Echo:
 
     def __init__(self, audio: CallAudio) -> None:
         self._audio = audio
+
+    @property
+    def line(self) -> None:
+        """Nobody listens."""
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:
         for frame in frames:
@@ -66,7 +76,12 @@ class Play:
         self._audio = audio
         self._samples = samples
         self._sample_rate_hz = sample_rate_hz
+        self._limiter = Limiter(sample_rate_hz)
         self._finished = asyncio.Event()
+
+    @property
+    def line(self) -> None:
+        """Nobody listens."""
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:
         pass
@@ -89,7 +104,7 @@ class Play:
             if rate_hz != self._audio.sample_rate_hz:
                 rate_hz = self._audio.sample_rate_hz
                 resampler = StreamResampler(self._sample_rate_hz, rate_hz)
-            self._send(resampler.process(self._samples[begin : begin + step]), rate_hz)
+            self._send(resampler.process(self._limiter.process(self._samples[begin : begin + step])), rate_hz)
             await asyncio.sleep(max(0.0, self._audio.queued_ms - self._AHEAD_MS) / 1000)
         self._send(resampler.flush(), rate_hz)
         self._audio.end_utterance(self._UTTERANCE)

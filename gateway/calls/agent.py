@@ -25,7 +25,7 @@ from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
-from gateway.calls.uplink import Uplink
+from gateway.calls.uplink import LineReport, Uplink
 from gateway.store.records import Role, TranscriptEntry, TurnRecord
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
@@ -54,6 +54,10 @@ class AgentActivity:
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
+
+    @property
+    def line(self) -> LineReport:
+        return self._uplink.report
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:
         self._session.feed(self._uplink.process(frames))

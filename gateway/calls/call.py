@@ -224,7 +224,8 @@ class Call:
             self._metrics.playout_refused_samples.inc(counters.samples_refused)
             self.audio.close()
         recording = None if self._recording is None else await self._recording.close()
-        self._journal.ended(facts, event.quality if event else None, recording)
+        line = None if self.activity is None else self.activity.line
+        self._journal.ended(facts, event.quality if event else None, recording, line)
 
     def _end_reason(self, event: CallEnded | None) -> str:
         if self._our_reason is not None:

@@ -3,11 +3,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from gateway.calls.facts import CallFacts, utc
+from gateway.calls.uplink import LineReport
 from gateway.sip.events import LegQuality
-from gateway.store.records import Quality, SessionSummary, TranscriptEntry, TurnRecord
+from gateway.store.records import EchoOfUs, Levels, Quality, SessionSummary, SpeechLevel, TranscriptEntry, TurnRecord
 from gateway.store.repository import SessionStore
 from gateway.telemetry import Metrics
 
@@ -50,9 +52,11 @@ class Journal:
     def turn(self, call_id: str, turn: TurnRecord) -> None:
         self._put(lambda: self._store.add_turn(call_id, turn))
 
-    def ended(self, facts: CallFacts, quality: LegQuality | None, recording: Path | None) -> None:
+    def ended(
+        self, facts: CallFacts, quality: LegQuality | None, recording: Path | None, line: LineReport | None = None
+    ) -> None:
         at, reason = utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
-        record = None if quality is None else _quality(quality)
+        record = None if quality is None else _quality(quality, line)
         self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=record, recording=recording))
 
     async def write_until_closed(self) -> None:
@@ -71,7 +75,7 @@ class Journal:
             self._metrics.store_failed_writes.inc()
 
 
-def _quality(leg: LegQuality) -> Quality:
+def _quality(leg: LegQuality, line: LineReport | None) -> Quality:
     return Quality(
         rx_packets=leg.rx_packets,
         rx_lost=leg.rx_lost,
@@ -79,4 +83,13 @@ def _quality(leg: LegQuality) -> Quality:
         tx_packets=leg.tx_packets,
         tx_lost=leg.tx_lost,
         rtt_ms=round(leg.rtt_ms, 3) or None,
+        levels=None if line is None else _levels(line),
+    )
+
+
+def _levels(line: LineReport) -> Levels:
+    return Levels(
+        caller=SpeechLevel(**asdict(line.caller)),
+        agent=SpeechLevel(**asdict(line.agent)),
+        echo=None if line.echo is None else EchoOfUs(**asdict(line.echo)),
     )

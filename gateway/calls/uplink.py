@@ -8,12 +8,25 @@ own voice must not be taken for the caller's level, nor be lifted to it, and bec
 was sent. The recorder taps the leg before the chain, so that a recording is what came over the wire.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from media.echo import EchoGate, EchoReport
 from media.frames import FrameFlags, PcmFrame
 from media.gain import AutomaticGain
+from media.speech_level import SpeechLevelMeter, SpeechLevels
 from media.vad import WebRtcVad, mark_speech
+
+
+@dataclass(frozen=True, slots=True)
+class LineReport:
+    """What the chain learnt of a call's audio."""
+
+    caller: SpeechLevels
+    """As it came over the wire, without the echo of our voice."""
+    agent: SpeechLevels
+    """As it was sent."""
+    echo: EchoReport | None
+    """None: there was no gate to find it."""
 
 
 class Uplink:
@@ -22,15 +35,19 @@ class Uplink:
     def __init__(self, sample_rate_hz: int, *, echo_gate: bool = True) -> None:
         self._detector = WebRtcVad(mode=3)
         self._echo_gate = EchoGate() if echo_gate else None
+        self._caller = SpeechLevelMeter()
+        self._agent = SpeechLevelMeter()
         self._gain = AutomaticGain(sample_rate_hz)
 
     @property
-    def echo(self) -> EchoReport | None:
-        """What the line returns of our voice; None when there is no gate to know."""
-        return None if self._echo_gate is None else self._echo_gate.report
+    def report(self) -> LineReport:
+        """Levels and echo so far."""
+        echo = None if self._echo_gate is None else self._echo_gate.report
+        return LineReport(self._caller.levels, self._agent.levels, echo)
 
     def receive_sent(self, frames: list[PcmFrame]) -> None:
         """What was really sent to the caller."""
+        self._agent.receive(frames)
         if self._echo_gate is not None:
             self._echo_gate.receive_sent(frames)
 
@@ -39,6 +56,7 @@ class Uplink:
         flagged = [mark_speech(frame, self._detector) for frame in frames]
         if self._echo_gate is not None:
             flagged = [passed for frame in flagged for passed in self._echo_gate.process(frame)]
+        self._caller.receive(flagged)
         return [self._level(frame) for frame in flagged]
 
     def _level(self, frame: PcmFrame) -> PcmFrame:

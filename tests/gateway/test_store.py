@@ -97,6 +97,7 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
             "tx_lost": None,
             "rtt_ms": 30.0,
             "mos": None,
+            "levels": None,
         },
         "recording": "recordings/c1.wav",
         "transcript": [
