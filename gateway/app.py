@@ -138,7 +138,14 @@ async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines, m
             turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
             phrases=phrases,
         )
-    return ConfiguredAgents(configs, services, engines.new_vad, tuple(offline), echo_gate=media.echo_gate)
+    return ConfiguredAgents(
+        configs,
+        services,
+        engines.new_vad,
+        tuple(offline),
+        echo_gate=media.echo_gate,
+        suppress_noise=None if media.noise_suppression == "off" else media.noise_suppression,
+    )
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:

@@ -181,6 +181,8 @@ class MediaConfig(Section):
     """A call that is not on hold and whose peer sends no RTP for so many seconds is hung up: the peer is gone."""
     echo_gate: bool = True
     """Keep our own voice, when a speakerphone or a hybrid returns it, from counting as the caller's."""
+    noise_suppression: Literal["off", "low", "medium", "high"] = "off"
+    """Take noise from what agents hear; needs the extra `noise`. README has its measured effect on recognition."""
     record: bool = False
     """Record every call to the data folder, stereo WAV: caller left, we right."""
 
