@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from media import noise
 
 Codec = Literal["opus", "g722", "pcmu", "pcma", "l16"]
 Transport = Literal["udp", "tcp", "tls"]
@@ -359,6 +360,11 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         for key in ("tls_cert", "tls_key"):
             if getattr(config.sip, key) is None:
                 yield ("sip", key), "is missing: sip.transports has tls"
+    if config.media.noise_suppression != "off" and not noise.is_installed():
+        yield (
+            ("media", "noise_suppression"),
+            "needs webrtc-noise-gain: .venv/bin/pip install 'webrtc-noise-gain>=1.2,<2'",
+        )
     seen: set[str] = set()
     for index, trunk in enumerate(config.trunk):
         if trunk.name in seen:
