@@ -173,9 +173,12 @@ class MediaConfig(Section):
     codecs: Annotated[tuple[Codec, ...], Field(min_length=1)] = ("opus", "g722", "pcmu", "pcma", "l16")
     """What we offer and accept, most wanted first; a codec that is not named is refused."""
     jitter: Literal["low_latency", "balanced", "robust"] = "balanced"
-    """How long to wait for late packets."""
-    fec: bool = True
-    """Forward error correction where the codec has it (Opus in-band)."""
+    """How long to wait for late packets: as long as the network has shown to need, but at most 20, 60 or 200 ms."""
+    inband_dtmf: Literal["auto", "always", "off"] = "auto"
+    """Look for keys in the audio: when the far end negotiated no telephone-event, always, or never."""
+    fec: bool | Literal["always"] = True
+    """Send redundancy when the peer reports loss: RFC 2198 with PCMU, PCMA, G722 and L16, Opus in-band. `always`: also
+    before it does. False: neither offered nor accepted."""
     srtp: Literal["off", "optional", "required"] = "off"
     """Encrypted media: never, when the peer offers it, or nothing else."""
     timeout_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
@@ -363,7 +366,7 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     if config.media.noise_suppression != "off" and not noise.is_installed():
         yield (
             ("media", "noise_suppression"),
-            "needs webrtc-noise-gain: .venv/bin/pip install 'webrtc-noise-gain>=1.2,<2'",
+            "needs .venv/bin/pip install 'webrtc-noise-gain>=1.2,<2'",
         )
     seen: set[str] = set()
     for index, trunk in enumerate(config.trunk):
@@ -398,10 +401,6 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     ):
         if getattr(getattr(config, section), key) is not None:
             yield (section, key), later
-    if config.media.jitter != "balanced":
-        yield ("media", "jitter"), f"{later}: only balanced is"
-    if not config.media.fec:
-        yield ("media", "fec"), f"false {later}: Opus always sends it"
     for index, trunk in enumerate(config.trunk):
         if trunk.profile is not None:
             yield ("trunk", index, "profile"), later

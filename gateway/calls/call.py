@@ -12,6 +12,7 @@ import structlog
 from gateway.calls.activity import Activity
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
+from gateway.calls.keypad import Keypad
 from gateway.calls.recording import CallRecording
 from gateway.calls.state import CallEvent, CallState, next_state
 from gateway.errors import CallError, WrongCallState
@@ -29,6 +30,7 @@ from gateway.sip.events import (
 )
 from gateway.telemetry import Metrics
 from media.frames import PcmFrame
+from media.keys import ToneDetection
 from media.playout import PlayoutEvent
 from media.ports import CallAudio, PcmHub
 
@@ -51,6 +53,7 @@ class Call:
         metrics: Metrics,
         start_activity: StartActivity,
         recording: CallRecording | None = None,
+        inband_keys: ToneDetection = ToneDetection.AUTO,
     ) -> None:
         self.facts = facts
         self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
@@ -58,6 +61,10 @@ class Call:
         self.activity: Activity | None = None
         self._activity_task: asyncio.Task[str] | None = None
         self.muted = False
+        self.keys_secret = False
+        """What the far end presses from here on is shown to nobody."""
+        self.keypad = Keypad(facts.call_id, endpoint, self._receive_press)
+        self._inband_keys = inband_keys
         self._log = log.bind(call_id=facts.call_id)  # events come from outside the call's own context
         self._endpoint = endpoint
         self._hub = hub
@@ -65,7 +72,7 @@ class Call:
         self._metrics = metrics
         self._start_activity = start_activity
         self._recording = recording
-        self._frames_received = 0
+        self._packets_received = 0
         self._packet_seen_at = time.monotonic()
         self._held_by = ""
         """`us`, `peer` or nobody."""
@@ -122,8 +129,7 @@ class Call:
                 if self.state in (CallState.ACTIVE, CallState.HELD):
                     self._move(CallEvent.HELD if self._held_by else CallEvent.RESUMED, self._held_by or "all")
             case DigitReceived():
-                if self.activity is not None:
-                    self.activity.receive_digit(event.digit)
+                self.keypad.receive_info(event)
             case CallEnded():
                 self._move(CallEvent.ENDED, f"{event.code} {event.reason}")
                 self._ended = event
@@ -156,10 +162,9 @@ class Call:
         if self.audio is None or self.state is not CallState.ACTIVE:
             self._packet_seen_at = now
             return 0.0
-        counters = self.audio.counters()
-        received = counters.frames_in - counters.frames_concealed
-        if received != self._frames_received:
-            self._frames_received, self._packet_seen_at = received, now
+        received = self.audio.counters().packets_in
+        if received != self._packets_received:
+            self._packets_received, self._packet_seen_at = received, now
         return now - self._packet_seen_at
 
     def mute(self, muted: bool) -> None:
@@ -191,6 +196,8 @@ class Call:
         if self._recording is not None:
             self._recording.start(audio)
         self.activity = self._start_activity(self)
+        if self.activity.hears_keys:
+            audio.detect_tones(self._inband_keys)
         async with asyncio.TaskGroup() as tasks:
             activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")
             self._activity_task = activity
@@ -223,6 +230,8 @@ class Call:
             self._metrics.playout_underruns.inc(counters.underruns)
             self._metrics.playout_refused_samples.inc(counters.samples_refused)
             self.audio.close()
+        if event is not None:
+            self._metrics.redundant_packets.inc(event.quality.tx_redundant)
         recording = None if self._recording is None else await self._recording.close()
         line = None if self.activity is None else self.activity.line
         self._journal.ended(facts, event.quality if event else None, recording, line)
@@ -242,6 +251,7 @@ class Call:
             self.audio = CallAudio(self._hub, event.port)
             self.audio.on_frames = self._receive_frames
             self.audio.on_playout = self._receive_playout
+            self.audio.on_key = self.keypad.receive_key
             self.audio.on_rate = self._receive_rate
             self.audio.on_fault = self._receive_fault
         self._maybe_ready()
@@ -256,6 +266,10 @@ class Call:
             self._recording.receive_frames(frames)
         if self.activity is not None:
             self.activity.receive_frames(frames)
+
+    def _receive_press(self, digit: str) -> None:
+        if self.activity is not None:
+            self.activity.receive_digit(digit, secret=self.keys_secret)
 
     def _receive_rate(self, _: int) -> None:
         if self.activity is not None:

@@ -83,6 +83,7 @@ def _quality(leg: LegQuality, line: LineReport | None) -> Quality:
         tx_packets=leg.tx_packets,
         tx_lost=leg.tx_lost,
         rtt_ms=round(leg.rtt_ms, 3) or None,
+        tx_redundant=leg.tx_redundant,
         levels=None if line is None else _levels(line),
     )
 

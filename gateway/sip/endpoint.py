@@ -25,6 +25,7 @@ from gateway.sip.account import MediaSettings, SipAccount, TrunkSettings, local_
 from gateway.sip.call import SipCall
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.events import IncomingCall, SipEvent
+from gateway.sip.info import InfoDigit
 from gateway.sip.log import PjsipLog
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from media.ports import silence_library, start_clock, stop_clock
@@ -190,9 +191,12 @@ class SipEndpoint:
         """Re-INVITE with `a=sendrecv`. Raises `NoSuchCall`."""
         await self._in_thread(lambda: self._resume(handle))
 
-    async def send_digits(self, handle: str, digits: str, duration_ms: int = 160) -> None:
-        """Queue RFC 4733 events. Raises `NoSuchCall`, `WrongCallState` when the peer took no telephone-event."""
-        await self._in_thread(lambda: self._send_digits(handle, digits, duration_ms))
+    async def send_info(self, handle: str, info: InfoDigit) -> int:
+        """Send one key by INFO; the far end's final response. Raises `NoSuchCall`, `WrongCallState`."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[int] = loop.create_future()
+        await self._in_thread(lambda: self._call(handle).send_info(info, lambda code: _resolve(loop, answer, code)))
+        return await answer
 
     def refuse(self, handle: str, code: int) -> None:
         """Send a final response other than 200 and forget the leg. Waits for nothing."""
@@ -278,6 +282,7 @@ class SipEndpoint:
         config.uaConfig.mainThreadOnly = True
         config.uaConfig.maxCalls = settings.max_calls + _REFUSAL_SLOTS
         config.uaConfig.userAgent = settings.user_agent
+        config.uaConfig.natTypeInSdp = 0  # a=X-nat is for PJSIP's own peers, and offers are long
         config.logConfig.level = settings.log_level
         config.logConfig.consoleLevel = settings.log_level  # the writer is asked only up to this level
         config.logConfig.msgLogging = 0
@@ -291,7 +296,7 @@ class SipEndpoint:
         address = self._bind(endpoint)
         endpoint.libStart()
         start_clock()
-        choose_codecs(endpoint, settings.codecs)
+        choose_codecs(endpoint, settings.codecs, fec=settings.media.fec is not False)
         host = settings.public_address or _host_of(address)
         self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media))
         for trunk in settings.trunks:
@@ -357,7 +362,8 @@ class SipEndpoint:
         call.answer(operation)
 
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
-        call = SipCall(account, handle, self._post, self._release, pjsua_id)
+        media = self._settings.media
+        call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
         self._state.calls[handle] = call
         return call
 
@@ -399,13 +405,6 @@ class SipEndpoint:
         operation = pj.CallOpParam(True)
         operation.opt.flag = pj.PJSUA_CALL_UNHOLD
         self._call(handle).reinvite(operation)
-
-    def _send_digits(self, handle: str, digits: str, duration_ms: int) -> None:
-        param = pj.CallSendDtmfParam()
-        param.method = pj.PJSUA_DTMF_METHOD_RFC2833
-        param.duration = duration_ms
-        param.digits = digits
-        self._call(handle).sendDtmf(param)
 
     def _call(self, handle: str) -> SipCall:
         try:

@@ -62,12 +62,12 @@ class HoldChanged:
 
 @dataclass(frozen=True, slots=True)
 class DigitReceived:
-    """A DTMF digit, complete."""
+    """A DTMF digit that came in an INFO (those in the media come with the audio: `media.ports`)."""
 
     handle: str
-    digit: str
+    digit: str = field(repr=False)
     duration_ms: int
-    """0 when the peer did not say."""
+    """How long the peer says it was pressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,12 @@ class LegQuality:
     """What the peer reported lost of ours."""
     rtt_ms: float = 0.0
     """0 when no receiver report answered one of ours."""
+    tx_redundant: int = 0
+    """Packets that also carried what was sent before them (RFC 2198)."""
+    tx_generations: int = 0
+    """Of redundancy, at the end."""
+    tx_reported_loss: float = 0.0
+    """Share of our packets that the peer's reports called lost, smoothed, at the end."""
 
 
 @dataclass(frozen=True, slots=True)

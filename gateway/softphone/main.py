@@ -13,17 +13,19 @@ from agent.errors import AgentError
 from agent.local.engines import OfflineEngines
 from agent.speakable import speakable
 from gateway.errors import BadAddress, CallError, StartupError
-from gateway.sip.account import MediaSettings
+from gateway.sip.account import Fec, MediaSettings
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint
 from gateway.sip.uri import SipUri, UriError
 from gateway.softphone.call import Outcome, Prompt, SoftphoneCall
 from gateway.softphone.report import Report, transcribe
 from media.errors import AudioFileError
+from media.keys import KeyMethod
 from media.ports import PcmHub
 from media.wav import read_wav, write_wav
 
 _RTP_PORTS = range(40000, 49800, 2)
 _RTP_PORT_COUNT = 200
+_FEC: dict[str, Fec] = {"on": True, "off": False, "always": "always"}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -60,7 +62,8 @@ async def _call(args: argparse.Namespace) -> Report:
 
 
 async def _carry_out(hub: PcmHub, uri: str, prompts: list[Prompt], args: argparse.Namespace) -> Outcome:
-    call = SoftphoneCall(hub, gap_ms=args.gap_ms, keep_audio=args.record is not None)
+    method = None if args.dtmf_method == "auto" else KeyMethod(args.dtmf_method)
+    call = SoftphoneCall(hub, gap_ms=args.gap_ms, keep_audio=args.record is not None, dtmf_method=method)
     endpoint = SipEndpoint(_settings(args), call.receive)
     await endpoint.start()
     hub.start(asyncio.get_running_loop())
@@ -80,7 +83,7 @@ def _settings(args: argparse.Namespace) -> EndpointSettings:
         transports=(args.transport,),
         tls_port=0,
         # Anywhere in the range: PJSIP tries a hundred ports from the first one, and several softphones may run at once.
-        media=MediaSettings(port, port + _RTP_PORT_COUNT, bind, "", "required" if args.srtp else "off"),
+        media=MediaSettings(port, port + _RTP_PORT_COUNT, bind, "", "required" if args.srtp else "off", _FEC[args.fec]),
         codecs=codecs,
         max_calls=4,
         user_agent="Parley softphone",

@@ -9,6 +9,8 @@
 #include <pjmedia/null_port.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "codecs.hpp"
+
 namespace parley {
 
 namespace {
@@ -39,6 +41,27 @@ class Bridge final : public Ticker {
 };
 
 std::shared_ptr<Bridge> bridge;
+
+// Ends the waiting for late packets, and wakes Python for frames that came right after another wake-up.
+class Pulse final : public Ticker {
+  public:
+    void tick(int64_t now_ns) noexcept override { pcm_hub().pulse(now_ns); }
+    void skipped(unsigned) noexcept override {}
+};
+
+// The SIP thread's: the pulse beats while any call has audio.
+const std::shared_ptr<Pulse> pulse = std::make_shared<Pulse>();
+size_t calls_with_audio = 0;
+
+void audio_begins() {
+    if (calls_with_audio++ == 0)
+        media_clock().attach(pulse, PcmHub::kPulse_ns);
+}
+
+void audio_ends() {
+    if (--calls_with_audio == 0)
+        media_clock().detach(pulse.get());
+}
 
 void register_thread() {
     thread_local pj_thread_desc desc;
@@ -115,9 +138,19 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
     tap.frame_samples = static_cast<uint16_t>(PJMEDIA_PIA_SPF(&stream_port->info) / tap.channels);
     tap.sends = (info.dir & PJMEDIA_DIR_ENCODING) != 0;
     tap.receives = (info.dir & PJMEDIA_DIR_DECODING) != 0;
+    tap.takes_events = info.tx_event_pt > 0;
+    tap.sends_events = info.rx_event_pt > 0;
     tap.concealed = made_up;
     tap.stream = stream;
+    const StreamFormat format = format_of(info);
+    if (jitter_ != kPjmediaJitter) {
+        tap.decoder = make_decoder(format);
+        tap.rtp_rate_hz = format.rtp_rate_hz;
+        tap.policy = static_cast<JitterPolicy>(jitter_);
+    }
     port_->attach(tap);
+    hook_ = std::make_unique<PacketHook>(stream, info, format, *port_, tap.decoder != nullptr, protection_);
+    audio_begins();
     media_clock().attach(port_, int64_t{tap.frame_samples} * 1'000'000'000 / tap.rate_hz);
 }
 
@@ -126,6 +159,40 @@ void MediaCall::onStreamDestroyed(pj::OnStreamDestroyedParam &param) {
         return;
     count_stream();
     release();
+}
+
+void MediaCall::onCallTsxState(pj::OnCallTsxStateParam &param) {
+    auto *event = static_cast<pjsip_event *>(param.e.pjEvent);
+    if (!event || event->type != PJSIP_EVENT_TSX_STATE)
+        return;
+    pjsip_transaction *tsx = event->body.tsx_state.tsx;
+    if (pj_stricmp2(&tsx->method.name, "INFO") != 0)
+        return;
+    if (tsx->role == PJSIP_ROLE_UAS) {
+        if (tsx->state == PJSIP_TSX_STATE_TRYING && event->body.tsx_state.type == PJSIP_EVENT_RX_MSG)
+            receive_info(tsx, event->body.tsx_state.src.rdata);
+    } else if (tsx->state == PJSIP_TSX_STATE_COMPLETED ||
+               (tsx->state == PJSIP_TSX_STATE_TERMINATED &&
+                event->body.tsx_state.prev_state != PJSIP_TSX_STATE_COMPLETED)) {
+        onInfoAnswered(tsx->status_code);
+    }
+}
+
+void MediaCall::receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata) {
+    const pjsip_msg_body *body = rdata->msg_info.msg->body;
+    if (!body || pj_stricmp2(&body->content_type.type, "application") != 0)
+        return;
+    const bool relay = pj_stricmp2(&body->content_type.subtype, "dtmf-relay") == 0;
+    if (!relay && pj_stricmp2(&body->content_type.subtype, "dtmf") != 0)
+        return;
+    constexpr unsigned kLongest = 1000;
+    const int code = body->len > kLongest
+                         ? PJSIP_SC_REQUEST_ENTITY_TOO_LARGE
+                         : onKeyInfo(relay ? "dtmf-relay" : "dtmf",
+                                     std::string(static_cast<const char *>(body->data), body->len));
+    pjsip_tx_data *response = nullptr;
+    if (pjsip_endpt_create_response(tsx->endpt, rdata, code, nullptr, &response) == PJ_SUCCESS)
+        pjsip_tsx_send_msg(tsx, response);
 }
 
 void MediaCall::count_stream() {
@@ -138,12 +205,18 @@ void MediaCall::count_stream() {
     rtp_.tx_packets += stat.tx.pkt;
     rtp_.tx_lost += stat.tx.loss;
     rtp_.rtt_us = static_cast<uint32_t>(stat.rtt.mean);
+    const ProtectionCounters protection = hook_->protection().counters();
+    rtp_.tx_redundant += protection.packets;
+    rtp_.tx_generations = protection.generations;
+    rtp_.tx_reported_loss = protection.reported_loss;
 }
 
 void MediaCall::release() {
     if (!stream_)
         return;
     media_clock().detach(port_.get()); // from here on the clock does not touch the stream
+    audio_ends();
+    hook_.reset(); // nor do packets reach the port
     port_->detach();
     stream_ = nullptr;
     pjmedia_port_dec_ref(std::exchange(stream_port_, nullptr));

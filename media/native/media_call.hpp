@@ -3,11 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include <pjsua2.hpp>
 
 #include "clock.hpp"
 #include "hub.hpp"
+#include "packet_hook.hpp"
 #include "pcm_port.hpp"
 
 namespace parley {
@@ -31,6 +33,9 @@ struct RtpStats {
     uint64_t tx_packets = 0;
     uint64_t tx_lost = 0; // as the peer reported
     uint32_t rtt_us = 0;  // mean of the last stream
+    uint64_t tx_redundant = 0;   // packets that also carried what was sent before them
+    uint32_t tx_generations = 0; // of redundancy, at the end of the last stream
+    double tx_reported_loss = 0; // share the peer reported lost of late, smoothed, at the end of the last stream
 };
 
 // Before Endpoint::libCreate(): what PJLIB says of itself while it starts would otherwise go to standard output.
@@ -44,21 +49,40 @@ class MediaCall : public pj::Call {
     ~MediaCall() override;
 
     std::shared_ptr<PcmPort> pcmPort() const { return port_; }
+    // How what is sent is protected against loss (a `Protection`), from the next stream on.
+    void protect(int protection) { protection_ = static_cast<Protection>(protection); }
     // RTCP's counts over all streams the call has had; those of a stream that is running are added when it ends, which
     // is before PJSUA reports the end of the call.
     RtpStats rtpStats() const { return rtp_; }
 
+    // For streams to come: a JitterPolicy, or kPjmediaJitter for PJMEDIA's own jitter buffer (scripts/bench compares).
+    static constexpr int kPjmediaJitter = -1;
+    void setJitter(int policy) { jitter_ = policy; }
+
     void onStreamCreated(pj::OnStreamCreatedParam &param) override;
     void onStreamDestroyed(pj::OnStreamDestroyedParam &param) override;
+    // INFO with a body that says which key was pressed is taken out here: PJSUA would leave `application/dtmf` without
+    // an answer, and looks for what it wants beyond the end of the body.
+    void onCallTsxState(pj::OnCallTsxStateParam &param) override;
+
+    // For Python to override; both on the SIP thread.
+    // `type` is `dtmf` or `dtmf-relay`, `body` at most 1000 bytes; the SIP status to answer with.
+    virtual int onKeyInfo(const std::string &type, const std::string &body) { return 200; }
+    // The final response to an INFO of ours, or 408.
+    virtual void onInfoAnswered(int code) {}
 
   private:
     void release();
     void count_stream();
+    void receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata);
 
     const std::shared_ptr<PcmPort> port_;
+    Protection protection_ = Protection::kOff;
     pjmedia_stream *stream_ = nullptr;
     pjmedia_port *stream_port_ = nullptr;
+    std::unique_ptr<PacketHook> hook_;
     RtpStats rtp_;
+    int jitter_ = static_cast<int>(JitterPolicy::kBalanced);
 };
 
 } // namespace parley

@@ -57,18 +57,29 @@ static PyObject *heard_tuple(const parley::Heard &heard) {
 // Counters as a dict.
 %typemap(out) parley::PortCounters {
     const parley::PortCounters &c = $1;
-    $result = Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}",
+    const parley::UplinkCounters &u = c.uplink;
+    $result = Py_BuildValue(
+        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:d}",
         "frames_in", (unsigned long long)c.frames_in, "frames_concealed", (unsigned long long)c.frames_concealed,
         "frames_dropped", (unsigned long long)c.frames_dropped, "frames_skipped", (unsigned long long)c.frames_skipped,
         "frames_out", (unsigned long long)c.frames_out, "underruns", (unsigned long long)c.underruns,
-        "events_lost", (unsigned long long)c.events_lost, "samples_refused", (unsigned long long)c.samples_refused);
+        "events_lost", (unsigned long long)c.events_lost, "samples_refused", (unsigned long long)c.samples_refused,
+        "packets_in", (unsigned long long)u.packets, "packets_late", (unsigned long long)u.late,
+        "packets_recovered", (unsigned long long)u.recovered, "packets_duplicate", (unsigned long long)u.duplicates,
+        "packets_reordered", (unsigned long long)u.reordered,
+        "packets_undecodable", (unsigned long long)u.undecodable,
+        "skew_corrections", (unsigned long long)u.skew_corrections,
+        "ssrc_changes", (unsigned long long)u.ssrc_changes, "resets", (unsigned long long)u.resets,
+        "wait_ms", (double)c.wait_ns / 1e6);
 }
 %typemap(out) parley::RtpStats {
     const parley::RtpStats &s = $1;
-    $result = Py_BuildValue("{s:K,s:K,s:I,s:K,s:K,s:I}",
+    $result = Py_BuildValue("{s:K,s:K,s:I,s:K,s:K,s:I,s:K,s:I,s:d}",
         "rx_packets", (unsigned long long)s.rx_packets, "rx_lost", (unsigned long long)s.rx_lost,
         "rx_jitter_us", s.rx_jitter_us, "tx_packets", (unsigned long long)s.tx_packets,
-        "tx_lost", (unsigned long long)s.tx_lost, "rtt_us", s.rtt_us);
+        "tx_lost", (unsigned long long)s.tx_lost, "rtt_us", s.rtt_us,
+        "tx_redundant", (unsigned long long)s.tx_redundant, "tx_generations", s.tx_generations,
+        "tx_reported_loss", s.tx_reported_loss);
 }
 %typemap(out) parley::ClockStats {
     const parley::ClockStats &s = $1;
@@ -106,6 +117,9 @@ class PcmPort {
     void pause();
     void resume();
     void duck(double gain);
+    bool dial(const std::string &keys, int method, unsigned on_ms, unsigned off_ms, bool secret);
+    bool takesEvents() const;
+    void detectTones(int mode);
     void mute(bool on);
     void tapSent(bool on);
     parley::PortCounters counters() const;
@@ -115,6 +129,31 @@ class PcmPort {
 };
 
 }
+
+// The detector of call_keys.hpp for audio at hand: recordings, and the tests of what is no key.
+%inline %{
+namespace parley {
+class DtmfReader {
+  public:
+    explicit DtmfReader(uint32_t rate_hz) { detector_.set_rate(rate_hz); }
+    // The keys that were pressed in it.
+    std::string read(const int16_t *pcm, size_t samples) {
+        std::string keys;
+        constexpr size_t kStep = 80; // it holds what a frame or two bring
+        for (size_t at = 0; at < samples; at += kStep) {
+            detector_.receive(pcm + at, std::min(kStep, samples - at), 0);
+            for (KeyEvent event; detector_.next(event);)
+                if (!event.released)
+                    keys += "0123456789*#ABCD"[event.key];
+        }
+        return keys;
+    }
+
+  private:
+    DtmfDetector detector_;
+};
+}
+%}
 
 %inline %{
 namespace parley {
@@ -140,13 +179,18 @@ void stop_media_clock();
 // These belong to native code: no upcall, whatever a Python subclass defines.
 %feature("nodirector") MediaCall::onStreamCreated;
 %feature("nodirector") MediaCall::onStreamDestroyed;
+%feature("nodirector") MediaCall::onCallTsxState;
 
 class MediaCall : public pj::Call {
   public:
     MediaCall(pj::Account &account, int call_id = PJSUA_INVALID_ID);
     virtual ~MediaCall();
     std::shared_ptr<parley::PcmPort> pcmPort() const;
+    void protect(int protection);
     parley::RtpStats rtpStats() const;
+    virtual int onKeyInfo(const std::string &type, const std::string &body);
+    virtual void onInfoAnswered(int code);
+    void setJitter(int policy);
 };
 
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <pjmedia/port.h>
 
@@ -66,16 +67,30 @@ void PcmPort::duck(double gain) noexcept {
     duck_.store(static_cast<int32_t>(std::lround(std::clamp(gain, 0.0, 1.0) * kUnity)), std::memory_order_relaxed);
 }
 
+bool PcmPort::dial(const std::string &keys, int method, unsigned on_ms, unsigned off_ms, bool secret) {
+    std::lock_guard lock(control_);
+    return keys_.dial(keys, static_cast<DialMethod>(method), static_cast<uint16_t>(on_ms),
+                      static_cast<uint16_t>(off_ms), secret);
+}
+
 PortCounters PcmPort::counters() const {
     std::lock_guard lock(control_);
     PortCounters counters;
-    counters.frames_in = frames_in_;
-    counters.frames_concealed = frames_concealed_;
-    counters.frames_dropped = dropped_before_ + (uplink_ ? uplink_->dropped() : 0);
+    {
+        std::lock_guard uplink_lock(uplink_mutex_);
+        counters.uplink = counted_before_;
+        if (uplink_) {
+            counters.uplink += uplink_->counters();
+            counters.wait_ns = uplink_->wait_ns();
+        }
+    }
+    counters.frames_in = frames_in_ + counters.uplink.frames;
+    counters.frames_concealed = frames_concealed_ + counters.uplink.frames_concealed;
+    counters.frames_dropped = dropped_before_ + (heard_ ? heard_->dropped() + sent_->dropped() : 0);
     counters.frames_skipped = frames_skipped_;
     counters.frames_out = frames_out_;
     counters.underruns = underruns_;
-    counters.events_lost = events_lost_;
+    counters.events_lost = events_lost_ + keys_.lost();
     counters.samples_refused = samples_refused_;
     return counters;
 }
@@ -83,14 +98,21 @@ PortCounters PcmPort::counters() const {
 void PcmPort::drain(PortBatch &batch) {
     std::lock_guard lock(control_);
     UplinkFrame frame;
-    while (uplink_ && uplink_->pop(frame, drained_.data())) {
-        batch.frames.push_back(frame);
-        batch.pcm.insert(batch.pcm.end(), drained_.begin(), drained_.begin() + frame.samples);
-    }
+    for (UplinkRing *ring : {heard_.get(), sent_.get()})
+        while (ring && ring->pop(frame, drained_.data())) {
+            batch.frames.push_back(frame);
+            batch.pcm.insert(batch.pcm.end(), drained_.begin(), drained_.begin() + frame.samples);
+        }
     while (const PortEvent *event = events_.front()) {
         batch.events.push_back(*event);
         events_.pop();
     }
+    drained_keys_.clear();
+    keys_.drain(drained_keys_);
+    for (const CallKeys::Heard &heard : drained_keys_)
+        batch.events.push_back({heard.event.released ? PortEventKind::kKeyReleased : PortEventKind::kKeyPressed,
+                                heard.event.key + (heard.tone ? 256u : 0u), heard.event.duration_ms,
+                                heard.event.at_ns});
     playout_.trim();
 }
 
@@ -100,13 +122,16 @@ void PcmPort::attach(const StreamTap &tap) {
     std::lock_guard lock(control_);
     const uint32_t old_rate = sampleRate();
     tap_ = tap;
+    keys_.attach({tap.rate_hz, tap.frame_samples, tap.takes_events, tap.sends_events});
+    takes_events_ = tap.takes_events;
     frame_.assign(size_t{tap.frame_samples} * tap.channels, 0);
     mono_.assign(tap.frame_samples, 0);
     // Frames that Python has not fetched are given up when their rate is: what it reads from here on has the new one.
-    if (!uplink_ || uplink_->max_samples() < tap.frame_samples || tap.rate_hz != old_rate) {
-        if (uplink_)
-            dropped_before_ += uplink_->dropped() + uplink_->size();
-        uplink_ = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
+    if (!heard_ || heard_->max_samples() < tap.frame_samples || tap.rate_hz != old_rate) {
+        if (heard_)
+            dropped_before_ += heard_->dropped() + heard_->size() + sent_->dropped() + sent_->size();
+        heard_ = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
+        sent_ = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
         drained_.resize(tap.frame_samples);
     }
     playout_.set_rate(tap.rate_hz, kPlayoutCapacity_ms);
@@ -115,6 +140,12 @@ void PcmPort::attach(const StreamTap &tap) {
     position_ = position_ * tap.rate_hz / old_rate;
     if (detached_ns_ > 0)
         position_ += (now - detached_ns_) / 1000 * tap.rate_hz / 1'000'000;
+    heard_until_ = heard_until_ * tap.rate_hz / old_rate;
+    if (tap.decoder) {
+        const UplinkFormat format{tap.rate_hz, tap.rtp_rate_hz, tap.frame_samples};
+        std::lock_guard uplink_lock(uplink_mutex_);
+        uplink_ = std::make_unique<Uplink>(format, tap.policy, *tap_.decoder, *this, position_, heard_until_, now);
+    }
     last_sent_ = 0;
     rate_hz_ = tap.rate_hz;
     frame_samples_ = tap.frame_samples;
@@ -127,11 +158,37 @@ void PcmPort::detach() {
     std::lock_guard lock(control_);
     if (!attached())
         return;
+    {
+        std::lock_guard uplink_lock(uplink_mutex_);
+        if (uplink_) {
+            counted_before_ += uplink_->counters();
+            heard_until_ = uplink_->position();
+        }
+        uplink_.reset();
+    }
     tap_ = StreamTap{};
+    takes_events_ = false;
     attached_ = false;
     detached_ns_ = monotonic_ns();
     playout_.settle();
     announce({PortEventKind::kDetached, 0, 0, detached_ns_});
+    hub_.signal();
+}
+
+// ---- transport thread
+
+void PcmPort::receive_key_event(uint32_t timestamp, const uint8_t *payload, size_t length, uint32_t clock_rate_hz,
+                            int64_t now_ns) noexcept {
+    if (!keys_.receive_event(timestamp, payload, length, clock_rate_hz, now_ns))
+        return;
+    hub_.ready(*this);
+    hub_.signal();
+}
+
+void PcmPort::key_timeout(int64_t now_ns) noexcept {
+    if (!keys_.handle_timeout(now_ns))
+        return;
+    hub_.ready(*this);
     hub_.signal();
 }
 
@@ -145,7 +202,14 @@ void PcmPort::announce(const PortEvent &event) noexcept {
 
 void PcmPort::tick(int64_t now_ns) noexcept {
     send_frame(); // first, so that RTP leaves on the beat
-    receive_frame(now_ns);
+    if (tap_.decoder) {
+        std::unique_lock lock(uplink_mutex_, std::try_to_lock);
+        if (lock) // else a packet is being received: it brings the time along
+            advance_uplink(now_ns);
+    } else {
+        receive_frame(now_ns);
+    }
+    position_ += tap_.frame_samples;
     if (news_) {
         news_ = false;
         hub_.ready(*this);
@@ -157,11 +221,78 @@ void PcmPort::skipped(unsigned frames) noexcept {
     count(frames_skipped_, frames);
 }
 
-void PcmPort::receive_frame(int64_t now_ns) noexcept {
-    if (!tap_.receives || !tap_.port->get_frame) {
-        position_ += tap_.frame_samples;
+bool PcmPort::pulse(int64_t now_ns) noexcept {
+    std::unique_lock lock(uplink_mutex_, std::try_to_lock);
+    if (lock)
+        watched_ = advance_uplink(now_ns);
+    return !lock || watched_;
+}
+
+// With the mutex held; whether packets wait.
+bool PcmPort::advance_uplink(int64_t now_ns) noexcept {
+    if (!uplink_)
+        return false;
+    uplink_->handle_timeout(now_ns);
+    if (std::exchange(gave_, false))
+        hub_.ready(*this);
+    return uplink_->waiting();
+}
+
+// ---- transport
+
+template <class Receive> void PcmPort::with_uplink(int64_t now_ns, Receive receive) noexcept {
+    bool gave = false, watch = false;
+    {
+        std::lock_guard lock(uplink_mutex_);
+        if (!uplink_ || !(listening_.load(std::memory_order_relaxed) || keys_.detects_tones()))
+            return;
+        receive(*uplink_);
+        gave = std::exchange(gave_, false);
+        watch = uplink_->waiting() && !watched_;
+        watched_ = watched_ || watch;
+    }
+    if (watch)
+        hub_.watch(shared_from_this());
+    if (gave) {
+        hub_.ready(*this);
+        hub_.nudge(now_ns);
+    }
+}
+
+void PcmPort::receive(const UplinkPacket &packet) noexcept {
+    with_uplink(packet.arrived_ns, [&](Uplink &uplink) { uplink.receive(packet); });
+}
+
+void PcmPort::receive_noise(uint32_t ssrc, uint16_t sequence, uint32_t timestamp, int level_dbov,
+                            int64_t now_ns) noexcept {
+    with_uplink(now_ns,
+                [&](Uplink &uplink) { uplink.receive_noise(ssrc, sequence, timestamp, level_dbov, now_ns); });
+}
+
+void PcmPort::receive_event(uint32_t ssrc, uint16_t sequence, int64_t now_ns) noexcept {
+    with_uplink(now_ns, [&](Uplink &uplink) { uplink.receive_event(ssrc, sequence, now_ns); });
+}
+
+void PcmPort::take(const UplinkFrame &frame, const int16_t *pcm) noexcept {
+    gave_ = true;
+    if (!keys_.detects_tones()) {
+        heard_->push(frame, pcm);
         return;
     }
+    keys_.hear(pcm, frame.samples, frame.arrived_ns);
+    if (!listening_.load(std::memory_order_relaxed))
+        return;
+    UplinkFrame out = frame;
+    out.flags |= keys_.sounding() ? kDtmf : 0;
+    heard_->push(out, pcm);
+}
+
+
+// ---- a stream that is heard through PJMEDIA's jitter buffer
+
+void PcmPort::receive_frame(int64_t now_ns) noexcept {
+    if (!tap_.receives || !tap_.port->get_frame)
+        return;
     pjmedia_frame frame{};
     frame.type = PJMEDIA_FRAME_TYPE_AUDIO;
     frame.buf = frame_.data();
@@ -174,7 +305,8 @@ void PcmPort::receive_frame(int64_t now_ns) noexcept {
     count(frames_in_);
     if (concealed)
         count(frames_concealed_);
-    if (listening_.load(std::memory_order_relaxed)) {
+    const bool listening = listening_.load(std::memory_order_relaxed), tones = keys_.detects_tones();
+    if (listening || tones) {
         const int16_t *pcm = frame_.data();
         if (tap_.channels > 1) {
             for (size_t i = 0; i < mono_.size(); ++i) {
@@ -185,26 +317,35 @@ void PcmPort::receive_frame(int64_t now_ns) noexcept {
             }
             pcm = mono_.data();
         }
-        UplinkFrame out;
-        out.position = position_;
-        out.arrived_ns = now_ns;
-        out.rate_hz = tap_.rate_hz;
-        out.samples = tap_.frame_samples;
-        out.flags = concealed ? kConcealed : 0;
-        uplink_->push(out, pcm);
-        news_ = true;
+        news_ = (tones && keys_.hear(pcm, tap_.frame_samples, now_ns)) || news_;
+        if (listening) {
+            UplinkFrame out;
+            out.position = position_;
+            out.arrived_ns = now_ns;
+            out.rate_hz = tap_.rate_hz;
+            out.samples = tap_.frame_samples;
+            out.flags = static_cast<uint16_t>((concealed ? kConcealed : 0) | (tones && keys_.sounding() ? kDtmf : 0));
+            heard_->push(out, pcm);
+            news_ = true;
+        }
     }
-    position_ += tap_.frame_samples;
 }
+
+// ---- sent
 
 void PcmPort::send_frame() noexcept {
     if (!tap_.sends || !tap_.port->put_frame)
         return;
     PlayoutMark marks[kMarksPerFrame];
     size_t mark_count = 0;
-    const size_t filled = fill(mono_.data(), mono_.size(), marks, mark_count);
-    apply_gain(mono_.data(), filled);
-    lead_out(mono_.data() + filled, mono_.size() - filled);
+    if (keys_.dialling()) {
+        dial_frame();
+    } else {
+        keys_.idle();
+        const size_t filled = fill(mono_.data(), mono_.size(), marks, mark_count);
+        apply_gain(mono_.data(), filled);
+        lead_out(mono_.data() + filled, mono_.size() - filled);
+    }
     if (!mono_.empty())
         last_sent_ = mono_.back();
 
@@ -226,7 +367,9 @@ void PcmPort::send_frame() noexcept {
         return;
     const int64_t sent_ns = monotonic_ns();
     if (tapped) {
-        uplink_->push({position_, sent_ns, tap_.rate_hz, tap_.frame_samples, kSent}, mono_.data());
+        if (keys_.secret())
+            std::fill(mono_.begin(), mono_.end(), int16_t{0});
+        sent_->push({position_, sent_ns, tap_.rate_hz, tap_.frame_samples, kSent}, mono_.data());
         news_ = true;
     }
     for (size_t i = 0; i < mark_count; ++i) {
@@ -235,6 +378,15 @@ void PcmPort::send_frame() noexcept {
             count(underruns_);
         announce({static_cast<PortEventKind>(marks[i].kind), marks[i].utterance_id, marks[i].samples, sent_ns});
     }
+}
+
+// Speech waits as in a pause: what follows it is led in, and what it broke off at is led out.
+void PcmPort::dial_frame() noexcept {
+    keys_.make_frame(mono_.data(), mono_.size());
+    const size_t ramp = std::min<size_t>(mono_.size(), tap_.rate_hz / kLeadOut_per_second);
+    for (size_t i = 0; i < ramp && last_sent_ != 0 && !was_paused_; ++i)
+        mono_[i] = saturate(mono_[i] + last_sent_ * static_cast<int32_t>(ramp - i) / static_cast<int32_t>(ramp));
+    was_paused_ = true;
 }
 
 size_t PcmPort::fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count) noexcept {

@@ -7,11 +7,14 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "call_keys.hpp"
 #include "clock.hpp"
 #include "playout.hpp"
 #include "spsc_ring.hpp"
+#include "uplink.hpp"
 #include "uplink_ring.hpp"
 
 struct pjmedia_port;
@@ -28,18 +31,24 @@ struct StreamTap {
     uint16_t channels = 1;
     bool sends = true; // a held stream takes no frames: the playout waits instead of losing them
     bool receives = true;
-    // Whether the frame just read was made up by the stream; null: never.
+    bool takes_events = false; // telephone-event was negotiated: towards the peer
+    bool sends_events = false; // and from it
+    // With a decoder, the stream's packets are given to receive() and its get_frame() is left alone.
+    std::shared_ptr<PacketDecoder> decoder;
+    uint32_t rtp_rate_hz = 8000;
+    JitterPolicy policy = JitterPolicy::kBalanced;
+    // Without: whether the frame just read was made up by the stream; null: never.
     bool (*concealed)(void *stream) = nullptr;
     void *stream = nullptr;
 };
 
-enum class PortEventKind : uint8_t { kStarted = 0, kFinished = 1, kUnderrun = 2, kAttached = 3, kDetached = 4 };
+enum class PortEventKind : uint8_t { kStarted = 0, kFinished = 1, kUnderrun = 2, kAttached = 3, kDetached = 4, kKeyPressed = 5, kKeyReleased = 6 };
 
 struct PortEvent {
     PortEventKind kind = PortEventKind::kStarted;
-    uint32_t utterance_id = 0;
-    int64_t samples = 0; // kFinished: heard; kAttached: the rate in Hz
-    int64_t at_ns = 0;   // CLOCK_MONOTONIC, when the frame had been handed to RTP
+    uint32_t utterance_id = 0; // kKey...: the key, plus 256 when it came as a tone
+    int64_t samples = 0;       // kFinished: heard; kAttached: the rate in Hz; kKeyReleased: milliseconds it was held
+    int64_t at_ns = 0;         // CLOCK_MONOTONIC, when the frame had been handed to RTP
 };
 
 struct PortCounters {
@@ -51,6 +60,8 @@ struct PortCounters {
     uint64_t underruns = 0;
     uint64_t events_lost = 0;
     uint64_t samples_refused = 0; // written beyond the queue's capacity
+    UplinkCounters uplink;        // all zero without a decoder
+    int64_t wait_ns = 0;          // for a missing packet, as of now
 };
 
 // What one port has collected for Python since it was last asked.
@@ -66,13 +77,14 @@ struct PortBatch {
     }
 };
 
-// Threads. tick() and skipped() belong to the clock. attach() and detach() belong to the SIP thread and are never
-// called while the clock has the port. Everything else may be called from any thread: `control_` makes the callers take
-// turns, and the clock never takes it.
+// Threads. tick(), skipped() and pulse() belong to the clock, receive...() to PJMEDIA's transport thread. attach() and
+// detach() belong to the SIP thread and are never called while one of those has the port. Everything else may be called
+// from any thread: `control_` makes the callers take turns, and neither clock nor transport takes it. Those two share
+// the uplink under `uplink_mutex_`, for which the clock does not wait.
 //
 // Silence is sent when nothing is queued, so that RTP keeps flowing through NATs; wherever speech breaks off, its last
 // sample is led to zero over 5 ms, so that a flush does not click.
-class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort> {
+class PcmPort final : public Ticker, public FrameSink, public std::enable_shared_from_this<PcmPort> {
   public:
     static constexpr uint32_t kPlayoutCapacity_ms = 60'000;
     static constexpr size_t kUplinkFrames = 64;
@@ -96,6 +108,10 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     void pause() noexcept { paused_.store(true, std::memory_order_relaxed); }
     void resume() noexcept { paused_.store(false, std::memory_order_relaxed); }
     void duck(double gain) noexcept;
+    // Press keys (CallKeys::dial); speech waits meanwhile. As events (1) only if the peer takes them.
+    bool dial(const std::string &keys, int method, unsigned on_ms, unsigned off_ms, bool secret);
+    bool takesEvents() const noexcept { return takes_events_.load(std::memory_order_relaxed); }
+    void detectTones(int mode) noexcept { keys_.detect_tones(static_cast<ToneDetection>(mode)); }
     void mute(bool on) noexcept { muted_.store(on, std::memory_order_relaxed); }
     // Also give what was sent, frame by frame, flagged kSent, at the position of the uplink frame of the same tick.
     void tapSent(bool on) noexcept { tap_sent_.store(on, std::memory_order_relaxed); }
@@ -108,9 +124,28 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     void attach(const StreamTap &tap);
     void detach();
 
+    // ---- PJMEDIA's transport thread
+    void receive(const UplinkPacket &packet) noexcept;
+    void receive_noise(uint32_t ssrc, uint16_t sequence, uint32_t timestamp, int level_dbov, int64_t now_ns) noexcept;
+    void receive_event(uint32_t ssrc, uint16_t sequence, int64_t now_ns) noexcept; // in place of audio
+    // What the event says (RFC 4733), or a redundant copy of it.
+    void receive_key_event(uint32_t timestamp, const uint8_t *payload, size_t length, uint32_t clock_rate_hz,
+                           int64_t now_ns) noexcept;
+    void key_timeout(int64_t now_ns) noexcept;
+
+    // ---- the clock's, within tick(): the event packet to be sent in place of this one; null: none
+    uint8_t *send_event(const uint8_t *packet, size_t size, int payload_type, uint32_t clock_rate_hz) noexcept {
+        return keys_.replace(packet, size, payload_type, clock_rate_hz);
+    }
+
     // ---- clock
     void tick(int64_t now_ns) noexcept override;
     void skipped(unsigned frames) noexcept override;
+    // For a port on the hub's waiting list. False: it waits no more.
+    bool pulse(int64_t now_ns) noexcept;
+
+    // ---- uplink, under its mutex
+    void take(const UplinkFrame &frame, const int16_t *pcm) noexcept override;
 
   private:
     friend class PcmHub;
@@ -119,11 +154,14 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     static constexpr int32_t kUnity = 1 << 15;
 
     void send_frame() noexcept;
+    void dial_frame() noexcept;
     void receive_frame(int64_t now_ns) noexcept;
     size_t fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count) noexcept;
     void apply_gain(int16_t *out, size_t samples) noexcept;
     void lead_out(int16_t *out, size_t samples) noexcept;
     void announce(const PortEvent &event) noexcept;
+    template <class Receive> void with_uplink(int64_t now_ns, Receive receive) noexcept;
+    bool advance_uplink(int64_t now_ns) noexcept;
 
     PcmHub &hub_;
     const uint32_t id_;
@@ -135,7 +173,9 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
 
     mutable std::mutex control_;
     std::vector<int16_t> drained_;
-    uint64_t dropped_before_ = 0; // by rings that a re-INVITE replaced
+    std::vector<CallKeys::Heard> drained_keys_;
+    uint64_t dropped_before_ = 0;   // by rings that a re-INVITE replaced
+    UplinkCounters counted_before_; // likewise, by uplinks
 
     std::atomic<uint32_t> rate_hz_{8000};
     std::atomic<uint32_t> frame_samples_{160};
@@ -144,17 +184,27 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     std::atomic<bool> paused_{false};
     std::atomic<bool> muted_{false};
     std::atomic<bool> tap_sent_{false};
+    std::atomic<bool> takes_events_{false};
     std::atomic<int32_t> duck_{kUnity};
 
-    std::unique_ptr<UplinkRing> uplink_;
+    // The caller's frames, and those that were sent: each has a producer of its own.
+    std::unique_ptr<UplinkRing> heard_;
+    std::unique_ptr<UplinkRing> sent_;
     SpscRing<PortEvent> events_{kEvents};
     Playout playout_;
+    CallKeys keys_;
+
+    mutable std::mutex uplink_mutex_;
+    std::unique_ptr<Uplink> uplink_;
+    bool gave_ = false;     // the uplink has given a frame out
+    bool watched_ = false;  // on the hub's waiting list
 
     // The clock's.
     StreamTap tap_;
     std::vector<int16_t> frame_;
     std::vector<int16_t> mono_;
     int64_t position_ = 0;
+    int64_t heard_until_ = 0; // by the uplink of the stream before
     int64_t detached_ns_ = 0;
     int32_t gain_ = kUnity;
     int16_t last_sent_ = 0;

@@ -146,7 +146,6 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
         ('[cluster]\nredis_url = "redis://h"', "cluster.redis_url: is not supported in this version"),
         ('[store]\nencryption_key = "k"', "store.encryption_key: is not supported in this version"),
         ("[store]\nretention = 30", "store.retention: is not supported in this version"),
-        ('[media]\njitter = "robust"', "media.jitter: is not supported in this version: only balanced is"),
         (
             '[store]\nurl = "postgresql+asyncpg://u:p@h/d"',
             "store.url: is not supported in this version: only sqlite+aiosqlite:///FILE is",
@@ -221,7 +220,7 @@ def test_noise_suppression_without_its_library_is_a_fault(tmp_path: Path, monkey
     assert loaded(tmp_path, '[media]\nnoise_suppression = "low"').media.noise_suppression == "low"
     monkeypatch.setattr(noise, "AudioProcessor", None)
     (fault,) = faults_of(tmp_path, '[media]\nnoise_suppression = "low"')
-    assert fault.startswith("media.noise_suppression needs webrtc-noise-gain")
+    assert fault.startswith("media.noise_suppression: needs .venv/bin/pip install")
     assert loaded(tmp_path, "").media.noise_suppression == "off"
 
 

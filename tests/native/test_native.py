@@ -10,7 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "media" / "native"
-SOURCES = [NATIVE / f"{name}.cpp" for name in ("clock", "hub", "pcm_port", "playout")]
+_CLASSES = (
+    *("call_keys", "clock", "concealer", "dialler", "dtmf_detector", "hub", "loss_policy", "network_delay", "pcm_port"),
+    *("playout", "redundancy", "telephone_event", "uplink"),
+)
+SOURCES = [NATIVE / f"{name}.cpp" for name in _CLASSES]
 SANITIZERS = {"memory": "address,undefined", "threads": "thread"}
 FLAGS = [
     "-std=c++17", "-O1", "-g1", "-fno-omit-frame-pointer", "-Wall", "-Wextra", "-Wno-unused-parameter",
