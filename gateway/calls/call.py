@@ -265,7 +265,8 @@ class Call:
         recording = await self._recording.close()
         if recording is not None:
             self._journal.recording_ended(self.call_id, recording)
-        self._journal.ended(facts, event.quality if event else None)
+        line = None if self.activity is None else self.activity.line
+        self._journal.ended(facts, event.quality if event else None, line)
 
     def _end_reason(self, event: CallEnded | None) -> str:
         if self._our_reason is not None:

@@ -3,11 +3,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from gateway.calls.facts import CallFacts, utc
+from gateway.calls.uplink import LineReport
 from gateway.sip.events import LegQuality
-from gateway.store.records import Quality, RecordingFacts, SessionSummary, TranscriptEntry, TurnRecord
+from gateway.store.records import (
+    EchoOfUs,
+    Levels,
+    Quality,
+    RecordingFacts,
+    SessionSummary,
+    SpeechLevel,
+    TranscriptEntry,
+    TurnRecord,
+)
 from gateway.store.repository import SessionStore
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
@@ -61,9 +72,9 @@ class Journal:
     def recording_ended(self, call_id: str, facts: RecordingFacts) -> None:
         self._put(lambda: self._store.recording_ended(call_id, facts))
 
-    def ended(self, facts: CallFacts, quality: LegQuality | None) -> None:
+    def ended(self, facts: CallFacts, quality: LegQuality | None, line: LineReport | None = None) -> None:
         at, reason = utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
-        record = None if quality is None else _quality(quality)
+        record = None if quality is None else _quality(quality, line)
         self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=record))
 
     async def write_until_closed(self) -> None:
@@ -82,7 +93,7 @@ class Journal:
             self._metrics.store_failed_writes.inc()
 
 
-def _quality(leg: LegQuality) -> Quality:
+def _quality(leg: LegQuality, line: LineReport | None) -> Quality:
     return Quality(
         rx_packets=leg.rx_packets,
         rx_lost=leg.rx_lost,
@@ -91,4 +102,13 @@ def _quality(leg: LegQuality) -> Quality:
         tx_lost=leg.tx_lost,
         rtt_ms=round(leg.rtt_ms, 3) or None,
         tx_redundant=leg.tx_redundant,
+        levels=None if line is None else _levels(line),
+    )
+
+
+def _levels(line: LineReport) -> Levels:
+    return Levels(
+        caller=SpeechLevel(**asdict(line.caller)),
+        agent=SpeechLevel(**asdict(line.agent)),
+        echo=None if line.echo is None else EchoOfUs(**asdict(line.echo)),
     )

@@ -43,6 +43,37 @@ class TurnRecord(Record):
     interrupted: bool = False
 
 
+class SpeechLevel(Record):
+    """How loud one side spoke."""
+
+    speech_dbov: float | None = None
+    """Active speech level after ITU-T P.56."""
+    noise_dbov: float | None = None
+    """What lies beneath."""
+    peak_dbov: float | None = None
+    """The loudest 20 ms."""
+
+
+class EchoOfUs(Record):
+    """What the line returned of our voice."""
+
+    delay_ms: float | None = None
+    """Null: no echo was found."""
+    loss_db: float | None = None
+    """How much quieter than sent it came back."""
+    gated_ms: int = 0
+    """What would have counted as the caller's speech."""
+
+
+class Levels(Record):
+    """How loud the call was; caller before gain control, agent as sent."""
+
+    caller: SpeechLevel
+    agent: SpeechLevel
+    echo: EchoOfUs | None = None
+    """Null: the echo gate was off."""
+
+
 class Quality(Record):
     """How the call sounded, as far as RTP tells."""
 
@@ -56,6 +87,8 @@ class Quality(Record):
     """Packets of ours that also carried what was sent before them."""
     mos: float | None = None
     """Estimated mean opinion score, 1 to 4.5; null when nobody estimated it."""
+    levels: Levels | None = None
+    """Null when nobody listened: only calls with an agent are measured."""
 
 
 class RecordingFacts(Record):

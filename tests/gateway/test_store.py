@@ -113,6 +113,7 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
             "rtt_ms": 30.0,
             "tx_redundant": None,
             "mos": None,
+            "levels": None,
         },
         "recording": "recordings/c1.wav",
         "recording_facts": {
