@@ -97,18 +97,18 @@ _RO_WIDEBAND = 129.0
 def _simultaneous(delay_ms: float) -> float:
     """Is: loudness, sidetone and quantising distortion (equations 7-8 to 7-17), 1.41 by default."""
     x = _SLR + _RLR + 0.2 * (64 + _NO - _RLR)
-    loudness = 20 * ((1 + (x / 8) ** 8) ** (1 / 8) - x / 8)
+    loudness = 20 * (math.pow(1 + (x / 8) ** 8, 1 / 8) - x / 8)
     sidetone_db = -_power_sum(-_STMR, -_TELR - 10 * math.log10(math.e) * delay_ms / 4)
     sidetone = (
-        12 * (1 + ((sidetone_db - 13) / 6) ** 8) ** (1 / 8)
-        - 28 * (1 + ((sidetone_db + 1) / 19.4) ** 35) ** (1 / 35)
-        - 13 * (1 + ((sidetone_db - 3) / 33) ** 13) ** (1 / 13)
+        12 * math.pow(1 + ((sidetone_db - 13) / 6) ** 8, 1 / 8)
+        - 28 * math.pow(1 + ((sidetone_db + 1) / 19.4) ** 35, 1 / 35)
+        - 13 * math.pow(1 + ((sidetone_db - 3) / 33) ** 13, 1 / 13)
         + 29
     )
     q = 37 - 15 * math.log10(_QDU)
     g = 1.07 + 0.258 * q + 0.0602 * q**2
     y, z = (_RO - 100) / 15 + 46 / 8.4 - g / 9, 46 / 30 - g / 40
-    quantising = 15 * math.log10(1 + 10**y + 10**z)
+    quantising = 15 * math.log10(1 + math.pow(10, y) + math.pow(10, z))
     return loudness + sidetone + quantising
 
 
@@ -119,7 +119,7 @@ def _delay(delay_ms: float) -> float:
     )
     talker = (-1.5 * (_NO - _RLR) - (80 + 2.5 * (echo_db - 14))) / 2
     talker_echo = (talker + math.sqrt(talker**2 + 100) - 1) * (1 - math.exp(-delay_ms))
-    listener = (_RO - 10.5 * (_WEPL + 7) * (2 * delay_ms + 1) ** -0.25) / 2
+    listener = (_RO - 10.5 * (_WEPL + 7) * math.pow(2 * delay_ms + 1, -0.25)) / 2
     listener_echo = listener + math.sqrt(listener**2 + 169)
     return talker_echo + listener_echo + _plain_delay(delay_ms)
 
@@ -137,7 +137,7 @@ def _plain_delay(delay_ms: float) -> float:
     if delay_ms <= 100:
         return 0.0
     x = math.log2(delay_ms / 100)
-    return 25 * ((1 + x**6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2)
+    return 25 * (math.pow(1 + x**6, 1 / 6) - 3 * math.pow(1 + (x / 3) ** 6, 1 / 6) + 2)
 
 
 def _equipment(impairment: Impairment, loss_percent: float, burst_ratio: float) -> float:
