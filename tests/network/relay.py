@@ -23,7 +23,6 @@ import struct
 import subprocess
 import sys
 import time
-import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -34,9 +33,8 @@ _ANYBODY = "*"
 _MOST_BYTES = 4096
 _LAST_WAIT_S = 5.0
 """At most, for packets that are still under way when the relay is to end."""
-PACKET_RECORD = struct.Struct("<dHII")
-"""One delivered RTP packet of a caller: when (monotonic), its sequence number, CRC-32 of the two halves of its last
-`Plan.frame_bytes`."""
+PACKET_RECORD = struct.Struct("<ddH")
+"""A caller's RTP packet: when it came, when it was delivered (monotonic seconds), its sequence number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,8 @@ class Plan:
     seed: str = "1"
     rtcp: bool = False
     """RTCP suffers, too."""
-    frame_bytes: int = 0
-    """Size of a frame's payload; then the uplink's packets are written down (`Relay.packets`)."""
+    log: bool = False
+    """Write the uplink's packets down (`Relay.packets`)."""
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> Self:
@@ -97,8 +95,8 @@ class Relay:
         if out:
             self.tallies = {user: (Tally(**up), Tally(**down)) for user, (up, down) in json.loads(out).items()}
 
-    def packets(self, user: str) -> list[tuple[float, int, int, int]]:
-        """Every RTP packet of the user's caller as delivered (`PACKET_RECORD`), in that order."""
+    def packets(self, user: str) -> list[tuple[float, float, int]]:
+        """The RTP packets of the user's caller that were delivered (`PACKET_RECORD`), in that order."""
         assert self._folder is not None
         return list(PACKET_RECORD.iter_unpack((self._folder / f"{user}.packets").read_bytes()))
 
@@ -112,7 +110,6 @@ class _Socket:
     peer: tuple[str, int] | None = None
     partner: "_Socket | None" = None
     log: bytearray | None = None
-    frame_bytes: int = 0
 
     @property
     def port(self) -> int:
@@ -140,7 +137,7 @@ class _RelayProcess:
         self._calls: dict[str, _Call] = {}
         self._lines: dict[str, list[tuple[Line, Line]]] = {}
         self._logs: dict[str, bytearray] = {}
-        self._due: list[tuple[float, int, _Socket, bytes]] = []
+        self._due: list[tuple[float, int, _Socket, bytes, float]] = []
         self._ties = itertools.count()
         self._ends_at = math.inf
 
@@ -152,8 +149,8 @@ class _RelayProcess:
             came = self._wait()
             now = time.monotonic()
             while self._due and self._due[0][0] <= now:
-                _, _, sender, packet = heapq.heappop(self._due)
-                self._deliver(sender, packet)
+                _, _, sender, packet, came_at = heapq.heappop(self._due)
+                self._deliver(sender, packet, came_at)
             if now > self._ends_at or (self._closing and not came and not self._due):
                 break
         self._report()
@@ -186,20 +183,17 @@ class _RelayProcess:
         now = time.monotonic()
         for at in (now,) if line is None else line.fate(now):
             if at <= now:
-                self._deliver(sender, packet)
+                self._deliver(sender, packet, now)
             else:
-                heapq.heappush(self._due, (at, next(self._ties), sender, packet))
+                heapq.heappush(self._due, (at, next(self._ties), sender, packet, now))
 
-    def _deliver(self, sender: _Socket, packet: bytes) -> None:
+    def _deliver(self, sender: _Socket, packet: bytes, came_at: float) -> None:
         if sender.peer is None:
             return
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
             sender.socket.sendto(packet, sender.peer)
-        if sender.log is not None and len(packet) >= 12 + sender.frame_bytes:
-            half = sender.frame_bytes // 2
-            sequence = int.from_bytes(packet[2:4], "big")
-            first, second = zlib.crc32(packet[-2 * half : -half]), zlib.crc32(packet[-half:])
-            sender.log += PACKET_RECORD.pack(time.monotonic(), sequence, first, second)
+        if sender.log is not None and len(packet) >= 12:
+            sender.log += PACKET_RECORD.pack(came_at, time.monotonic(), int.from_bytes(packet[2:4], "big"))
 
     # Signalling
 
@@ -229,7 +223,7 @@ class _RelayProcess:
         seed = f"{plan.seed}/{len(lines)}"
         up, down = Line(plan.uplink, f"{seed}/up"), Line(plan.downlink, f"{seed}/down")
         lines.append((up, down))
-        log = self._logs.setdefault(user, bytearray()) if plan.frame_bytes else None
+        log = self._logs.setdefault(user, bytearray()) if plan.log else None
         pairs = []
         for line in (up, down):
             rtp, rtcp = _bound_pair()
@@ -237,7 +231,7 @@ class _RelayProcess:
             control = Line(line.network, f"{line.seed}/rtcp") if plan.rtcp else None
             pairs.append((_Socket(rtp, line), _Socket(rtcp, control)))
         near, far = pairs
-        far[0].log, far[0].frame_bytes = log, plan.frame_bytes
+        far[0].log = log
         for one, other in zip(near, far, strict=True):
             one.partner, other.partner = other, one
         for end in (*near, *far):
