@@ -32,7 +32,7 @@ from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
-from media.ports import PcmHub
+from media.ports import JitterPolicy, PcmHub
 
 log = structlog.get_logger(__name__)
 
@@ -155,6 +155,7 @@ def endpoint_settings(config: Config) -> EndpointSettings:
             bind="" if sip.bind == "0.0.0.0" else sip.bind,
             public_address=public_address,
             srtp=media.srtp,
+            jitter=JitterPolicy[media.jitter.upper()],
         ),
         codecs=media.codecs,
         max_calls=sip.max_calls,

@@ -16,7 +16,8 @@ The native port lives as long as its `CallAudio`; after the call's end it takes 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from enum import IntEnum
+from typing import Any, Protocol
 
 import pjsua2 as pj
 import structlog
@@ -46,7 +47,7 @@ class NativePort(Protocol):
     def duck(self, gain: float) -> None: ...
     def mute(self, on: bool) -> None: ...
     def tapSent(self, on: bool) -> None: ...
-    def counters(self) -> dict[str, int]: ...
+    def counters(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class AudioCounters:
 
     frames_in: int
     frames_concealed: int
-    """Made up by PJMEDIA; the wait for the caller's first packet counts too."""
+    """Made up for the most part: lost, late, or the caller was silent (comfort noise too)."""
     frames_dropped: int
     """Fetched too late by the event loop: the oldest give way after one second."""
     frames_skipped: int
@@ -66,6 +67,23 @@ class AudioCounters:
     events_lost: int
     samples_refused: int
     """Offered to `play` beyond what the queue holds."""
+    packets_in: int
+    """RTP packets of the peer, of any kind."""
+    packets_late: int
+    """Their place had been filled when they came."""
+    packets_recovered: int
+    """Brought by redundancy or forward error correction."""
+    packets_duplicate: int
+    packets_reordered: int
+    """Overtaken, but still in time."""
+    packets_undecodable: int
+    skew_corrections: int
+    """Frames left out or put in, because the peer's clock is not ours."""
+    ssrc_changes: int
+    resets: int
+    """The peer's clock jumped, or the network stood still: what followed was placed anew."""
+    wait_ms: float
+    """How long a missing packet is waited for, as of now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,17 @@ def stop_clock() -> None:
     pj.stop_media_clock()
 
 
+class JitterPolicy(IntEnum):
+    """How long a leg waits for late packets (media/native/network_delay.cpp has the milliseconds)."""
+
+    LOW_LATENCY = 0
+    """A packet that is missing: at most 20 ms, as far as this network reorders. Nothing comes at all: 30 to 80 ms."""
+    BALANCED = 1
+    """60 ms; 60 to 160 ms."""
+    ROBUST = 2
+    """20 to 200 ms; 100 to 400 ms."""
+
+
 class PcmHub:
     """The event loop's end of the native hub. One per process; several calls to `start` need a `close` between them."""
 
@@ -115,7 +144,7 @@ class PcmHub:
             raise MediaMisuse("the hub is already watched by an event loop")
         self._loop = loop
         # Native code fills the dataclass's slots itself, and looks the flags up by its own bits.
-        pj.pcm_hub_frame_type(PcmFrame, (FrameFlags.NONE, FrameFlags.CONCEALED))
+        pj.pcm_hub_frame_type(PcmFrame, _FLAGS)
         loop.add_reader(pj.pcm_hub_fd(), self._on_ready)
 
     def close(self) -> None:
@@ -153,6 +182,8 @@ class PcmHub:
                 call.receive(heard, sent, events)
 
 
+_FLAGS = (FrameFlags.NONE, FrameFlags.CONCEALED, FrameFlags.DTMF, FrameFlags.CONCEALED | FrameFlags.DTMF)
+"""By native bits (media/native/uplink_ring.hpp)."""
 _STARTED, _FINISHED, _ATTACHED = 0, 1, 3
 """Native event kinds (media/native/pcm_port.hpp) that somebody waits for; starving is counted, not told."""
 

@@ -30,16 +30,45 @@ class Activity(Protocol):
 
 
 class Echo:
-    """Sends the caller's audio back: PCM out of the uplink, through Python, into the playout. The yardstick."""
+    """Sends the caller's audio back: PCM out of the uplink, through Python, into the playout. The yardstick.
+
+    Frames come as the network brings them, while the playout takes one every 20 ms. So a little silence goes first, and
+    when the queue has run dry; when it has grown too long, quiet frames are left out, and at twice that any.
+    """
 
     _UTTERANCE = 1
+    _LEAD_S = 0.04
+    _LONG_S = 0.16
+    _CHECK_S = 1.0
+    """How often the queue is really looked at: in between it is as long as frames played and time passed make it."""
+    _QUIET = 100
+    """Mean of the samples' absolute values, some -50 dBov."""
 
     def __init__(self, audio: CallAudio) -> None:
         self._audio = audio
+        self._play = audio.play
+        self._empty_at = 0.0
+        """When the last sample in the queue will have been sent."""
+        self._check_at = 0.0
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:
+        now = frames[-1].arrived_at
+        if now >= self._check_at:
+            self._check_at = now + self._CHECK_S
+            self._empty_at = now + self._audio.queued_ms / 1000
         for frame in frames:
-            self._audio.play(self._UTTERANCE, frame.pcm)
+            queued_s = self._empty_at - now
+            if queued_s <= 0.0:
+                rate_hz = frame.sample_rate_hz
+                self._empty_at = now + self._LEAD_S
+                self._play(self._UTTERANCE, bytes(2 * round(self._LEAD_S * rate_hz)), rate_hz)
+            elif queued_s > self._LONG_S and (queued_s > 2 * self._LONG_S or self._is_quiet(frame)):
+                continue
+            self._play(self._UTTERANCE, frame.pcm)
+            self._empty_at += frame.duration_s
+
+    def _is_quiet(self, frame: PcmFrame) -> bool:
+        return bool(np.abs(frame.samples.astype(np.int32)).mean() < self._QUIET)
 
     def receive_playout(self, event: PlayoutEvent) -> None:
         pass

@@ -65,7 +65,7 @@ class Call:
         self._metrics = metrics
         self._start_activity = start_activity
         self._recording = recording
-        self._frames_received = 0
+        self._packets_received = 0
         self._packet_seen_at = time.monotonic()
         self._held_by = ""
         """`us`, `peer` or nobody."""
@@ -156,10 +156,9 @@ class Call:
         if self.audio is None or self.state is not CallState.ACTIVE:
             self._packet_seen_at = now
             return 0.0
-        counters = self.audio.counters()
-        received = counters.frames_in - counters.frames_concealed
-        if received != self._frames_received:
-            self._frames_received, self._packet_seen_at = received, now
+        received = self.audio.counters().packets_in
+        if received != self._packets_received:
+            self._packets_received, self._packet_seen_at = received, now
         return now - self._packet_seen_at
 
     def mute(self, muted: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 import pjsua2 as pj
 
 from gateway.sip.events import RegistrationChanged, SipEvent
+from media.ports import JitterPolicy
 
 Srtp = Literal["off", "optional", "required"]
 _SRTP_USE: dict[Srtp, int] = {
@@ -28,6 +29,7 @@ class MediaSettings:
     public_address: str
     """Address written into SDP when it differs from the bound one (NAT); empty when not."""
     srtp: Srtp
+    jitter: JitterPolicy = JitterPolicy.BALANCED
 
 
 @dataclass(frozen=True, slots=True)

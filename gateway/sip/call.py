@@ -16,6 +16,7 @@ from gateway.sip.events import (
     SipEvent,
 )
 from gateway.sip.uri import wire_text
+from media.ports import JitterPolicy
 
 _UNKNOWN_DURATION = 0xFFFFFFFF
 
@@ -29,9 +30,11 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         handle: str,
         post: Callable[[SipEvent], None],
         released: Callable[["SipCall"], None],
+        jitter: JitterPolicy,
         pjsua_id: int = pj.PJSUA_INVALID_ID,
     ) -> None:
         super().__init__(account, pjsua_id)
+        self.setJitter(jitter)
         self.handle = handle
         self.ending_by_us = False
         self.muted_events = False

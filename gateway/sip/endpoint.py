@@ -357,7 +357,7 @@ class SipEndpoint:
         call.answer(operation)
 
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
-        call = SipCall(account, handle, self._post, self._release, pjsua_id)
+        call = SipCall(account, handle, self._post, self._release, self._settings.media.jitter, pjsua_id)
         self._state.calls[handle] = call
         return call
 

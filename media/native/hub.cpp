@@ -37,9 +37,32 @@ void PcmHub::signal() noexcept {
     if (!newest_.load(std::memory_order_acquire) || signalled_.exchange(true, std::memory_order_acq_rel))
         return;
     wakeups_.fetch_add(1, std::memory_order_relaxed);
+    signalled_ns_.store(monotonic_ns(), std::memory_order_relaxed);
     const uint64_t one = 1;
     while (write(fd_, &one, sizeof one) < 0 && errno == EINTR) {
     }
+}
+
+void PcmHub::nudge(int64_t now_ns) noexcept {
+    if (now_ns - signalled_ns_.load(std::memory_order_relaxed) >= kPulse_ns - kPulse_ns / 5)
+        signal();
+}
+
+void PcmHub::watch(std::shared_ptr<PcmPort> port) {
+    std::lock_guard lock(watch_mutex_);
+    watched_.push_back(std::move(port));
+}
+
+void PcmHub::pulse(int64_t now_ns) noexcept {
+    {
+        std::lock_guard lock(watch_mutex_);
+        pulsed_.swap(watched_);
+    }
+    for (std::shared_ptr<PcmPort> &port : pulsed_)
+        if (port->pulse(now_ns))
+            watch(std::move(port));
+    pulsed_.clear();
+    signal();
 }
 
 void PcmHub::collect(std::vector<std::shared_ptr<PcmPort>> &ports) {

@@ -9,6 +9,8 @@
 #include <pjmedia/null_port.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "codecs.hpp"
+
 namespace parley {
 
 namespace {
@@ -39,6 +41,27 @@ class Bridge final : public Ticker {
 };
 
 std::shared_ptr<Bridge> bridge;
+
+// Ends the waiting for late packets, and wakes Python for frames that came right after another wake-up.
+class Pulse final : public Ticker {
+  public:
+    void tick(int64_t now_ns) noexcept override { pcm_hub().pulse(now_ns); }
+    void skipped(unsigned) noexcept override {}
+};
+
+// The SIP thread's: the pulse beats while any call has audio.
+const std::shared_ptr<Pulse> pulse = std::make_shared<Pulse>();
+size_t calls_with_audio = 0;
+
+void audio_begins() {
+    if (calls_with_audio++ == 0)
+        media_clock().attach(pulse, PcmHub::kPulse_ns);
+}
+
+void audio_ends() {
+    if (--calls_with_audio == 0)
+        media_clock().detach(pulse.get());
+}
 
 void register_thread() {
     thread_local pj_thread_desc desc;
@@ -117,7 +140,16 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
     tap.receives = (info.dir & PJMEDIA_DIR_DECODING) != 0;
     tap.concealed = made_up;
     tap.stream = stream;
+    const StreamFormat format = format_of(info);
+    if (jitter_ != kPjmediaJitter) {
+        tap.decoder = make_decoder(format);
+        tap.rtp_rate_hz = format.rtp_rate_hz;
+        tap.policy = static_cast<JitterPolicy>(jitter_);
+    }
     port_->attach(tap);
+    if (tap.decoder)
+        hook_ = std::make_unique<PacketHook>(stream, format, *port_);
+    audio_begins();
     media_clock().attach(port_, int64_t{tap.frame_samples} * 1'000'000'000 / tap.rate_hz);
 }
 
@@ -144,6 +176,8 @@ void MediaCall::release() {
     if (!stream_)
         return;
     media_clock().detach(port_.get()); // from here on the clock does not touch the stream
+    audio_ends();
+    hook_.reset(); // nor do packets reach the port
     port_->detach();
     stream_ = nullptr;
     pjmedia_port_dec_ref(std::exchange(stream_port_, nullptr));

@@ -8,6 +8,7 @@
 
 #include "clock.hpp"
 #include "hub.hpp"
+#include "packet_hook.hpp"
 #include "pcm_port.hpp"
 
 namespace parley {
@@ -48,6 +49,10 @@ class MediaCall : public pj::Call {
     // is before PJSUA reports the end of the call.
     RtpStats rtpStats() const { return rtp_; }
 
+    // For streams to come: a JitterPolicy, or kPjmediaJitter for PJMEDIA's own jitter buffer (scripts/bench compares).
+    static constexpr int kPjmediaJitter = -1;
+    void setJitter(int policy) { jitter_ = policy; }
+
     void onStreamCreated(pj::OnStreamCreatedParam &param) override;
     void onStreamDestroyed(pj::OnStreamDestroyedParam &param) override;
 
@@ -58,7 +63,9 @@ class MediaCall : public pj::Call {
     const std::shared_ptr<PcmPort> port_;
     pjmedia_stream *stream_ = nullptr;
     pjmedia_port *stream_port_ = nullptr;
+    std::unique_ptr<PacketHook> hook_;
     RtpStats rtp_;
+    int jitter_ = static_cast<int>(JitterPolicy::kBalanced);
 };
 
 } // namespace parley

@@ -57,11 +57,20 @@ static PyObject *heard_tuple(const parley::Heard &heard) {
 // Counters as a dict.
 %typemap(out) parley::PortCounters {
     const parley::PortCounters &c = $1;
-    $result = Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}",
+    const parley::UplinkCounters &u = c.uplink;
+    $result = Py_BuildValue(
+        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:d}",
         "frames_in", (unsigned long long)c.frames_in, "frames_concealed", (unsigned long long)c.frames_concealed,
         "frames_dropped", (unsigned long long)c.frames_dropped, "frames_skipped", (unsigned long long)c.frames_skipped,
         "frames_out", (unsigned long long)c.frames_out, "underruns", (unsigned long long)c.underruns,
-        "events_lost", (unsigned long long)c.events_lost, "samples_refused", (unsigned long long)c.samples_refused);
+        "events_lost", (unsigned long long)c.events_lost, "samples_refused", (unsigned long long)c.samples_refused,
+        "packets_in", (unsigned long long)u.packets, "packets_late", (unsigned long long)u.late,
+        "packets_recovered", (unsigned long long)u.recovered, "packets_duplicate", (unsigned long long)u.duplicates,
+        "packets_reordered", (unsigned long long)u.reordered,
+        "packets_undecodable", (unsigned long long)u.undecodable,
+        "skew_corrections", (unsigned long long)u.skew_corrections,
+        "ssrc_changes", (unsigned long long)u.ssrc_changes, "resets", (unsigned long long)u.resets,
+        "wait_ms", (double)c.wait_ns / 1e6);
 }
 %typemap(out) parley::RtpStats {
     const parley::RtpStats &s = $1;
@@ -147,6 +156,7 @@ class MediaCall : public pj::Call {
     virtual ~MediaCall();
     std::shared_ptr<parley::PcmPort> pcmPort() const;
     parley::RtpStats rtpStats() const;
+    void setJitter(int policy);
 };
 
 }

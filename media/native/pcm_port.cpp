@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <pjmedia/port.h>
 
@@ -69,9 +70,17 @@ void PcmPort::duck(double gain) noexcept {
 PortCounters PcmPort::counters() const {
     std::lock_guard lock(control_);
     PortCounters counters;
-    counters.frames_in = frames_in_;
-    counters.frames_concealed = frames_concealed_;
-    counters.frames_dropped = dropped_before_ + (uplink_ ? uplink_->dropped() : 0);
+    {
+        std::lock_guard uplink_lock(uplink_mutex_);
+        counters.uplink = counted_before_;
+        if (uplink_) {
+            counters.uplink += uplink_->counters();
+            counters.wait_ns = uplink_->wait_ns();
+        }
+    }
+    counters.frames_in = frames_in_ + counters.uplink.frames;
+    counters.frames_concealed = frames_concealed_ + counters.uplink.frames_concealed;
+    counters.frames_dropped = dropped_before_ + (heard_ ? heard_->dropped() + sent_->dropped() : 0);
     counters.frames_skipped = frames_skipped_;
     counters.frames_out = frames_out_;
     counters.underruns = underruns_;
@@ -83,10 +92,11 @@ PortCounters PcmPort::counters() const {
 void PcmPort::drain(PortBatch &batch) {
     std::lock_guard lock(control_);
     UplinkFrame frame;
-    while (uplink_ && uplink_->pop(frame, drained_.data())) {
-        batch.frames.push_back(frame);
-        batch.pcm.insert(batch.pcm.end(), drained_.begin(), drained_.begin() + frame.samples);
-    }
+    for (UplinkRing *ring : {heard_.get(), sent_.get()})
+        while (ring && ring->pop(frame, drained_.data())) {
+            batch.frames.push_back(frame);
+            batch.pcm.insert(batch.pcm.end(), drained_.begin(), drained_.begin() + frame.samples);
+        }
     while (const PortEvent *event = events_.front()) {
         batch.events.push_back(*event);
         events_.pop();
@@ -103,10 +113,11 @@ void PcmPort::attach(const StreamTap &tap) {
     frame_.assign(size_t{tap.frame_samples} * tap.channels, 0);
     mono_.assign(tap.frame_samples, 0);
     // Frames that Python has not fetched are given up when their rate is: what it reads from here on has the new one.
-    if (!uplink_ || uplink_->max_samples() < tap.frame_samples || tap.rate_hz != old_rate) {
-        if (uplink_)
-            dropped_before_ += uplink_->dropped() + uplink_->size();
-        uplink_ = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
+    if (!heard_ || heard_->max_samples() < tap.frame_samples || tap.rate_hz != old_rate) {
+        if (heard_)
+            dropped_before_ += heard_->dropped() + heard_->size() + sent_->dropped() + sent_->size();
+        heard_ = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
+        sent_ = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
         drained_.resize(tap.frame_samples);
     }
     playout_.set_rate(tap.rate_hz, kPlayoutCapacity_ms);
@@ -115,6 +126,12 @@ void PcmPort::attach(const StreamTap &tap) {
     position_ = position_ * tap.rate_hz / old_rate;
     if (detached_ns_ > 0)
         position_ += (now - detached_ns_) / 1000 * tap.rate_hz / 1'000'000;
+    heard_until_ = heard_until_ * tap.rate_hz / old_rate;
+    if (tap.decoder) {
+        const UplinkFormat format{tap.rate_hz, tap.rtp_rate_hz, tap.frame_samples};
+        std::lock_guard uplink_lock(uplink_mutex_);
+        uplink_ = std::make_unique<Uplink>(format, tap.policy, *tap_.decoder, *this, position_, heard_until_, now);
+    }
     last_sent_ = 0;
     rate_hz_ = tap.rate_hz;
     frame_samples_ = tap.frame_samples;
@@ -127,6 +144,14 @@ void PcmPort::detach() {
     std::lock_guard lock(control_);
     if (!attached())
         return;
+    {
+        std::lock_guard uplink_lock(uplink_mutex_);
+        if (uplink_) {
+            counted_before_ += uplink_->counters();
+            heard_until_ = uplink_->position();
+        }
+        uplink_.reset();
+    }
     tap_ = StreamTap{};
     attached_ = false;
     detached_ns_ = monotonic_ns();
@@ -145,7 +170,14 @@ void PcmPort::announce(const PortEvent &event) noexcept {
 
 void PcmPort::tick(int64_t now_ns) noexcept {
     send_frame(); // first, so that RTP leaves on the beat
-    receive_frame(now_ns);
+    if (tap_.decoder) {
+        std::unique_lock lock(uplink_mutex_, std::try_to_lock);
+        if (lock) // else a packet is being received: it brings the time along
+            advance_uplink(now_ns);
+    } else {
+        receive_frame(now_ns);
+    }
+    position_ += tap_.frame_samples;
     if (news_) {
         news_ = false;
         hub_.ready(*this);
@@ -157,11 +189,68 @@ void PcmPort::skipped(unsigned frames) noexcept {
     count(frames_skipped_, frames);
 }
 
-void PcmPort::receive_frame(int64_t now_ns) noexcept {
-    if (!tap_.receives || !tap_.port->get_frame) {
-        position_ += tap_.frame_samples;
-        return;
+bool PcmPort::pulse(int64_t now_ns) noexcept {
+    std::unique_lock lock(uplink_mutex_, std::try_to_lock);
+    if (lock)
+        watched_ = advance_uplink(now_ns);
+    return !lock || watched_;
+}
+
+// With the mutex held; whether packets wait.
+bool PcmPort::advance_uplink(int64_t now_ns) noexcept {
+    if (!uplink_)
+        return false;
+    uplink_->handle_timeout(now_ns);
+    if (std::exchange(gave_, false))
+        hub_.ready(*this);
+    return uplink_->waiting();
+}
+
+// ---- transport
+
+template <class Receive> void PcmPort::with_uplink(int64_t now_ns, Receive receive) noexcept {
+    bool gave = false, watch = false;
+    {
+        std::lock_guard lock(uplink_mutex_);
+        if (!uplink_ || !listening_.load(std::memory_order_relaxed))
+            return;
+        receive(*uplink_);
+        gave = std::exchange(gave_, false);
+        watch = uplink_->waiting() && !watched_;
+        watched_ = watched_ || watch;
     }
+    if (watch)
+        hub_.watch(shared_from_this());
+    if (gave) {
+        hub_.ready(*this);
+        hub_.nudge(now_ns);
+    }
+}
+
+void PcmPort::receive(const UplinkPacket &packet) noexcept {
+    with_uplink(packet.arrived_ns, [&](Uplink &uplink) { uplink.receive(packet); });
+}
+
+void PcmPort::receive_noise(uint32_t ssrc, uint16_t sequence, uint32_t timestamp, int level_dbov,
+                            int64_t now_ns) noexcept {
+    with_uplink(now_ns,
+                [&](Uplink &uplink) { uplink.receive_noise(ssrc, sequence, timestamp, level_dbov, now_ns); });
+}
+
+void PcmPort::receive_event(uint32_t ssrc, uint16_t sequence, int64_t now_ns) noexcept {
+    with_uplink(now_ns, [&](Uplink &uplink) { uplink.receive_event(ssrc, sequence, now_ns); });
+}
+
+void PcmPort::take(const UplinkFrame &frame, const int16_t *pcm) noexcept {
+    heard_->push(frame, pcm);
+    gave_ = true;
+}
+
+// ---- a stream that is heard through PJMEDIA's jitter buffer
+
+void PcmPort::receive_frame(int64_t now_ns) noexcept {
+    if (!tap_.receives || !tap_.port->get_frame)
+        return;
     pjmedia_frame frame{};
     frame.type = PJMEDIA_FRAME_TYPE_AUDIO;
     frame.buf = frame_.data();
@@ -191,11 +280,12 @@ void PcmPort::receive_frame(int64_t now_ns) noexcept {
         out.rate_hz = tap_.rate_hz;
         out.samples = tap_.frame_samples;
         out.flags = concealed ? kConcealed : 0;
-        uplink_->push(out, pcm);
+        heard_->push(out, pcm);
         news_ = true;
     }
-    position_ += tap_.frame_samples;
 }
+
+// ---- sent
 
 void PcmPort::send_frame() noexcept {
     if (!tap_.sends || !tap_.port->put_frame)
@@ -226,7 +316,7 @@ void PcmPort::send_frame() noexcept {
         return;
     const int64_t sent_ns = monotonic_ns();
     if (tapped) {
-        uplink_->push({position_, sent_ns, tap_.rate_hz, tap_.frame_samples, kSent}, mono_.data());
+        sent_->push({position_, sent_ns, tap_.rate_hz, tap_.frame_samples, kSent}, mono_.data());
         news_ = true;
     }
     for (size_t i = 0; i < mark_count; ++i) {

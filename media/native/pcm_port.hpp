@@ -12,6 +12,7 @@
 #include "clock.hpp"
 #include "playout.hpp"
 #include "spsc_ring.hpp"
+#include "uplink.hpp"
 #include "uplink_ring.hpp"
 
 struct pjmedia_port;
@@ -28,7 +29,11 @@ struct StreamTap {
     uint16_t channels = 1;
     bool sends = true; // a held stream takes no frames: the playout waits instead of losing them
     bool receives = true;
-    // Whether the frame just read was made up by the stream; null: never.
+    // With a decoder, the stream's packets are given to receive() and its get_frame() is left alone.
+    std::shared_ptr<PacketDecoder> decoder;
+    uint32_t rtp_rate_hz = 8000;
+    JitterPolicy policy = JitterPolicy::kBalanced;
+    // Without: whether the frame just read was made up by the stream; null: never.
     bool (*concealed)(void *stream) = nullptr;
     void *stream = nullptr;
 };
@@ -51,6 +56,8 @@ struct PortCounters {
     uint64_t underruns = 0;
     uint64_t events_lost = 0;
     uint64_t samples_refused = 0; // written beyond the queue's capacity
+    UplinkCounters uplink;        // all zero without a decoder
+    int64_t wait_ns = 0;          // for a missing packet, as of now
 };
 
 // What one port has collected for Python since it was last asked.
@@ -66,13 +73,14 @@ struct PortBatch {
     }
 };
 
-// Threads. tick() and skipped() belong to the clock. attach() and detach() belong to the SIP thread and are never
-// called while the clock has the port. Everything else may be called from any thread: `control_` makes the callers take
-// turns, and the clock never takes it.
+// Threads. tick(), skipped() and pulse() belong to the clock, receive...() to PJMEDIA's transport thread. attach() and
+// detach() belong to the SIP thread and are never called while one of those has the port. Everything else may be called
+// from any thread: `control_` makes the callers take turns, and neither clock nor transport takes it. Those two share
+// the uplink under `uplink_mutex_`, for which the clock does not wait.
 //
 // Silence is sent when nothing is queued, so that RTP keeps flowing through NATs; wherever speech breaks off, its last
 // sample is led to zero over 5 ms, so that a flush does not click.
-class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort> {
+class PcmPort final : public Ticker, public FrameSink, public std::enable_shared_from_this<PcmPort> {
   public:
     static constexpr uint32_t kPlayoutCapacity_ms = 60'000;
     static constexpr size_t kUplinkFrames = 64;
@@ -108,9 +116,19 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     void attach(const StreamTap &tap);
     void detach();
 
+    // ---- PJMEDIA's transport thread
+    void receive(const UplinkPacket &packet) noexcept;
+    void receive_noise(uint32_t ssrc, uint16_t sequence, uint32_t timestamp, int level_dbov, int64_t now_ns) noexcept;
+    void receive_event(uint32_t ssrc, uint16_t sequence, int64_t now_ns) noexcept;
+
     // ---- clock
     void tick(int64_t now_ns) noexcept override;
     void skipped(unsigned frames) noexcept override;
+    // For a port on the hub's waiting list. False: it waits no more.
+    bool pulse(int64_t now_ns) noexcept;
+
+    // ---- uplink, under its mutex
+    void take(const UplinkFrame &frame, const int16_t *pcm) noexcept override;
 
   private:
     friend class PcmHub;
@@ -124,6 +142,8 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     void apply_gain(int16_t *out, size_t samples) noexcept;
     void lead_out(int16_t *out, size_t samples) noexcept;
     void announce(const PortEvent &event) noexcept;
+    template <class Receive> void with_uplink(int64_t now_ns, Receive receive) noexcept;
+    bool advance_uplink(int64_t now_ns) noexcept;
 
     PcmHub &hub_;
     const uint32_t id_;
@@ -135,7 +155,8 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
 
     mutable std::mutex control_;
     std::vector<int16_t> drained_;
-    uint64_t dropped_before_ = 0; // by rings that a re-INVITE replaced
+    uint64_t dropped_before_ = 0;   // by rings that a re-INVITE replaced
+    UplinkCounters counted_before_; // likewise, by uplinks
 
     std::atomic<uint32_t> rate_hz_{8000};
     std::atomic<uint32_t> frame_samples_{160};
@@ -146,15 +167,23 @@ class PcmPort final : public Ticker, public std::enable_shared_from_this<PcmPort
     std::atomic<bool> tap_sent_{false};
     std::atomic<int32_t> duck_{kUnity};
 
-    std::unique_ptr<UplinkRing> uplink_;
+    // The caller's frames, and those that were sent: each has a producer of its own.
+    std::unique_ptr<UplinkRing> heard_;
+    std::unique_ptr<UplinkRing> sent_;
     SpscRing<PortEvent> events_{kEvents};
     Playout playout_;
+
+    mutable std::mutex uplink_mutex_;
+    std::unique_ptr<Uplink> uplink_;
+    bool gave_ = false;     // the uplink has given a frame out
+    bool watched_ = false;  // on the hub's waiting list
 
     // The clock's.
     StreamTap tap_;
     std::vector<int16_t> frame_;
     std::vector<int16_t> mono_;
     int64_t position_ = 0;
+    int64_t heard_until_ = 0; // by the uplink of the stream before
     int64_t detached_ns_ = 0;
     int32_t gain_ = kUnity;
     int16_t last_sent_ = 0;

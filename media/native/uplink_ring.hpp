@@ -10,19 +10,20 @@
 namespace parley {
 
 enum FrameFlag : uint16_t {
-    kConcealed = 1, // PJMEDIA made the samples up: nothing, or nothing new, had arrived
-    kSent = 2,      // not the caller's audio but ours, as it went out
+    kConcealed = 1, // more than half of the samples are made up: nothing, or nothing in time, had arrived
+    kDtmf = 2,      // an RFC 4733 event was being received
+    kSent = 4,      // not the caller's audio but ours, as it went out
 };
 
 struct UplinkFrame {
     int64_t position = 0;   // of the first sample, on the call's continuous timeline
-    int64_t arrived_ns = 0; // CLOCK_MONOTONIC, when the frame left the jitter buffer
+    int64_t arrived_ns = 0; // CLOCK_MONOTONIC, when its last packet arrived; made up: when it was made
     uint32_t rate_hz = 0;
     uint16_t samples = 0;
     uint16_t flags = 0;
 };
 
-// One producer (the clock), one consumer. When full, push() drops the oldest frame and counts it: late audio is worth
+// One producer (or several that take turns), one consumer. When full, push() drops the oldest frame and counts it: late audio is worth
 // less than new audio, and the clock must not wait.
 //
 // The producer may therefore overwrite what the consumer is reading. Samples travel as relaxed atomic words, and the

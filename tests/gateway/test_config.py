@@ -145,7 +145,6 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
         ('[cluster]\nredis_url = "redis://h"', "cluster.redis_url: is not supported in this version"),
         ('[store]\nencryption_key = "k"', "store.encryption_key: is not supported in this version"),
         ("[store]\nretention = 30", "store.retention: is not supported in this version"),
-        ('[media]\njitter = "robust"', "media.jitter: is not supported in this version: only balanced is"),
         (
             '[store]\nurl = "postgresql+asyncpg://u:p@h/d"',
             "store.url: is not supported in this version: only sqlite+aiosqlite:///FILE is",

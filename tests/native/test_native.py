@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "media" / "native"
-SOURCES = [NATIVE / f"{name}.cpp" for name in ("clock", "hub", "pcm_port", "playout")]
+SOURCES = [
+    NATIVE / f"{name}.cpp" for name in ("clock", "concealer", "hub", "network_delay", "pcm_port", "playout", "uplink")
+]
 SANITIZERS = {"memory": "address,undefined", "threads": "thread"}
 FLAGS = [
     "-std=c++17", "-O1", "-g1", "-fno-omit-frame-pointer", "-Wall", "-Wextra", "-Wno-unused-parameter",

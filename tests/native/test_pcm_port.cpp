@@ -171,11 +171,13 @@ TEST("what was sent can be tapped, on the caller's timeline") {
     call.tick(2);
     const PortBatch batch = call.drain();
     EQUAL(batch.frames.size(), 4u);
-    EQUAL(batch.frames[0].flags, parley::kSent);
-    EQUAL(batch.frames[0].position, batch.frames[1].position);
-    EQUAL(batch.pcm[0], 9);
-    EQUAL(batch.pcm[160], 0); // heard: the ramp begins
-    CHECK(batch.frames[0].arrived_ns > 0);
+    EQUAL(batch.frames[0].flags, 0);
+    EQUAL(batch.frames[2].flags, parley::kSent);
+    EQUAL(batch.frames[2].position, batch.frames[0].position);
+    EQUAL(batch.frames[3].position, batch.frames[1].position);
+    EQUAL(batch.pcm[1], 1); // heard: the ramp
+    EQUAL(batch.pcm[320], 9);
+    CHECK(batch.frames[2].arrived_ns > 0);
 }
 
 TEST("silence is sent while nothing is queued") {

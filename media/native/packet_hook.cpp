@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "packet_hook.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+
+#include "clock.hpp"
+#include "pcm_port.hpp"
+
+namespace parley {
+
+StreamFormat format_of(const pjmedia_stream_info &info) {
+    StreamFormat format;
+    const pj_str_t &name = info.fmt.encoding_name;
+    const auto length = std::min<size_t>(static_cast<size_t>(name.slen), sizeof format.codec - 1);
+    std::transform(name.ptr, name.ptr + length, format.codec,
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    format.rate_hz = info.fmt.clock_rate;
+    format.rtp_rate_hz = info.fmt.clock_rate;
+    if (std::strcmp(format.codec, "G722") == 0)
+        format.rtp_rate_hz = 8000;
+    else if (std::strcmp(format.codec, "OPUS") == 0)
+        format.rtp_rate_hz = 48000;
+    format.channels = static_cast<uint16_t>(info.fmt.channel_cnt);
+    format.rx_pt = static_cast<int>(info.rx_pt);
+    format.tx_pt = static_cast<int>(info.tx_pt);
+    // PJMEDIA reads 0 as "none", too; telephone-event and redundancy always have a dynamic type.
+    format.rx_event_pt = info.rx_event_pt > 0 ? info.rx_event_pt : -1;
+    format.tx_event_pt = info.tx_event_pt > 0 ? info.tx_event_pt : -1;
+    format.rx_red_pt = info.rx_red_pt > 0 ? static_cast<int>(info.rx_red_pt) : -1;
+    format.tx_red_pt = info.tx_red_pt > 0 ? static_cast<int>(info.tx_red_pt) : -1;
+    return format;
+}
+
+namespace {
+
+void accept(pjmedia_stream_hook &hook, int payload_type) {
+    if (payload_type >= 0 && payload_type < 128)
+        hook.rx_pt[payload_type / 32] |= 1u << (payload_type % 32);
+}
+
+} // namespace
+
+PacketHook::PacketHook(pjmedia_stream *stream, const StreamFormat &format, PcmPort &port)
+    : stream_(stream), format_(format), port_(port) {
+    pjmedia_stream_hook hook{};
+    hook.user_data = this;
+    hook.on_rx = on_rx;
+    hook.on_tx = on_tx;
+    // Besides the codec's and telephone-event, which PJMEDIA lets through anyway. What is accepted here must be taken
+    // below: the jitter buffer would give it to the codec's decoder.
+    accept(hook, kComfortNoisePt);
+    pjmedia_stream_set_hook(stream_, &hook);
+}
+
+PacketHook::~PacketHook() { pjmedia_stream_set_hook(stream_, nullptr); }
+
+pj_bool_t PacketHook::on_rx(void *self, const pjmedia_rtp_hdr *header, const void *payload, unsigned size) {
+    RtpPacket packet;
+    packet.ssrc = pj_ntohl(header->ssrc);
+    packet.timestamp = pj_ntohl(header->ts);
+    packet.sequence = pj_ntohs(header->seq);
+    packet.payload_type = static_cast<uint8_t>(header->pt);
+    packet.marker = header->m != 0;
+    packet.payload = static_cast<const uint8_t *>(payload);
+    packet.size = size;
+    packet.arrived_ns = monotonic_ns();
+    return static_cast<PacketHook *>(self)->receive(packet) ? PJ_TRUE : PJ_FALSE;
+}
+
+void *PacketHook::on_tx(void *self, void *packet, unsigned *size) {
+    return static_cast<PacketHook *>(self)->send(static_cast<uint8_t *>(packet), *size);
+}
+
+// ---- received
+
+// Events come first: their payload type is theirs alone, whatever else was negotiated. A redundant packet is unpacked
+// before noise and audio, which may be in it.
+bool PacketHook::receive(const RtpPacket &packet) noexcept {
+    const int type = packet.payload_type;
+    if (type == format_.rx_event_pt)
+        return receive_event(packet);
+    if (type == format_.rx_red_pt)
+        return receive_redundant(packet);
+    if (type == kComfortNoisePt)
+        return receive_noise(packet);
+    if (type == format_.rx_pt)
+        return receive_audio(packet);
+    return false;
+}
+
+// RFC 4733. PJMEDIA tells the digits.
+bool PacketHook::receive_event(const RtpPacket &packet) noexcept {
+    port_.receive_event(packet.ssrc, packet.sequence, packet.arrived_ns);
+    return false;
+}
+
+// RFC 2198.
+bool PacketHook::receive_redundant(const RtpPacket &) noexcept { return false; }
+
+// RFC 3389: the first byte is the level; the spectrum that may follow is not used.
+bool PacketHook::receive_noise(const RtpPacket &packet) noexcept {
+    if (packet.size > 0)
+        port_.receive_noise(packet.ssrc, packet.sequence, packet.timestamp, packet.payload[0] & 0x7F,
+                            packet.arrived_ns);
+    return true;
+}
+
+bool PacketHook::receive_audio(const RtpPacket &packet) noexcept {
+    UplinkPacket audio;
+    audio.ssrc = packet.ssrc;
+    audio.timestamp = packet.timestamp;
+    audio.sequence = packet.sequence;
+    audio.payload = packet.payload;
+    audio.size = packet.size;
+    audio.arrived_ns = packet.arrived_ns;
+    port_.receive(audio);
+    return true;
+}
+
+// ---- sent
+
+uint8_t *PacketHook::send(uint8_t *packet, unsigned &) noexcept { return packet; }
+
+} // namespace parley
