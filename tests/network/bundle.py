@@ -15,7 +15,7 @@ import time
 import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import CallConfirmed, CallEnded, IncomingCall, MediaActive, RegistrationChanged, SipEvent
 from media.frames import FrameFlags, PcmFrame, PcmSamples
 from media.playout import PlayoutEvent, UtteranceFinished, UtteranceStarted
-from media.ports import CallAudio, PcmHub
+from media.ports import CallAudio, JitterPolicy, PcmHub
 from media.resample import resample
 from media.wav import read_wav
 from tests.network.relay import Plan, Relay
@@ -34,6 +34,8 @@ _AHEAD_MS = 20_000
 _SETUP_WAIT_S = 20.0
 _STAGGER_S = 0.037
 """Between two calls, so that their packets do not come all at once."""
+_JITTER = {policy.name.lower(): policy for policy in JitterPolicy} | {"pjmedia": cast(JitterPolicy, -1)}
+"""-1: `MediaCall::kPjmediaJitter`."""
 _TAIL_S = 1.0
 """A call stays up so long after its last word: what is under way must arrive."""
 
@@ -48,8 +50,9 @@ class Order:
     plans: dict[str, Plan]
     """One call for each user part."""
     jitter: str = "balanced"
-    redundancy: int = 0
-    """RED generations (RFC 2198) of G.711, G.722 and L16; for Opus, not 0 means in-band FEC."""
+    """A jitter policy, or `pjmedia` for PJMEDIA's own jitter buffer (which Parley does not use for agents)."""
+    fec: str = "off"
+    """`off`, `measured` (when the peer reports loss) or `always`."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -219,7 +222,7 @@ def _settings(order: Order) -> EndpointSettings:
         bind="127.0.0.1",
         port=0,
         transports=("udp",),
-        media=MediaSettings(first, first + 390, "127.0.0.1", "", "off"),
+        media=MediaSettings(first, first + 390, "127.0.0.1", "", "off", jitter=_JITTER[order.jitter]),
         codecs=(order.codec,),
         max_calls=2 * calls + 4,
         user_agent="Parley bundle",
