@@ -155,6 +155,7 @@ def endpoint_settings(config: Config) -> EndpointSettings:
             bind="" if sip.bind == "0.0.0.0" else sip.bind,
             public_address=public_address,
             srtp=media.srtp,
+            fec=media.fec,
             jitter=JitterPolicy[media.jitter.upper()],
         ),
         codecs=media.codecs,

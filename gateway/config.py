@@ -173,8 +173,9 @@ class MediaConfig(Section):
     """What we offer and accept, most wanted first; a codec that is not named is refused."""
     jitter: Literal["low_latency", "balanced", "robust"] = "balanced"
     """How long to wait for late packets: as long as the network has shown to need, but at most 20, 60 or 200 ms."""
-    fec: bool = True
-    """Forward error correction where the codec has it (Opus in-band)."""
+    fec: bool | Literal["always"] = True
+    """Send redundancy when the peer reports loss: RFC 2198 with PCMU, PCMA, G722 and L16, Opus in-band. `always`: also
+    before it does. False: neither offered nor accepted."""
     srtp: Literal["off", "optional", "required"] = "off"
     """Encrypted media: never, when the peer offers it, or nothing else."""
     timeout_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
@@ -388,8 +389,6 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     ):
         if getattr(getattr(config, section), key) is not None:
             yield (section, key), later
-    if not config.media.fec:
-        yield ("media", "fec"), f"false {later}: Opus always sends it"
     for index, trunk in enumerate(config.trunk):
         if trunk.profile is not None:
             yield ("trunk", index, "profile"), later

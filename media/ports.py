@@ -93,7 +93,7 @@ class HubStats:
     calls: int
     wakeups: int
     ticks: int
-    """Frames handled by the clock."""
+    """Frames handled by the clock, and its own beats."""
     bursts: int
     late_bursts: int
     """More than 5 ms after their time."""

@@ -222,6 +222,8 @@ class Call:
             self._metrics.playout_underruns.inc(counters.underruns)
             self._metrics.playout_refused_samples.inc(counters.samples_refused)
             self.audio.close()
+        if event is not None:
+            self._metrics.redundant_packets.inc(event.quality.tx_redundant)
         recording = None if self._recording is None else await self._recording.close()
         self._journal.ended(facts, event.quality if event else None, recording)
 

@@ -79,4 +79,5 @@ def _quality(leg: LegQuality) -> Quality:
         tx_packets=leg.tx_packets,
         tx_lost=leg.tx_lost,
         rtt_ms=round(leg.rtt_ms, 3) or None,
+        tx_redundant=leg.tx_redundant,
     )

@@ -11,6 +11,9 @@ from gateway.sip.events import RegistrationChanged, SipEvent
 from media.ports import JitterPolicy
 
 Srtp = Literal["off", "optional", "required"]
+Fec = bool | Literal["always"]
+"""Protection of what we send against loss: as the peer's reports ask for it, never, or from the first packet on."""
+_RED_GENERATIONS = 2
 _SRTP_USE: dict[Srtp, int] = {
     "off": pj.PJMEDIA_SRTP_DISABLED,
     "optional": pj.PJMEDIA_SRTP_OPTIONAL,
@@ -29,6 +32,7 @@ class MediaSettings:
     public_address: str
     """Address written into SDP when it differs from the bound one (NAT); empty when not."""
     srtp: Srtp
+    fec: Fec = True
     jitter: JitterPolicy = JitterPolicy.BALANCED
 
 
@@ -104,6 +108,8 @@ def _apply_media(config: pj.AccountConfig, media: MediaSettings) -> None:
     transport.boundAddress = media.bind
     transport.publicAddress = media.public_address
     config.mediaConfig.srtpUse = _SRTP_USE[media.srtp]
+    # PJSIP has the setting for real-time text, which we do not have; our patch lets it govern audio.
+    config.textConfig.redundancyLevel = _RED_GENERATIONS if media.fec else 0
     # SDES keys are only as secret as the signalling; whether that is TLS is the operator's choice of transports.
     config.mediaConfig.srtpSecureSignaling = 0
     config.natConfig.sdpNatRewriteUse = 0

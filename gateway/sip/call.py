@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pjsua2 as pj
 
+from gateway.sip.account import Fec
 from gateway.sip.events import (
     CallConfirmed,
     CallEnded,
@@ -19,6 +20,8 @@ from gateway.sip.uri import wire_text
 from media.ports import JitterPolicy
 
 _UNKNOWN_DURATION = 0xFFFFFFFF
+_PROTECTION: dict[Fec, int] = {False: 0, True: 1, "always": 2}
+"""`Protection` of media/native/loss_protection.hpp."""
 
 
 class SipCall(pj.MediaCall):  # type: ignore[misc]
@@ -32,8 +35,11 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         released: Callable[["SipCall"], None],
         jitter: JitterPolicy,
         pjsua_id: int = pj.PJSUA_INVALID_ID,
+        *,
+        fec: Fec = True,
     ) -> None:
         super().__init__(account, pjsua_id)
+        self.protect(_PROTECTION[fec])
         self.setJitter(jitter)
         self.handle = handle
         self.ending_by_us = False
@@ -113,4 +119,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             tx_packets=stats["tx_packets"],
             tx_lost=stats["tx_lost"],
             rtt_ms=stats["rtt_us"] / 1000,
+            tx_redundant=stats["tx_redundant"],
+            tx_generations=stats["tx_generations"],
+            tx_reported_loss=stats["tx_reported_loss"],
         )

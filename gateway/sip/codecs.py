@@ -16,8 +16,11 @@ _CODEC_IDS = {
 }
 
 
-def choose_codecs(endpoint: pj.Endpoint, codecs: tuple[str, ...]) -> None:
-    """Give the named codecs falling priorities and switch the rest off. Raises `StartupError` for an unknown one."""
+def choose_codecs(endpoint: pj.Endpoint, codecs: tuple[str, ...], *, fec: bool) -> None:
+    """Give the named codecs falling priorities and switch the rest off. Raises `StartupError` for an unknown one.
+
+    Without `fec` Opus says that it has no use for in-band FEC.
+    """
     known = [codec.codecId for codec in endpoint.codecEnum2()]
     for codec_id in known:
         endpoint.codecSetPriority(codec_id, 0)
@@ -34,6 +37,17 @@ def choose_codecs(endpoint: pj.Endpoint, codecs: tuple[str, ...]) -> None:
         opus = endpoint.getCodecOpusConfig()
         opus.sample_rate = _OPUS_RATE_HZ
         opus.channel_cnt = 1
-        # Opus sends in-band FEC only when told to expect loss (RFC 6716 section 2.1.7).
-        opus.packet_loss = 10
+        # Opus sends in-band FEC only when told to expect loss (RFC 6716 section 2.1.7): the peer's reports will tell.
+        opus.packet_loss = 0
         endpoint.setCodecOpusConfig(opus)
+        if not fec:
+            _refuse_opus_fec(endpoint)
+
+
+def _refuse_opus_fec(endpoint: pj.Endpoint) -> None:
+    """Leave `useinbandfec=1` out of offers and answers (RFC 7587 section 6.1)."""
+    for codec_id in _CODEC_IDS["opus"]:
+        param = endpoint.codecGetParam(codec_id)
+        kept = [one for one in param.setting.decFmtp if one.name != "useinbandfec"]
+        param.setting.decFmtp = pj.CodecFmtpVector(kept)
+        endpoint.codecSetParam(codec_id, param)

@@ -278,6 +278,7 @@ class SipEndpoint:
         config.uaConfig.mainThreadOnly = True
         config.uaConfig.maxCalls = settings.max_calls + _REFUSAL_SLOTS
         config.uaConfig.userAgent = settings.user_agent
+        config.uaConfig.natTypeInSdp = 0  # a=X-nat is for PJSIP's own peers, and offers are long
         config.logConfig.level = settings.log_level
         config.logConfig.consoleLevel = settings.log_level  # the writer is asked only up to this level
         config.logConfig.msgLogging = 0
@@ -291,7 +292,7 @@ class SipEndpoint:
         address = self._bind(endpoint)
         endpoint.libStart()
         start_clock()
-        choose_codecs(endpoint, settings.codecs)
+        choose_codecs(endpoint, settings.codecs, fec=settings.media.fec is not False)
         host = settings.public_address or _host_of(address)
         self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media))
         for trunk in settings.trunks:
@@ -357,7 +358,8 @@ class SipEndpoint:
         call.answer(operation)
 
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
-        call = SipCall(account, handle, self._post, self._release, self._settings.media.jitter, pjsua_id)
+        media = self._settings.media
+        call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
         self._state.calls[handle] = call
         return call
 

@@ -94,6 +94,12 @@ class LegQuality:
     """What the peer reported lost of ours."""
     rtt_ms: float = 0.0
     """0 when no receiver report answered one of ours."""
+    tx_redundant: int = 0
+    """Packets that also carried what was sent before them (RFC 2198)."""
+    tx_generations: int = 0
+    """Of redundancy, at the end."""
+    tx_reported_loss: float = 0.0
+    """Share of our packets that the peer's reports called lost, smoothed, at the end."""
 
 
 @dataclass(frozen=True, slots=True)

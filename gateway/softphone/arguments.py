@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what must be heard in the call, case ignored; may be given several times",
     )
     parser.add_argument("--srtp", action="store_true", help="demand encrypted media (SDES)")
+    parser.add_argument(
+        "--fec",
+        choices=("on", "off", "always"),
+        default="on",
+        help="redundancy against loss: when the peer reports some, neither offered nor accepted, or from the start",
+    )
     parser.add_argument("--transport", choices=("udp", "tcp", "tls"), default="udp", help="of the signalling")
     parser.add_argument("--bind", default="0.0.0.0", metavar="ADDRESS", help="own address (default: all interfaces)")
     parser.add_argument(

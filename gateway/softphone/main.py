@@ -13,7 +13,7 @@ from agent.errors import AgentError
 from agent.local.engines import OfflineEngines
 from agent.speakable import speakable
 from gateway.errors import BadAddress, CallError, StartupError
-from gateway.sip.account import MediaSettings
+from gateway.sip.account import Fec, MediaSettings
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint
 from gateway.sip.uri import SipUri, UriError
 from gateway.softphone.call import Outcome, Prompt, SoftphoneCall
@@ -24,6 +24,7 @@ from media.wav import read_wav, write_wav
 
 _RTP_PORTS = range(40000, 49800, 2)
 _RTP_PORT_COUNT = 200
+_FEC: dict[str, Fec] = {"on": True, "off": False, "always": "always"}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -80,7 +81,7 @@ def _settings(args: argparse.Namespace) -> EndpointSettings:
         transports=(args.transport,),
         tls_port=0,
         # Anywhere in the range: PJSIP tries a hundred ports from the first one, and several softphones may run at once.
-        media=MediaSettings(port, port + _RTP_PORT_COUNT, bind, "", "required" if args.srtp else "off"),
+        media=MediaSettings(port, port + _RTP_PORT_COUNT, bind, "", "required" if args.srtp else "off", _FEC[args.fec]),
         codecs=codecs,
         max_calls=4,
         user_agent="Parley softphone",

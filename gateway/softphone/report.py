@@ -65,6 +65,9 @@ class Report:
                     "tx_packets": quality.tx_packets,
                     "tx_lost": quality.tx_lost,
                     "rtt_ms": round(quality.rtt_ms, 2),
+                    "tx_redundant": quality.tx_redundant,
+                    "tx_generations": quality.tx_generations,
+                    "tx_reported_loss": round(quality.tx_reported_loss, 4),
                     **outcome.uplink,
                 },
             }

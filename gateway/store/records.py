@@ -52,6 +52,8 @@ class Quality(Record):
     tx_packets: int | None = None
     tx_lost: int | None = None
     rtt_ms: float | None = None
+    tx_redundant: int | None = None
+    """Packets of ours that also carried what was sent before them."""
     mos: float | None = None
     """Estimated mean opinion score, 1 to 4.5; null when nobody estimated it."""
 

@@ -57,6 +57,11 @@ class Metrics:
         self.playout_underruns = Counter(
             "parley_playout_underruns", "Times that playout ran dry inside an utterance.", registry=registry
         )
+        self.redundant_packets = Counter(
+            "parley_redundant_packets",
+            "RTP packets sent that also carried what was sent before them, because the peer reported loss.",
+            registry=registry,
+        )
         self.clock_late_ticks = Counter(
             "parley_clock_late_ticks", "Ticks of the media clock that came too late.", registry=registry
         )

@@ -30,6 +30,13 @@
 #define PJSIP_TLS_TRANSPORT_BACKLOG         128
 #define PJSIP_MAX_PKT_LEN                   8192
 
+/* Offers that list several codecs and their redundancy are larger than the
+ * 1,300 bytes above which PJSIP would try TCP first: a trunk that has UDP only
+ * then answers half a minute later, or never. No b= lines: they say what the
+ * most demanding codec takes, redundancy not counted. */
+#define PJSIP_DONT_SWITCH_TO_TCP            1
+#define PJMEDIA_ADD_BANDWIDTH_TIAS_IN_SDP   0
+
 /* CVE-2026-57162: 2.17 copies up to PJMEDIA_MAX_SDP_ATTR (68) crypto
  * attributes into an array of 64 on the stack. */
 #define PJMEDIA_MAX_SDP_ATTR                60

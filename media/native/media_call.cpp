@@ -42,7 +42,8 @@ class Bridge final : public Ticker {
 
 std::shared_ptr<Bridge> bridge;
 
-// Ends the waiting for late packets, and wakes Python for frames that came right after another wake-up.
+// Ends the waiting for late packets, and wakes Python for what came since the last beat. It shares its deadlines with
+// the calls' groups, so that one wake-up tells of both.
 class Pulse final : public Ticker {
   public:
     void tick(int64_t now_ns) noexcept override { pcm_hub().pulse(now_ns); }
@@ -82,7 +83,7 @@ PcmHub &pcm_hub() {
 }
 
 MediaClock &media_clock() {
-    static MediaClock *const clock = new MediaClock({register_thread, [] { pcm_hub().signal(); }});
+    static MediaClock *const clock = new MediaClock({register_thread, nullptr});
     return *clock;
 }
 
@@ -147,8 +148,7 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
         tap.policy = static_cast<JitterPolicy>(jitter_);
     }
     port_->attach(tap);
-    if (tap.decoder)
-        hook_ = std::make_unique<PacketHook>(stream, format, *port_);
+    hook_ = std::make_unique<PacketHook>(stream, info, format, tap.decoder ? port_.get() : nullptr, protection_);
     audio_begins();
     media_clock().attach(port_, int64_t{tap.frame_samples} * 1'000'000'000 / tap.rate_hz);
 }
@@ -170,6 +170,10 @@ void MediaCall::count_stream() {
     rtp_.tx_packets += stat.tx.pkt;
     rtp_.tx_lost += stat.tx.loss;
     rtp_.rtt_us = static_cast<uint32_t>(stat.rtt.mean);
+    const ProtectionCounters protection = hook_->protection().counters();
+    rtp_.tx_redundant += protection.packets;
+    rtp_.tx_generations = protection.generations;
+    rtp_.tx_reported_loss = protection.reported_loss;
 }
 
 void MediaCall::release() {

@@ -32,6 +32,9 @@ struct RtpStats {
     uint64_t tx_packets = 0;
     uint64_t tx_lost = 0; // as the peer reported
     uint32_t rtt_us = 0;  // mean of the last stream
+    uint64_t tx_redundant = 0;   // packets that also carried what was sent before them
+    uint32_t tx_generations = 0; // of redundancy, at the end of the last stream
+    double tx_reported_loss = 0; // share the peer reported lost of late, smoothed, at the end of the last stream
 };
 
 // Before Endpoint::libCreate(): what PJLIB says of itself while it starts would otherwise go to standard output.
@@ -45,6 +48,8 @@ class MediaCall : public pj::Call {
     ~MediaCall() override;
 
     std::shared_ptr<PcmPort> pcmPort() const { return port_; }
+    // How what is sent is protected against loss (a `Protection`), from the next stream on.
+    void protect(int protection) { protection_ = static_cast<Protection>(protection); }
     // RTCP's counts over all streams the call has had; those of a stream that is running are added when it ends, which
     // is before PJSUA reports the end of the call.
     RtpStats rtpStats() const { return rtp_; }
@@ -61,6 +66,7 @@ class MediaCall : public pj::Call {
     void count_stream();
 
     const std::shared_ptr<PcmPort> port_;
+    Protection protection_ = Protection::kOff;
     pjmedia_stream *stream_ = nullptr;
     pjmedia_port *stream_port_ = nullptr;
     std::unique_ptr<PacketHook> hook_;

@@ -67,7 +67,7 @@ int64_t NetworkDelay::wait_ns() const noexcept {
 }
 
 int64_t NetworkDelay::stall_ns(bool silent) const noexcept {
-    const int64_t wanted = jitter_ns_ + jitter_ns_ / 4 + frame_ns_;
+    const int64_t wanted = jitter_ns_ + jitter_ns_ / 4 + std::max(frame_ns_, redundancy_ns_);
     return std::clamp(wanted, silent ? frame_ns_ : limits_.min_stall_ns, std::max(frame_ns_, limits_.max_stall_ns));
 }
 

@@ -28,6 +28,8 @@ class NetworkDelay {
     void receive(int64_t lateness_ns) noexcept;
     // A packet came so long after one that follows it.
     void receive_reordered(int64_t behind_ns) noexcept;
+    // What is lost comes again so much later at most; 0 when it does not.
+    void expect_redundancy(int64_t behind_ns) noexcept { redundancy_ns_ = behind_ns; }
     // The timeline was moved: packets will be so much later against it.
     void shift(int64_t by_ns) noexcept;
     // The sender's clock began anew: its minimum is to be found again, while the network is what it was.
@@ -53,6 +55,7 @@ class NetworkDelay {
     bool settled_ = false;
     int64_t jitter_ns_ = 0;
     int64_t reorder_ns_ = 0;
+    int64_t redundancy_ns_ = 0;
 };
 
 } // namespace parley

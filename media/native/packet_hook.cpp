@@ -42,15 +42,17 @@ void accept(pjmedia_stream_hook &hook, int payload_type) {
 
 } // namespace
 
-PacketHook::PacketHook(pjmedia_stream *stream, const StreamFormat &format, PcmPort &port)
-    : stream_(stream), format_(format), port_(port) {
+PacketHook::PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, const StreamFormat &format,
+                       PcmPort *port, Protection protection)
+    : stream_(stream), format_(format), port_(port), protection_(stream, info, protection) {
     pjmedia_stream_hook hook{};
     hook.user_data = this;
-    hook.on_rx = on_rx;
-    hook.on_tx = on_tx;
+    hook.on_rx = port_ ? on_rx : nullptr;
+    hook.on_tx = protection_.active() ? on_tx : nullptr;
     // Besides the codec's and telephone-event, which PJMEDIA lets through anyway. What is accepted here must be taken
     // below: the jitter buffer would give it to the codec's decoder.
-    accept(hook, kComfortNoisePt);
+    if (port_)
+        accept(hook, kComfortNoisePt);
     pjmedia_stream_set_hook(stream_, &hook);
 }
 
@@ -92,35 +94,61 @@ bool PacketHook::receive(const RtpPacket &packet) noexcept {
 
 // RFC 4733. PJMEDIA tells the digits.
 bool PacketHook::receive_event(const RtpPacket &packet) noexcept {
-    port_.receive_event(packet.ssrc, packet.sequence, packet.arrived_ns);
+    port_->receive_event(packet.ssrc, packet.sequence, packet.arrived_ns);
     return false;
 }
 
-// RFC 2198.
-bool PacketHook::receive_redundant(const RtpPacket &) noexcept { return false; }
+// RFC 2198. A peer carries along what it sent just before: one packet for each block, whose number nobody says.
+bool PacketHook::receive_redundant(const RtpPacket &packet) noexcept {
+    RedPayload red;
+    if (!parse_red(packet.payload, packet.size, packet.timestamp, red))
+        return true;
+    for (size_t i = 0; i < red.count; ++i) {
+        const RedBlock &block = red.blocks[i];
+        RtpPacket one = packet;
+        one.payload_type = block.payload_type;
+        one.payload = block.data;
+        one.size = block.size;
+        one.timestamp = block.timestamp;
+        if (!block.redundant) {
+            if (block.payload_type != format_.rx_red_pt)
+                receive(one);
+        } else if (block.payload_type == format_.rx_pt) {
+            const bool has_primary = !red.blocks[red.count - 1].redundant;
+            one.sequence = static_cast<uint16_t>(packet.sequence - (red.count - i - (has_primary ? 1 : 0)));
+            give_audio(one, true);
+        }
+    }
+    return true;
+}
 
 // RFC 3389: the first byte is the level; the spectrum that may follow is not used.
 bool PacketHook::receive_noise(const RtpPacket &packet) noexcept {
     if (packet.size > 0)
-        port_.receive_noise(packet.ssrc, packet.sequence, packet.timestamp, packet.payload[0] & 0x7F,
-                            packet.arrived_ns);
+        port_->receive_noise(packet.ssrc, packet.sequence, packet.timestamp, packet.payload[0] & 0x7F,
+                             packet.arrived_ns);
     return true;
 }
 
 bool PacketHook::receive_audio(const RtpPacket &packet) noexcept {
+    give_audio(packet, false);
+    return true;
+}
+
+void PacketHook::give_audio(const RtpPacket &packet, bool recovered) noexcept {
     UplinkPacket audio;
+    audio.recovered = recovered;
     audio.ssrc = packet.ssrc;
     audio.timestamp = packet.timestamp;
     audio.sequence = packet.sequence;
     audio.payload = packet.payload;
     audio.size = packet.size;
     audio.arrived_ns = packet.arrived_ns;
-    port_.receive(audio);
-    return true;
+    port_->receive(audio);
 }
 
 // ---- sent
 
-uint8_t *PacketHook::send(uint8_t *packet, unsigned &) noexcept { return packet; }
+uint8_t *PacketHook::send(uint8_t *packet, unsigned &size) noexcept { return protection_.send(packet, size); }
 
 } // namespace parley

@@ -4,6 +4,7 @@
 
 #include <pjmedia/stream.h>
 
+#include "loss_protection.hpp"
 #include "rtp_packet.hpp"
 
 namespace parley {
@@ -20,11 +21,14 @@ StreamFormat format_of(const pjmedia_stream_info &info);
 // while the clock does not tick the call's port, and its destructor waits for a receive() under way.
 class PacketHook {
   public:
-    // `port` has a decoder for the stream's codec.
-    PacketHook(pjmedia_stream *stream, const StreamFormat &format, PcmPort &port);
+    // `port` has a decoder for the stream's codec; without one PJMEDIA plays what is received.
+    PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, const StreamFormat &format, PcmPort *port,
+               Protection protection);
     ~PacketHook();
     PacketHook(const PacketHook &) = delete;
     PacketHook &operator=(const PacketHook &) = delete;
+
+    const LossProtection &protection() const noexcept { return protection_; }
 
   private:
     static pj_bool_t on_rx(void *self, const pjmedia_rtp_hdr *header, const void *payload, unsigned size);
@@ -36,13 +40,15 @@ class PacketHook {
     bool receive_redundant(const RtpPacket &packet) noexcept;
     bool receive_noise(const RtpPacket &packet) noexcept;
     bool receive_audio(const RtpPacket &packet) noexcept;
+    void give_audio(const RtpPacket &packet, bool recovered) noexcept;
 
     // The packet (header and payload) to be sent in place of this one; it must live until the next call.
     uint8_t *send(uint8_t *packet, unsigned &size) noexcept;
 
     pjmedia_stream *const stream_;
     const StreamFormat format_;
-    PcmPort &port_;
+    PcmPort *const port_;
+    LossProtection protection_;
 };
 
 } // namespace parley

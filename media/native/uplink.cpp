@@ -86,6 +86,7 @@ void Uplink::receive(const UplinkPacket &packet) noexcept {
     int ahead = 0;
     if (!follow(packet, samples, ahead))
         return;
+    learn_redundancy(packet);
     if (ahead > 0)
         receive_newest(packet, samples, ahead);
     else
@@ -256,6 +257,19 @@ void Uplink::learn_clock(const UplinkPacket &packet, size_t samples, int ahead, 
     ++counters_.resets;
     place_newest(end_of_newest(), newest_timestamp_ + ticks);
     delay_.restart();
+}
+
+// A lost packet comes back with one of the next: how far behind its own audio a packet's oldest copy lies.
+void Uplink::learn_redundancy(const UplinkPacket &packet) noexcept {
+    if (packet.recovered) {
+        if (!carries_copies_)
+            oldest_copy_timestamp_ = packet.timestamp;
+        carries_copies_ = true;
+        return;
+    }
+    const int64_t ticks = static_cast<int32_t>(packet.timestamp - oldest_copy_timestamp_);
+    delay_.expect_redundancy(carries_copies_ && ticks > 0 ? ticks * 1'000'000'000 / format_.rtp_rate_hz : 0);
+    carries_copies_ = false;
 }
 
 void Uplink::receive_noise(uint32_t ssrc, uint16_t sequence, uint32_t timestamp, int level_dbov,

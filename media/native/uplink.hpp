@@ -123,6 +123,7 @@ class Uplink {
     bool receive_other(uint32_t ssrc, uint16_t sequence, int64_t now_ns) noexcept;
     void advance(int ahead, int64_t now_ns) noexcept;
     void learn_clock(const UplinkPacket &packet, size_t samples, int ahead, int64_t ticks) noexcept;
+    void learn_redundancy(const UplinkPacket &packet) noexcept;
     void place_newest(int64_t position, int64_t timestamp) noexcept;
     void shift(int64_t samples) noexcept;
 
@@ -173,6 +174,8 @@ class Uplink {
     uint32_t played_sequence_ = 0; // of the packet played last
     std::bitset<kWindow> seen_;    // bit i: newest_sequence_ - i has come
     std::array<int64_t, kWindow> arrived_ns_{};
+    bool carries_copies_ = false; // the packet whose copies have just come
+    uint32_t oldest_copy_timestamp_ = 0;
     int restart_sequence_ = -1; // that would follow a packet out of any order
     int64_t odd_ticks_ = 0;     // what follows each other at this distance, which is not the format's
     int odd_run_ = 0;

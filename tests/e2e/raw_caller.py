@@ -103,6 +103,23 @@ class RawCaller:
             if text.startswith(f"{method} "):
                 return text
 
+    def accept(self, invite: str, media: str | None = None) -> str:
+        """Answer the call that came to us with a 200 and this session description; the ACK."""
+        copied = "".join(re.findall(r"(?im)^(?:Via|From|Call-ID|CSeq|Record-Route)\s*:.*?\r\n", invite))
+        callee = Answer(0, invite).header("To")
+        body = self.offer(media)
+        self.send_bytes(
+            (
+                f"SIP/2.0 200 OK\r\n{copied}To: {callee};tag=raw\r\n"
+                f"Contact: <sip:raw@127.0.0.1:{self.sip.getsockname()[1]}>\r\n"
+                f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+            ).encode()
+        )
+        found = re.search(r"m=audio (\d+)", invite)
+        assert found is not None, invite
+        self.remote_rtp = ("127.0.0.1", int(found[1]))
+        return self.request("ACK")
+
     def challenge(self, method: str) -> None:
         """Answer the next request of this method with a digest challenge of our own making."""
         request = self.request(method)
@@ -155,6 +172,10 @@ class RawCaller:
 
     def hear(self) -> list[tuple[float, bytes]]:
         """Payloads that have arrived, each with its time (monotonic seconds)."""
+        return [(arrived, packet[12:]) for arrived, packet in self.packets()]
+
+    def packets(self) -> list[tuple[float, bytes]]:
+        """The same with their RTP headers."""
         self.rtp.setblocking(False)
         packets: list[tuple[float, bytes]] = []
         while True:
@@ -162,7 +183,14 @@ class RawCaller:
                 packet = self.rtp.recv(2048)
             except BlockingIOError:
                 return packets
-            packets.append((time.monotonic(), packet[12:]))
+            packets.append((time.monotonic(), packet))
+
+    def report(self, ssrc: int, lost: int, highest_sequence: int) -> None:
+        """Send a receiver report on the peer's stream (RFC 3550 section 6.4.2); `lost` since it began."""
+        assert self.remote_rtp is not None
+        block = struct.pack("!IIIIII", ssrc, lost & 0xFFFFFF, highest_sequence, 0, 0, 0)
+        host, port = self.remote_rtp
+        self.rtp.sendto(struct.pack("!BBHI", 0x81, 201, 7, self.clock.ssrc) + block, (host, port + 1))
 
     @staticmethod
     def _socket() -> socket.socket:

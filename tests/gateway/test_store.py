@@ -96,6 +96,7 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
             "tx_packets": None,
             "tx_lost": None,
             "rtt_ms": 30.0,
+            "tx_redundant": None,
             "mos": None,
         },
         "recording": "recordings/c1.wav",

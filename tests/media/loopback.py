@@ -11,16 +11,19 @@ from typing import Any, TypeVar
 import pjsua2 as pj
 
 from media import ports
-from media.ports import CallAudio, NativePort, PcmHub
+from media.ports import CallAudio, JitterPolicy, NativePort, PcmHub
 
 T = TypeVar("T")
-CODECS = ("L16/8000/1", "L16/16000/1", "PCMU/8000/1", "G722/16000/1", "opus/48000/2")
+PJMEDIA_JITTER = -1
+"""In place of a policy: PJMEDIA's own jitter buffer, to compare with (media/native/media_call.hpp)."""
+CODECS = ("L16/8000/1", "L16/16000/1", "PCMU/8000/1", "PCMA/8000/1", "G722/16000/1", "opus/48000/2")
 
 
 class _Call(pj.MediaCall):  # type: ignore[misc]
     def __init__(self, loopback: "Loopback", call_id: int = pj.PJSUA_INVALID_ID) -> None:
         super().__init__(loopback.account, call_id)
         self._loopback = loopback
+        self.setJitter(loopback.jitter)
 
     def onCallState(self, prm: Any) -> None:
         if self.getInfo().state == pj.PJSIP_INV_STATE_DISCONNECTED:
@@ -56,6 +59,8 @@ class Loopback:
 
     def __init__(self, hub: PcmHub) -> None:
         self._hub = hub
+        self.jitter: int = JitterPolicy.BALANCED
+        """Of calls to come."""
         self._loop = asyncio.get_running_loop()
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.calls: list[_Call] = []
@@ -100,6 +105,11 @@ class Loopback:
         return Pair(
             CallAudio(self._hub, found[caller_id]), CallAudio(self._hub, found[callee_id]), caller_id, callee_id
         )
+
+    async def answered(self) -> CallAudio:
+        """Our end of a call that somebody else has made, once it has media."""
+        _, port = await asyncio.wait_for(self._media.get(), 10)
+        return CallAudio(self._hub, port)
 
     async def media(self) -> None:
         """The next change of media at either end."""

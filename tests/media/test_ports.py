@@ -21,6 +21,7 @@ class Ear:
     """All that one end hears."""
 
     def __init__(self, audio: CallAudio) -> None:
+        self.audio = audio
         self.frames: list[PcmFrame] = []
         audio.on_frames = self.frames.extend
 

@@ -10,9 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "media" / "native"
-SOURCES = [
-    NATIVE / f"{name}.cpp" for name in ("clock", "concealer", "hub", "network_delay", "pcm_port", "playout", "uplink")
-]
+_CLASSES = (
+    *("clock", "concealer", "hub", "loss_policy", "network_delay", "pcm_port", "playout", "redundancy", "uplink"),
+)
+SOURCES = [NATIVE / f"{name}.cpp" for name in _CLASSES]
 SANITIZERS = {"memory": "address,undefined", "threads": "thread"}
 FLAGS = [
     "-std=c++17", "-O1", "-g1", "-fno-omit-frame-pointer", "-Wall", "-Wextra", "-Wno-unused-parameter",

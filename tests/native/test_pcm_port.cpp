@@ -13,6 +13,7 @@
 
 #include "check.hpp"
 #include "hub.hpp"
+#include "uplink_peer.hpp"
 
 using namespace std::chrono_literals;
 using parley::MediaClock;
@@ -369,6 +370,216 @@ TEST("a port outlives everybody who held it while the hub lists it") {
     hub.collect(ports);
     ports.clear();
     CHECK(watch.expired());
+}
+
+namespace {
+
+// A call whose packets come to the port itself.
+struct TappedCall : Call {
+    peer::Sender sender;
+
+    TappedCall() {
+        port->detach();
+        port->attach(tapped(stream));
+        drain();
+        std::vector<std::shared_ptr<PcmPort>> ports;
+        hub.collect(ports);
+    }
+    static StreamTap tapped(FakeStream &stream, uint32_t rate_hz = 8000) {
+        StreamTap tap = stream.tap(rate_hz);
+        tap.decoder = std::make_shared<peer::WholeDecoder>();
+        tap.rtp_rate_hz = rate_hz;
+        return tap;
+    }
+    static void receive(PcmPort &port, const peer::Sender::Packet &made) {
+        parley::UplinkPacket packet = made.packet;
+        packet.payload = reinterpret_cast<const uint8_t *>(made.payload.data());
+        packet.size = made.payload.size() * 2;
+        packet.arrived_ns = parley::monotonic_ns();
+        port.receive(packet);
+    }
+    void receive(const peer::Sender::Packet &made) { receive(*port, made); }
+};
+
+} // namespace
+
+TEST("a tapped stream is heard through its packets alone") {
+    TappedCall call;
+    for (int i = 0; i < 3; ++i) {
+        call.receive(call.sender.next());
+        call.tick();
+    }
+    const PortBatch batch = call.drain();
+    EQUAL(batch.frames.size(), 3u);
+    for (size_t i = 0; i < batch.pcm.size(); ++i)
+        EQUAL(batch.pcm[i], peer::sample_at(static_cast<int64_t>(i)));
+    EQUAL(call.stream.next, 0);
+    EQUAL(call.stream.sent.size(), 480u);
+    EQUAL(call.port->counters().uplink.packets, 3u);
+    EQUAL(call.port->counters().frames_in, 3u);
+}
+
+TEST("what is sent to a tapped stream lies beside what is heard at that time, before the first packet too") {
+    TappedCall call;
+    call.port->tapSent(true);
+    call.tick(5);
+    const int64_t first_sent = call.drain().frames.at(0).position;
+    const int64_t begin = parley::monotonic_ns();
+    while (parley::monotonic_ns() - begin < 200 * peer::kMs) {
+        std::this_thread::sleep_for(20ms);
+        call.tick();
+        call.receive(call.sender.next());
+    }
+    const PortBatch batch = call.drain();
+    int64_t heard = -1, sent = -1;
+    for (const auto &frame : batch.frames)
+        ((frame.flags & parley::kSent) ? sent : heard) = frame.position;
+    CHECK(first_sent >= 0 && sent > first_sent);
+    CHECK(heard >= 0);
+    // The five ticks at once put what was sent 100 ms ahead; beyond that only this thread's own delays may.
+    const int64_t slept = (parley::monotonic_ns() - begin) / peer::kMs * 8;
+    CHECK(heard - sent < slept && sent - heard < 160 * 7);
+}
+
+TEST("a packet wakes the reader at once, the next one right after it with the pulse") {
+    TappedCall call;
+    std::this_thread::sleep_for(6ms);
+    call.receive(call.sender.next());
+    CHECK(readable(call.hub));
+    std::vector<std::shared_ptr<PcmPort>> ports;
+    const uint64_t before = call.hub.wakeups();
+    int at_once = 0;
+    for (int i = 0; i < 20; ++i) {
+        ports.clear();
+        call.hub.collect(ports);
+        call.drain();
+        call.receive(call.sender.next());
+        at_once += readable(call.hub);
+        call.hub.pulse(parley::monotonic_ns());
+        CHECK(readable(call.hub)); // whatever was left over
+    }
+    EQUAL(call.hub.wakeups() - before, 20u);
+    CHECK(at_once < 20); // unless each round takes 4 ms
+}
+
+TEST("a port with a gap gets the pulse until the gap is given up") {
+    TappedCall call;
+    StreamTap robust = TappedCall::tapped(call.stream);
+    robust.policy = parley::JitterPolicy::kRobust;
+    call.port->detach();
+    call.port->attach(robust);
+    call.receive(call.sender.next());
+    call.sender.next();
+    call.receive(call.sender.next());
+    EQUAL(call.drain().frames.size(), 1u);
+    call.hub.pulse(parley::monotonic_ns());
+    call.hub.pulse(parley::monotonic_ns() + 30 * peer::kMs);
+    EQUAL(call.drain().frames.size(), 2u);
+    EQUAL(call.port->counters().frames_concealed, 1u);
+    EQUAL(call.port.use_count(), 2); // this test and the hub's list of ready ports: the waiting list is empty
+}
+
+TEST("a re-INVITE goes on with the timeline and the counts of a tapped stream") {
+    TappedCall call;
+    for (int i = 0; i < 15; ++i) // faster than time, so that the timeline is ahead of the clock
+        call.receive(call.sender.next());
+    PortBatch batch = call.drain();
+    const int64_t heard_until = batch.frames.back().position + 160;
+    CHECK(heard_until >= 2400);
+    call.port->detach();
+    call.receive(call.sender.next()); // nobody is there
+    FakeStream wide;
+    call.port->attach(TappedCall::tapped(wide, 16000));
+    peer::Sender other;
+    other.samples = 320;
+    other.ticks = 320;
+    call.receive(other.next());
+    batch = call.drain();
+    CHECK(batch.frames.back().position >= heard_until * 2);
+    EQUAL(batch.frames.back().rate_hz, 16000u);
+    EQUAL(call.port->counters().frames_in, 16u);
+    EQUAL(call.port->counters().uplink.packets, 16u);
+}
+
+TEST("a tapped call nobody listens to decodes nothing") {
+    TappedCall call;
+    call.port->listen(false);
+    call.receive(call.sender.next());
+    CHECK(call.drain().frames.empty());
+}
+
+// Transport, clock, SIP thread and event loop at once.
+TEST("packets come while ports are ticked, pulsed, read, asked and freed") {
+    PcmHub hub;
+    MediaClock clock({nullptr, [&hub] { hub.signal(); }});
+    struct Pulse final : parley::Ticker {
+        PcmHub &hub;
+        explicit Pulse(PcmHub &all) : hub(all) {}
+        void tick(int64_t now_ns) noexcept override { hub.pulse(now_ns); }
+        void skipped(unsigned) noexcept override {}
+    };
+    const auto pulse = std::make_shared<Pulse>(hub);
+    clock.attach(pulse, 1'000'000);
+    clock.start();
+    std::atomic<bool> done{false};
+    std::atomic<int64_t> heard{0}, broken{0};
+    std::thread reader([&] {
+        while (!done) {
+            pollfd fd{hub.fd(), POLLIN, 0};
+            poll(&fd, 1, 5);
+            std::vector<std::shared_ptr<PcmPort>> ready;
+            hub.collect(ready);
+            for (const auto &port : ready) {
+                PortBatch batch;
+                port->drain(batch);
+                int64_t before[2] = {-1, -1};
+                for (const auto &frame : batch.frames) {
+                    int64_t &last = before[(frame.flags & parley::kSent) != 0];
+                    broken += frame.position <= last;
+                    last = frame.position;
+                }
+                heard += static_cast<int64_t>(batch.frames.size());
+                broken += port->counters().frames_in < port->counters().frames_concealed;
+            }
+        }
+    });
+    std::vector<std::thread> callers;
+    for (int t = 0; t < 3; ++t)
+        callers.emplace_back([&, t] {
+            std::mt19937 random(static_cast<uint32_t>(t));
+            for (int i = 0; i < 30; ++i) {
+                auto port = std::make_shared<PcmPort>(hub, static_cast<uint32_t>(t * 1000 + i));
+                port->listen(true);
+                port->tapSent(i % 2 == 0);
+                FakeStream stream;
+                port->attach(TappedCall::tapped(stream));
+                clock.attach(port, 5'000'000);
+                peer::Sender sender;
+                std::vector<peer::Sender::Packet> late;
+                for (int packet = 0; packet < 40; ++packet) {
+                    peer::Sender::Packet made = sender.next();
+                    if (random() % 5 == 0)
+                        late.push_back(std::move(made));
+                    else if (random() % 10 > 0)
+                        TappedCall::receive(*port, made);
+                    if (random() % 4 == 0 && !late.empty()) {
+                        TappedCall::receive(*port, late.back());
+                        late.pop_back();
+                    }
+                    if (packet % 8 == 0)
+                        std::this_thread::sleep_for(1ms);
+                }
+                clock.detach(port.get());
+                port->detach();
+            }
+        });
+    for (std::thread &caller : callers)
+        caller.join();
+    done = true;
+    reader.join();
+    clock.stop();
+    CHECK(heard > 0);
+    EQUAL(broken.load(), 0);
 }
 
 // Clock, SIP thread and event loop as in the gateway, at a pace no gateway sees.
