@@ -180,6 +180,8 @@ class MediaConfig(Section):
     """Encrypted media: never, when the peer offers it, or nothing else."""
     timeout_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
     """A call that is not on hold and whose peer sends no RTP for so many seconds is hung up: the peer is gone."""
+    echo_gate: bool = True
+    """Keep our own voice, when a speakerphone or a hybrid returns it, from counting as the caller's."""
     record: bool = False
     """Record every call to the data folder, stereo WAV: caller left, we right."""
 

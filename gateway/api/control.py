@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
-from gateway.store.records import Direction, Record
+from gateway.store.records import Direction, Quality, Record
 
 CallStateName = Literal["offered", "dialing", "active", "held", "ended"]
 
@@ -29,6 +29,8 @@ class CallInfo(Record):
     muted: bool = False
     """We send silence."""
     metadata: dict[str, str] = Field(default={})
+    quality: Quality | None = None
+    """How it sounds so far; only when one call is asked for, and once it has audio."""
 
 
 class CallControl(Protocol):

@@ -20,7 +20,7 @@ class CallRecording:
     def start(self, audio: CallAudio) -> None:
         """Record from here on. Take the caller's frames with `receive_frames`; ours come from the leg itself."""
         self._recorder = self._writer.open(self._path, audio.sample_rate_hz)
-        audio.on_sent = self._receive_sent
+        audio.tap_sent(self._receive_sent)
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:
         if self._recorder is not None:

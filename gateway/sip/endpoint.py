@@ -24,7 +24,7 @@ from gateway.errors import (
 from gateway.sip.account import MediaSettings, SipAccount, TrunkSettings, local_account, trunk_account
 from gateway.sip.call import SipCall
 from gateway.sip.codecs import choose_codecs
-from gateway.sip.events import IncomingCall, SipEvent
+from gateway.sip.events import IncomingCall, LegQuality, SipEvent
 from gateway.sip.log import PjsipLog
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from media.ports import silence_library, start_clock, stop_clock
@@ -193,6 +193,12 @@ class SipEndpoint:
     async def send_digits(self, handle: str, digits: str, duration_ms: int = 160) -> None:
         """Queue RFC 4733 events. Raises `NoSuchCall`, `WrongCallState` when the peer took no telephone-event."""
         await self._in_thread(lambda: self._send_digits(handle, digits, duration_ms))
+
+    async def quality(self, handle: str) -> LegQuality:
+        """The leg's counts up to now. Raises `NoSuchCall`."""
+        found: list[LegQuality] = []
+        await self._in_thread(lambda: found.append(self._call(handle).quality()))
+        return found[0]
 
     def refuse(self, handle: str, code: int) -> None:
         """Send a final response other than 200 and forget the leg. Waits for nothing."""

@@ -157,6 +157,7 @@ async def test_placing_a_call_answers_while_it_rings(api: Api) -> None:
         "agent": "receptionist",
         "muted": False,
         "metadata": {"order": "7"},
+        "quality": None,
     }
     assert api.calls.orders == [
         {
