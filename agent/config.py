@@ -123,6 +123,8 @@ class AgentConfig(_Table):
     """Names and words of the trade that speech recognition should expect."""
     tools: tuple[str, ...] = ("hang_up",)
     """What the model may do besides talking; `hang_up` is the only tool so far."""
+    secret_keys: bool = False
+    """What callers key in is secret: `*` to the language model and in the record."""
     speech: SpeechConfig = SpeechConfig()
     turn: TurnConfig = TurnConfig()
     interruption: InterruptionConfig = InterruptionConfig()

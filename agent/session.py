@@ -82,6 +82,7 @@ class AgentSession:
         ids = count(1) if utterance_ids is None else utterance_ids
         self._dialogue = Dialogue(config, services, out, ids, history, self._tasks, on_event, self._drain, clock)
         self._hung_up: asyncio.Future[str] | None = None
+        self._secret_keys = ""
 
     def feed(self, frames: list[PcmFrame]) -> None:
         """The caller's next frames, flagged by `media.vad.mark_speech`."""
@@ -92,10 +93,22 @@ class AgentSession:
             self._detector.receive_frame(frame)
         self._drain()
 
-    def dtmf(self, digit: str) -> None:
-        """A key the caller pressed: 0-9, *, #, A-D."""
+    def dtmf(self, digit: str, *, secret: bool = False) -> None:
+        """A key the caller pressed: 0-9, *, #, A-D.
+
+        A secret one is `*` to the language model, in events and in the record; the key itself waits for
+        `take_secret_keys`. `#` ends an entry and tells nothing, so it stays.
+        """
+        if (secret or self._config.secret_keys) and digit != "#":
+            self._secret_keys = (self._secret_keys + digit)[-64:]
+            digit = "*"
         self._turns.receive_digit(digit, self._clock())
         self._drain()
+
+    def take_secret_keys(self) -> str:
+        """The secret keys since this was last asked, at most 64, for whoever is to check them (a tool)."""
+        keys, self._secret_keys = self._secret_keys, ""
+        return keys
 
     def playout(self, event: PlayoutEvent) -> None:
         """What the leg has sent of ours."""

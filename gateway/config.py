@@ -173,6 +173,8 @@ class MediaConfig(Section):
     """What we offer and accept, most wanted first; a codec that is not named is refused."""
     jitter: Literal["low_latency", "balanced", "robust"] = "balanced"
     """How long to wait for late packets: as long as the network has shown to need, but at most 20, 60 or 200 ms."""
+    inband_dtmf: Literal["auto", "always", "off"] = "auto"
+    """Look for keys in the audio: when the far end negotiated no telephone-event, always, or never."""
     fec: bool | Literal["always"] = True
     """Send redundancy when the peer reports loss: RFC 2198 with PCMU, PCMA, G722 and L16, Opus in-band. `always`: also
     before it does. False: neither offered nor accepted."""

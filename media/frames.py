@@ -24,7 +24,7 @@ class FrameFlags(IntFlag):
     SPEECH = 2
     """The voice activity detector heard speech."""
     DTMF = 4
-    """An RFC 4733 digit was being sent."""
+    """A key was being pressed: an RFC 4733 event in place of sound, or these samples are its tone."""
 
 
 @dataclass(frozen=True, slots=True)

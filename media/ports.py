@@ -24,6 +24,7 @@ import structlog
 
 from media.errors import MediaMisuse
 from media.frames import FrameFlags, PcmFrame
+from media.keys import KEY_GAP_MS, KEY_MS, KEYS, KeyHeard, KeyMethod, KeyPressed, KeyReleased, ToneDetection
 from media.playout import Cleared, Heard, PlayoutEvent, UtteranceFinished, UtteranceStarted
 
 _log = structlog.get_logger(__name__)
@@ -45,6 +46,9 @@ class NativePort(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def duck(self, gain: float) -> None: ...
+    def dial(self, keys: str, method: int, on_ms: int, off_ms: int, secret: bool) -> bool: ...
+    def takesEvents(self) -> bool: ...
+    def detectTones(self, mode: int) -> None: ...
     def mute(self, on: bool) -> None: ...
     def tapSent(self, on: bool) -> None: ...
     def counters(self) -> dict[str, Any]: ...
@@ -184,8 +188,11 @@ class PcmHub:
 
 _FLAGS = (FrameFlags.NONE, FrameFlags.CONCEALED, FrameFlags.DTMF, FrameFlags.CONCEALED | FrameFlags.DTMF)
 """By native bits (media/native/uplink_ring.hpp)."""
-_STARTED, _FINISHED, _ATTACHED = 0, 1, 3
+_STARTED, _FINISHED, _ATTACHED, _KEY_PRESSED, _KEY_RELEASED = 0, 1, 3, 5, 6
 """Native event kinds (media/native/pcm_port.hpp) that somebody waits for; starving is counted, not told."""
+_TONE = 256
+"""Added to the key that was heard as a tone."""
+_DIAL_METHODS = {None: 0, KeyMethod.RFC4733: 1, KeyMethod.INBAND: 2}
 
 
 class CallAudio:
@@ -205,6 +212,8 @@ class CallAudio:
         self.on_playout: Callable[[PlayoutEvent], None] | None = None
         self.on_rate: Callable[[int], None] | None = None
         """Told the new sample rate after a re-INVITE changed it, before the first frame that has it."""
+        self.on_key: Callable[[KeyHeard], None] | None = None
+        """Told the keys that the far end presses: events of RFC 4733, and tones while they are looked for."""
         self.on_fault: Callable[[], None] | None = None
         """Told once when one of these callbacks raised; none of them is called any more."""
         self._sent_sinks: tuple[Callable[[list[PcmFrame]], None], ...] = ()
@@ -275,6 +284,32 @@ class CallAudio:
         """Scale the playout, 0 to 1, over one frame."""
         self._port.duck(gain)
 
+    @property
+    def takes_events(self) -> bool:
+        """Whether the far end negotiated telephone-event (RFC 4733)."""
+        return self._port.takesEvents()
+
+    def dial(
+        self,
+        keys: str,
+        method: KeyMethod | None = None,
+        *,
+        duration_ms: int = KEY_MS,
+        gap_ms: int = KEY_GAP_MS,
+        secret: bool = False,
+    ) -> bool:
+        """Queue keys (`media.keys.check_dialled`); what is being said waits meanwhile. False: the queue has no room for
+        them (256), and none is sent.
+
+        By default they go as events if the far end takes these, and else as tones, which is decided key by key. Secret
+        tones are silence in what `on_sent` is given.
+        """
+        return self._port.dial(keys, _DIAL_METHODS[method], duration_ms, gap_ms, secret)
+
+    def detect_tones(self, mode: ToneDetection) -> None:
+        """When to look for keys in the far end's audio; off at first."""
+        self._port.detectTones(mode.value)
+
     def mute(self, on: bool) -> None:
         """Send silence while the queue runs on."""
         self._port.mute(on)
@@ -297,7 +332,7 @@ class CallAudio:
             return
         self._closed = True
         # The sinks belong to owners who hold this object: without them the port's buffers need no garbage collector.
-        self._on_frames = self.on_playout = self.on_rate = self.on_fault = None
+        self._on_frames = self.on_playout = self.on_rate = self.on_key = self.on_fault = None
         self._sent_sinks = ()
         self._port.listen(False)
         self._port.tapSent(False)
@@ -314,6 +349,8 @@ class CallAudio:
         try:
             if events is not None:
                 self._receive_rate(events)
+                if self.on_key is not None:
+                    self._receive_keys(events, self.on_key)
             if sent is not None:
                 for sink in self._sent_sinks:
                     sink(sent)
@@ -324,7 +361,7 @@ class CallAudio:
         except Exception:
             # A fault of one call's owner must not keep the other calls in this batch from their audio.
             _log.exception("audio_sink_failed", port=self.port_id)
-            self.on_frames = self.on_playout = self.on_rate = None
+            self.on_frames = self.on_playout = self.on_rate = self.on_key = None
             self._sent_sinks = ()
             if self.on_fault is not None:
                 self.on_fault()
@@ -335,6 +372,14 @@ class CallAudio:
                 self._sample_rate_hz = rate_hz
                 if self.on_rate is not None:
                     self.on_rate(rate_hz)
+
+    def _receive_keys(self, events: list[tuple[int, int, int, float]], on_key: Callable[[KeyHeard], None]) -> None:
+        for kind, key, duration_ms, at in events:
+            if kind in (_KEY_PRESSED, _KEY_RELEASED):
+                digit = KEYS[key % _TONE]
+                method = KeyMethod.INBAND if key >= _TONE else KeyMethod.RFC4733
+                heard = KeyReleased(digit, method, duration_ms, at)
+                on_key(KeyPressed(digit, method, at) if kind == _KEY_PRESSED else heard)
 
     def _receive_playout(
         self, events: list[tuple[int, int, int, float]], on_playout: Callable[[PlayoutEvent], None]

@@ -43,6 +43,8 @@ class Cadence:
 RINGBACK = {"us": Cadence((440, 480), (2000, 4000)), "eu": Cadence((425,), (1000, 4000))}
 """What the caller hears while it rings at the other end: North America; most of Europe (E.180 recommended)."""
 BUSY = {"us": Cadence((480, 620), (500, 500)), "eu": Cadence((425,), (500, 500))}
+CONGESTION = {"us": Cadence((480, 620), (250, 250)), "eu": Cadence((425,), (250, 250))}
+"""The network has no way through; North America calls it reorder, or fast busy."""
 
 
 def tone(
@@ -87,6 +89,11 @@ def ringback(duration_ms: int, sample_rate_hz: int, country: str = "us") -> PcmS
 def busy(duration_ms: int, sample_rate_hz: int, country: str = "us") -> PcmSamples:
     """The busy tone; `country` is a key of `BUSY`."""
     return _rhythm(BUSY, country, duration_ms, sample_rate_hz)
+
+
+def congestion(duration_ms: int, sample_rate_hz: int, country: str = "us") -> PcmSamples:
+    """The congestion tone; `country` is a key of `CONGESTION`."""
+    return _rhythm(CONGESTION, country, duration_ms, sample_rate_hz)
 
 
 def beep(sample_rate_hz: int, duration_ms: int = 500, frequency_hz: float = 1000.0) -> PcmSamples:

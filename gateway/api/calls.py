@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/calls`: place calls, see them, and act on them while they run."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.control import CallControl, CallInfo
 from gateway.api.problems import problem_responses
+from media.keys import KEY_MS, MAX_KEY_MS, MIN_KEY_MS, KeyMethod
 
 CallId = Annotated[str, Path(max_length=128, description="Names the call here and its session afterwards.")]
 _MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
@@ -38,7 +39,21 @@ class PlaceCall(_Body):
 class Dtmf(_Body):
     """Digits to send."""
 
-    digits: Annotated[str, Field(pattern=r"^[0-9A-D*#]{1,64}$")]
+    digits: Annotated[str, Field(pattern=r"^[0-9A-D*#,w]{1,64}$")]
+    """0-9 * # A-D; a comma waits 2 s, a w half a second."""
+    method: Literal["auto", "rfc4733", "info", "inband"] = "auto"
+    """auto: RFC 4733 events if the far end takes them, tones in the audio if not."""
+    duration_ms: Annotated[int, Field(ge=MIN_KEY_MS, le=MAX_KEY_MS)] = KEY_MS
+    """How long each key is pressed."""
+    secret: bool = False
+    """Tones of them are left out of the recording. Digits that we send are kept nowhere else."""
+
+
+class Keys(_Body):
+    """What happens to keys that the far end presses."""
+
+    secret: bool
+    """They are shown as `*`, to the language model and in the record."""
 
 
 class CallList(BaseModel):
@@ -103,7 +118,13 @@ def calls_router(calls: CallControl) -> APIRouter:
 
     @router.post("/{call_id}/dtmf", status_code=204, responses=problem_responses(404, 409, 413))
     async def dtmf(call_id: CallId, order: Dtmf) -> None:
-        """Send DTMF digits (RFC 4733)."""
-        await calls.dtmf(call_id, order.digits)
+        """Send DTMF digits: queued when this answers; by INFO, answered by the far end."""
+        method = None if order.method == "auto" else KeyMethod(order.method)
+        await calls.dtmf(call_id, order.digits, method=method, duration_ms=order.duration_ms, secret=order.secret)
+
+    @router.post("/{call_id}/keys", responses=problem_responses(404))
+    async def keys(call_id: CallId, order: Keys) -> CallInfo:
+        """Declare that what the far end presses from now on is secret, or is not any more."""
+        return await calls.keep_keys_secret(call_id, secret=order.secret)
 
     return router

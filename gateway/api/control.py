@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from gateway.store.records import Direction, Quality, Record
+from media.keys import KeyMethod
 
 CallStateName = Literal["offered", "dialing", "active", "held", "ended"]
 
@@ -28,6 +29,8 @@ class CallInfo(Record):
     agent: str | None = None
     muted: bool = False
     """We send silence."""
+    keys_secret: bool = False
+    """Keys that the far end presses are shown as `*`."""
     metadata: dict[str, str] = Field(default={})
     quality: Quality | None = None
     """How it sounds so far; only when one call is asked for, and once it has audio."""
@@ -71,6 +74,12 @@ class CallControl(Protocol):
 
     async def unmute(self, call_id: str) -> CallInfo: ...
 
-    async def dtmf(self, call_id: str, digits: str) -> None:
-        """Send the digits (0-9 * # A-D) one after the other."""
+    async def dtmf(
+        self, call_id: str, digits: str, *, method: KeyMethod | None, duration_ms: int, secret: bool
+    ) -> None:
+        """Send the digits one after the other (`gateway.calls.keypad.Keypad.dial`; None: as the far end takes them)."""
+        ...
+
+    async def keep_keys_secret(self, call_id: str, *, secret: bool) -> CallInfo:
+        """From now on, show nobody what the far end presses, or show it again."""
         ...

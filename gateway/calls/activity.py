@@ -21,7 +21,13 @@ class Activity(Protocol):
 
     def receive_playout(self, event: PlayoutEvent) -> None: ...
 
-    def receive_digit(self, digit: str) -> None: ...
+    @property
+    def hears_keys(self) -> bool:
+        """Whether keys matter: if not, none are looked for in the audio."""
+        ...
+
+    def receive_digit(self, digit: str, *, secret: bool) -> None:
+        """A key was pressed; a secret one must not reach a record."""
 
     def audio_changed(self) -> None:
         """The leg's sample rate is another one after a re-INVITE."""
@@ -42,6 +48,7 @@ class Echo:
     when the queue has run dry; when it has grown too long, quiet frames are left out, and at twice that any.
     """
 
+    hears_keys = False
     _UTTERANCE = 1
     _LEAD_S = 0.04
     _LONG_S = 0.16
@@ -85,7 +92,7 @@ class Echo:
     def receive_playout(self, event: PlayoutEvent) -> None:
         pass
 
-    def receive_digit(self, digit: str) -> None:
+    def receive_digit(self, digit: str, *, secret: bool) -> None:
         pass
 
     def audio_changed(self) -> None:
@@ -100,6 +107,7 @@ class Echo:
 class Play:
     """Plays a recording once."""
 
+    hears_keys = False
     _UTTERANCE = 1
     _AHEAD_MS = 2000
     """So much is queued ahead of the wire; a long recording is not rendered at once."""
@@ -122,7 +130,7 @@ class Play:
         if isinstance(event, UtteranceFinished):
             self._finished.set()
 
-    def receive_digit(self, digit: str) -> None:
+    def receive_digit(self, digit: str, *, secret: bool) -> None:
         pass
 
     def audio_changed(self) -> None:

@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 class AgentActivity:
     """Joins an `AgentSession` to a call."""
 
+    hears_keys = True
+
     def __init__(
         self,
         call: Call,
@@ -65,8 +67,8 @@ class AgentActivity:
     def receive_playout(self, event: PlayoutEvent) -> None:
         self._session.playout(event)
 
-    def receive_digit(self, digit: str) -> None:
-        self._session.dtmf(digit)
+    def receive_digit(self, digit: str, *, secret: bool) -> None:
+        self._session.dtmf(digit, secret=secret)
 
     def audio_changed(self) -> None:
         self._session.audio_changed(self._call.leg.sample_rate_hz)

@@ -12,6 +12,7 @@ import structlog
 from gateway.calls.activity import Activity
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
+from gateway.calls.keypad import Keypad
 from gateway.calls.quality import quality_record
 from gateway.calls.recording import CallRecording
 from gateway.calls.state import CallEvent, CallState, next_state
@@ -32,6 +33,7 @@ from gateway.sip.events import (
 from gateway.store.records import Quality
 from gateway.telemetry import Metrics
 from media.frames import PcmFrame
+from media.keys import ToneDetection
 from media.playout import PlayoutEvent
 from media.ports import CallAudio, PcmHub
 
@@ -54,6 +56,7 @@ class Call:
         metrics: Metrics,
         start_activity: StartActivity,
         recording: CallRecording | None = None,
+        inband_keys: ToneDetection = ToneDetection.AUTO,
     ) -> None:
         self.facts = facts
         self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
@@ -61,6 +64,10 @@ class Call:
         self.activity: Activity | None = None
         self._activity_task: asyncio.Task[str] | None = None
         self.muted = False
+        self.keys_secret = False
+        """What the far end presses from here on is shown to nobody."""
+        self.keypad = Keypad(facts.call_id, endpoint, self._receive_press)
+        self._inband_keys = inband_keys
         self._log = log.bind(call_id=facts.call_id)  # events come from outside the call's own context
         self._endpoint = endpoint
         self._hub = hub
@@ -125,8 +132,7 @@ class Call:
                 if self.state in (CallState.ACTIVE, CallState.HELD):
                     self._move(CallEvent.HELD if self._held_by else CallEvent.RESUMED, self._held_by or "all")
             case DigitReceived():
-                if self.activity is not None:
-                    self.activity.receive_digit(event.digit)
+                self.keypad.receive_info(event)
             case CallEnded():
                 self._move(CallEvent.ENDED, f"{event.code} {event.reason}")
                 self._ended = event
@@ -197,6 +203,8 @@ class Call:
         if self._recording is not None:
             self._recording.start(audio)
         self.activity = self._start_activity(self)
+        if self.activity.hears_keys:
+            audio.detect_tones(self._inband_keys)
         async with asyncio.TaskGroup() as tasks:
             activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")
             self._activity_task = activity
@@ -257,6 +265,7 @@ class Call:
             self.audio = CallAudio(self._hub, event.port)
             self.audio.on_frames = self._receive_frames
             self.audio.on_playout = self._receive_playout
+            self.audio.on_key = self.keypad.receive_key
             self.audio.on_rate = self._receive_rate
             self.audio.on_fault = self._receive_fault
         self._maybe_ready()
@@ -271,6 +280,10 @@ class Call:
             self._recording.receive_frames(frames)
         if self.activity is not None:
             self.activity.receive_frames(frames)
+
+    def _receive_press(self, digit: str) -> None:
+        if self.activity is not None:
+            self.activity.receive_digit(digit, secret=self.keys_secret)
 
     def _receive_rate(self, _: int) -> None:
         if self.activity is not None:

@@ -9,6 +9,7 @@ from gateway.calls.facts import utc
 from gateway.calls.state import CallState
 from gateway.calls.switchboard import Switchboard
 from gateway.errors import WrongCallState
+from media.keys import KeyMethod
 
 
 class SwitchboardControl:
@@ -58,9 +59,16 @@ class SwitchboardControl:
     async def unmute(self, call_id: str) -> CallInfo:
         return self._mute(call_id, muted=False)
 
-    async def dtmf(self, call_id: str, digits: str) -> None:
-        self._standing(call_id)
-        await self._switchboard.endpoint.send_digits(call_id, digits)
+    async def dtmf(
+        self, call_id: str, digits: str, *, method: KeyMethod | None, duration_ms: int, secret: bool
+    ) -> None:
+        call = self._standing(call_id)
+        await call.keypad.dial(call.leg, digits, method, duration_ms=duration_ms, secret=secret)
+
+    async def keep_keys_secret(self, call_id: str, *, secret: bool) -> CallInfo:
+        call = self._switchboard.call(call_id)
+        call.keys_secret = secret
+        return _info(call)
 
     def _mute(self, call_id: str, *, muted: bool) -> CallInfo:
         call = self._standing(call_id)
@@ -87,5 +95,6 @@ def _info(call: Call) -> CallInfo:
         codec=facts.codec,
         agent=facts.agent,
         muted=call.muted,
+        keys_secret=call.keys_secret,
         metadata=dict(facts.metadata),
     )

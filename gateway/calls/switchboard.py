@@ -21,6 +21,7 @@ from gateway.errors import CallError, NoSuchAgent, NoSuchCall, TooManyCalls
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
 from gateway.telemetry import Metrics
+from media.keys import ToneDetection
 from media.ports import PcmHub
 from media.recorder import RecordingWriter
 from media.wav import read_wav
@@ -154,7 +155,8 @@ class Switchboard:
         if self._config.media.record:
             path = self._journal.recordings_dir / f"{facts.call_id}.wav"
             recording = CallRecording(self._recordings, path)
-        call = Call(facts, self.endpoint, self._hub, self._journal, self._metrics, start, recording)
+        inband_keys = ToneDetection[self._config.media.inband_dtmf.upper()]
+        call = Call(facts, self.endpoint, self._hub, self._journal, self._metrics, start, recording, inband_keys)
         self._calls[facts.call_id] = call
         self._none_left.clear()
         return call

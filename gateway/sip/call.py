@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One call leg as PJSIP sees it. Lives and dies on the endpoint's thread; others know it by its handle."""
 
+from collections import deque
 from collections.abc import Callable
 
 import pjsua2 as pj
@@ -16,10 +17,10 @@ from gateway.sip.events import (
     MediaActive,
     SipEvent,
 )
+from gateway.sip.info import CONTENT_TYPE, InfoDigit
 from gateway.sip.uri import wire_text
 from media.ports import JitterPolicy
 
-_UNKNOWN_DURATION = 0xFFFFFFFF
 _PROTECTION: dict[Fec, int] = {False: 0, True: 1, "always": 2}
 """`Protection` of media/native/loss_protection.hpp."""
 
@@ -49,6 +50,8 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         self._released = released
         self._hold = (False, False)
         self._confirmed = False
+        self._info_answers: deque[Callable[[int], None]] = deque()
+        """Who waits for the responses to our INFOs, oldest first."""
 
     def onCallState(self, prm: pj.OnCallStateParam) -> None:
         info = self.getInfo()
@@ -62,6 +65,8 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             self._post(
                 CallEnded(self.handle, info.lastStatusCode, wire_text(info.lastReason), ended_by_peer, self.quality())
             )
+            while self._info_answers:
+                self._info_answers.popleft()(pj.PJSIP_SC_CALL_TSX_DOES_NOT_EXIST)
             self._released(self)
 
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
@@ -92,9 +97,26 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         """INVITE with Replaces (RFC 3891): declined for the same reasons."""
         prm.statusCode = pj.PJSIP_SC_DECLINE
 
-    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
-        duration_ms = 0 if prm.duration == _UNKNOWN_DURATION else prm.duration
-        self._post(DigitReceived(self.handle, prm.digit, duration_ms))
+    def onKeyInfo(self, subtype: str, body: str) -> int:
+        """An INFO says that a key was pressed; the status to answer with."""
+        found = InfoDigit.parse(subtype, body)
+        if found is None:
+            return pj.PJSIP_SC_BAD_REQUEST  # type: ignore[no-any-return]
+        self._post(DigitReceived(self.handle, found.digit, found.duration_ms))
+        return pj.PJSIP_SC_OK  # type: ignore[no-any-return]
+
+    def send_info(self, info: InfoDigit, answered: Callable[[int], None]) -> None:
+        """Send a key; `answered` is told the final status (408 when nothing comes). Raises `pj.Error`."""
+        request = pj.CallSendRequestParam()
+        request.method = "INFO"
+        request.txOption.contentType = CONTENT_TYPE
+        request.txOption.msgBody = info.body()
+        self.sendRequest(request)
+        self._info_answers.append(answered)
+
+    def onInfoAnswered(self, code: int) -> None:
+        if self._info_answers:
+            self._info_answers.popleft()(code)
 
     def _post(self, event: SipEvent) -> None:
         if not self.muted_events:

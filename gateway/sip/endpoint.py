@@ -25,6 +25,7 @@ from gateway.sip.account import MediaSettings, SipAccount, TrunkSettings, local_
 from gateway.sip.call import SipCall
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.events import IncomingCall, LegQuality, SipEvent
+from gateway.sip.info import InfoDigit
 from gateway.sip.log import PjsipLog
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from media.ports import silence_library, start_clock, stop_clock
@@ -190,9 +191,12 @@ class SipEndpoint:
         """Re-INVITE with `a=sendrecv`. Raises `NoSuchCall`."""
         await self._in_thread(lambda: self._resume(handle))
 
-    async def send_digits(self, handle: str, digits: str, duration_ms: int = 160) -> None:
-        """Queue RFC 4733 events. Raises `NoSuchCall`, `WrongCallState` when the peer took no telephone-event."""
-        await self._in_thread(lambda: self._send_digits(handle, digits, duration_ms))
+    async def send_info(self, handle: str, info: InfoDigit) -> int:
+        """Send one key by INFO; the far end's final response. Raises `NoSuchCall`, `WrongCallState`."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[int] = loop.create_future()
+        await self._in_thread(lambda: self._call(handle).send_info(info, lambda code: _resolve(loop, answer, code)))
+        return await answer
 
     async def quality(self, handle: str) -> LegQuality:
         """The leg's counts up to now. Raises `NoSuchCall`."""
@@ -407,13 +411,6 @@ class SipEndpoint:
         operation = pj.CallOpParam(True)
         operation.opt.flag = pj.PJSUA_CALL_UNHOLD
         self._call(handle).reinvite(operation)
-
-    def _send_digits(self, handle: str, digits: str, duration_ms: int) -> None:
-        param = pj.CallSendDtmfParam()
-        param.method = pj.PJSUA_DTMF_METHOD_RFC2833
-        param.duration = duration_ms
-        param.digits = digits
-        self._call(handle).sendDtmf(param)
 
     def _call(self, handle: str) -> SipCall:
         try:

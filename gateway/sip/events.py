@@ -62,12 +62,12 @@ class HoldChanged:
 
 @dataclass(frozen=True, slots=True)
 class DigitReceived:
-    """A DTMF digit, complete."""
+    """A DTMF digit that came in an INFO (those in the media come with the audio: `media.ports`)."""
 
     handle: str
-    digit: str
+    digit: str = field(repr=False)
     duration_ms: int
-    """0 when the peer did not say."""
+    """How long the peer says it was pressed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="say this in the offline voice and wait for the answer",
     )
     parser.add_argument("--codec", choices=("pcmu", "pcma", "g722", "l16", "opus"), help="offer this codec only")
-    parser.add_argument("--dtmf", type=_digits, metavar="DIGITS", help="press these keys first (RFC 4733)")
+    parser.add_argument(
+        "--dtmf", type=_digits, metavar="DIGITS", help="press these keys first; a comma waits 2 s, a w half a second"
+    )
+    parser.add_argument(
+        "--dtmf-method",
+        choices=("auto", "rfc4733", "info", "inband"),
+        default="auto",
+        help="how they travel (default: as the far end takes them)",
+    )
     parser.add_argument("--record", type=Path, metavar="OUT.wav", help="write what was heard to a WAV file")
     parser.add_argument(
         "--duration", type=_seconds, metavar="S", help="stay this long, and not until the last prompt is answered"
@@ -61,9 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _digits(text: str) -> str:
-    if not re.fullmatch(r"[0-9*#A-Da-d]+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} has keys that no telephone has: 0-9 * # A-D")
-    return text.upper()
+    keys = re.sub("[a-d]", lambda found: found[0].upper(), text)
+    if not re.fullmatch(r"[0-9*#A-D,w]{1,64}", keys):
+        raise argparse.ArgumentTypeError("keys are 1 to 64 of 0-9 * # A-D, and `,` or `w` for pauses")
+    return keys
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from gateway.calls.keypad import Keypad
 from gateway.sip.endpoint import SipEndpoint, new_handle
 from gateway.sip.events import (
     CallConfirmed,
@@ -22,6 +23,7 @@ from gateway.sip.events import (
 )
 from gateway.softphone.spurts import Spurt, SpurtDetector, last_audible_sample
 from media.frames import PcmFrame, PcmSamples
+from media.keys import KeyMethod, ToneDetection, dialled_ms
 from media.playout import PlayoutEvent, UtteranceFinished, UtteranceStarted
 from media.ports import CallAudio, PcmHub
 from media.resample import resample
@@ -73,11 +75,13 @@ class Outcome:
 class SoftphoneCall:
     """Feed `receive` to a `SipEndpoint`, then await `run` once."""
 
-    def __init__(self, hub: PcmHub, *, gap_ms: int, keep_audio: bool) -> None:
+    def __init__(self, hub: PcmHub, *, gap_ms: int, keep_audio: bool, dtmf_method: KeyMethod | None = None) -> None:
         self.handle = new_handle()
         """Names the call in the endpoint's events."""
         self._hub = hub
         self._keep_audio = keep_audio
+        self._dtmf_method = dtmf_method
+        self._keypad: Keypad | None = None
         self._detector = SpurtDetector(gap_ms)
         self._outcome = Outcome()
         self._audio: CallAudio | None = None
@@ -98,11 +102,15 @@ class SoftphoneCall:
                     self._audio = CallAudio(self._hub, event.port)
                     self._audio.on_frames = self._receive_frames
                     self._audio.on_playout = self._receive_playout
+                    if self._keypad is not None:
+                        self._audio.on_key = self._keypad.receive_key
+                        self._audio.detect_tones(ToneDetection.AUTO)
             case CallConfirmed():
                 outcome.answered = True
                 self._confirmed.set()
             case DigitReceived():
-                outcome.digits += event.digit
+                if self._keypad is not None:
+                    self._keypad.receive_info(event)
             case CallEnded():
                 outcome.code, outcome.reason, outcome.quality = event.code, event.reason, event.quality
                 outcome.ended_by_peer = event.ended_by_peer
@@ -121,6 +129,7 @@ class SoftphoneCall:
     ) -> Outcome:
         """Place the call and carry it through. Raises `CallError` when it cannot even be dialled."""
         handle = self.handle
+        self._keypad = Keypad(handle, endpoint, self._receive_press)
         await endpoint.place(handle, to)
         try:
             async with asyncio.timeout(_SETUP_WAIT_S):
@@ -128,7 +137,7 @@ class SoftphoneCall:
             if not self._ended.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(duration_s):
-                        await self._talk(endpoint, handle, prompts, digits, stay=duration_s is not None)
+                        await self._talk(prompts, digits, stay=duration_s is not None)
         except TimeoutError:
             self._outcome.reason = f"no answer within {_SETUP_WAIT_S:.0f} s"
         finally:
@@ -138,13 +147,11 @@ class SoftphoneCall:
             self._close()
         return self._outcome
 
-    async def _talk(
-        self, endpoint: SipEndpoint, handle: str, prompts: list[Prompt], digits: str, *, stay: bool
-    ) -> None:
+    async def _talk(self, prompts: list[Prompt], digits: str, *, stay: bool) -> None:
         await self._listen(_GREETING_WAIT_S)
         if digits:
             turn = self._begin_turn(f"dtmf {len(digits)} digits")
-            await endpoint.send_digits(handle, digits)
+            await self._press(digits)
             await self._listen(_ANSWER_WAIT_S)
             self._end_turn(turn, None)
         for index, prompt in enumerate(prompts):
@@ -168,6 +175,16 @@ class SoftphoneCall:
         # The first sample of a frame left the mouth one frame before the frame was sent.
         speech_ended = self._began_at - _FRAME_S + last_audible_sample(samples, rate_hz) / rate_hz
         self._end_turn(turn, speech_ended)
+
+    async def _press(self, digits: str) -> None:
+        assert self._keypad is not None
+        assert self._audio is not None
+        await self._keypad.dial(self._audio, digits, self._dtmf_method)
+        if self._dtmf_method is not KeyMethod.INFO:  # queued: until the last one has sounded
+            await self._first(self._ended, wait_s=dialled_ms(digits) / 1000)
+
+    def _receive_press(self, digit: str) -> None:
+        self._outcome.digits += digit
 
     def _begin_turn(self, label: str) -> Turn:
         turn = Turn(label, None)

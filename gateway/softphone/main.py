@@ -19,6 +19,7 @@ from gateway.sip.uri import SipUri, UriError
 from gateway.softphone.call import Outcome, Prompt, SoftphoneCall
 from gateway.softphone.report import Report, transcribe
 from media.errors import AudioFileError
+from media.keys import KeyMethod
 from media.ports import PcmHub
 from media.wav import read_wav, write_wav
 
@@ -61,7 +62,8 @@ async def _call(args: argparse.Namespace) -> Report:
 
 
 async def _carry_out(hub: PcmHub, uri: str, prompts: list[Prompt], args: argparse.Namespace) -> Outcome:
-    call = SoftphoneCall(hub, gap_ms=args.gap_ms, keep_audio=args.record is not None)
+    method = None if args.dtmf_method == "auto" else KeyMethod(args.dtmf_method)
+    call = SoftphoneCall(hub, gap_ms=args.gap_ms, keep_audio=args.record is not None, dtmf_method=method)
     endpoint = SipEndpoint(_settings(args), call.receive)
     await endpoint.start()
     hub.start(asyncio.get_running_loop())

@@ -139,6 +139,8 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
     tap.frame_samples = static_cast<uint16_t>(PJMEDIA_PIA_SPF(&stream_port->info) / tap.channels);
     tap.sends = (info.dir & PJMEDIA_DIR_ENCODING) != 0;
     tap.receives = (info.dir & PJMEDIA_DIR_DECODING) != 0;
+    tap.takes_events = info.tx_event_pt > 0;
+    tap.sends_events = info.rx_event_pt > 0;
     tap.concealed = made_up;
     tap.stream = stream;
     const StreamFormat format = format_of(info);
@@ -148,7 +150,7 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
         tap.policy = static_cast<JitterPolicy>(jitter_);
     }
     port_->attach(tap);
-    hook_ = std::make_unique<PacketHook>(stream, info, format, tap.decoder ? port_.get() : nullptr, protection_);
+    hook_ = std::make_unique<PacketHook>(stream, info, format, *port_, tap.decoder != nullptr, protection_);
     audio_begins();
     media_clock().attach(port_, int64_t{tap.frame_samples} * 1'000'000'000 / tap.rate_hz);
 }
@@ -158,6 +160,40 @@ void MediaCall::onStreamDestroyed(pj::OnStreamDestroyedParam &param) {
         return;
     rtp_ = rtpStats(); // before PJSUA reports the end of the call
     release();
+}
+
+void MediaCall::onCallTsxState(pj::OnCallTsxStateParam &param) {
+    auto *event = static_cast<pjsip_event *>(param.e.pjEvent);
+    if (!event || event->type != PJSIP_EVENT_TSX_STATE)
+        return;
+    pjsip_transaction *tsx = event->body.tsx_state.tsx;
+    if (pj_stricmp2(&tsx->method.name, "INFO") != 0)
+        return;
+    if (tsx->role == PJSIP_ROLE_UAS) {
+        if (tsx->state == PJSIP_TSX_STATE_TRYING && event->body.tsx_state.type == PJSIP_EVENT_RX_MSG)
+            receive_info(tsx, event->body.tsx_state.src.rdata);
+    } else if (tsx->state == PJSIP_TSX_STATE_COMPLETED ||
+               (tsx->state == PJSIP_TSX_STATE_TERMINATED &&
+                event->body.tsx_state.prev_state != PJSIP_TSX_STATE_COMPLETED)) {
+        onInfoAnswered(tsx->status_code);
+    }
+}
+
+void MediaCall::receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata) {
+    const pjsip_msg_body *body = rdata->msg_info.msg->body;
+    if (!body || pj_stricmp2(&body->content_type.type, "application") != 0)
+        return;
+    const bool relay = pj_stricmp2(&body->content_type.subtype, "dtmf-relay") == 0;
+    if (!relay && pj_stricmp2(&body->content_type.subtype, "dtmf") != 0)
+        return;
+    constexpr unsigned kLongest = 1000;
+    const int code = body->len > kLongest
+                         ? PJSIP_SC_REQUEST_ENTITY_TOO_LARGE
+                         : onKeyInfo(relay ? "dtmf-relay" : "dtmf",
+                                     std::string(static_cast<const char *>(body->data), body->len));
+    pjsip_tx_data *response = nullptr;
+    if (pjsip_endpt_create_response(tsx->endpt, rdata, code, nullptr, &response) == PJ_SUCCESS)
+        pjsip_tsx_send_msg(tsx, response);
 }
 
 RtpStats MediaCall::rtpStats() const {

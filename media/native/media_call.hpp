@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include <pjsua2.hpp>
 
@@ -62,9 +63,19 @@ class MediaCall : public pj::Call {
 
     void onStreamCreated(pj::OnStreamCreatedParam &param) override;
     void onStreamDestroyed(pj::OnStreamDestroyedParam &param) override;
+    // INFO with a body that says which key was pressed is taken out here: PJSUA would leave `application/dtmf` without
+    // an answer, and looks for what it wants beyond the end of the body.
+    void onCallTsxState(pj::OnCallTsxStateParam &param) override;
+
+    // For Python to override; both on the SIP thread.
+    // `type` is `dtmf` or `dtmf-relay`, `body` at most 1000 bytes; the SIP status to answer with.
+    virtual int onKeyInfo(const std::string &type, const std::string &body) { return 200; }
+    // The final response to an INFO of ours, or 408.
+    virtual void onInfoAnswered(int code) {}
 
   private:
     void release();
+    void receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata);
 
     const std::shared_ptr<PcmPort> port_;
     Protection protection_ = Protection::kOff;

@@ -43,15 +43,15 @@ void accept(pjmedia_stream_hook &hook, int payload_type) {
 } // namespace
 
 PacketHook::PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, const StreamFormat &format,
-                       PcmPort *port, Protection protection)
-    : stream_(stream), format_(format), port_(port), protection_(stream, info, protection) {
+                       PcmPort &port, bool takes_audio, Protection protection)
+    : stream_(stream), format_(format), port_(port), takes_audio_(takes_audio), protection_(stream, info, protection) {
     pjmedia_stream_hook hook{};
     hook.user_data = this;
-    hook.on_rx = port_ ? on_rx : nullptr;
-    hook.on_tx = protection_.active() ? on_tx : nullptr;
+    hook.on_rx = on_rx;
+    hook.on_tx = protection_.active() || format_.tx_event_pt >= 0 ? on_tx : nullptr;
     // Besides the codec's and telephone-event, which PJMEDIA lets through anyway. What is accepted here must be taken
     // below: the jitter buffer would give it to the codec's decoder.
-    if (port_)
+    if (takes_audio_)
         accept(hook, kComfortNoisePt);
     pjmedia_stream_set_hook(stream_, &hook);
 }
@@ -80,9 +80,12 @@ void *PacketHook::on_tx(void *self, void *packet, unsigned *size) {
 // Events come first: their payload type is theirs alone, whatever else was negotiated. A redundant packet is unpacked
 // before noise and audio, which may be in it.
 bool PacketHook::receive(const RtpPacket &packet) noexcept {
+    port_.key_timeout(packet.arrived_ns);
     const int type = packet.payload_type;
     if (type == format_.rx_event_pt)
         return receive_event(packet);
+    if (!takes_audio_)
+        return false;
     if (type == format_.rx_red_pt)
         return receive_redundant(packet);
     if (type == kComfortNoisePt)
@@ -92,10 +95,12 @@ bool PacketHook::receive(const RtpPacket &packet) noexcept {
     return false;
 }
 
-// RFC 4733. PJMEDIA tells the digits.
+// RFC 4733. What its copies in redundancy (RFC 2198) say is the same.
 bool PacketHook::receive_event(const RtpPacket &packet) noexcept {
-    port_->receive_event(packet.ssrc, packet.sequence, packet.arrived_ns);
-    return false;
+    port_.receive_key_event(packet.timestamp, packet.payload, packet.size, format_.rtp_rate_hz, packet.arrived_ns);
+    if (takes_audio_)
+        port_.receive_event(packet.ssrc, packet.sequence, packet.arrived_ns);
+    return true;
 }
 
 // RFC 2198. A peer carries along what it sent just before: one packet for each block, whose number nobody says.
@@ -113,6 +118,8 @@ bool PacketHook::receive_redundant(const RtpPacket &packet) noexcept {
         if (!block.redundant) {
             if (block.payload_type != format_.rx_red_pt)
                 receive(one);
+        } else if (block.payload_type == format_.rx_event_pt) {
+            port_.receive_key_event(one.timestamp, one.payload, one.size, format_.rtp_rate_hz, one.arrived_ns);
         } else if (block.payload_type == format_.rx_pt) {
             const bool has_primary = !red.blocks[red.count - 1].redundant;
             one.sequence = static_cast<uint16_t>(packet.sequence - (red.count - i - (has_primary ? 1 : 0)));
@@ -125,7 +132,7 @@ bool PacketHook::receive_redundant(const RtpPacket &packet) noexcept {
 // RFC 3389: the first byte is the level; the spectrum that may follow is not used.
 bool PacketHook::receive_noise(const RtpPacket &packet) noexcept {
     if (packet.size > 0)
-        port_->receive_noise(packet.ssrc, packet.sequence, packet.timestamp, packet.payload[0] & 0x7F,
+        port_.receive_noise(packet.ssrc, packet.sequence, packet.timestamp, packet.payload[0] & 0x7F,
                              packet.arrived_ns);
     return true;
 }
@@ -144,11 +151,18 @@ void PacketHook::give_audio(const RtpPacket &packet, bool recovered) noexcept {
     audio.payload = packet.payload;
     audio.size = packet.size;
     audio.arrived_ns = packet.arrived_ns;
-    port_->receive(audio);
+    port_.receive(audio);
 }
 
 // ---- sent
 
-uint8_t *PacketHook::send(uint8_t *packet, unsigned &size) noexcept { return protection_.send(packet, size); }
+// A key takes the place of sound, and is not protected: it is sent again and again anyway.
+uint8_t *PacketHook::send(uint8_t *packet, unsigned &size) noexcept {
+    if (uint8_t *event = port_.send_event(packet, size, format_.tx_event_pt, format_.rtp_rate_hz)) {
+        size = TelephoneEventSender::kPacket;
+        return event;
+    }
+    return protection_.active() ? protection_.send(packet, size) : packet;
+}
 
 } // namespace parley

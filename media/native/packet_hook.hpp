@@ -21,9 +21,10 @@ StreamFormat format_of(const pjmedia_stream_info &info);
 // while the clock does not tick the call's port, and its destructor waits for a receive() under way.
 class PacketHook {
   public:
-    // `port` has a decoder for the stream's codec; without one PJMEDIA plays what is received.
-    PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, const StreamFormat &format, PcmPort *port,
-               Protection protection);
+    // `takes_audio`: the port has a decoder for the stream's codec; without one PJMEDIA plays what is received, and only
+    // keys are taken. The port must outlive the hook.
+    PacketHook(pjmedia_stream *stream, const pjmedia_stream_info &info, const StreamFormat &format, PcmPort &port,
+               bool takes_audio, Protection protection);
     ~PacketHook();
     PacketHook(const PacketHook &) = delete;
     PacketHook &operator=(const PacketHook &) = delete;
@@ -47,7 +48,8 @@ class PacketHook {
 
     pjmedia_stream *const stream_;
     const StreamFormat format_;
-    PcmPort *const port_;
+    PcmPort &port_;
+    const bool takes_audio_;
     LossProtection protection_;
 };
 

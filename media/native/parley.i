@@ -119,6 +119,9 @@ class PcmPort {
     void pause();
     void resume();
     void duck(double gain);
+    bool dial(const std::string &keys, int method, unsigned on_ms, unsigned off_ms, bool secret);
+    bool takesEvents() const;
+    void detectTones(int mode);
     void mute(bool on);
     void tapSent(bool on);
     parley::PortCounters counters() const;
@@ -128,6 +131,31 @@ class PcmPort {
 };
 
 }
+
+// The detector of call_keys.hpp for audio at hand: recordings, and the tests of what is no key.
+%inline %{
+namespace parley {
+class DtmfReader {
+  public:
+    explicit DtmfReader(uint32_t rate_hz) { detector_.set_rate(rate_hz); }
+    // The keys that were pressed in it.
+    std::string read(const int16_t *pcm, size_t samples) {
+        std::string keys;
+        constexpr size_t kStep = 80; // it holds what a frame or two bring
+        for (size_t at = 0; at < samples; at += kStep) {
+            detector_.receive(pcm + at, std::min(kStep, samples - at), 0);
+            for (KeyEvent event; detector_.next(event);)
+                if (!event.released)
+                    keys += "0123456789*#ABCD"[event.key];
+        }
+        return keys;
+    }
+
+  private:
+    DtmfDetector detector_;
+};
+}
+%}
 
 %inline %{
 namespace parley {
@@ -153,6 +181,7 @@ void stop_media_clock();
 // These belong to native code: no upcall, whatever a Python subclass defines.
 %feature("nodirector") MediaCall::onStreamCreated;
 %feature("nodirector") MediaCall::onStreamDestroyed;
+%feature("nodirector") MediaCall::onCallTsxState;
 
 class MediaCall : public pj::Call {
   public:
@@ -161,6 +190,8 @@ class MediaCall : public pj::Call {
     std::shared_ptr<parley::PcmPort> pcmPort() const;
     void protect(int protection);
     parley::RtpStats rtpStats() const;
+    virtual int onKeyInfo(const std::string &type, const std::string &body);
+    virtual void onInfoAnswered(int code);
     void setJitter(int policy);
 };
 

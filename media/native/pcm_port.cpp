@@ -67,6 +67,12 @@ void PcmPort::duck(double gain) noexcept {
     duck_.store(static_cast<int32_t>(std::lround(std::clamp(gain, 0.0, 1.0) * kUnity)), std::memory_order_relaxed);
 }
 
+bool PcmPort::dial(const std::string &keys, int method, unsigned on_ms, unsigned off_ms, bool secret) {
+    std::lock_guard lock(control_);
+    return keys_.dial(keys, static_cast<DialMethod>(method), static_cast<uint16_t>(on_ms),
+                      static_cast<uint16_t>(off_ms), secret);
+}
+
 PortCounters PcmPort::counters() const {
     std::lock_guard lock(control_);
     PortCounters counters;
@@ -84,7 +90,7 @@ PortCounters PcmPort::counters() const {
     counters.frames_skipped = frames_skipped_;
     counters.frames_out = frames_out_;
     counters.underruns = underruns_;
-    counters.events_lost = events_lost_;
+    counters.events_lost = events_lost_ + keys_.lost();
     counters.samples_refused = samples_refused_;
     return counters;
 }
@@ -101,6 +107,12 @@ void PcmPort::drain(PortBatch &batch) {
         batch.events.push_back(*event);
         events_.pop();
     }
+    drained_keys_.clear();
+    keys_.drain(drained_keys_);
+    for (const CallKeys::Heard &heard : drained_keys_)
+        batch.events.push_back({heard.event.released ? PortEventKind::kKeyReleased : PortEventKind::kKeyPressed,
+                                heard.event.key + (heard.tone ? 256u : 0u), heard.event.duration_ms,
+                                heard.event.at_ns});
     playout_.trim();
 }
 
@@ -110,6 +122,8 @@ void PcmPort::attach(const StreamTap &tap) {
     std::lock_guard lock(control_);
     const uint32_t old_rate = sampleRate();
     tap_ = tap;
+    keys_.attach({tap.rate_hz, tap.frame_samples, tap.takes_events, tap.sends_events});
+    takes_events_ = tap.takes_events;
     frame_.assign(size_t{tap.frame_samples} * tap.channels, 0);
     mono_.assign(tap.frame_samples, 0);
     // Frames that Python has not fetched are given up when their rate is: what it reads from here on has the new one.
@@ -153,10 +167,28 @@ void PcmPort::detach() {
         uplink_.reset();
     }
     tap_ = StreamTap{};
+    takes_events_ = false;
     attached_ = false;
     detached_ns_ = monotonic_ns();
     playout_.settle();
     announce({PortEventKind::kDetached, 0, 0, detached_ns_});
+    hub_.signal();
+}
+
+// ---- transport thread
+
+void PcmPort::receive_key_event(uint32_t timestamp, const uint8_t *payload, size_t length, uint32_t clock_rate_hz,
+                            int64_t now_ns) noexcept {
+    if (!keys_.receive_event(timestamp, payload, length, clock_rate_hz, now_ns))
+        return;
+    hub_.ready(*this);
+    hub_.signal();
+}
+
+void PcmPort::key_timeout(int64_t now_ns) noexcept {
+    if (!keys_.handle_timeout(now_ns))
+        return;
+    hub_.ready(*this);
     hub_.signal();
 }
 
@@ -212,7 +244,7 @@ template <class Receive> void PcmPort::with_uplink(int64_t now_ns, Receive recei
     bool gave = false, watch = false;
     {
         std::lock_guard lock(uplink_mutex_);
-        if (!uplink_ || !listening_.load(std::memory_order_relaxed))
+        if (!uplink_ || !(listening_.load(std::memory_order_relaxed) || keys_.detects_tones()))
             return;
         receive(*uplink_);
         gave = std::exchange(gave_, false);
@@ -242,9 +274,19 @@ void PcmPort::receive_event(uint32_t ssrc, uint16_t sequence, int64_t now_ns) no
 }
 
 void PcmPort::take(const UplinkFrame &frame, const int16_t *pcm) noexcept {
-    heard_->push(frame, pcm);
     gave_ = true;
+    if (!keys_.detects_tones()) {
+        heard_->push(frame, pcm);
+        return;
+    }
+    keys_.hear(pcm, frame.samples, frame.arrived_ns);
+    if (!listening_.load(std::memory_order_relaxed))
+        return;
+    UplinkFrame out = frame;
+    out.flags |= keys_.sounding() ? kDtmf : 0;
+    heard_->push(out, pcm);
 }
+
 
 // ---- a stream that is heard through PJMEDIA's jitter buffer
 
@@ -263,7 +305,8 @@ void PcmPort::receive_frame(int64_t now_ns) noexcept {
     count(frames_in_);
     if (concealed)
         count(frames_concealed_);
-    if (listening_.load(std::memory_order_relaxed)) {
+    const bool listening = listening_.load(std::memory_order_relaxed), tones = keys_.detects_tones();
+    if (listening || tones) {
         const int16_t *pcm = frame_.data();
         if (tap_.channels > 1) {
             for (size_t i = 0; i < mono_.size(); ++i) {
@@ -274,14 +317,17 @@ void PcmPort::receive_frame(int64_t now_ns) noexcept {
             }
             pcm = mono_.data();
         }
-        UplinkFrame out;
-        out.position = position_;
-        out.arrived_ns = now_ns;
-        out.rate_hz = tap_.rate_hz;
-        out.samples = tap_.frame_samples;
-        out.flags = concealed ? kConcealed : 0;
-        heard_->push(out, pcm);
-        news_ = true;
+        news_ = (tones && keys_.hear(pcm, tap_.frame_samples, now_ns)) || news_;
+        if (listening) {
+            UplinkFrame out;
+            out.position = position_;
+            out.arrived_ns = now_ns;
+            out.rate_hz = tap_.rate_hz;
+            out.samples = tap_.frame_samples;
+            out.flags = static_cast<uint16_t>((concealed ? kConcealed : 0) | (tones && keys_.sounding() ? kDtmf : 0));
+            heard_->push(out, pcm);
+            news_ = true;
+        }
     }
 }
 
@@ -292,9 +338,14 @@ void PcmPort::send_frame() noexcept {
         return;
     PlayoutMark marks[kMarksPerFrame];
     size_t mark_count = 0;
-    const size_t filled = fill(mono_.data(), mono_.size(), marks, mark_count);
-    apply_gain(mono_.data(), filled);
-    lead_out(mono_.data() + filled, mono_.size() - filled);
+    if (keys_.dialling()) {
+        dial_frame();
+    } else {
+        keys_.idle();
+        const size_t filled = fill(mono_.data(), mono_.size(), marks, mark_count);
+        apply_gain(mono_.data(), filled);
+        lead_out(mono_.data() + filled, mono_.size() - filled);
+    }
     if (!mono_.empty())
         last_sent_ = mono_.back();
 
@@ -316,6 +367,8 @@ void PcmPort::send_frame() noexcept {
         return;
     const int64_t sent_ns = monotonic_ns();
     if (tapped) {
+        if (keys_.secret())
+            std::fill(mono_.begin(), mono_.end(), int16_t{0});
         sent_->push({position_, sent_ns, tap_.rate_hz, tap_.frame_samples, kSent}, mono_.data());
         news_ = true;
     }
@@ -325,6 +378,15 @@ void PcmPort::send_frame() noexcept {
             count(underruns_);
         announce({static_cast<PortEventKind>(marks[i].kind), marks[i].utterance_id, marks[i].samples, sent_ns});
     }
+}
+
+// Speech waits as in a pause: what follows it is led in, and what it broke off at is led out.
+void PcmPort::dial_frame() noexcept {
+    keys_.make_frame(mono_.data(), mono_.size());
+    const size_t ramp = std::min<size_t>(mono_.size(), tap_.rate_hz / kLeadOut_per_second);
+    for (size_t i = 0; i < ramp && last_sent_ != 0 && !was_paused_; ++i)
+        mono_[i] = saturate(mono_[i] + last_sent_ * static_cast<int32_t>(ramp - i) / static_cast<int32_t>(ramp));
+    was_paused_ = true;
 }
 
 size_t PcmPort::fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count) noexcept {

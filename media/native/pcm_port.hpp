@@ -7,8 +7,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "call_keys.hpp"
 #include "clock.hpp"
 #include "playout.hpp"
 #include "spsc_ring.hpp"
@@ -29,6 +31,8 @@ struct StreamTap {
     uint16_t channels = 1;
     bool sends = true; // a held stream takes no frames: the playout waits instead of losing them
     bool receives = true;
+    bool takes_events = false; // telephone-event was negotiated: towards the peer
+    bool sends_events = false; // and from it
     // With a decoder, the stream's packets are given to receive() and its get_frame() is left alone.
     std::shared_ptr<PacketDecoder> decoder;
     uint32_t rtp_rate_hz = 8000;
@@ -38,13 +42,13 @@ struct StreamTap {
     void *stream = nullptr;
 };
 
-enum class PortEventKind : uint8_t { kStarted = 0, kFinished = 1, kUnderrun = 2, kAttached = 3, kDetached = 4 };
+enum class PortEventKind : uint8_t { kStarted = 0, kFinished = 1, kUnderrun = 2, kAttached = 3, kDetached = 4, kKeyPressed = 5, kKeyReleased = 6 };
 
 struct PortEvent {
     PortEventKind kind = PortEventKind::kStarted;
-    uint32_t utterance_id = 0;
-    int64_t samples = 0; // kFinished: heard; kAttached: the rate in Hz
-    int64_t at_ns = 0;   // CLOCK_MONOTONIC, when the frame had been handed to RTP
+    uint32_t utterance_id = 0; // kKey...: the key, plus 256 when it came as a tone
+    int64_t samples = 0;       // kFinished: heard; kAttached: the rate in Hz; kKeyReleased: milliseconds it was held
+    int64_t at_ns = 0;         // CLOCK_MONOTONIC, when the frame had been handed to RTP
 };
 
 struct PortCounters {
@@ -104,6 +108,10 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     void pause() noexcept { paused_.store(true, std::memory_order_relaxed); }
     void resume() noexcept { paused_.store(false, std::memory_order_relaxed); }
     void duck(double gain) noexcept;
+    // Press keys (CallKeys::dial); speech waits meanwhile. As events (1) only if the peer takes them.
+    bool dial(const std::string &keys, int method, unsigned on_ms, unsigned off_ms, bool secret);
+    bool takesEvents() const noexcept { return takes_events_.load(std::memory_order_relaxed); }
+    void detectTones(int mode) noexcept { keys_.detect_tones(static_cast<ToneDetection>(mode)); }
     void mute(bool on) noexcept { muted_.store(on, std::memory_order_relaxed); }
     // Also give what was sent, frame by frame, flagged kSent, at the position of the uplink frame of the same tick.
     void tapSent(bool on) noexcept { tap_sent_.store(on, std::memory_order_relaxed); }
@@ -119,7 +127,16 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     // ---- PJMEDIA's transport thread
     void receive(const UplinkPacket &packet) noexcept;
     void receive_noise(uint32_t ssrc, uint16_t sequence, uint32_t timestamp, int level_dbov, int64_t now_ns) noexcept;
-    void receive_event(uint32_t ssrc, uint16_t sequence, int64_t now_ns) noexcept;
+    void receive_event(uint32_t ssrc, uint16_t sequence, int64_t now_ns) noexcept; // in place of audio
+    // What the event says (RFC 4733), or a redundant copy of it.
+    void receive_key_event(uint32_t timestamp, const uint8_t *payload, size_t length, uint32_t clock_rate_hz,
+                           int64_t now_ns) noexcept;
+    void key_timeout(int64_t now_ns) noexcept;
+
+    // ---- the clock's, within tick(): the event packet to be sent in place of this one; null: none
+    uint8_t *send_event(const uint8_t *packet, size_t size, int payload_type, uint32_t clock_rate_hz) noexcept {
+        return keys_.replace(packet, size, payload_type, clock_rate_hz);
+    }
 
     // ---- clock
     void tick(int64_t now_ns) noexcept override;
@@ -137,6 +154,7 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     static constexpr int32_t kUnity = 1 << 15;
 
     void send_frame() noexcept;
+    void dial_frame() noexcept;
     void receive_frame(int64_t now_ns) noexcept;
     size_t fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count) noexcept;
     void apply_gain(int16_t *out, size_t samples) noexcept;
@@ -155,6 +173,7 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
 
     mutable std::mutex control_;
     std::vector<int16_t> drained_;
+    std::vector<CallKeys::Heard> drained_keys_;
     uint64_t dropped_before_ = 0;   // by rings that a re-INVITE replaced
     UplinkCounters counted_before_; // likewise, by uplinks
 
@@ -165,6 +184,7 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     std::atomic<bool> paused_{false};
     std::atomic<bool> muted_{false};
     std::atomic<bool> tap_sent_{false};
+    std::atomic<bool> takes_events_{false};
     std::atomic<int32_t> duck_{kUnity};
 
     // The caller's frames, and those that were sent: each has a producer of its own.
@@ -172,6 +192,7 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     std::unique_ptr<UplinkRing> sent_;
     SpscRing<PortEvent> events_{kEvents};
     Playout playout_;
+    CallKeys keys_;
 
     mutable std::mutex uplink_mutex_;
     std::unique_ptr<Uplink> uplink_;

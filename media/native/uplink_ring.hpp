@@ -11,7 +11,7 @@ namespace parley {
 
 enum FrameFlag : uint16_t {
     kConcealed = 1, // more than half of the samples are made up: nothing, or nothing in time, had arrived
-    kDtmf = 2,      // an RFC 4733 event was being received
+    kDtmf = 2,      // a key was being pressed: an RFC 4733 event was being received, or this is its tone
     kSent = 4,      // not the caller's audio but ours, as it went out
 };
 

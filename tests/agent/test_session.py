@@ -275,6 +275,22 @@ async def test_the_hash_key_ends_a_number_at_once() -> None:
 
 
 @in_virtual_time
+@pytest.mark.parametrize("by_config", [False, True])
+async def test_secret_keys_are_stars_to_everybody_but_whoever_takes_them(by_config: bool) -> None:
+    llm = ScriptedLlm(["Thank you."])
+    config = AgentConfig(greeting="", secret_keys=by_config)
+    async with Scene(config=config, llm=llm) as scene:
+        for digit in "4711#":
+            scene.session.dtmf(digit, secret=not by_config)
+        assert (await scene.wait_for(TurnCommitted)).text == "[pressed ****]"
+        await scene.wait_for(ReplyFinished)
+        assert "[pressed ****]" in repr(llm.asked)
+        assert "4711" not in repr(llm.asked) + repr(scene.events)
+        assert scene.session.take_secret_keys() == "4711"
+        assert scene.session.take_secret_keys() == ""
+
+
+@in_virtual_time
 async def test_a_key_stops_the_agent() -> None:
     async with Scene(config=GREETING) as scene:
         await scene.wait_for(ReplyStarted)

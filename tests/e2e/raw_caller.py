@@ -133,11 +133,13 @@ class RawCaller:
             ).encode()
         )
 
-    def send(self, method: str, user: str, body: str = "", headers: str = "") -> None:
+    def send(
+        self, method: str, user: str, body: str = "", headers: str = "", content_type: str = "application/sdp"
+    ) -> None:
         here, there = self.sip.getsockname()[1], self._target[1]
         if method != "CANCEL":  # which has the branch of what it cancels (RFC 3261 section 9.1)
             self._branch = f"z9hG4bK{random.getrandbits(48):x}"
-        kind = "Content-Type: application/sdp\r\n" if body else ""
+        kind = f"Content-Type: {content_type}\r\n" if body else ""
         self.sip.sendto(
             (
                 f"{method} sip:{user}@127.0.0.1:{there} SIP/2.0\r\n"

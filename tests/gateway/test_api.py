@@ -111,7 +111,10 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
     assert set(described["paths"]) == {
         "/api/v1/calls",
         "/api/v1/calls/{call_id}",
-        *(f"/api/v1/calls/{{call_id}}/{name}" for name in ("hangup", "hold", "resume", "mute", "unmute", "dtmf")),
+        *(
+            f"/api/v1/calls/{{call_id}}/{name}"
+            for name in ("hangup", "hold", "resume", "mute", "unmute", "dtmf", "keys")
+        ),
         "/api/v1/sessions",
         "/api/v1/sessions/{call_id}",
         "/api/v1/sessions/{call_id}/recording",

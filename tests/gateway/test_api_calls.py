@@ -16,6 +16,7 @@ from gateway.api import CallInfo, create_app
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
 from gateway.store import SessionStore, open_store
 from gateway.telemetry import Metrics
+from media.keys import KeyMethod
 
 KEY = "test-key"
 STARTED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -86,8 +87,13 @@ class ScriptedCalls:
     async def unmute(self, call_id: str) -> CallInfo:
         return self._act("unmute", call_id)
 
-    async def dtmf(self, call_id: str, digits: str) -> None:
-        self._act("dtmf", call_id, digits)
+    async def dtmf(
+        self, call_id: str, digits: str, *, method: KeyMethod | None, duration_ms: int, secret: bool
+    ) -> None:
+        self._act("dtmf", call_id, digits, str(method), str(duration_ms), str(secret))
+
+    async def keep_keys_secret(self, call_id: str, *, secret: bool) -> CallInfo:
+        return self._act("keys", call_id, str(secret)).model_copy(update={"keys_secret": secret})
 
     def _act(self, action: str, call_id: str, *arguments: str) -> CallInfo:
         self.asked.append((action, call_id, *arguments))
@@ -156,6 +162,7 @@ async def test_placing_a_call_answers_while_it_rings(api: Api) -> None:
         "codec": None,
         "agent": "receptionist",
         "muted": False,
+        "keys_secret": False,
         "metadata": {"order": "7"},
         "quality": None,
     }
@@ -193,10 +200,40 @@ async def test_an_action_reaches_the_call_it_names(api: Api, action: str, status
 async def test_digits_are_sent_and_nothing_but_digits(api: Api) -> None:
     await api.client.post("/api/v1/calls", json={"to": "100"})
     assert (await api.client.post("/api/v1/calls/call_1/dtmf", json={"digits": "12#A"})).status_code == 204
-    assert api.calls.asked == [("dtmf", "call_1", "12#A")]
-    refused = await api.client.post("/api/v1/calls/call_1/dtmf", json={"digits": "call me"})
+    order = {"digits": "1,w2", "method": "info", "duration_ms": 200, "secret": True}
+    assert (await api.client.post("/api/v1/calls/call_1/dtmf", json=order)).status_code == 204
+    assert api.calls.asked == [
+        ("dtmf", "call_1", "12#A", "None", "120", "False"),
+        ("dtmf", "call_1", "1,w2", "info", "200", "True"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("order", "field"),
+    [
+        ({"digits": "call me"}, "body.digits"),
+        ({"digits": ""}, "body.digits"),
+        ({"digits": "1" * 65}, "body.digits"),
+        ({"digits": "1", "method": "smoke"}, "body.method"),
+        ({"digits": "1", "duration_ms": 39}, "body.duration_ms"),
+        ({"digits": "1", "duration_ms": 2001}, "body.duration_ms"),
+    ],
+)
+async def test_what_cannot_be_dialled_is_refused_by_field(api: Api, order: dict[str, object], field: str) -> None:
+    await api.client.post("/api/v1/calls", json={"to": "100"})
+    refused = await api.client.post("/api/v1/calls/call_1/dtmf", json=order)
     assert refused.status_code == 422
-    assert [one["field"] for one in refused.json()["errors"]] == ["body.digits"]
+    assert [one["field"] for one in refused.json()["errors"]] == [field]
+    assert api.calls.asked == []
+
+
+async def test_keys_are_declared_secret_for_a_call(api: Api) -> None:
+    await api.client.post("/api/v1/calls", json={"to": "100"})
+    answer = await api.client.post("/api/v1/calls/call_1/keys", json={"secret": True})
+    assert (answer.status_code, answer.json()["keys_secret"]) == (200, True)
+    assert api.calls.asked == [("keys", "call_1", "True")]
+    assert (await api.client.post("/api/v1/calls/nobody/keys", json={"secret": True})).status_code == 404
+    assert (await api.client.post("/api/v1/calls/call_1/keys", json={})).status_code == 422
 
 
 @pytest.mark.parametrize(

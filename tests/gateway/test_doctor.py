@@ -70,15 +70,15 @@ def test_an_address_of_another_machine_fails() -> None:
 
 
 def test_rtp_ports_that_others_took_are_counted() -> None:
-    media = MediaConfig(rtp_port_min=45000, rtp_port_max=45009)
+    media = MediaConfig(rtp_port_min=29000, rtp_port_max=29009)
     config = Config(sip=SipConfig(bind="127.0.0.1", max_calls=5), media=media, http=HttpConfig(port=0))
     assert statuses(doctor.check_rtp_ports(config)) == [("RTP ports", "ok")]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", 45004))
+        other.bind(("127.0.0.1", 29004))
         (finding,) = doctor.check_rtp_ports(config)
     assert (finding.status, finding.detail) == (
         "warn",
-        "45000 to 45009: room for 4 calls, 1 ports are taken by other programs",
+        "29000 to 29009: room for 4 calls, 1 ports are taken by other programs",
     )
 
 

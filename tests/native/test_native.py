@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "media" / "native"
 _CLASSES = (
-    *("clock", "concealer", "hub", "loss_policy", "network_delay", "pcm_port", "playout", "redundancy", "uplink"),
+    *("call_keys", "clock", "concealer", "dialler", "dtmf_detector", "hub", "loss_policy", "network_delay", "pcm_port"),
+    *("playout", "redundancy", "telephone_event", "uplink"),
 )
 SOURCES = [NATIVE / f"{name}.cpp" for name in _CLASSES]
 SANITIZERS = {"memory": "address,undefined", "threads": "thread"}
