@@ -75,18 +75,37 @@ class Levels(Record):
 
 
 class Quality(Record):
-    """How the call sounded, as far as RTP tells."""
+    """How the call sounded: what we counted of the caller (rx), and what the peer reported of us (tx, RTCP).
+
+    `tx_...` and `mos_peer` are null when the peer sent no report.
+    """
 
     rx_packets: int | None = None
     rx_lost: int | None = None
+    """By the network, before redundancy."""
+    rx_loss_percent: float | None = None
     rx_jitter_ms: float | None = None
+    """RFC 3550 section 6.4.1, mean."""
+    late: int | None = None
+    """Packets that came when their place had been filled."""
+    recovered: int | None = None
+    """Packets that redundancy or forward error correction brought back."""
+    duplicates: int | None = None
+    concealed_ms: int | None = None
+    """Of the caller's audio, made up: lost or late packets, and comfort noise while he sent nothing."""
     tx_packets: int | None = None
     tx_lost: int | None = None
-    rtt_ms: float | None = None
+    tx_loss_percent: float | None = None
+    tx_jitter_ms: float | None = None
     tx_redundant: int | None = None
     """Packets of ours that also carried what was sent before them."""
+    rtt_ms: float | None = None
     mos: float | None = None
-    """Estimated mean opinion score, 1 to 4.5; null when nobody estimated it."""
+    """What we heard: mean opinion score, 1 to 4.5, estimated by the E-model; null when no packet came."""
+    mos_peer: float | None = None
+    """What the peer heard of us, by its reports."""
+    mos_scale: Literal["narrowband", "wideband"] | None = None
+    """ITU-T G.107 or G.107.1: scores of one scale cannot be compared with those of the other."""
     levels: Levels | None = None
     """Null when nobody listened: only calls with an agent are measured."""
 
