@@ -42,7 +42,8 @@ class Bridge final : public Ticker {
 
 std::shared_ptr<Bridge> bridge;
 
-// Ends the waiting for late packets, and wakes Python for frames that came right after another wake-up.
+// Ends the waiting for late packets, and wakes Python for what came since the last beat. It shares its deadlines with
+// the calls' groups, so that one wake-up tells of both.
 class Pulse final : public Ticker {
   public:
     void tick(int64_t now_ns) noexcept override { pcm_hub().pulse(now_ns); }
@@ -82,7 +83,7 @@ PcmHub &pcm_hub() {
 }
 
 MediaClock &media_clock() {
-    static MediaClock *const clock = new MediaClock({register_thread, [] { pcm_hub().signal(); }});
+    static MediaClock *const clock = new MediaClock({register_thread, nullptr});
     return *clock;
 }
 
