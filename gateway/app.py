@@ -27,7 +27,7 @@ from gateway.calls.agent import ConfiguredAgents
 from gateway.calls.control import SwitchboardControl
 from gateway.calls.journal import Journal
 from gateway.calls.switchboard import Switchboard
-from gateway.config import Config
+from gateway.config import Config, MediaConfig
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
@@ -69,7 +69,7 @@ async def _serve(config: Config) -> None:
         )
         engines = await OfflineEngines.load(config.models.folder, workers=config.models.workers)
         stack.push_async_callback(engines.aclose)
-        agents = await _agents(config.agents, engines)
+        agents = await _agents(config.agents, engines, config.media)
         hub = stack.enter_context(contextlib.closing(PcmHub()))
         hub.start(asyncio.get_running_loop())
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -123,7 +123,7 @@ async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> No
         log.info("answers_rendered")
 
 
-async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines) -> ConfiguredAgents:
+async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines, media: MediaConfig) -> ConfiguredAgents:
     """Every agent with its services; what it always says is rendered now, so that it is there at pick-up."""
     services = {}
     offline = []
@@ -141,7 +141,14 @@ async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines) -
             turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
             phrases=phrases,
         )
-    return ConfiguredAgents(configs, services, engines.new_vad, tuple(offline))
+    return ConfiguredAgents(
+        configs,
+        services,
+        engines.new_vad,
+        tuple(offline),
+        echo_gate=media.echo_gate,
+        suppress_noise=None if media.noise_suppression == "off" else media.noise_suppression,
+    )
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from media import noise
 from media.encryption import EncryptionKey
 
 Codec = Literal["opus", "g722", "pcmu", "pcma", "l16"]
@@ -188,6 +189,10 @@ class MediaConfig(Section):
     """Encrypted media: never, when the peer offers it, or nothing else."""
     timeout_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
     """A call that is not on hold and whose peer sends no RTP for so many seconds is hung up: the peer is gone."""
+    echo_gate: bool = True
+    """Keep our own voice, when a speakerphone or a hybrid returns it, from counting as the caller's."""
+    noise_suppression: Literal["off", "low", "medium", "high"] = "off"
+    """Take noise from what agents hear; needs the extra `noise`. README has its measured effect on recognition."""
     record: bool = False
     """Record every call to the data folder, in stereo: caller left, we right. The API can start it on any call."""
     record_format: Literal["wav", "opus"] = "wav"
@@ -372,6 +377,11 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         for key in ("tls_cert", "tls_key"):
             if getattr(config.sip, key) is None:
                 yield ("sip", key), "is missing: sip.transports has tls"
+    if config.media.noise_suppression != "off" and not noise.is_installed():
+        yield (
+            ("media", "noise_suppression"),
+            "needs .venv/bin/pip install 'webrtc-noise-gain>=1.2,<2'",
+        )
     seen: set[str] = set()
     for index, trunk in enumerate(config.trunk):
         if trunk.name in seen:

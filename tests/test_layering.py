@@ -41,6 +41,7 @@ DOORS = {
     "tokenizers": ["agent/local/"],
     "uvicorn": ["gateway/api/"],
     "uvloop": ["gateway/app.py"],
+    "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
 }
 

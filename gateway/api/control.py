@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
-from gateway.store.records import Direction, Record
+from gateway.store.records import Direction, Quality, Record
 from media.keys import KeyMethod
 
 CallStateName = Literal["offered", "dialing", "active", "held", "ended"]
@@ -37,6 +37,8 @@ class CallInfo(Record):
     keys_secret: bool = False
     """Keys that the far end presses are shown as `*`."""
     metadata: dict[str, str] = Field(default={})
+    quality: Quality | None = None
+    """How it sounds so far; only when one call is asked for, and once it has audio."""
 
 
 class CallControl(Protocol):

@@ -14,6 +14,7 @@ from gateway.calls.activity import Activity
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
 from gateway.calls.keypad import Keypad
+from gateway.calls.quality import quality_record
 from gateway.calls.recording import CallRecording, RecordingState
 from gateway.calls.state import CallEvent, CallState, next_state
 from gateway.errors import CallError, WrongCallState
@@ -25,10 +26,12 @@ from gateway.sip.events import (
     DigitReceived,
     HoldChanged,
     IncomingCall,
+    LegQuality,
     MediaActive,
     RegistrationChanged,
     SipEvent,
 )
+from gateway.store.records import Quality
 from gateway.telemetry import Metrics
 from media.frames import PcmFrame
 from media.keys import ToneDetection
@@ -197,6 +200,10 @@ class Call:
             self._packets_received, self._packet_seen_at = received, now
         return now - self._packet_seen_at
 
+    async def quality(self) -> Quality | None:
+        """How the call sounds so far; None before it has audio. Raises `NoSuchCall` when it has just ended."""
+        return None if self.audio is None else self._rate(self.audio, await self._endpoint.quality(self.call_id))
+
     def mute(self, muted: bool) -> None:
         """Send silence instead of what we say, or end that."""
         self.leg.mute(muted)
@@ -253,19 +260,27 @@ class Call:
         facts, event = self.facts, self._ended
         facts.ended_at = time.time()
         facts.end_reason = self._end_reason(event)
+        quality = None
         if self.audio is not None:
             counters = self.audio.counters()
             self._metrics.uplink_dropped_frames.inc(counters.frames_dropped)
             self._metrics.clock_skipped_frames.inc(counters.frames_skipped)
             self._metrics.playout_underruns.inc(counters.underruns)
             self._metrics.playout_refused_samples.inc(counters.samples_refused)
+            if event is not None:
+                quality = self._rate(self.audio, event.quality)
+                self._metrics.redundant_packets.inc(event.quality.tx_redundant)
+                self._metrics.call_rated(quality)
+                self._log.info("call_quality", **quality.model_dump(exclude={"levels"}, exclude_none=True))
             self.audio.close()
-        if event is not None:
-            self._metrics.redundant_packets.inc(event.quality.tx_redundant)
         recording = await self._recording.close()
         if recording is not None:
             self._journal.recording_ended(self.call_id, recording)
-        self._journal.ended(facts, event.quality if event else None)
+        self._journal.ended(facts, quality)
+
+    def _rate(self, audio: CallAudio, leg: LegQuality) -> Quality:
+        line = None if self.activity is None else self.activity.line
+        return quality_record(self.facts.codec or "", audio.sample_rate_hz, leg, audio.counters(), line)
 
     def _end_reason(self, event: CallEnded | None) -> str:
         if self._our_reason is not None:

@@ -37,7 +37,8 @@ class SwitchboardControl:
         return [_info(call) for call in self._switchboard.calls]
 
     async def get(self, call_id: str) -> CallInfo:
-        return _info(self._switchboard.call(call_id))
+        call = self._switchboard.call(call_id)
+        return _info(call).model_copy(update={"quality": await call.quality()})
 
     async def hangup(self, call_id: str) -> None:
         await self._switchboard.call(call_id).hang_up("api")

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from gateway.calls.facts import CallFacts, utc
-from gateway.sip.events import LegQuality
 from gateway.store.records import Quality, RecordingFacts, SessionSummary, TranscriptEntry, TurnRecord
 from gateway.store.repository import SessionStore
 from gateway.telemetry import Metrics
@@ -61,10 +60,9 @@ class Journal:
     def recording_ended(self, call_id: str, facts: RecordingFacts) -> None:
         self._put(lambda: self._store.recording_ended(call_id, facts))
 
-    def ended(self, facts: CallFacts, quality: LegQuality | None) -> None:
+    def ended(self, facts: CallFacts, quality: Quality | None) -> None:
         at, reason = utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
-        record = None if quality is None else _quality(quality)
-        self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=record))
+        self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=quality))
 
     async def write_until_closed(self) -> None:
         """The writing task."""
@@ -80,15 +78,3 @@ class Journal:
             self._queue.put_nowait(write)
         except asyncio.QueueFull:
             self._metrics.store_failed_writes.inc()
-
-
-def _quality(leg: LegQuality) -> Quality:
-    return Quality(
-        rx_packets=leg.rx_packets,
-        rx_lost=leg.rx_lost,
-        rx_jitter_ms=round(leg.rx_jitter_ms, 3),
-        tx_packets=leg.tx_packets,
-        tx_lost=leg.tx_lost,
-        rtt_ms=round(leg.rtt_ms, 3) or None,
-        tx_redundant=leg.tx_redundant,
-    )

@@ -69,7 +69,7 @@ class CallRecording:
         self._move("start")
         self._started_ms = started_ms
         self._recorder, self._audio = self._writer.open(self.path, audio.sample_rate_hz), audio
-        audio.on_sent = self._receive_sent
+        audio.tap_sent(self._receive_sent)
 
     def pause(self) -> None:
         """Record silence from here on; what is being said now never reaches the disk."""
@@ -100,7 +100,7 @@ class CallRecording:
             return None
         self.state = RecordingState.ENDED
         if self._audio is not None:
-            self._audio.on_sent = None
+            self._audio.untap_sent(self._receive_sent)
             self._audio = None
         recording = await asyncio.wrap_future(recorder.close())
         return RecordingFacts(

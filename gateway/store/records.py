@@ -43,19 +43,71 @@ class TurnRecord(Record):
     interrupted: bool = False
 
 
+class SpeechLevel(Record):
+    """How loud one side spoke."""
+
+    speech_dbov: float | None = None
+    """Active speech level after ITU-T P.56."""
+    noise_dbov: float | None = None
+    """What lies beneath."""
+    peak_dbov: float | None = None
+    """The loudest 20 ms."""
+
+
+class EchoOfUs(Record):
+    """What the line returned of our voice."""
+
+    delay_ms: float | None = None
+    """Null: no echo was found."""
+    loss_db: float | None = None
+    """How much quieter than sent it came back."""
+    gated_ms: int = 0
+    """What would have counted as the caller's speech."""
+
+
+class Levels(Record):
+    """How loud the call was; caller before gain control, agent as sent."""
+
+    caller: SpeechLevel
+    agent: SpeechLevel
+    echo: EchoOfUs | None = None
+    """Null: the echo gate was off."""
+
+
 class Quality(Record):
-    """How the call sounded, as far as RTP tells."""
+    """How the call sounded: what we counted of the caller (rx), and what the peer reported of us (tx, RTCP).
+
+    `tx_...` and `mos_peer` are null when the peer sent no report.
+    """
 
     rx_packets: int | None = None
     rx_lost: int | None = None
+    """By the network, before redundancy."""
+    rx_loss_percent: float | None = None
     rx_jitter_ms: float | None = None
+    """RFC 3550 section 6.4.1, mean."""
+    late: int | None = None
+    """Packets that came when their place had been filled."""
+    recovered: int | None = None
+    """Packets that redundancy or forward error correction brought back."""
+    duplicates: int | None = None
+    concealed_ms: int | None = None
+    """Of the caller's audio, made up: lost or late packets, and comfort noise while he sent nothing."""
     tx_packets: int | None = None
     tx_lost: int | None = None
-    rtt_ms: float | None = None
+    tx_loss_percent: float | None = None
+    tx_jitter_ms: float | None = None
     tx_redundant: int | None = None
     """Packets of ours that also carried what was sent before them."""
+    rtt_ms: float | None = None
     mos: float | None = None
-    """Estimated mean opinion score, 1 to 4.5; null when nobody estimated it."""
+    """What we heard: mean opinion score, 1 to 4.5, estimated by the E-model; null when no packet came."""
+    mos_peer: float | None = None
+    """What the peer heard of us, by its reports."""
+    mos_scale: Literal["narrowband", "wideband"] | None = None
+    """ITU-T G.107 or G.107.1: scores of one scale cannot be compared with those of the other."""
+    levels: Levels | None = None
+    """Null when nobody listened: only calls with an agent are measured."""
 
 
 class RecordingFacts(Record):

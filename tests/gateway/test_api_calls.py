@@ -171,6 +171,7 @@ async def test_placing_a_call_answers_while_it_rings(api: Api) -> None:
         "recording": "off",
         "keys_secret": False,
         "metadata": {"order": "7"},
+        "quality": None,
     }
     assert api.calls.orders == [
         {

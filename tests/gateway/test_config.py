@@ -9,6 +9,7 @@ import pytest
 from gateway.config import Config, RouteConfig
 from gateway.environment import load_config
 from gateway.errors import ConfigError
+from media import noise
 
 
 def faults_of(folder: Path, toml: str, **environ: str) -> list[str]:
@@ -219,6 +220,14 @@ def test_settings_that_do_not_fit_each_other_are_faults(tmp_path: Path, toml: st
         ]
     else:
         assert faults_of(tmp_path, toml) == [fault]
+
+
+def test_noise_suppression_without_its_library_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loaded(tmp_path, '[media]\nnoise_suppression = "low"').media.noise_suppression == "low"
+    monkeypatch.setattr(noise, "AudioProcessor", None)
+    (fault,) = faults_of(tmp_path, '[media]\nnoise_suppression = "low"')
+    assert fault.startswith("media.noise_suppression: needs .venv/bin/pip install")
+    assert loaded(tmp_path, "").media.noise_suppression == "off"
 
 
 def test_secrets_are_neither_shown_nor_repeated_in_faults(tmp_path: Path) -> None:
