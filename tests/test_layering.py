@@ -27,6 +27,8 @@ DOORS = {
     "aiortc": ["gateway/webrtc/"],
     "aiosqlite": ["gateway/store/"],
     "alembic": ["gateway/store/"],
+    "av": ["media/ogg_opus.py"],
+    "cryptography": ["media/encryption.py"],
     "ctranslate2": ["agent/local/"],
     "fastapi": ["gateway/api/"],
     "onnxruntime": ["agent/local/"],

@@ -60,6 +60,7 @@ class Echo:
     def __init__(self, audio: CallAudio) -> None:
         self._audio = audio
         self._play = audio.play
+        self._byte_s = 0.5 / audio.sample_rate_hz
         self._empty_at = 0.0
         """When the last sample in the queue will have been sent."""
         self._check_at = 0.0
@@ -74,18 +75,19 @@ class Echo:
             self._check_at = now + self._CHECK_S
             self._empty_at = now + self._audio.queued_ms / 1000
         for frame in frames:
-            queued_s = self._empty_at - now
-            if queued_s <= 0.0:
-                rate_hz = frame.sample_rate_hz
-                self._empty_at = now + self._LEAD_S
-                self._play(self._UTTERANCE, bytes(2 * round(self._LEAD_S * rate_hz)), rate_hz)
-            elif queued_s > self._LONG_S and (queued_s > 2 * self._LONG_S or self._is_quiet(frame)):
-                continue
-            self._play(self._UTTERANCE, frame.pcm)
-            self._empty_at += frame.duration_s
+            pcm = frame.pcm
+            if 0.0 < self._empty_at - now <= self._LONG_S or self._makes_room(frame, now):
+                self._play(self._UTTERANCE, pcm)
+                self._empty_at += len(pcm) * self._byte_s
 
-    def _is_quiet(self, frame: PcmFrame) -> bool:
-        return bool(np.abs(frame.samples.astype(np.int32)).mean() < self._QUIET)
+    def _makes_room(self, frame: PcmFrame, now: float) -> bool:
+        """Put silence into an empty queue; False: the queue is long, and the frame is to be left out."""
+        queued_s = self._empty_at - now
+        if queued_s <= 0.0:
+            self._empty_at = now + self._LEAD_S
+            self._play(self._UTTERANCE, bytes(2 * round(self._LEAD_S * frame.sample_rate_hz)))
+            return True
+        return queued_s <= 2 * self._LONG_S and np.abs(frame.samples.astype(np.int32)).mean() >= self._QUIET
 
     def receive_playout(self, event: PlayoutEvent) -> None:
         pass
@@ -95,6 +97,7 @@ class Echo:
 
     def audio_changed(self) -> None:
         """What is queued is converted, and what comes has the new rate already."""
+        self._byte_s = 0.5 / self._audio.sample_rate_hz
 
     async def run(self) -> str:
         await asyncio.get_running_loop().create_future()

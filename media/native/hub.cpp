@@ -44,7 +44,7 @@ void PcmHub::signal() noexcept {
 }
 
 void PcmHub::nudge(int64_t now_ns) noexcept {
-    if (now_ns - signalled_ns_.load(std::memory_order_relaxed) >= kPulse_ns - kPulse_ns / 5)
+    if (now_ns - signalled_ns_.load(std::memory_order_relaxed) >= kPulse_ns)
         signal();
 }
 

@@ -23,6 +23,7 @@ class Line:
         self.queue = b""
         self.gaps = 0
         self.longest_ms = 0.0
+        self.sample_rate_hz = 8000
         self.echo = Echo(cast(CallAudio, self))
         self._position = 0
         self._playing = False
