@@ -106,8 +106,8 @@ class EchoGate:
         duration_ms = frame.duration_s * 1000
         power = self._path.receive_heard(frame)
         self._since_search_ms += duration_ms
-        explained = self._path.explains()
-        speech = FrameFlags.SPEECH in frame.flags and not explained and power > _SILENT
+        explained = power > _SILENT and self._path.explains()
+        speech = power > _SILENT and not explained and FrameFlags.SPEECH in frame.flags
         if self._open_ms > 0:
             return self._while_open(frame, speech, duration_ms * (_SHUT if explained else 1))
         if self._held or speech:

@@ -42,6 +42,7 @@ _HOP = 80
 _BAND_EDGES_HZ = (250, 500, 750, 1062, 1437, 1937, 2625, 3500)
 """Narrow enough that a voice shows between our harmonics, wide enough for a window of 16 ms."""
 _BEFORE, _AFTER = 3, 2
+_AROUND = _BEFORE + _AFTER
 """Hops of what was sent that may sound in one hop of the echo: windows overlap, and delays wobble by a frame."""
 _DECAY = np.float32(0.5)
 """Of an echo's power in 20 ms, when nothing more is sent: a room that takes 400 ms for 60 dB."""
@@ -170,7 +171,7 @@ class EchoPath:
         start = end - _FFT - (hops - 1) * _HOP
         heard = self._heard.read(start, end - start)
         sent_start = start - self.delay_samples - _BEFORE * _HOP
-        sent = self._sent.read(sent_start, (hops + _BEFORE + _AFTER - 1) * _HOP + _FFT)
+        sent = self._sent.read(sent_start, (hops + _AROUND - 1) * _HOP + _FFT)
         return self._bands.explain(heard, sent) and self.is_proven
 
     def search(self, samples: int) -> EchoFinding | None:
@@ -254,6 +255,7 @@ class _Bands:
         self._coupling = np.zeros(count, np.float32)
         self._ringing = np.zeros(count, np.float32)
         self._is_known = False
+        self._windows = self._resized(2)
 
     @property
     def mean_coupling(self) -> float:
@@ -262,7 +264,10 @@ class _Bands:
     def explain(self, heard: Signal, sent: Signal) -> bool:
         """`heard` is a frame with what its first window needs, `sent` the same at the echo's delay and a bit around."""
         hops = (len(heard) - _FFT) // _HOP + 1
-        powers = _band_powers(np.concatenate((_windows(heard), _windows(sent))))
+        windows = self._windows if len(self._windows) == hops + _AROUND + hops else self._resized(hops)
+        heard.take(_window_indices(hops, _HOP), out=windows[:hops], mode="clip")
+        sent.take(_window_indices(hops + _AROUND, _HOP), out=windows[hops:], mode="clip")
+        powers = _band_powers(windows)
         is_heard = np.add.reduce(powers[:hops]) / np.float32(hops)
         expected = self._coupling * np.maximum.reduce(powers[hops:])
         self._ringing *= _DECAY
@@ -273,6 +278,11 @@ class _Bands:
         if explained:
             self._coupling *= np.where(is_heard < expected * _AWAY, _FADE, _ONE)
         return explained
+
+    def _resized(self, hops: int) -> Signal:
+        """Room for the windows of a frame; frames hardly ever change their length."""
+        self._windows = np.zeros((hops + hops + _AROUND, _FFT), np.float32)
+        return self._windows
 
     def could_be(self, sent: Signal, heard: Signal) -> bool:
         """Whether what is heard is about as loud as the echo of what was sent would be."""

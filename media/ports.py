@@ -302,7 +302,7 @@ class CallAudio:
         them (256), and none is sent.
 
         By default they go as events if the far end takes these, and else as tones, which is decided key by key. Secret
-        tones are silence in what `on_sent` is given.
+        tones are silence in what `tap_sent` is given.
         """
         return self._port.dial(keys, _DIAL_METHODS[method], duration_ms, gap_ms, secret)
 
@@ -332,7 +332,7 @@ class CallAudio:
             return
         self._closed = True
         # The sinks belong to owners who hold this object: without them the port's buffers need no garbage collector.
-        self._on_frames = self.on_playout = self.on_rate = self.on_key = self.on_fault = None
+        self._on_frames = self.on_playout = self.on_rate = self.on_fault = self.on_key = None
         self._sent_sinks = ()
         self._port.listen(False)
         self._port.tapSent(False)

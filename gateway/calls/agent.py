@@ -28,6 +28,7 @@ from gateway.calls.call import Call
 from gateway.calls.uplink import LineReport, Uplink
 from gateway.store.records import Role, TranscriptEntry, TurnRecord
 from media.frames import PcmFrame
+from media.noise import Strength
 from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
@@ -143,6 +144,7 @@ class ConfiguredAgents:
         offline: tuple[tuple[AgentConfig, Receptionist], ...] = (),
         *,
         echo_gate: bool = True,
+        suppress_noise: Strength | None = None,
     ) -> None:
         self.offline = offline
         """Those whose answers are known beforehand."""
@@ -150,11 +152,12 @@ class ConfiguredAgents:
         self._services = services
         self._make_speech_model = make_speech_model
         self._echo_gate = echo_gate
+        self._suppress_noise = suppress_noise
 
     def __contains__(self, name: str) -> bool:
         return name in self._configs
 
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there."""
-        uplink = Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate)
+        uplink = Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate, suppress_noise=self._suppress_noise)
         return AgentActivity(call, self._configs[name], self._services[name], self._make_speech_model, uplink)

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from gateway.calls.facts import CallFacts, utc
-from gateway.store.records import Quality, SessionSummary, TranscriptEntry, TurnRecord
+from gateway.store.records import Quality, RecordingFacts, SessionSummary, TranscriptEntry, TurnRecord
 from gateway.store.repository import SessionStore
 from gateway.telemetry import Metrics
+from media.encryption import EncryptionKey
 
 _QUEUE_RECORDS = 20_000
 _Write = Callable[[], Awaitable[None]]
@@ -26,6 +27,10 @@ class Journal:
     @property
     def recordings_dir(self) -> Path:
         return self._store.recordings_dir
+
+    @property
+    def encryption_key(self) -> EncryptionKey | None:
+        return self._store.key
 
     def began(self, facts: CallFacts) -> None:
         session = SessionSummary(
@@ -49,9 +54,15 @@ class Journal:
     def turn(self, call_id: str, turn: TurnRecord) -> None:
         self._put(lambda: self._store.add_turn(call_id, turn))
 
-    def ended(self, facts: CallFacts, quality: Quality | None, recording: Path | None) -> None:
+    def recording_began(self, call_id: str, path: Path) -> None:
+        self._put(lambda: self._store.recording_began(call_id, path))
+
+    def recording_ended(self, call_id: str, facts: RecordingFacts) -> None:
+        self._put(lambda: self._store.recording_ended(call_id, facts))
+
+    def ended(self, facts: CallFacts, quality: Quality | None) -> None:
         at, reason = utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
-        self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=quality, recording=recording))
+        self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=quality))
 
     async def write_until_closed(self) -> None:
         """The writing task."""

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The chain a caller's audio passes on its way to an agent.
 
-    frame > voice flag > echo gate > automatic gain > agent
+    frame > voice flag > echo gate > (noise suppression) > automatic gain > agent
 
 The flag comes first because the stages after it work on speech only. The echo gate comes before the gain, because our
 own voice must not be taken for the caller's level, nor be lifted to it, and because the gate compares levels with what
-was sent. The recorder taps the leg before the chain, so that a recording is what came over the wire.
+was sent. Noise goes before the gain could lift it. The recorder taps the leg before the chain, so that a recording is
+what came over the wire.
 """
 
 from dataclasses import dataclass, replace
 
 from media.echo import EchoGate, EchoReport
-from media.frames import FrameFlags, PcmFrame
+from media.frames import FrameFlags, PcmFrame, PcmSamples
 from media.gain import AutomaticGain
+from media.noise import NoiseSuppressor, Strength
 from media.speech_level import SpeechLevelMeter, SpeechLevels
 from media.vad import WebRtcVad, mark_speech
 
@@ -32,9 +34,11 @@ class LineReport:
 class Uplink:
     """One caller's chain. A frame of 20 ms costs some ten microseconds, five times that while we are heard."""
 
-    def __init__(self, sample_rate_hz: int, *, echo_gate: bool = True) -> None:
+    def __init__(self, sample_rate_hz: int, *, echo_gate: bool = True, suppress_noise: Strength | None = None) -> None:
         self._detector = WebRtcVad(mode=3)
         self._echo_gate = EchoGate() if echo_gate else None
+        self._strength = suppress_noise
+        self._suppressor: NoiseSuppressor | None = None
         self._caller = SpeechLevelMeter()
         self._agent = SpeechLevelMeter()
         self._gain = AutomaticGain(sample_rate_hz)
@@ -62,5 +66,13 @@ class Uplink:
     def _level(self, frame: PcmFrame) -> PcmFrame:
         self._gain.sample_rate_hz = frame.sample_rate_hz
         before = frame.samples
-        after = self._gain.process(before, FrameFlags.SPEECH in frame.flags)
+        cleaned = (
+            before if self._strength is None else self._without_noise(before, frame.sample_rate_hz, self._strength)
+        )
+        after = self._gain.process(cleaned, FrameFlags.SPEECH in frame.flags)
         return frame if after is before else replace(frame, pcm=after.tobytes())
+
+    def _without_noise(self, samples: PcmSamples, sample_rate_hz: int, strength: Strength) -> PcmSamples:
+        if self._suppressor is None or self._suppressor.sample_rate_hz != sample_rate_hz:
+            self._suppressor = NoiseSuppressor(sample_rate_hz, strength)
+        return self._suppressor.process(samples)

@@ -110,6 +110,23 @@ class Quality(Record):
     """Null when nobody listened: only calls with an agent are measured."""
 
 
+class RecordingFacts(Record):
+    """What there is to know of a call's recording besides its sound."""
+
+    format: Literal["wav", "opus"]
+    """`wav`: 16-bit stereo PCM. `opus`: stereo Opus in Ogg. The caller is left, we are right."""
+    encrypted: bool
+    """At rest: the API gives it in clear."""
+    started_ms: int
+    """Where the file begins, in milliseconds since the call was answered: add it to a time in the file, and it is on
+    the transcript's axis."""
+    duration_ms: int
+    complete: bool
+    """False: it ended early, or has holes, because the disk was full or too slow."""
+    paused_ms: tuple[tuple[int, int], ...] = ()
+    """The stretches, from and to, in the file's time, that are silent because the recording was paused."""
+
+
 class SessionSummary(Record):
     """One call, without what was said."""
 
@@ -128,6 +145,8 @@ class SessionSummary(Record):
     quality: Quality | None = None
     recording: str | None = None
     """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
+    recording_facts: RecordingFacts | None = None
+    """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
 
 
 class SessionRecord(SessionSummary):

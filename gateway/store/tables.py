@@ -55,6 +55,7 @@ class SessionRow(Table):
     call_metadata: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     quality: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     recording: Mapped[str | None] = mapped_column(Text)
+    recording_facts: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class TranscriptRow(Table):

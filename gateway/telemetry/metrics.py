@@ -131,6 +131,18 @@ class Metrics:
         self.store_failed_writes = Counter(
             "parley_store_failed_writes", "Records lost because the database refused them.", registry=registry
         )
+        self.recordings_active = Gauge("parley_recordings_active", "Calls that are being recorded.", registry=registry)
+        self.recording_queue = Gauge(
+            "parley_recording_queue_seconds",
+            "Audio that waits for the disk, of the recording that waits for longest; 10 is all that is kept.",
+            registry=registry,
+        )
+        self.recordings_stopped = Counter(
+            "parley_recordings_stopped", "Recordings that ended early because the disk refused.", registry=registry
+        )
+        self.recording_dropped_samples = Counter(
+            "parley_recording_dropped_samples", "Samples lost because the disk was too slow.", registry=registry
+        )
         self.log_dropped_lines = Counter(
             "parley_log_dropped_lines", "Log lines lost because standard error did not take them.", registry=registry
         )

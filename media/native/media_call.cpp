@@ -180,17 +180,22 @@ void MediaCall::onCallTsxState(pj::OnCallTsxStateParam &param) {
 }
 
 void MediaCall::receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata) {
-    const pjsip_msg_body *body = rdata->msg_info.msg->body;
-    if (!body || pj_stricmp2(&body->content_type.type, "application") != 0)
-        return;
-    const bool relay = pj_stricmp2(&body->content_type.subtype, "dtmf-relay") == 0;
-    if (!relay && pj_stricmp2(&body->content_type.subtype, "dtmf") != 0)
-        return;
     constexpr unsigned kLongest = 1000;
-    const int code = body->len > kLongest
-                         ? PJSIP_SC_REQUEST_ENTITY_TOO_LARGE
-                         : onKeyInfo(relay ? "dtmf-relay" : "dtmf",
-                                     std::string(static_cast<const char *>(body->data), body->len));
+    const pjsip_msg_body *body = rdata->msg_info.msg->body;
+    const auto is = [body](const char *subtype) {
+        return pj_stricmp2(&body->content_type.type, "application") == 0 &&
+               pj_stricmp2(&body->content_type.subtype, subtype) == 0;
+    };
+    int code = PJSIP_SC_UNSUPPORTED_MEDIA_TYPE; // RFC 2976 section 2.2
+    if (!body || body->len == 0) {
+        code = PJSIP_SC_OK; // a sign of life
+    } else if (is("media_control+xml") || is("trickle-ice-sdpfrag")) {
+        return; // PJSUA's
+    } else if (is("dtmf-relay") || is("dtmf")) {
+        code = body->len > kLongest ? PJSIP_SC_REQUEST_ENTITY_TOO_LARGE
+                                    : onKeyInfo(is("dtmf") ? "dtmf" : "dtmf-relay",
+                                                std::string(static_cast<const char *>(body->data), body->len));
+    }
     pjsip_tx_data *response = nullptr;
     if (pjsip_endpt_create_response(tsx->endpt, rdata, code, nullptr, &response) == PJ_SUCCESS)
         pjsip_tsx_send_msg(tsx, response);

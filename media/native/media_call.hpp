@@ -63,8 +63,8 @@ class MediaCall : public pj::Call {
 
     void onStreamCreated(pj::OnStreamCreatedParam &param) override;
     void onStreamDestroyed(pj::OnStreamDestroyedParam &param) override;
-    // INFO with a body that says which key was pressed is taken out here: PJSUA would leave `application/dtmf` without
-    // an answer, and looks for what it wants beyond the end of the body.
+    // INFO is answered here: PJSUA knows no `application/dtmf`, looks for what it wants beyond the end of the body, and
+    // has a 500 for everything else, also for an INFO without a body.
     void onCallTsxState(pj::OnCallTsxStateParam &param) override;
 
     // For Python to override; both on the SIP thread.

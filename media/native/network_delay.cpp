@@ -67,7 +67,9 @@ int64_t NetworkDelay::wait_ns() const noexcept {
 }
 
 int64_t NetworkDelay::stall_ns(bool silent) const noexcept {
-    const int64_t wanted = jitter_ns_ + jitter_ns_ / 4 + std::max(frame_ns_, redundancy_ns_);
+    // What comes again is not earlier than the packet it comes with.
+    const int64_t again_ns = redundancy_ns_ > 0 ? redundancy_ns_ + frame_ns_ / 2 : 0;
+    const int64_t wanted = jitter_ns_ + jitter_ns_ / 4 + std::max(frame_ns_, again_ns);
     return std::clamp(wanted, silent ? frame_ns_ : limits_.min_stall_ns, std::max(frame_ns_, limits_.max_stall_ns));
 }
 

@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,13 @@ _FRAME_S = 0.02
 _LOUD = 200.0
 """Mean magnitude above this is speech: -44 dBov."""
 _ANSWER_WAIT_S = 8.0
-_QUIET_S = 1.0
+_QUIET_S = 1.5
 """An answer is over after so much silence."""
 _STOPPED_S = 0.4
 """The agent has stopped speaking where so much silence begins: longer than between two clauses."""
 _INTO_THE_ANSWER_S = 0.8
+_END_MS = 500
+"""An answer cut off so shortly before the end was cut off by it."""
 
 
 @dataclass
@@ -185,8 +188,10 @@ def session_of(gateway: GatewayProcess, call: EchoCall) -> dict[str, Any]:
 
 
 def interrupted(session: dict[str, Any]) -> int:
-    """How often the agent was stopped while it spoke."""
-    return sum(1 for entry in session["transcript"] if entry["interrupted"])
+    """How often the agent was stopped while it spoke, other than by the end of the call."""
+    answered, ended = (datetime.fromisoformat(session[name]) for name in ("answered_at", "ended_at"))
+    last_ms = (ended - answered).total_seconds() * 1000 - _END_MS
+    return sum(1 for entry in session["transcript"] if entry["interrupted"] and entry["ended_ms"] < last_ms)
 
 
 def said_by_caller(session: dict[str, Any]) -> list[str]:

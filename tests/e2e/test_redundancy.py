@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """RFC 2198: who knows it gets it, who does not never notices, and what arrives is what was sent."""
 
+import os
 import random
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway_process import GatewayProcess
+from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.peers import softphone
 from tests.e2e.raw_caller import SILENCE, RawCaller
+from tests.e2e.sanitizer import sanitized_gateway
 from tests.redundancy import Rtp, pack, unpack
 
 _ROUTES = """
@@ -24,6 +27,7 @@ action = "agent"
 _PCMU = "RTP/AVP 0\r\na=rtpmap:0 PCMU/8000"
 _PCMU_WITH_RED = "RTP/AVP 0 97\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:97 red/8000\r\na=fmtp:97 0/0/0"
 _FRAME_S = 0.02
+_CALLEE_PORT = 29000 + os.getpid() % 400 * 2
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +95,40 @@ def test_an_offer_without_redundancy_of_the_chosen_codec_is_answered_as_if_we_ha
 ) -> None:
     assert _answer(gateway, offer) == _answer(without_fec, offer)
     assert "red" not in "".join(_answer(gateway, offer))
+
+
+_MANY = range(97, 127)
+
+
+@pytest.mark.timeout(600)  # the first use may build
+def test_offers_that_anybody_on_the_network_may_make_do_no_harm(tmp_path: Path) -> None:
+    """PJMEDIA 2.17 as released counts formats that are not there when an offer has two of `red`."""
+    offers = [
+        "RTP/AVP 0 " + " ".join(map(str, _MANY)) + "".join(f"\r\na=rtpmap:{pt} red/8000" for pt in _MANY),
+        "RTP/AVP 0 97 98\r\na=rtpmap:97 red/8000\r\na=fmtp:97 0/0\r\na=rtpmap:98 red/8000\r\na=fmtp:98 0/0",
+        "RTP/AVP 97 0\r\na=rtpmap:97 red/8000\r\na=fmtp:97 97/97",
+        "RTP/AVP 97\r\na=rtpmap:97 red/8000\r\na=fmtp:97 0/0",
+        "RTP/AVP 97 97\r\na=rtpmap:97 L16/16000\r\na=rtpmap:97 red/16000\r\na=fmtp:97 97/97",
+        "RTP/AVP 0 97\r\na=rtpmap:97 red/8000\r\na=fmtp:97 " + "/".join(["0"] * 900),
+        "RTP/AVP 0 97\r\na=rtpmap:97 red/8000\r\na=fmtp:97 ",
+        "RTP/AVP 0 97\r\na=rtpmap:97 red/8000\r\na=fmtp:97",
+        "RTP/AVP 0 97\r\na=rtpmap:97 red/8000\r\na=fmtp:97 0/0/",
+        "RTP/AVP 96 97\r\na=rtpmap:96 L16/16000\r\na=rtpmap:97 red/16000\r\na=fmtp:97 99999999999/99999999999",
+    ]
+    payloads = [b"", b"\x80", b"\x80\x00\x00", b"\x80\x00\x03\xff", b"\xff" * 40, b"\x00", b"\x61\x61", SILENCE]
+    with sanitized_gateway(tmp_path, _ROUTES) as gateway:
+        for offer in offers:
+            with RawCaller(gateway.sip_port) as caller:
+                answer = caller.invite("echo", offer)
+                assert answer.code in (200, 400, 488), answer.text
+                if answer.code == 200:
+                    for payload in payloads:
+                        caller.speak(payload, payload_type=97, samples=160)
+                    assert caller.bye("echo").code == 200
+        with RawCaller(gateway.sip_port) as caller:
+            assert caller.invite("echo", _PCMU_WITH_RED).code == 200
+            assert {packet.payload_type for packet in _talk(caller, 1.0, report_lost=0)} == {0}
+            assert caller.bye("echo").code == 200
 
 
 def test_opus_is_chosen_without_redundancy(gateway: GatewayProcess) -> None:
@@ -176,6 +214,33 @@ def test_a_clean_line_gets_no_redundancy(gateway: GatewayProcess) -> None:
         assert caller.bye("echo").code == 200
 
 
+def test_sipp_and_baresip_take_our_offer_and_talk(gateway: GatewayProcess, tmp_path: Path) -> None:
+    for port, command in enumerate(
+        (
+            ["sipp", "-sn", "uas", "-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin", "-timeout", "60s", "-m", "1"],
+            ["baresip", "-f", str(_baresip_that_answers(tmp_path)), "-t", "60"],
+        ),
+        start=_CALLEE_PORT,
+    ):
+        options = ["-p", str(port), "-rtp_echo"] if command[0] == "sipp" else []
+        callee = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(1.0)
+            answer = gateway.post("/calls", {"to": f"sip:qa@127.0.0.1:{port}"})
+            call_id = answer.json()["call_id"]
+            wait_for(lambda: gateway.get(f"/calls/{call_id}")["codec"], command[0])  # noqa: B023 (waited for at once)
+            time.sleep(1.0)
+            assert gateway.post(f"/calls/{call_id}/hangup").status_code == 204
+            session = gateway.newest_session()
+            assert session["call_id"] == call_id
+            assert session["quality"]["tx_packets"] > 25
+            assert session["quality"]["rx_packets"] > 25
+            assert session["quality"]["tx_redundant"] == 0
+        finally:
+            callee.kill()
+            callee.wait()
+
+
 @pytest.mark.parametrize(
     ("generations", "loss", "least", "most"),
     [(0, 0.05, 0.90, 0.97), (1, 0.05, 0.99, 1.0), (2, 0.10, 0.99, 1.0)],
@@ -205,6 +270,32 @@ def test_both_ways_and_encrypted_speech_is_understood(always: GatewayProcess, qu
     if codec != "opus":
         assert report["rtp"]["tx_redundant"] >= 0.9 * report["rtp"]["tx_packets"]
         assert always.newest_session()["quality"]["tx_redundant"] > 100
+
+
+def _baresip_that_answers(folder: Path) -> Path:
+    """baresip's settings folder: it takes every call and returns what it hears."""
+    port = _CALLEE_PORT + 1
+    (folder / "config").write_text(
+        f"""
+sip_listen 127.0.0.1:{port}
+audio_source aubridge,loop
+audio_player aubridge,loop
+audio_alert aubridge,alert
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_channels 1
+auplay_channels 1
+rtp_ports {port + 2}-{port + 12}
+module_path /usr/lib/baresip/modules
+module g711.so
+module aubridge.so
+module_app account.so
+module_app menu.so
+"""
+    )
+    (folder / "accounts").write_text(f"<sip:qa@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n")
+    (folder / "contacts").touch()
+    return folder
 
 
 def _speak_over_a_bad_line(

@@ -144,6 +144,27 @@ TEST("a redundant copy behind a gap already seen fills it, too") {
     CHECK(is_speech(leg.listener.spoken(), 0));
 }
 
+TEST("who carries two packets along is waited for until both may have come again, however short the policy") {
+    Leg leg(JitterPolicy::kLowLatency);
+    Sender sender;
+    std::vector<Sender::Packet> sent;
+    for (int i = 0; i < 40; ++i) {
+        sent.push_back(sender.next());
+        if (i % 10 < 8) { // two in a row are lost
+            for (int copy = std::max(0, i - 2); copy < i; ++copy)
+                leg.receive(sent[static_cast<size_t>(copy)], true);
+            leg.receive(sent.back());
+        }
+        leg.wait(20 * kMs);
+    }
+    EQUAL(leg.uplink.counters().recovered, 6u);
+    EQUAL(leg.listener.concealed(), 0);
+    leg.talk(sender, 10); // without copies
+    const size_t frames = leg.listener.frames.size();
+    leg.wait(60 * kMs);
+    CHECK(leg.listener.frames.size() > frames); // no longer than the policy has it
+}
+
 TEST("the codec's redundancy is used when exactly the packet before is missing") {
     Leg leg;
     leg.decoder.has_redundancy = true;
