@@ -27,6 +27,7 @@ from agent.services.llm import ReplyEvent, TextDelta, ToolCall
 from agent.services.tts import SpeechChunk, TextToSpeech
 from agent.speakable import speakable
 from media.frames import PcmSamples
+from media.limiter import Limiter
 from media.playout import Cleared, PlayoutEvent, UtteranceFinished, UtteranceStarted
 from media.resample import StreamResampler
 
@@ -118,6 +119,7 @@ class Speaker:
         self._utterance_ids = utterance_ids
         self._on_failure = on_failure
         self._clock = clock
+        self._limiter: Limiter | None = None
 
     async def speak(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
         """Speak all of it; return when all is written. The caller hears something even if a service fails."""
@@ -197,7 +199,7 @@ class Speaker:
                 yield chunk
 
     async def _write(self, reply: Reply, clause: SpokenClause, samples: PcmSamples) -> None:
-        pcm = samples.astype("<i2", copy=False).tobytes()
+        pcm = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False).tobytes()
         while pcm:
             accepted = self._out.play(clause.utterance_id, pcm, clause.sample_rate_hz)
             if accepted:
@@ -209,6 +211,12 @@ class Speaker:
             pcm = pcm[2 * accepted :]
             if pcm:
                 await asyncio.sleep(_RETRY_S)
+
+    def _limit(self, samples: PcmSamples, sample_rate_hz: int) -> PcmSamples:
+        """No voice is too loud, whatever its service sends."""
+        if self._limiter is None or self._limiter.sample_rate_hz != sample_rate_hz:
+            self._limiter = Limiter(sample_rate_hz)
+        return self._limiter.process(samples)
 
 
 class LeadingSilence:

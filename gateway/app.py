@@ -27,12 +27,13 @@ from gateway.calls.agent import ConfiguredAgents
 from gateway.calls.control import SwitchboardControl
 from gateway.calls.journal import Journal
 from gateway.calls.switchboard import Switchboard
-from gateway.config import Config
+from gateway.config import Config, MediaConfig
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from media.ports import JitterPolicy, PcmHub
+from media.recorder import RecordingWriter
 
 log = structlog.get_logger(__name__)
 
@@ -63,10 +64,12 @@ async def _serve(config: Config) -> None:
     stop = _StopSignals()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(contextlib.closing(bind_http(config.http.host, config.http.port)))
-        store = await stack.enter_async_context(open_store(config.store.database_url, config.store.data_dir, metrics))
+        store = await stack.enter_async_context(
+            open_store(config.store.database_url, config.store.data_dir, metrics, config.store.key)
+        )
         engines = await OfflineEngines.load(config.models.folder, workers=config.models.workers)
         stack.push_async_callback(engines.aclose)
-        agents = await _agents(config.agents, engines)
+        agents = await _agents(config.agents, engines, config.media)
         hub = stack.enter_context(contextlib.closing(PcmHub()))
         hub.start(asyncio.get_running_loop())
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -80,7 +83,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
             tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
-            tasks.create_task(_publish_counters(hub, engines, metrics), name="counters"),
+            tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
         ]
         stack.callback(lambda: [task.cancel() for task in background])
         app = create_app(
@@ -120,7 +123,7 @@ async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> No
         log.info("answers_rendered")
 
 
-async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines) -> ConfiguredAgents:
+async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines, media: MediaConfig) -> ConfiguredAgents:
     """Every agent with its services; what it always says is rendered now, so that it is there at pick-up."""
     services = {}
     offline = []
@@ -138,7 +141,14 @@ async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines) -
             turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
             phrases=phrases,
         )
-    return ConfiguredAgents(configs, services, engines.new_vad, tuple(offline))
+    return ConfiguredAgents(
+        configs,
+        services,
+        engines.new_vad,
+        tuple(offline),
+        echo_gate=media.echo_gate,
+        suppress_noise=None if media.noise_suppression == "off" else media.noise_suppression,
+    )
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:
@@ -179,15 +189,23 @@ def endpoint_settings(config: Config) -> EndpointSettings:
     )
 
 
-async def _publish_counters(hub: PcmHub, engines: OfflineEngines, metrics: Metrics) -> None:
-    """Carry what the native clock and the inference pool count over into the metrics, once a second."""
-    before = hub.stats()
+async def _publish_counters(
+    hub: PcmHub, engines: OfflineEngines, recordings: RecordingWriter, metrics: Metrics
+) -> None:
+    """Carry what the native clock, the inference pool and the recorder count over into the metrics, once a second."""
+    before, recorded_before = hub.stats(), recordings.stats()
     while True:
         await asyncio.sleep(_COUNTERS_PERIOD_S)
         now = hub.stats()
         metrics.clock_late_ticks.inc(now.late_bursts - before.late_bursts)
         metrics.inference_queue_depth.labels("offline").set(engines.pool.queued)
         before = now
+        recorded = recordings.stats()
+        metrics.recordings_active.set(recorded.active)
+        metrics.recording_queue.set(recorded.queued_s)
+        metrics.recordings_stopped.inc(recorded.stopped - recorded_before.stopped)
+        metrics.recording_dropped_samples.inc(recorded.dropped_samples - recorded_before.dropped_samples)
+        recorded_before = recorded
 
 
 def _announce(config: Config, sip: str, http: str, seconds: float) -> None:

@@ -77,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(doctor)
     doctor.set_defaults(run=_doctor)
 
+    recording = commands.add_parser("recording", help="read recordings that are encrypted at rest")
+    recordings = recording.add_subparsers(required=True, metavar="COMMAND")
+    decrypt = recordings.add_parser("decrypt", help="write a recording in clear", description=_decrypt.__doc__)
+    decrypt.add_argument("file", type=Path, metavar="FILE", help="CALL_ID.wav.enc or CALL_ID.ogg.enc")
+    decrypt.add_argument("-o", "--out", type=Path, metavar="OUT", help="where to (default: FILE without .enc)")
+    _add_config(decrypt)
+    decrypt.set_defaults(run=_decrypt)
+
     softphone = commands.add_parser("softphone", help="call a SIP address, speak to it and measure its answers")
     add_softphone_arguments(softphone)
     softphone.set_defaults(run=_softphone)
@@ -154,6 +162,36 @@ def _call(options: argparse.Namespace) -> int:
         session = _ended_session(api, call_id)
     print(json.dumps(session) if options.json else _told(session))
     return 0 if session["answered_at"] else 1
+
+
+def _decrypt(options: argparse.Namespace) -> int:
+    """Write an encrypted recording in clear, with the key of the configuration (PARLEY_STORE__ENCRYPTION_KEY). Nothing
+    is overwritten. Exit code 0, also for a recording that breaks off, which is said; 1 when it cannot be read."""
+    from media.errors import MediaError
+    from media.recording_source import RecordingSource
+    from media.sealed import SEALED_SUFFIX
+
+    if not options.file.name.endswith(SEALED_SUFFIX):
+        _fail(f"{options.file.name} is not encrypted (its name does not end with {SEALED_SUFFIX}): play it as it is")
+    out: Path = options.out or options.file.with_suffix("")
+    try:
+        with RecordingSource(options.file, _config(options).store.key) as source:
+            target = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with os.fdopen(target, "wb") as file:
+                    for block in source.read():
+                        file.write(block)
+            except BaseException:
+                out.unlink()  # half a recording would look like a whole one
+                raise
+            if source.is_truncated:
+                print(f"parley: {options.file.name} breaks off: its end was never written, or is cut", file=sys.stderr)
+    except MediaError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or out}: {error.strerror}")
+    print(out)
+    return 0
 
 
 # The API of a gateway that runs

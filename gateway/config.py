@@ -24,6 +24,8 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from media import noise
+from media.encryption import EncryptionKey
 
 Codec = Literal["opus", "g722", "pcmu", "pcma", "l16"]
 Transport = Literal["udp", "tcp", "tls"]
@@ -114,6 +116,11 @@ def _bearer_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _encryption_key(value: SecretStr) -> SecretStr:
+    EncryptionKey.parse(value.get_secret_value())
+    return value
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 FolderPath = Annotated[Path, AfterValidator(_from_folder)]
 ExistingFile = Annotated[Path, AfterValidator(_from_folder), AfterValidator(_existing_file)]
@@ -182,8 +189,14 @@ class MediaConfig(Section):
     """Encrypted media: never, when the peer offers it, or nothing else."""
     timeout_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
     """A call that is not on hold and whose peer sends no RTP for so many seconds is hung up: the peer is gone."""
+    echo_gate: bool = True
+    """Keep our own voice, when a speakerphone or a hybrid returns it, from counting as the caller's."""
+    noise_suppression: Literal["off", "low", "medium", "high"] = "off"
+    """Take noise from what agents hear; needs the extra `noise`. README has its measured effect on recognition."""
     record: bool = False
-    """Record every call to the data folder, stereo WAV: caller left, we right."""
+    """Record every call to the data folder, in stereo: caller left, we right. The API can start it on any call."""
+    record_format: Literal["wav", "opus"] = "wav"
+    """`wav`: 16-bit PCM at the call's rate (32 kB/s at 8 kHz). `opus`: Ogg Opus, 4 kB/s, for more CPU."""
 
 
 class StoreConfig(Section):
@@ -193,10 +206,16 @@ class StoreConfig(Section):
     """Database as an SQLAlchemy URL. None: SQLite, file `parley.db` in the data folder."""
     data_dir: FolderPath = Path("parley-data")
     """Folder for the database, recordings and the API key. Default: $XDG_DATA_HOME/parley, or ~/.local/share/parley."""
-    encryption_key: SecretStr | None = None
-    """Not in this version."""
+    encryption_key: Annotated[SecretStr, AfterValidator(_encryption_key)] | None = None
+    """32 random bytes in base64 (`openssl rand -base64 32`): recordings, transcripts and metadata are encrypted with
+    it at rest. Best given as PARLEY_STORE__ENCRYPTION_KEY. Whoever loses it loses what it encrypted."""
     retention: Annotated[int, Field(ge=0)] | None = None
     """Days after which recordings and transcripts are erased. Not in this version: they stay until deleted."""
+
+    @property
+    def key(self) -> EncryptionKey | None:
+        """The encryption key; None: nothing is encrypted."""
+        return None if self.encryption_key is None else EncryptionKey.parse(self.encryption_key.get_secret_value())
 
     @property
     def database_url(self) -> str:
@@ -358,6 +377,11 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         for key in ("tls_cert", "tls_key"):
             if getattr(config.sip, key) is None:
                 yield ("sip", key), "is missing: sip.transports has tls"
+    if config.media.noise_suppression != "off" and not noise.is_installed():
+        yield (
+            ("media", "noise_suppression"),
+            "needs .venv/bin/pip install 'webrtc-noise-gain>=1.2,<2'",
+        )
     seen: set[str] = set()
     for index, trunk in enumerate(config.trunk):
         if trunk.name in seen:
@@ -383,7 +407,6 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     if config.store.url is not None and not config.store.url.startswith("sqlite+aiosqlite:///"):
         yield ("store", "url"), f"{later}: only sqlite+aiosqlite:///FILE is"
     for section, key in (
-        ("store", "encryption_key"),
         ("store", "retention"),
         ("cluster", "redis_url"),
         ("cluster", "node_id"),

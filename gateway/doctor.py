@@ -269,6 +269,17 @@ def check_data_folder(config: Config) -> Iterator[Finding]:
         yield Finding("data folder", "ok", detail)
 
 
+def check_privacy(config: Config) -> Iterator[Finding]:
+    """Whether what people said lies in clear on the disk."""
+    if config.store.encryption_key is not None:
+        yield Finding("encryption", "ok", "recordings and transcripts are encrypted at rest")
+    elif config.media.record:
+        fix = "set PARLEY_STORE__ENCRYPTION_KEY to what openssl rand -base64 32 prints, and keep it safe"
+        yield Finding("encryption", "warn", "calls are recorded, and lie in clear on the disk", fix)
+    else:
+        yield Finding("encryption", "ok", "no key (store.encryption_key): transcripts lie in clear")
+
+
 CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     check_ports,
     check_rtp_ports,
@@ -280,6 +291,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     check_open_files,
     check_clock,
     check_data_folder,
+    check_privacy,
 )
 
 

@@ -3,7 +3,9 @@
 
 MediaError
 ├── MediaMisuse        the caller of this package is wrong (an unsupported rate, a closed leg)
-└── AudioFileError     a file that should hold audio does not
+├── AudioFileError     a file that should hold audio does not
+├── WrongKey           the encryption key is not the one this was sealed with, or is missing
+└── SealBroken         what was encrypted has been changed, reordered or cut
 """
 
 
@@ -17,3 +19,11 @@ class MediaMisuse(MediaError, ValueError):
 
 class AudioFileError(MediaError):
     """A WAV file that cannot be read or written; the message names the file and what is wrong with it."""
+
+
+class WrongKey(MediaError):
+    """Something is encrypted and cannot be read with the key at hand; the message says which of the two it is."""
+
+
+class SealBroken(MediaError):
+    """Something encrypted is not as it was written; the message says where."""

@@ -20,7 +20,7 @@ class FrameFlags(IntFlag):
 
     NONE = 0
     CONCEALED = 1
-    """The packet never came: the samples are packet-loss concealment."""
+    """No packet came in time for most of it: the samples are made up (loss concealment, comfort noise)."""
     SPEECH = 2
     """The voice activity detector heard speech."""
     DTMF = 4
@@ -37,7 +37,7 @@ class PcmFrame:
     position_samples: int
     """Samples since the start of the leg, on the RTP timeline: a lost packet still takes its room."""
     arrived_at: float
-    """Our clock (monotonic seconds) when the frame was complete."""
+    """Our clock (monotonic seconds) when its last packet arrived; when it was made, if it is made up."""
     flags: FrameFlags = FrameFlags.NONE
 
     @property

@@ -216,7 +216,7 @@ class CallAudio:
         """Told the keys that the far end presses: events of RFC 4733, and tones while they are looked for."""
         self.on_fault: Callable[[], None] | None = None
         """Told once when one of these callbacks raised; none of them is called any more."""
-        self._on_sent: Callable[[list[PcmFrame]], None] | None = None
+        self._sent_sinks: tuple[Callable[[list[PcmFrame]], None], ...] = ()
         self._write = port.write
         self._sample_rate_hz = port.sampleRate()
         hub.add(self)
@@ -231,15 +231,17 @@ class CallAudio:
         self._on_frames = sink
         self._port.listen(sink is not None and not self._closed)
 
-    @property
-    def on_sent(self) -> Callable[[list[PcmFrame]], None] | None:
-        """Takes what was really sent, silence included, on the same timeline as the caller's frames (recording)."""
-        return self._on_sent
+    def tap_sent(self, sink: Callable[[list[PcmFrame]], None]) -> None:
+        """From now on give `sink` what is really sent, silence included, on the same timeline as the caller's frames:
+        a recorder wants it, and an echo gate. It gets each batch before `on_frames` gets what was heard meanwhile."""
+        if not self._closed:
+            self._sent_sinks += (sink,)
+            self._port.tapSent(True)
 
-    @on_sent.setter
-    def on_sent(self, sink: Callable[[list[PcmFrame]], None] | None) -> None:
-        self._on_sent = sink
-        self._port.tapSent(sink is not None and not self._closed)
+    def untap_sent(self, sink: Callable[[list[PcmFrame]], None]) -> None:
+        """End that; a sink that is not there is no fault."""
+        self._sent_sinks = tuple(one for one in self._sent_sinks if one != sink)
+        self._port.tapSent(bool(self._sent_sinks) and not self._closed)
 
     @property
     def attached(self) -> bool:
@@ -300,7 +302,7 @@ class CallAudio:
         them (256), and none is sent.
 
         By default they go as events if the far end takes these, and else as tones, which is decided key by key. Secret
-        tones are silence in what `on_sent` is given.
+        tones are silence in what `tap_sent` is given.
         """
         return self._port.dial(keys, _DIAL_METHODS[method], duration_ms, gap_ms, secret)
 
@@ -330,8 +332,8 @@ class CallAudio:
             return
         self._closed = True
         # The sinks belong to owners who hold this object: without them the port's buffers need no garbage collector.
-        self._on_frames = self._on_sent = self.on_playout = self.on_rate = self.on_fault = None
-        self.on_key = None
+        self._on_frames = self.on_playout = self.on_rate = self.on_key = self.on_fault = None
+        self._sent_sinks = ()
         self._port.listen(False)
         self._port.tapSent(False)
         self._port.clear()
@@ -349,8 +351,9 @@ class CallAudio:
                 self._receive_rate(events)
                 if self.on_key is not None:
                     self._receive_keys(events, self.on_key)
-            if sent is not None and self._on_sent is not None:
-                self._on_sent(sent)
+            if sent is not None:
+                for sink in self._sent_sinks:
+                    sink(sent)
             if heard is not None and self._on_frames is not None:
                 self._on_frames(heard)
             if events is not None and self.on_playout is not None:
@@ -359,6 +362,7 @@ class CallAudio:
             # A fault of one call's owner must not keep the other calls in this batch from their audio.
             _log.exception("audio_sink_failed", port=self.port_id)
             self.on_frames = self.on_playout = self.on_rate = self.on_key = None
+            self._sent_sinks = ()
             if self.on_fault is not None:
                 self.on_fault()
 

@@ -1,44 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Records calls to stereo WAV files, caller left, agent right, while they go on.
+"""Records calls to stereo files, caller left, agent right, while they go on.
 
-    event loop: Recorder.caller / .agent > bounded queues | writer thread: TrackConverter > StereoTimeline > file
+    event loop: Recorder.caller / .agent > bounded queues | a writer's thread: RecordingFile > disk
 
-One `RecordingWriter` per process, with one thread, which wakes four times a second and writes what all calls have
-gathered. The event loop never waits for the disk.
+One `RecordingWriter` per process, with a fixed number of threads, each of which wakes four times a second and writes
+what its calls have gathered. The event loop never waits for the disk.
 
-What survives: the header is brought up to date after every write, so a file is playable at every moment; after a
-kill -9 at most the last second and a quarter is missing. fsync is called once, when a recording is closed: after a
-power failure a recording in progress has what the kernel had written back by then (30 s by default).
+What survives: a file is playable at every moment; after a kill -9 at most a quarter of a second is missing of a call
+whose both sides send audio, a second more when one of them fell silent (`LEAD_S`), and with Opus half a second more
+(pages). fsync is called once, when a recording is closed: after a power failure a recording in progress has what the
+kernel had written back by then (30 s by default).
 """
 
 import errno
-import os
+import math
 from collections import deque
-from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Lock, Thread
 
-import numpy as np
 import structlog
 
+from media.encryption import EncryptionKey
 from media.errors import MediaMisuse
 from media.frames import PcmFrame, check_rate
-from media.stereo import StereoSamples, StereoTimeline, Track, TrackConverter
-from media.wav import HEADER_BYTES, wav_header
+from media.recording_file import RecordingFile, RecordingFormat, Run, recording_suffix
+from media.stereo import LEAD_S, Track
 
 log = structlog.get_logger(__name__)
 
 WRITE_INTERVAL_S = 0.25
 QUEUE_S = 10
 """How much of each track waits for the disk at most."""
-
-_CHANNELS = 2
-_MAX_DATA_BYTES = 0xFFFFFFFF - HEADER_BYTES
-"""What a WAV header can say: 37 hours at 8 kHz, 6 at 48."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +46,21 @@ class Recording:
     """The leg's position, at the file's rate, at the file's first sample."""
     complete: bool
     """False when it ended early, or audio was dropped, because of the disk; what is in the file is good."""
+    paused_s: tuple[tuple[float, float], ...] = ()
+    """The stretches, in the file's time, that are silent because the recording was paused."""
 
 
-@dataclass(slots=True)
-class _Run:
-    """Pieces of one track that follow on each other: a dozen frames cost the writer as much as one."""
+@dataclass(frozen=True, slots=True)
+class WriterStats:
+    """All recordings of the process together, for /metrics."""
 
-    position_samples: int
-    sample_rate_hz: int
-    pieces: deque[bytes]
-    end_samples: int
+    active: int
+    queued_s: float
+    """How much audio waits for the disk, of the call that waits for longest."""
+    stopped: int
+    """Recordings that ended early because of the disk (or a fault of ours), since the start."""
+    dropped_samples: int
+    """Thrown away because the disk was too slow, since the start."""
 
 
 class Recorder:
@@ -70,14 +70,18 @@ class Recorder:
     given. Gaps in the leg's timeline and paused stretches become silence, so that times in the file stay the leg's.
     """
 
-    def __init__(self, path: Path, sample_rate_hz: int, wake: Condition) -> None:
-        self._file = _RecordingFile(path, sample_rate_hz)
+    def __init__(self, file: RecordingFile, sample_rate_hz: int, wake: Condition) -> None:
+        self._file = file
         self._rate_hz = sample_rate_hz
         self._queues = {track: _TrackQueue(QUEUE_S * sample_rate_hz) for track in Track}
         self._wake = wake
-        self._paused = False
+        self._pauses: list[_Pause] = []
         self._closed: Future[Recording] | None = None
         self._log_context = copy_context()  # call_id is bound here, and not on the writer's thread
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
 
     @property
     def queued_samples(self) -> int:
@@ -85,9 +89,19 @@ class Recorder:
         return sum(queue.sample_count for queue in self._queues.values())
 
     @property
+    def queued_s(self) -> float:
+        """How much audio waits for the disk."""
+        return max(queue.sample_count for queue in self._queues.values()) / self._rate_hz
+
+    @property
     def dropped_samples(self) -> int:
         """Samples that the disk was too slow for, both tracks together."""
         return sum(queue.dropped_samples for queue in self._queues.values())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended early: the disk refused."""
+        return self._file.stopped
 
     @property
     def closing(self) -> bool:
@@ -96,19 +110,32 @@ class Recorder:
 
     def caller(self, frame: PcmFrame) -> None:
         """Record a frame of what the caller said."""
-        self._put(Track.CALLER, frame.position_samples, frame.sample_rate_hz, frame.pcm)
+        self._put(Track.CALLER, frame)
 
-    def agent(self, position_samples: int, pcm: bytes, sample_rate_hz: int | None = None) -> None:
-        """Record what was really sent to the caller, on the same timeline; the rate is the file's unless given."""
-        self._put(Track.AGENT, position_samples, sample_rate_hz or self._rate_hz, pcm)
+    def agent(self, frame: PcmFrame) -> None:
+        """Record a frame of what was really sent to the caller, on the same timeline."""
+        self._put(Track.AGENT, frame)
 
     def pause(self) -> None:
-        """From here on record silence (a card number is being read out). What is paused never reaches the disk."""
-        self._paused = True
+        """Record silence (a card number is being read out), until `resume`.
 
-    def resume(self) -> None:
-        """Record sound again."""
-        self._paused = False
+        It acts at once, and a little backwards: what waits for the writer, up to a quarter of a second, is silenced
+        too. What comes from now on is silent whatever its place in time.
+        """
+        last = self._last_pause
+        if last is None or last.resumed_at is not None:
+            before_s = 0.0 if last is None else last.until_s
+            self._pauses.append(_Pause(max(before_s, *(queue.silence() for queue in self._queues.values()))))
+
+    def resume(self, now: float) -> None:
+        """Record sound again, but only what was spoken and came after this (`now` is our clock, monotonic seconds)."""
+        pause = self._last_pause
+        if pause is None or pause.resumed_at is not None:
+            return
+        # A track that lags, or was silent for long, may still bring what was said before: the other one knows the time.
+        pause.until_s = max(pause.from_s, *(queue.end_s for queue in self._queues.values()))
+        pause.limit_s = pause.until_s + LEAD_S
+        pause.resumed_at = now
 
     def close(self) -> "Future[Recording]":
         """End the recording. The future is done when the file is whole and on the disk; it never fails.
@@ -122,9 +149,17 @@ class Recorder:
                 self._wake.notify()
         return self._closed
 
-    def _put(self, track: Track, position_samples: int, sample_rate_hz: int, pcm: bytes) -> None:
-        if pcm and self._closed is None and not self._file.stopped:
-            self._queues[track].put(position_samples, sample_rate_hz, bytes(len(pcm)) if self._paused else pcm)
+    @property
+    def _last_pause(self) -> "_Pause | None":
+        return self._pauses[-1] if self._pauses else None
+
+    def _put(self, track: Track, frame: PcmFrame) -> None:
+        if not frame.pcm or self._closed is not None or self._file.stopped:
+            return
+        pcm = frame.pcm
+        if self._pauses and self._pauses[-1].covers(frame):
+            pcm = bytes(len(pcm))
+        self._queues[track].put(frame.position_samples, frame.sample_rate_hz, pcm)
 
     # From here on: the writer's thread.
 
@@ -144,7 +179,7 @@ class Recorder:
             self._stop("fault")
         if closed is None:
             return False
-        recording = self._file.recording(complete=not self._file.stopped and not self.dropped_samples)
+        recording = self._recording()
         self._log_context.run(
             log.info,
             "recording_closed",
@@ -156,19 +191,62 @@ class Recorder:
         closed.set_result(recording)
         return True
 
+    def _recording(self) -> Recording:
+        start, duration_s = self._file.start_position_samples, self._file.duration_s
+        # From the leg's time to the file's.
+        spans = [
+            [min(max(0.0, at_s - start / self._rate_hz), duration_s) for at_s in (pause.from_s, pause.until_s)]
+            for pause in self._pauses
+        ]
+        return Recording(
+            path=self._file.path,
+            duration_s=duration_s,
+            start_position_samples=start,
+            complete=not self._file.stopped and not self.dropped_samples,
+            paused_s=tuple((begin, end) for begin, end in spans if end > begin),
+        )
+
     def _stop(self, reason: str) -> None:
         self._file.stop()
         self._log_context.run(log.warning, "recording_stopped", reason=reason)
 
 
-class RecordingWriter:
-    """The thread that brings all recordings of the process to disk; it starts with the first one."""
+@dataclass(slots=True)
+class _Pause:
+    """A pause that goes on, or the last one: what lags behind it is still silenced."""
 
-    def __init__(self) -> None:
-        self._wake = Condition()
-        self._recorders: list[Recorder] = []
-        self._ending = False
-        self._thread = Thread(target=self._run, name="recording-writer", daemon=True)
+    from_s: float
+    """From here on, in the leg's time, both tracks are silent."""
+    until_s: float = math.inf
+    limit_s: float = math.inf
+    """`until_s` grows to this at most."""
+    resumed_at: float | None = None
+    """Our clock."""
+
+    def covers(self, frame: PcmFrame) -> bool:
+        if self.resumed_at is None:
+            return True
+        start_s = frame.position_samples / frame.sample_rate_hz
+        if frame.arrived_at <= self.resumed_at:
+            # It waited for the event loop. So far the call had come by then, on the other track too.
+            self.until_s = max(self.until_s, min(start_s + frame.duration_s, self.limit_s))
+            return True
+        return start_s < self.until_s
+
+
+class RecordingWriter:
+    """The threads that bring all recordings of the process to disk; each starts with its first recording."""
+
+    def __init__(self, form: RecordingFormat = "wav", key: EncryptionKey | None = None, threads: int = 1) -> None:
+        """`key` encrypts every file. One thread is enough for WAV; Opus costs what a core gives, some hundred calls."""
+        if form == "opus":
+            import media.ogg_opus  # noqa: F401 - FFmpeg is loaded now, and not while a call begins
+        self._key = key
+        self._threads = [_WriterThread(number) for number in range(threads)]
+        self.suffix = recording_suffix(form, encrypted=key is not None)
+        """What the names of the files end with."""
+        self.form: RecordingFormat = form
+        self.is_encrypted = key is not None
 
     def open(self, path: Path, sample_rate_hz: int) -> Recorder:
         """Begin a recording. The file must not exist; it will be readable by its owner only.
@@ -176,39 +254,90 @@ class RecordingWriter:
         A file that cannot be made shows as a log line and in `Recording.complete`, as a full disk does later.
         """
         check_rate(sample_rate_hz)
-        recorder = Recorder(path, sample_rate_hz, self._wake)
-        with self._wake:
+        thread = min(self._threads, key=lambda thread: thread.active)
+        file = RecordingFile(path, sample_rate_hz, self.form, self._key)
+        recorder = Recorder(file, sample_rate_hz, thread.wake)
+        thread.add(recorder)
+        return recorder
+
+    def stats(self) -> WriterStats:
+        """Counters and depths. From any thread."""
+        found = [thread.stats() for thread in self._threads]
+        return WriterStats(
+            active=sum(one.active for one in found),
+            queued_s=max(one.queued_s for one in found),
+            stopped=sum(one.stopped for one in found),
+            dropped_samples=sum(one.dropped_samples for one in found),
+        )
+
+    def close(self) -> None:
+        """End all recordings and wait until they are on the disk. Blocks: for the end of the process."""
+        for thread in self._threads:
+            thread.end()
+        for thread in self._threads:
+            thread.join()
+
+
+class _WriterThread:
+    """One thread and the recordings it writes."""
+
+    def __init__(self, number: int) -> None:
+        self.wake = Condition()
+        self._recorders: list[Recorder] = []
+        self._ending = False
+        self._stopped = self._dropped_samples = 0  # of recordings that are over
+        self._thread = Thread(target=self._run, name=f"recording-writer-{number}", daemon=True)
+
+    @property
+    def active(self) -> int:
+        return len(self._recorders)
+
+    def add(self, recorder: Recorder) -> None:
+        with self.wake:
             if self._ending:
                 raise MediaMisuse("the recording writer has been closed")
             self._recorders.append(recorder)
             if not self._thread.is_alive():
                 self._thread.start()
-            self._wake.notify()
-        return recorder
+            self.wake.notify()
 
-    def close(self) -> None:
-        """End all recordings and wait until they are on the disk. Blocks: for the end of the process."""
-        with self._wake:
+    def stats(self) -> WriterStats:
+        with self.wake:
+            recorders = list(self._recorders)
+            stopped, dropped_samples = self._stopped, self._dropped_samples
+        return WriterStats(
+            active=len(recorders),
+            queued_s=max((recorder.queued_s for recorder in recorders), default=0.0),
+            stopped=stopped + sum(recorder.stopped for recorder in recorders),
+            dropped_samples=dropped_samples + sum(recorder.dropped_samples for recorder in recorders),
+        )
+
+    def end(self) -> None:
+        with self.wake:
             self._ending = True
             recorders = list(self._recorders)
-            self._wake.notify()
+            self.wake.notify()
         for recorder in recorders:
-            recorder.close().result()
+            recorder.close()
+
+    def join(self) -> None:
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
         while True:
-            with self._wake:
+            with self.wake:
                 if not self._recorders and self._ending:
                     return
                 if not any(recorder.closing for recorder in self._recorders):
-                    self._wake.wait(WRITE_INTERVAL_S if self._recorders else None)
+                    self.wake.wait(WRITE_INTERVAL_S if self._recorders else None)
                 recorders = list(self._recorders)
             finished = [recorder for recorder in recorders if recorder.write()]
-            with self._wake:
+            with self.wake:
                 for recorder in finished:
                     self._recorders.remove(recorder)
+                    self._stopped += recorder.stopped
+                    self._dropped_samples += recorder.dropped_samples
 
 
 class _TrackQueue:
@@ -217,8 +346,9 @@ class _TrackQueue:
 
     def __init__(self, max_samples: int) -> None:
         self._max_samples = max_samples
-        self._runs: deque[_Run] = deque()
+        self._runs: deque[Run] = deque()
         self._lock = Lock()  # held for a few list operations, never while writing
+        self._last: Run | None = None
         self.sample_count = 0
         self.dropped_samples = 0
 
@@ -226,15 +356,33 @@ class _TrackQueue:
         with self._lock:
             run = self._runs[-1] if self._runs else None
             if run is None or (run.end_samples, run.sample_rate_hz) != (position_samples, sample_rate_hz):
-                run = _Run(position_samples, sample_rate_hz, deque(), position_samples)
+                run = Run(position_samples, sample_rate_hz, deque(), position_samples)
                 self._runs.append(run)
+                self._last = run
             run.pieces.append(pcm)
             run.end_samples += len(pcm) // 2
             self.sample_count += len(pcm) // 2
             while self.sample_count > self._max_samples:
                 self._drop_oldest()
 
-    def drain(self) -> deque[_Run]:
+    @property
+    def end_s(self) -> float:
+        """How far the track reaches, in the leg's time."""
+        with self._lock:
+            run = self._last
+        return 0.0 if run is None else run.end_samples / run.sample_rate_hz
+
+    def silence(self) -> float:
+        """Silence all that waits; return from where on the track is silent then, in the leg's time."""
+        end_s = self.end_s
+        with self._lock:
+            if not self._runs:
+                return end_s
+            for run in self._runs:
+                run.pieces = deque(bytes(len(piece)) for piece in run.pieces)
+            return self._runs[0].position_samples / self._runs[0].sample_rate_hz
+
+    def drain(self) -> deque[Run]:
         with self._lock:
             runs, self._runs = self._runs, deque()
             self.sample_count = 0
@@ -248,81 +396,3 @@ class _TrackQueue:
             self._runs.popleft()
         self.sample_count -= dropped
         self.dropped_samples += dropped
-
-
-class _RecordingFile:
-    """The file and what goes into it, in the writer's thread. Any `OSError` goes up."""
-
-    def __init__(self, path: Path, sample_rate_hz: int) -> None:
-        self._path = path
-        self._rate_hz = sample_rate_hz
-        self._converters = {track: TrackConverter(sample_rate_hz) for track in Track}
-        self._timeline = StereoTimeline(sample_rate_hz)
-        self._fd: int | None = None
-        self._data_bytes = 0
-        self.stopped = False
-        """Set once, read by the event loop: nothing more can be written."""
-
-    @property
-    def late_samples(self) -> int:
-        return self._timeline.late_samples
-
-    def recording(self, complete: bool) -> Recording:
-        frames = self._data_bytes // (2 * _CHANNELS)
-        return Recording(self._path, frames / self._rate_hz, self._timeline.start_position_samples, complete)
-
-    def write(self, runs: Mapping[Track, Iterable[_Run]]) -> None:
-        """Write what has become certain with these; the header follows the data it speaks of."""
-        if self.stopped:
-            return
-        if self._fd is None:
-            # The path is ours alone (O_EXCL also refuses a link somebody has put there), and private.
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            self._write_header(self._fd)
-        written = self._data_bytes
-        for track, converter in self._converters.items():
-            for run in runs[track]:
-                samples = np.frombuffer(b"".join(run.pieces), "<i2")
-                for position, converted in converter.convert(run.position_samples, samples, run.sample_rate_hz):
-                    self._timeline.put(track, position, converted)
-        self._append(self._fd, self._timeline.take())
-        if self._data_bytes != written:
-            self._write_header(self._fd)
-
-    def finish(self) -> None:
-        """Write what is left, make it durable, close the file."""
-        if self._fd is None:
-            return
-        for track, converter in self._converters.items():
-            for position, converted in converter.finish():
-                self._timeline.put(track, position, converted)
-        self._append(self._fd, self._timeline.finish())
-        self._write_header(self._fd)
-        os.fsync(self._fd)
-        fd, self._fd = self._fd, None
-        os.close(fd)
-
-    def stop(self) -> None:
-        """Give up after an error; what has been written stays, and stays playable."""
-        self.stopped = True
-        if self._fd is None:
-            return
-        self._data_bytes -= self._data_bytes % (2 * _CHANNELS)
-        fd, self._fd = self._fd, None
-        with suppress(OSError):
-            self._write_header(fd)
-        with suppress(OSError):
-            os.close(fd)
-
-    def _append(self, fd: int, blocks: Iterable[StereoSamples]) -> None:
-        for block in blocks:
-            left = memoryview(block.astype("<i2").tobytes())
-            if self._data_bytes + len(left) > _MAX_DATA_BYTES:
-                raise OSError(errno.EFBIG, "a WAV file cannot be longer")
-            while left:
-                count = os.pwrite(fd, left, HEADER_BYTES + self._data_bytes)
-                self._data_bytes += count
-                left = left[count:]
-
-    def _write_header(self, fd: int) -> None:
-        os.pwrite(fd, wav_header(self._rate_hz, _CHANNELS, self._data_bytes), 0)

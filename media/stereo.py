@@ -21,7 +21,7 @@ StereoSamples = NDArray[np.int16]
 
 LEAD_S = 1
 """How far one track may be ahead before the other counts as silent there."""
-MAX_GAP_S = 600
+MAX_GAP_S = 3600
 """A gap longer than this is shortened to it: a timestamp gone mad must not fill the disk with silence."""
 _BLOCK_S = 1
 """The longest block written at once: memory stays flat however long a gap is."""
@@ -96,10 +96,15 @@ class StereoTimeline:
         """The leg's position at the first sample of the output: that of the first piece."""
         return self._origin or 0
 
-    def put(self, track: Track, position_samples: int, samples: PcmSamples) -> None:
-        """Place a piece, at the output's rate, where it belongs."""
+    def begin(self, position_samples: int) -> None:
+        """Let the output begin here, unless it has begun; without this it begins with the first piece."""
         if self._origin is None:
             self._origin = position_samples
+
+    def put(self, track: Track, position_samples: int, samples: PcmSamples) -> None:
+        """Place a piece, at the output's rate, where it belongs."""
+        self.begin(position_samples)
+        assert self._origin is not None
         start = position_samples - self._origin
         excess = start - max(self._ends) - MAX_GAP_S * self._rate_hz
         if excess > 0:

@@ -17,6 +17,8 @@ from media.errors import AudioFileError, MediaMisuse
 from media.frames import PcmSamples
 
 HEADER_BYTES = 44
+UNKNOWN_BYTES = 0xFFFFFFFF
+"""A header's length of data that are being streamed, by custom."""
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _WIDTHS = {_PCM: (1, 2, 3, 4), _FLOAT: (4, 8)}
@@ -54,13 +56,19 @@ def write_wav(path: Path, samples: PcmSamples, sample_rate_hz: int) -> None:
 
 
 def wav_header(sample_rate_hz: int, channels: int, data_bytes: int) -> bytes:
-    """The header of a 16-bit PCM file with `data_bytes` of samples after it, `HEADER_BYTES` long."""
+    """The header, `HEADER_BYTES` long, of a 16-bit PCM file with `data_bytes` (or `UNKNOWN_BYTES`) after it."""
     frame_bytes = 2 * channels
-    riff = struct.pack("<4sI4s", b"RIFF", HEADER_BYTES - 8 + data_bytes, b"WAVE")
+    riff = struct.pack("<4sI4s", b"RIFF", min(HEADER_BYTES - 8 + data_bytes, UNKNOWN_BYTES), b"WAVE")
     coding = struct.pack(
         "<4sIHHIIHH", b"fmt ", 16, _PCM, channels, sample_rate_hz, sample_rate_hz * frame_bytes, frame_bytes, 16
     )
     return riff + coding + struct.pack("<4sI", b"data", data_bytes)
+
+
+def with_length(header: bytes, file_bytes: int) -> bytes:
+    """Such a header again, for a file that has turned out to be so long."""
+    channels, sample_rate_hz = struct.unpack_from("<HI", header, 22)
+    return wav_header(sample_rate_hz, channels, file_bytes - HEADER_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ DOORS = {
     "aiortc": ["gateway/webrtc/"],
     "aiosqlite": ["gateway/store/"],
     "alembic": ["gateway/store/"],
+    "av": ["media/ogg_opus.py"],
+    "cryptography": ["media/encryption.py"],
     "ctranslate2": ["agent/local/"],
     "fastapi": ["gateway/api/"],
     "onnxruntime": ["agent/local/"],
@@ -39,6 +41,7 @@ DOORS = {
     "tokenizers": ["agent/local/"],
     "uvicorn": ["gateway/api/"],
     "uvloop": ["gateway/app.py"],
+    "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
 }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.api.control import CallControl, CallInfo
+from gateway.api.control import CallControl, CallInfo, RecordingOrder
 from gateway.api.problems import problem_responses
 from media.keys import KEY_MS, MAX_KEY_MS, MIN_KEY_MS, KeyMethod
 
@@ -54,6 +54,14 @@ class Keys(_Body):
 
     secret: bool
     """They are shown as `*`, to the language model and in the record."""
+
+
+class Record(_Body):
+    """What to do with the recording of a call."""
+
+    state: RecordingOrder
+    """start: also when `media.record` is off. pause: silence is recorded from now on, for card numbers. resume: sound
+    again. stop: for good, a call has one recording."""
 
 
 class CallList(BaseModel):
@@ -115,6 +123,11 @@ def calls_router(calls: CallControl) -> APIRouter:
     async def unmute(call_id: CallId) -> CallInfo:
         """Be heard again."""
         return await calls.unmute(call_id)
+
+    @router.post("/{call_id}/record", responses=problem_responses(404, 409, 413))
+    async def record(call_id: CallId, order: Record) -> CallInfo:
+        """Start, pause, resume or stop recording. A pause is in force when this answers."""
+        return await calls.record(call_id, order.state)
 
     @router.post("/{call_id}/dtmf", status_code=204, responses=problem_responses(404, 409, 413))
     async def dtmf(call_id: CallId, order: Dtmf) -> None:

@@ -7,10 +7,13 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
-from gateway.store.records import Direction, Record
+from gateway.store.records import Direction, Quality, Record
 from media.keys import KeyMethod
 
 CallStateName = Literal["offered", "dialing", "active", "held", "ended"]
+
+RecordingOrder = Literal["start", "pause", "resume", "stop"]
+RecordingStateName = Literal["off", "on", "paused", "ended"]
 
 
 class CallInfo(Record):
@@ -29,9 +32,13 @@ class CallInfo(Record):
     agent: str | None = None
     muted: bool = False
     """We send silence."""
+    recording: RecordingStateName = "off"
+    """paused: silence is recorded; ended: a call is recorded once."""
     keys_secret: bool = False
     """Keys that the far end presses are shown as `*`."""
     metadata: dict[str, str] = Field(default={})
+    quality: Quality | None = None
+    """How it sounds so far; only when one call is asked for, and once it has audio."""
 
 
 class CallControl(Protocol):
@@ -71,6 +78,10 @@ class CallControl(Protocol):
     async def mute(self, call_id: str) -> CallInfo: ...
 
     async def unmute(self, call_id: str) -> CallInfo: ...
+
+    async def record(self, call_id: str, order: RecordingOrder) -> CallInfo:
+        """Pausing takes effect before this returns; stopping returns when the file is whole."""
+        ...
 
     async def dtmf(
         self, call_id: str, digits: str, *, method: KeyMethod | None, duration_ms: int, secret: bool

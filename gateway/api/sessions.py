@@ -6,10 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 from gateway.api.calls import CallId
 from gateway.api.problems import problem_response, problem_responses
+from gateway.api.recordings import recording_response
 from gateway.store import SessionRecord, SessionStore, SessionSummary
 
 
@@ -56,23 +58,39 @@ def sessions_router(store: SessionStore) -> APIRouter:
         await store.erase(call_id)
         return Response(status_code=204)
 
+    @router.head("/{call_id}/recording", include_in_schema=False)
     @router.get(
         "/{call_id}/recording",
-        response_class=FileResponse,
+        response_class=StreamingResponse,
         responses={
             200: {
-                "description": "Stereo WAV: the caller left, we right.",
-                "content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}},
+                "description": "Stereo: the caller left, we right. Decrypted. With `Parley-Truncated: true` its end is "
+                "missing (the gateway was killed, or the disk was full).",
+                "content": {
+                    media_type: {"schema": {"type": "string", "format": "binary"}}
+                    for media_type in ("audio/wav", "audio/ogg")
+                },
             },
-            **problem_responses(404),
+            206: {"description": "The range that was asked for."},
+            **problem_responses(404, 409, 410, 416, 500),
         },
     )
-    async def get_recording(call_id: CallId) -> FileResponse:
-        """The recording of a call that is over."""
+    async def get_recording(call_id: CallId, request: Request) -> Response:
+        """The recording of a call that is over, or was stopped. Ranges of bytes are understood."""
+        session = await store.get(call_id)
+        if session is None:
+            raise _no_such_session(call_id)
         path = await store.recording_file(call_id)
         if path is None:
             raise HTTPException(404, f"session {call_id} has no recording")
-        return FileResponse(path, media_type="audio/wav", filename=f"{call_id}.wav")
+        if session.ended_at is None and session.recording_facts is None:
+            return problem_response(
+                409,
+                "the recording goes on: stop it, or wait for the call to end",
+                name="wrong-call-state",
+                title="The call's state does not allow this",
+            )
+        return await recording_response(request, path, store.key, call_id)
 
     return router
 

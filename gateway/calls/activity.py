@@ -6,7 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
+from gateway.calls.uplink import LineReport
 from media.frames import PcmFrame, PcmSamples
+from media.limiter import Limiter
 from media.playout import PlayoutEvent, UtteranceFinished
 from media.ports import CallAudio
 from media.resample import StreamResampler
@@ -29,6 +31,10 @@ class Activity(Protocol):
 
     def audio_changed(self) -> None:
         """The leg's sample rate is another one after a re-INVITE."""
+
+    @property
+    def line(self) -> LineReport | None:
+        """Levels and echo of the call so far, where somebody listens to it; else None."""
 
     async def run(self) -> str:
         """Until there is nothing more to do; returns the call's end reason. Cancelled when the call ends first."""
@@ -58,6 +64,10 @@ class Echo:
         self._empty_at = 0.0
         """When the last sample in the queue will have been sent."""
         self._check_at = 0.0
+
+    @property
+    def line(self) -> None:
+        """Nobody listens."""
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:
         now = frames[-1].arrived_at
@@ -106,7 +116,12 @@ class Play:
         self._audio = audio
         self._samples = samples
         self._sample_rate_hz = sample_rate_hz
+        self._limiter = Limiter(sample_rate_hz)
         self._finished = asyncio.Event()
+
+    @property
+    def line(self) -> None:
+        """Nobody listens."""
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:
         pass
@@ -129,7 +144,7 @@ class Play:
             if rate_hz != self._audio.sample_rate_hz:
                 rate_hz = self._audio.sample_rate_hz
                 resampler = StreamResampler(self._sample_rate_hz, rate_hz)
-            self._send(resampler.process(self._samples[begin : begin + step]), rate_hz)
+            self._send(resampler.process(self._limiter.process(self._samples[begin : begin + step])), rate_hz)
             await asyncio.sleep(max(0.0, self._audio.queued_ms - self._AHEAD_MS) / 1000)
         self._send(resampler.flush(), rate_hz)
         self._audio.end_utterance(self._UTTERANCE)

@@ -25,9 +25,10 @@ from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
-from gateway.calls.uplink import Uplink
+from gateway.calls.uplink import LineReport, Uplink
 from gateway.store.records import Role, TranscriptEntry, TurnRecord
 from media.frames import PcmFrame
+from media.noise import Strength
 from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
@@ -39,10 +40,16 @@ class AgentActivity:
     hears_keys = True
 
     def __init__(
-        self, call: Call, config: AgentConfig, services: AgentServices, make_speech_model: MakeSpeechModel
+        self,
+        call: Call,
+        config: AgentConfig,
+        services: AgentServices,
+        make_speech_model: MakeSpeechModel,
+        uplink: Uplink,
     ) -> None:
         self._call = call
-        self._uplink = Uplink(call.leg.sample_rate_hz)
+        self._uplink = uplink
+        call.leg.tap_sent(self._uplink.receive_sent)
         facts = call.facts
         caller = facts.from_ if facts.direction == "inbound" else facts.to
         self._session = AgentSession(
@@ -50,6 +57,10 @@ class AgentActivity:
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
+
+    @property
+    def line(self) -> LineReport:
+        return self._uplink.report
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:
         self._session.feed(self._uplink.process(frames))
@@ -67,6 +78,7 @@ class AgentActivity:
         try:
             return await self._session.run()
         finally:
+            self._call.leg.untap_sent(self._uplink.receive_sent)
             for turn_index in list(self._said):
                 self._record_caller(turn_index)
 
@@ -130,16 +142,22 @@ class ConfiguredAgents:
         services: Mapping[str, AgentServices],
         make_speech_model: MakeSpeechModel,
         offline: tuple[tuple[AgentConfig, Receptionist], ...] = (),
+        *,
+        echo_gate: bool = True,
+        suppress_noise: Strength | None = None,
     ) -> None:
         self.offline = offline
         """Those whose answers are known beforehand."""
         self._configs = configs
         self._services = services
         self._make_speech_model = make_speech_model
+        self._echo_gate = echo_gate
+        self._suppress_noise = suppress_noise
 
     def __contains__(self, name: str) -> bool:
         return name in self._configs
 
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there."""
-        return AgentActivity(call, self._configs[name], self._services[name], self._make_speech_model)
+        uplink = Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate, suppress_noise=self._suppress_noise)
+        return AgentActivity(call, self._configs[name], self._services[name], self._make_speech_model, uplink)

@@ -9,11 +9,13 @@ from typing import assert_never
 
 import structlog
 
+from gateway.api.control import RecordingOrder
 from gateway.calls.activity import Activity
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
 from gateway.calls.keypad import Keypad
-from gateway.calls.recording import CallRecording
+from gateway.calls.quality import quality_record
+from gateway.calls.recording import CallRecording, RecordingState
 from gateway.calls.state import CallEvent, CallState, next_state
 from gateway.errors import CallError, WrongCallState
 from gateway.sip.endpoint import SipEndpoint
@@ -24,10 +26,12 @@ from gateway.sip.events import (
     DigitReceived,
     HoldChanged,
     IncomingCall,
+    LegQuality,
     MediaActive,
     RegistrationChanged,
     SipEvent,
 )
+from gateway.store.records import Quality
 from gateway.telemetry import Metrics
 from media.frames import PcmFrame
 from media.keys import ToneDetection
@@ -52,8 +56,10 @@ class Call:
         journal: Journal,
         metrics: Metrics,
         start_activity: StartActivity,
-        recording: CallRecording | None = None,
+        recording: CallRecording,
         inband_keys: ToneDetection = ToneDetection.AUTO,
+        *,
+        record: bool = False,
     ) -> None:
         self.facts = facts
         self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
@@ -72,6 +78,8 @@ class Call:
         self._metrics = metrics
         self._start_activity = start_activity
         self._recording = recording
+        self._record_from_the_start = record
+        self._is_recorded = False
         self._packets_received = 0
         self._packet_seen_at = time.monotonic()
         self._held_by = ""
@@ -101,6 +109,31 @@ class Call:
     @property
     def metrics(self) -> Metrics:
         return self._metrics
+
+    @property
+    def recording(self) -> RecordingState:
+        """Whether the call is being recorded."""
+        return self._recording.state
+
+    async def record(self, order: RecordingOrder) -> None:
+        """Start, pause, resume or stop the recording, for the API or the agent.
+
+        Pausing takes effect before this returns. Raises `WrongCallState` when it does not fit.
+        """
+        match order:
+            case "start":
+                self._recording.start(self.leg, self.elapsed_ms(time.monotonic()))
+                self._is_recorded = True
+                self._journal.recording_began(self.call_id, self._recording.path)
+            case "pause":
+                self._recording.pause()
+            case "resume":
+                self._recording.resume()
+            case "stop":
+                self._is_recorded = False
+                self._journal.recording_ended(self.call_id, await self._recording.stop())
+            case _:
+                assert_never(order)
 
     def elapsed_ms(self, now: float) -> int:
         """Monotonic time `now` as milliseconds since the call was answered."""
@@ -167,6 +200,10 @@ class Call:
             self._packets_received, self._packet_seen_at = received, now
         return now - self._packet_seen_at
 
+    async def quality(self) -> Quality | None:
+        """How the call sounds so far; None before it has audio. Raises `NoSuchCall` when it has just ended."""
+        return None if self.audio is None else self._rate(self.audio, await self._endpoint.quality(self.call_id))
+
     def mute(self, muted: bool) -> None:
         """Send silence instead of what we say, or end that."""
         self.leg.mute(muted)
@@ -187,17 +224,17 @@ class Call:
             await self.hang_up("timeout" if self.state is CallState.DIALING else "no_audio")
             return
         if not self._over.is_set() and self.audio is not None:
-            reason = await self._work(self.audio)
+            reason = await self._work()
             if reason is not None:
                 await self.hang_up(reason)
 
-    async def _work(self, audio: CallAudio) -> str | None:
+    async def _work(self) -> str | None:
         """Run the activity until it is done, which gives the end reason, or the leg is over: None."""
-        if self._recording is not None:
-            self._recording.start(audio)
+        if self._record_from_the_start:
+            await self.record("start")
         self.activity = self._start_activity(self)
         if self.activity.hears_keys:
-            audio.detect_tones(self._inband_keys)
+            self.leg.detect_tones(self._inband_keys)
         async with asyncio.TaskGroup() as tasks:
             activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")
             self._activity_task = activity
@@ -223,17 +260,27 @@ class Call:
         facts, event = self.facts, self._ended
         facts.ended_at = time.time()
         facts.end_reason = self._end_reason(event)
+        quality = None
         if self.audio is not None:
             counters = self.audio.counters()
             self._metrics.uplink_dropped_frames.inc(counters.frames_dropped)
             self._metrics.clock_skipped_frames.inc(counters.frames_skipped)
             self._metrics.playout_underruns.inc(counters.underruns)
             self._metrics.playout_refused_samples.inc(counters.samples_refused)
+            if event is not None:
+                quality = self._rate(self.audio, event.quality)
+                self._metrics.redundant_packets.inc(event.quality.tx_redundant)
+                self._metrics.call_rated(quality)
+                self._log.info("call_quality", **quality.model_dump(exclude={"levels"}, exclude_none=True))
             self.audio.close()
-        if event is not None:
-            self._metrics.redundant_packets.inc(event.quality.tx_redundant)
-        recording = None if self._recording is None else await self._recording.close()
-        self._journal.ended(facts, event.quality if event else None, recording)
+        recording = await self._recording.close()
+        if recording is not None:
+            self._journal.recording_ended(self.call_id, recording)
+        self._journal.ended(facts, quality)
+
+    def _rate(self, audio: CallAudio, leg: LegQuality) -> Quality:
+        line = None if self.activity is None else self.activity.line
+        return quality_record(self.facts.codec or "", audio.sample_rate_hz, leg, audio.counters(), line)
 
     def _end_reason(self, event: CallEnded | None) -> str:
         if self._our_reason is not None:
@@ -261,7 +308,7 @@ class Call:
             self._ready_or_over.set()
 
     def _receive_frames(self, frames: list[PcmFrame]) -> None:
-        if self._recording is not None:
+        if self._is_recorded:
             self._recording.receive_frames(frames)
         if self.activity is not None:
             self.activity.receive_frames(frames)

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.api.control import CallInfo
+from gateway.api.control import CallInfo, RecordingOrder
 from gateway.calls.call import Call
 from gateway.calls.facts import utc
 from gateway.calls.state import CallState
@@ -37,7 +37,8 @@ class SwitchboardControl:
         return [_info(call) for call in self._switchboard.calls]
 
     async def get(self, call_id: str) -> CallInfo:
-        return _info(self._switchboard.call(call_id))
+        call = self._switchboard.call(call_id)
+        return _info(call).model_copy(update={"quality": await call.quality()})
 
     async def hangup(self, call_id: str) -> None:
         await self._switchboard.call(call_id).hang_up("api")
@@ -57,6 +58,11 @@ class SwitchboardControl:
 
     async def unmute(self, call_id: str) -> CallInfo:
         return self._mute(call_id, muted=False)
+
+    async def record(self, call_id: str, order: RecordingOrder) -> CallInfo:
+        call = self._standing(call_id)
+        await call.record(order)
+        return _info(call)
 
     async def dtmf(
         self, call_id: str, digits: str, *, method: KeyMethod | None, duration_ms: int, secret: bool
@@ -94,6 +100,7 @@ def _info(call: Call) -> CallInfo:
         codec=facts.codec,
         agent=facts.agent,
         muted=call.muted,
+        recording=call.recording.value,
         keys_secret=call.keys_secret,
         metadata=dict(facts.metadata),
     )

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from gateway.calls.facts import CallFacts, utc
-from gateway.sip.events import LegQuality
-from gateway.store.records import Quality, SessionSummary, TranscriptEntry, TurnRecord
+from gateway.store.records import Quality, RecordingFacts, SessionSummary, TranscriptEntry, TurnRecord
 from gateway.store.repository import SessionStore
 from gateway.telemetry import Metrics
+from media.encryption import EncryptionKey
 
 _QUEUE_RECORDS = 20_000
 _Write = Callable[[], Awaitable[None]]
@@ -27,6 +27,10 @@ class Journal:
     @property
     def recordings_dir(self) -> Path:
         return self._store.recordings_dir
+
+    @property
+    def encryption_key(self) -> EncryptionKey | None:
+        return self._store.key
 
     def began(self, facts: CallFacts) -> None:
         session = SessionSummary(
@@ -50,10 +54,15 @@ class Journal:
     def turn(self, call_id: str, turn: TurnRecord) -> None:
         self._put(lambda: self._store.add_turn(call_id, turn))
 
-    def ended(self, facts: CallFacts, quality: LegQuality | None, recording: Path | None) -> None:
+    def recording_began(self, call_id: str, path: Path) -> None:
+        self._put(lambda: self._store.recording_began(call_id, path))
+
+    def recording_ended(self, call_id: str, facts: RecordingFacts) -> None:
+        self._put(lambda: self._store.recording_ended(call_id, facts))
+
+    def ended(self, facts: CallFacts, quality: Quality | None) -> None:
         at, reason = utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
-        record = None if quality is None else _quality(quality)
-        self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=record, recording=recording))
+        self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=quality))
 
     async def write_until_closed(self) -> None:
         """The writing task."""
@@ -69,15 +78,3 @@ class Journal:
             self._queue.put_nowait(write)
         except asyncio.QueueFull:
             self._metrics.store_failed_writes.inc()
-
-
-def _quality(leg: LegQuality) -> Quality:
-    return Quality(
-        rx_packets=leg.rx_packets,
-        rx_lost=leg.rx_lost,
-        rx_jitter_ms=round(leg.rx_jitter_ms, 3),
-        tx_packets=leg.tx_packets,
-        tx_lost=leg.tx_lost,
-        rtt_ms=round(leg.rtt_ms, 3) or None,
-        tx_redundant=leg.tx_redundant,
-    )

@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -58,7 +59,9 @@ class Switchboard:
         self._agents = agents
         self._journal = journal
         self._metrics = metrics
-        self._recordings = RecordingWriter()
+        self.recordings = RecordingWriter(
+            config.media.record_format, journal.encryption_key, threads=_recording_threads(config)
+        )
         self._calls: dict[str, Call] = {}
         self._none_left = asyncio.Event()
         self._none_left.set()
@@ -92,7 +95,7 @@ class Switchboard:
         finally:
             self._tasks = None
             await self.endpoint.close()
-            await asyncio.to_thread(self._recordings.close)
+            await asyncio.to_thread(self.recordings.close)
 
     async def drain(self, limit_s: float) -> None:
         """Take no more calls and wait until those that stand have ended, at most `limit_s`; then hang up the rest."""
@@ -151,12 +154,19 @@ class Switchboard:
         self.endpoint.refuse(event.handle, code)
 
     def _new_call(self, facts: CallFacts, start: StartActivity) -> Call:
-        recording = None
-        if self._config.media.record:
-            path = self._journal.recordings_dir / f"{facts.call_id}.wav"
-            recording = CallRecording(self._recordings, path)
+        recording = CallRecording(self.recordings, self._journal.recordings_dir, facts.call_id)
         inband_keys = ToneDetection[self._config.media.inband_dtmf.upper()]
-        call = Call(facts, self.endpoint, self._hub, self._journal, self._metrics, start, recording, inband_keys)
+        call = Call(
+            facts,
+            self.endpoint,
+            self._hub,
+            self._journal,
+            self._metrics,
+            start,
+            recording,
+            inband_keys,
+            record=self._config.media.record,
+        )
         self._calls[facts.call_id] = call
         self._none_left.clear()
         return call
@@ -253,3 +263,8 @@ class Switchboard:
     def calls(self) -> list[Call]:
         """Calls that have not ended, oldest first."""
         return list(self._calls.values())
+
+
+def _recording_threads(config: Config) -> int:
+    """One writes WAV for more calls than we take; encoding Opus fills a core with some 300 (scripts/bench/recorder)."""
+    return 1 if config.media.record_format == "wav" else max(1, len(os.sched_getaffinity(0)) // 2)

@@ -63,7 +63,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             ended_by_peer = not self.ending_by_us
             self._post(
-                CallEnded(self.handle, info.lastStatusCode, wire_text(info.lastReason), ended_by_peer, self._quality())
+                CallEnded(self.handle, info.lastStatusCode, wire_text(info.lastReason), ended_by_peer, self.quality())
             )
             while self._info_answers:
                 self._info_answers.popleft()(pj.PJSIP_SC_CALL_TSX_DOES_NOT_EXIST)
@@ -132,14 +132,18 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         peer = transport.srcRtpName or stream.remoteRtpAddress
         self._post(MediaActive(self.handle, codec, port.sampleRate(), port, peer, secured))
 
-    def _quality(self) -> LegQuality:
+    def quality(self) -> LegQuality:
+        """Counts of all the leg's streams, the running one included."""
         stats = self.rtpStats()
         return LegQuality(
             rx_packets=stats["rx_packets"],
             rx_lost=stats["rx_lost"],
+            rx_gaps=stats["rx_gaps"],
             rx_jitter_ms=stats["rx_jitter_us"] / 1000,
             tx_packets=stats["tx_packets"],
+            tx_reports=stats["tx_reports"],
             tx_lost=stats["tx_lost"],
+            tx_jitter_ms=stats["tx_jitter_us"] / 1000,
             rtt_ms=stats["rtt_us"] / 1000,
             tx_redundant=stats["tx_redundant"],
             tx_generations=stats["tx_generations"],

@@ -24,7 +24,7 @@ from gateway.errors import (
 from gateway.sip.account import MediaSettings, SipAccount, TrunkSettings, local_account, trunk_account
 from gateway.sip.call import SipCall
 from gateway.sip.codecs import choose_codecs
-from gateway.sip.events import IncomingCall, SipEvent
+from gateway.sip.events import IncomingCall, LegQuality, SipEvent
 from gateway.sip.info import InfoDigit
 from gateway.sip.log import PjsipLog
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
@@ -197,6 +197,12 @@ class SipEndpoint:
         answer: asyncio.Future[int] = loop.create_future()
         await self._in_thread(lambda: self._call(handle).send_info(info, lambda code: _resolve(loop, answer, code)))
         return await answer
+
+    async def quality(self, handle: str) -> LegQuality:
+        """The leg's counts up to now. Raises `NoSuchCall`."""
+        found: list[LegQuality] = []
+        await self._in_thread(lambda: found.append(self._call(handle).quality()))
+        return found[0]
 
     def refuse(self, handle: str, code: int) -> None:
         """Send a final response other than 200 and forget the leg. Waits for nothing."""

@@ -84,14 +84,20 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class LegQuality:
-    """RTCP's and our own counts at the end of a leg (RFC 3550 section 6.4)."""
+    """RTCP's and our own counts of a leg up to now, or at its end (RFC 3550 section 6.4)."""
 
     rx_packets: int = 0
     rx_lost: int = 0
+    rx_gaps: int = 0
+    """Runs of lost packets."""
     rx_jitter_ms: float = 0.0
     tx_packets: int = 0
+    tx_reports: int = 0
+    """How many times the peer reported on ours."""
     tx_lost: int = 0
     """What the peer reported lost of ours."""
+    tx_jitter_ms: float = 0.0
+    """As the peer reported."""
     rtt_ms: float = 0.0
     """0 when no receiver report answered one of ours."""
     tx_redundant: int = 0

@@ -9,6 +9,7 @@ from gateway.store.folder import DataFolder
 from gateway.store.records import (
     Direction,
     Quality,
+    RecordingFacts,
     Role,
     SessionRecord,
     SessionSummary,
@@ -21,6 +22,7 @@ __all__ = [
     "DataFolder",
     "Direction",
     "Quality",
+    "RecordingFacts",
     "Role",
     "SessionRecord",
     "SessionStore",

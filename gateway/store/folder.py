@@ -27,6 +27,7 @@ class DataFolder:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.recordings.mkdir(mode=0o700, exist_ok=True)
+            self.recordings.chmod(0o700)  # also when somebody else has made it
             with tempfile.TemporaryFile(dir=path):
                 pass
             self._lock = (path / _LOCK_FILE).open("a")

@@ -13,6 +13,7 @@ SQLite runs with `synchronous=NORMAL`: a committed record is in the kernel's han
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,10 +30,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gateway.errors import StartupError, StoreError
 from gateway.store.folder import DataFolder
-from gateway.store.records import Quality, SessionRecord, SessionSummary, TranscriptEntry, TurnRecord
+from gateway.store.records import (
+    Quality,
+    RecordingFacts,
+    SessionRecord,
+    SessionSummary,
+    TranscriptEntry,
+    TurnRecord,
+)
 from gateway.store.schema import upgrade_schema
+from gateway.store.sealing import ColumnSealer
 from gateway.store.tables import AuditRow, SessionRow, TranscriptRow, TurnRow
 from gateway.telemetry import Metrics
+from media.encryption import EncryptionKey
 
 _QUEUE_RECORDS = 10_000
 _BATCH_RECORDS = 500
@@ -57,7 +67,9 @@ def _update(*columns: str) -> Update:
 
 _ANSWER = _update("answered_at", "codec")
 _ASSIGN = _update("agent")
-_FINISH = _update("ended_at", "end_reason", "quality", "recording")
+_RECORD = _update("recording")
+_RECORDED = _update("recording_facts")
+_FINISH = _update("ended_at", "end_reason", "quality")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +83,14 @@ class _Write:
 class SessionStore:
     """Made by `open_store`. The writing methods return when the record is queued, in the order of the calls."""
 
-    def __init__(self, engine: AsyncEngine, folder: DataFolder, metrics: Metrics) -> None:
+    def __init__(
+        self, engine: AsyncEngine, folder: DataFolder, metrics: Metrics, key: EncryptionKey | None = None
+    ) -> None:
         self._engine = engine
         self._folder = folder
+        self.key = key
+        """Recordings and what was said are encrypted with it; None: they lie in clear."""
+        self._sealer = ColumnSealer(key)
         self._metrics = metrics
         self._set_turn = _upsert_turn(engine.dialect.name)
         self._queue: asyncio.Queue[_Write | None] = asyncio.Queue(_QUEUE_RECORDS)
@@ -83,8 +100,11 @@ class SessionStore:
 
     async def begin(self, session: SessionSummary) -> None:
         """A call exists."""
-        values = session.model_dump(exclude={"from_"})
-        await self._put((_BEGIN, {**values, "from": session.from_}))
+        values = session.model_dump(exclude={"from_", "metadata"})
+        metadata: object = session.metadata
+        if self.key is not None:
+            metadata = self._sealer.seal(json.dumps(session.metadata), "sessions.metadata")
+        await self._put((_BEGIN, {**values, "from": session.from_, "metadata": metadata}))
 
     async def answered(self, call_id: str, answered_at: datetime, codec: str) -> None:
         await self._put((_ANSWER, {"of_call": call_id, "new_answered_at": answered_at, "new_codec": codec}))
@@ -94,28 +114,34 @@ class SessionStore:
         await self._put((_ASSIGN, {"of_call": call_id, "new_agent": agent}))
 
     async def add_transcript(self, call_id: str, entry: TranscriptEntry) -> None:
-        await self._put((_ADD_TRANSCRIPT, {"call_id": call_id, **entry.model_dump()}))
+        values = entry.model_dump()
+        for column in ("text", "heard_text"):
+            if values[column] is not None:
+                values[column] = self._sealer.seal(values[column], f"transcript.{column}")
+        await self._put((_ADD_TRANSCRIPT, {"call_id": call_id, **values}))
 
     async def add_turn(self, call_id: str, turn: TurnRecord) -> None:
         """A turn is over. The same index again replaces the record."""
         await self._put((self._set_turn, {"call_id": call_id, **turn.model_dump()}))
 
+    async def recording_began(self, call_id: str, path: Path) -> None:
+        """The call is being recorded to this file, under `recordings_dir`. Said first, so that erasing finds the file
+        whatever happens to us."""
+        await self._put((_RECORD, {"of_call": call_id, "new_recording": str(path.relative_to(self._folder.path))}))
+
+    async def recording_ended(self, call_id: str, facts: RecordingFacts) -> None:
+        """The file is whole."""
+        await self._put((_RECORDED, {"of_call": call_id, "new_recording_facts": facts.model_dump(mode="json")}))
+
     async def finish(
-        self,
-        call_id: str,
-        ended_at: datetime,
-        end_reason: str,
-        *,
-        quality: Quality | None = None,
-        recording: Path | None = None,
+        self, call_id: str, ended_at: datetime, end_reason: str, *, quality: Quality | None = None
     ) -> None:
-        """The call is over. A recording lies under `recordings_dir`."""
+        """The call is over."""
         values = {
             "of_call": call_id,
             "new_ended_at": ended_at,
             "new_end_reason": end_reason,
             "new_quality": None if quality is None else quality.model_dump(),
-            "new_recording": None if recording is None else str(recording.relative_to(self._folder.path)),
         }
         await self._put((_FINISH, values))
 
@@ -143,8 +169,8 @@ class SessionStore:
                 select(TurnRow.__table__).where(TurnRow.call_id == call_id).order_by(TurnRow.index)
             )
             return SessionRecord(
-                **_summary_fields(row._mapping),
-                transcript=tuple(TranscriptEntry.model_validate(dict(entry._mapping)) for entry in entries),
+                **self._summary_fields(row._mapping),
+                transcript=tuple(self._transcript_entry(entry._mapping) for entry in entries),
                 turns=tuple(TurnRecord.model_validate(dict(turn._mapping)) for turn in turns),
             )
 
@@ -157,13 +183,12 @@ class SessionStore:
             newest = newest.where(tuple_(SessionRow.started_at, SessionRow.call_id) < anchor.scalar_subquery())
         async with self._reading() as connection:
             rows = await connection.execute(newest.limit(limit))
-            return [SessionSummary(**_summary_fields(row._mapping)) for row in rows]
+            return [SessionSummary(**self._summary_fields(row._mapping)) for row in rows]
 
     async def recording_file(self, call_id: str) -> Path | None:
-        """The recording of an ended call, if there is one and it is still there. Raises `StoreError`."""
+        """Where the recording of a call is or was; None when it was not recorded. Raises `StoreError`."""
         await self.flush()
-        path = await self._recording_path(call_id)
-        return path if path is not None and await asyncio.to_thread(path.is_file) else None
+        return await self._recording_path(call_id)
 
     async def erase(self, call_id: str) -> bool:
         """Remove the recording and every row of the session, and note it in the audit log. False: there is none.
@@ -268,6 +293,32 @@ class SessionStore:
             name = await connection.scalar(select(SessionRow.recording).where(SessionRow.call_id == call_id))
         return None if name is None else self._folder.inside(name)
 
+    def _summary_fields(self, row: Any) -> dict[str, Any]:
+        fields = dict(row)
+        fields["from_"] = fields.pop("from")
+        if isinstance(fields["metadata"], str):  # sealed; in clear it is an object
+            fields["metadata"] = json.loads(self._sealer.open(fields["metadata"], "sessions.metadata"))
+        return fields
+
+    def _transcript_entry(self, row: Any) -> TranscriptEntry:
+        fields = dict(row)
+        for column in ("text", "heard_text"):
+            if fields[column] is not None:
+                fields[column] = self._sealer.open(fields[column], f"transcript.{column}")
+        return TranscriptEntry.model_validate(fields)
+
+    async def check_key(self) -> None:
+        """Raises `StartupError` when the sessions here were sealed with another key."""
+        newest = select(SessionRow.call_metadata).order_by(SessionRow.started_at.desc()).limit(1)
+        async with self._reading() as connection:
+            kept: object = await connection.scalar(newest)
+        problem = self._sealer.problem_with(kept) if isinstance(kept, str) else None
+        if problem is not None:
+            raise StartupError(
+                f"the database cannot be used: {problem}. Set the key it was made with (PARLEY_STORE__ENCRYPTION_KEY), "
+                "or name another store.data_dir"
+            )
+
     async def _forget_freed_pages(self) -> None:
         """Erased text must not linger in the write-ahead log. (`secure_delete` overwrites it in the main file.)"""
         if self._engine.dialect.name == "sqlite":
@@ -286,9 +337,12 @@ class SessionStore:
 
 
 @asynccontextmanager
-async def open_store(url: str, data_dir: Path, metrics: Metrics) -> AsyncIterator[SessionStore]:
+async def open_store(
+    url: str, data_dir: Path, metrics: Metrics, key: EncryptionKey | None = None
+) -> AsyncIterator[SessionStore]:
     """The store, its schema up to date and its writer running; on leaving, what is queued is written.
 
+    With a key, what people said is encrypted before it reaches the database; recordings get the key from here too.
     Sessions that a crash left open get `end_reason` "gateway_restarted". Raises `StartupError`.
     """
     folder = await asyncio.to_thread(DataFolder, data_dir)
@@ -298,8 +352,9 @@ async def open_store(url: str, data_dir: Path, metrics: Metrics) -> AsyncIterato
         except Exception as error:  # SQLAlchemy's, Alembic's and the driver's errors have no common root
             raise StartupError(f"database {url} cannot be opened or brought up to date: {error}") from error
         engine = _engine(url)
-        store = SessionStore(engine, folder, metrics)
+        store = SessionStore(engine, folder, metrics, key)
         try:
+            await store.check_key()
             if folder.is_alone:
                 left_open = await store.end_what_a_crash_left_open()
                 if left_open:
@@ -348,9 +403,3 @@ def _engine(url: str) -> AsyncEngine:
             cursor.close()
 
     return engine
-
-
-def _summary_fields(row: Any) -> dict[str, Any]:
-    fields = dict(row)
-    fields["from_"] = fields.pop("from")
-    return fields

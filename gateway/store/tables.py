@@ -2,6 +2,7 @@
 """The database schema as it is now; `migrations` is how it became so. Portable: SQLite today, PostgreSQL later."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import JSON, DateTime, Float, ForeignKey, Index, Integer, MetaData, Text
 from sqlalchemy.engine import Dialect
@@ -52,8 +53,9 @@ class SessionRow(Table):
     agent: Mapped[str | None] = mapped_column(Text)
     # `metadata` is SQLAlchemy's own name on a declarative class.
     call_metadata: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
-    quality: Mapped[dict[str, float | int | None] | None] = mapped_column(JSON(none_as_null=True))
+    quality: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     recording: Mapped[str | None] = mapped_column(Text)
+    recording_facts: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class TranscriptRow(Table):

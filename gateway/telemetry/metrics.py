@@ -5,13 +5,40 @@ Label values come from small fixed sets: no call ids, numbers or texts, which wo
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+
+class CallQuality(Protocol):
+    """`gateway.store.Quality`, as far as it is measured here; null is unknown."""
+
+    @property
+    def mos(self) -> float | None: ...
+    @property
+    def mos_peer(self) -> float | None: ...
+    @property
+    def mos_scale(self) -> str | None: ...
+    @property
+    def rx_loss_percent(self) -> float | None: ...
+    @property
+    def rx_jitter_ms(self) -> float | None: ...
+    @property
+    def tx_loss_percent(self) -> float | None: ...
+    @property
+    def tx_jitter_ms(self) -> float | None: ...
+    @property
+    def concealed_ms(self) -> int | None: ...
+
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _RESPONSE_BUCKETS_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.3, 1.6, 2.0, 3.0, 5.0)
 _SEGMENT_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0)
+_MOS_BUCKETS = (1.5, 2.0, 2.5, 3.0, 3.2, 3.4, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4, 4.5)
+_LOSS_BUCKETS = (0.0, 0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
+_JITTER_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2)
+_CONCEALED_BUCKETS_S = (0.0, 0.02, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -57,6 +84,33 @@ class Metrics:
         self.playout_underruns = Counter(
             "parley_playout_underruns", "Times that playout ran dry inside an utterance.", registry=registry
         )
+        self.call_mos = Histogram(
+            "parley_call_mos",
+            "Estimated mean opinion score of calls that ended (ITU-T G.107, G.107.1).",
+            ["heard_by", "scale"],
+            buckets=_MOS_BUCKETS,
+            registry=registry,
+        )
+        self.call_loss = Histogram(
+            "parley_call_loss_ratio",
+            "Share of a call's RTP packets that the network lost, 0 to 1.",
+            ["heard_by"],
+            buckets=_LOSS_BUCKETS,
+            registry=registry,
+        )
+        self.call_jitter = Histogram(
+            "parley_call_jitter_seconds",
+            "Mean interarrival jitter of a call (RFC 3550).",
+            ["heard_by"],
+            buckets=_JITTER_BUCKETS_S,
+            registry=registry,
+        )
+        self.call_concealed = Histogram(
+            "parley_call_concealed_seconds",
+            "Caller's audio that was made up in a call, comfort noise included.",
+            buckets=_CONCEALED_BUCKETS_S,
+            registry=registry,
+        )
         self.redundant_packets = Counter(
             "parley_redundant_packets",
             "RTP packets sent that also carried what was sent before them, because the peer reported loss.",
@@ -77,6 +131,18 @@ class Metrics:
         self.store_failed_writes = Counter(
             "parley_store_failed_writes", "Records lost because the database refused them.", registry=registry
         )
+        self.recordings_active = Gauge("parley_recordings_active", "Calls that are being recorded.", registry=registry)
+        self.recording_queue = Gauge(
+            "parley_recording_queue_seconds",
+            "Audio that waits for the disk, of the recording that waits for longest; 10 is all that is kept.",
+            registry=registry,
+        )
+        self.recordings_stopped = Counter(
+            "parley_recordings_stopped", "Recordings that ended early because the disk refused.", registry=registry
+        )
+        self.recording_dropped_samples = Counter(
+            "parley_recording_dropped_samples", "Samples lost because the disk was too slow.", registry=registry
+        )
         self.log_dropped_lines = Counter(
             "parley_log_dropped_lines", "Log lines lost because standard error did not take them.", registry=registry
         )
@@ -94,6 +160,21 @@ class Metrics:
         self.turn_response.observe(response_ms / 1e3)
         for segment, duration_ms in segments_ms.items():
             self.turn_segment.labels(segment).observe(duration_ms / 1e3)
+
+    def call_rated(self, quality: CallQuality) -> None:
+        """How an ended call sounded on both ends, as far as that is known."""
+        ends = (
+            ("us", quality.mos, quality.rx_loss_percent, quality.rx_jitter_ms),
+            ("peer", quality.mos_peer, quality.tx_loss_percent, quality.tx_jitter_ms),
+        )
+        for heard_by, mos, loss_percent, jitter_ms in ends:
+            if mos is None or loss_percent is None or jitter_ms is None:
+                continue
+            self.call_mos.labels(heard_by, quality.mos_scale or "narrowband").observe(mos)
+            self.call_loss.labels(heard_by).observe(loss_percent / 100)
+            self.call_jitter.labels(heard_by).observe(jitter_ms / 1e3)
+        if quality.mos is not None and quality.concealed_ms is not None:
+            self.call_concealed.observe(quality.concealed_ms / 1e3)
 
     def render(self) -> bytes:
         """Prometheus text exposition format, version 0.0.4 (`CONTENT_TYPE`)."""

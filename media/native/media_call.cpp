@@ -158,7 +158,7 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
 void MediaCall::onStreamDestroyed(pj::OnStreamDestroyedParam &param) {
     if (param.stream != stream_)
         return;
-    count_stream();
+    rtp_ = rtpStats(); // before PJSUA reports the end of the call
     release();
 }
 
@@ -180,36 +180,48 @@ void MediaCall::onCallTsxState(pj::OnCallTsxStateParam &param) {
 }
 
 void MediaCall::receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata) {
-    const pjsip_msg_body *body = rdata->msg_info.msg->body;
-    if (!body || pj_stricmp2(&body->content_type.type, "application") != 0)
-        return;
-    const bool relay = pj_stricmp2(&body->content_type.subtype, "dtmf-relay") == 0;
-    if (!relay && pj_stricmp2(&body->content_type.subtype, "dtmf") != 0)
-        return;
     constexpr unsigned kLongest = 1000;
-    const int code = body->len > kLongest
-                         ? PJSIP_SC_REQUEST_ENTITY_TOO_LARGE
-                         : onKeyInfo(relay ? "dtmf-relay" : "dtmf",
-                                     std::string(static_cast<const char *>(body->data), body->len));
+    const pjsip_msg_body *body = rdata->msg_info.msg->body;
+    const auto is = [body](const char *subtype) {
+        return pj_stricmp2(&body->content_type.type, "application") == 0 &&
+               pj_stricmp2(&body->content_type.subtype, subtype) == 0;
+    };
+    int code = PJSIP_SC_UNSUPPORTED_MEDIA_TYPE; // RFC 2976 section 2.2
+    if (!body || body->len == 0) {
+        code = PJSIP_SC_OK; // a sign of life
+    } else if (is("media_control+xml") || is("trickle-ice-sdpfrag")) {
+        return; // PJSUA's
+    } else if (is("dtmf-relay") || is("dtmf")) {
+        code = body->len > kLongest ? PJSIP_SC_REQUEST_ENTITY_TOO_LARGE
+                                    : onKeyInfo(is("dtmf") ? "dtmf" : "dtmf-relay",
+                                                std::string(static_cast<const char *>(body->data), body->len));
+    }
     pjsip_tx_data *response = nullptr;
     if (pjsip_endpt_create_response(tsx->endpt, rdata, code, nullptr, &response) == PJ_SUCCESS)
         pjsip_tsx_send_msg(tsx, response);
 }
 
-void MediaCall::count_stream() {
+RtpStats MediaCall::rtpStats() const {
+    RtpStats all = rtp_;
     pjmedia_rtcp_stat stat;
-    if (pjmedia_stream_get_stat(stream_, &stat) != PJ_SUCCESS)
-        return;
-    rtp_.rx_packets += stat.rx.pkt;
-    rtp_.rx_lost += stat.rx.loss;
-    rtp_.rx_jitter_us = static_cast<uint32_t>(stat.rx.jitter.mean);
-    rtp_.tx_packets += stat.tx.pkt;
-    rtp_.tx_lost += stat.tx.loss;
-    rtp_.rtt_us = static_cast<uint32_t>(stat.rtt.mean);
+    if (!stream_ || pjmedia_stream_get_stat(stream_, &stat) != PJ_SUCCESS)
+        return all;
+    all.rx_packets += stat.rx.pkt;
+    all.rx_lost += stat.rx.loss;
+    all.rx_gaps += static_cast<uint64_t>(stat.rx.loss_period.n);
+    all.rx_jitter_us = static_cast<uint32_t>(stat.rx.jitter.mean);
+    all.tx_packets += stat.tx.pkt;
+    all.tx_reports += stat.tx.update_cnt;
+    // 24 bits and a sign: duplicates can bring it below 0 (RFC 3550 section 6.4.1), which PJMEDIA does not know.
+    if (!(stat.tx.loss & 0x800000))
+        all.tx_lost += stat.tx.loss;
+    all.tx_jitter_us = static_cast<uint32_t>(stat.tx.jitter.mean);
+    all.rtt_us = static_cast<uint32_t>(stat.rtt.mean);
     const ProtectionCounters protection = hook_->protection().counters();
-    rtp_.tx_redundant += protection.packets;
-    rtp_.tx_generations = protection.generations;
-    rtp_.tx_reported_loss = protection.reported_loss;
+    all.tx_redundant += protection.packets;
+    all.tx_generations = protection.generations;
+    all.tx_reported_loss = protection.reported_loss;
+    return all;
 }
 
 void MediaCall::release() {

@@ -29,9 +29,12 @@ void stop_media_clock();
 struct RtpStats {
     uint64_t rx_packets = 0;
     uint64_t rx_lost = 0;
+    uint64_t rx_gaps = 0; // runs of lost packets
     uint32_t rx_jitter_us = 0; // mean of the last stream
     uint64_t tx_packets = 0;
-    uint64_t tx_lost = 0; // as the peer reported
+    uint64_t tx_reports = 0;   // of the peer
+    uint64_t tx_lost = 0;      // as the peer reported
+    uint32_t tx_jitter_us = 0; // as the peer reported, mean of the last stream
     uint32_t rtt_us = 0;  // mean of the last stream
     uint64_t tx_redundant = 0;   // packets that also carried what was sent before them
     uint32_t tx_generations = 0; // of redundancy, at the end of the last stream
@@ -51,9 +54,8 @@ class MediaCall : public pj::Call {
     std::shared_ptr<PcmPort> pcmPort() const { return port_; }
     // How what is sent is protected against loss (a `Protection`), from the next stream on.
     void protect(int protection) { protection_ = static_cast<Protection>(protection); }
-    // RTCP's counts over all streams the call has had; those of a stream that is running are added when it ends, which
-    // is before PJSUA reports the end of the call.
-    RtpStats rtpStats() const { return rtp_; }
+    // RTCP's counts over all streams the call has had, the running one included. SIP thread.
+    RtpStats rtpStats() const;
 
     // For streams to come: a JitterPolicy, or kPjmediaJitter for PJMEDIA's own jitter buffer (scripts/bench compares).
     static constexpr int kPjmediaJitter = -1;
@@ -61,8 +63,8 @@ class MediaCall : public pj::Call {
 
     void onStreamCreated(pj::OnStreamCreatedParam &param) override;
     void onStreamDestroyed(pj::OnStreamDestroyedParam &param) override;
-    // INFO with a body that says which key was pressed is taken out here: PJSUA would leave `application/dtmf` without
-    // an answer, and looks for what it wants beyond the end of the body.
+    // INFO is answered here: PJSUA knows no `application/dtmf`, looks for what it wants beyond the end of the body, and
+    // has a 500 for everything else, also for an INFO without a body.
     void onCallTsxState(pj::OnCallTsxStateParam &param) override;
 
     // For Python to override; both on the SIP thread.
@@ -73,7 +75,6 @@ class MediaCall : public pj::Call {
 
   private:
     void release();
-    void count_stream();
     void receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata);
 
     const std::shared_ptr<PcmPort> port_;

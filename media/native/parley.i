@@ -74,10 +74,12 @@ static PyObject *heard_tuple(const parley::Heard &heard) {
 }
 %typemap(out) parley::RtpStats {
     const parley::RtpStats &s = $1;
-    $result = Py_BuildValue("{s:K,s:K,s:I,s:K,s:K,s:I,s:K,s:I,s:d}",
+    $result = Py_BuildValue("{s:K,s:K,s:K,s:I,s:K,s:K,s:K,s:I,s:I,s:K,s:I,s:d}",
         "rx_packets", (unsigned long long)s.rx_packets, "rx_lost", (unsigned long long)s.rx_lost,
+        "rx_gaps", (unsigned long long)s.rx_gaps,
         "rx_jitter_us", s.rx_jitter_us, "tx_packets", (unsigned long long)s.tx_packets,
-        "tx_lost", (unsigned long long)s.tx_lost, "rtt_us", s.rtt_us,
+        "tx_reports", (unsigned long long)s.tx_reports, "tx_lost", (unsigned long long)s.tx_lost,
+        "tx_jitter_us", s.tx_jitter_us, "rtt_us", s.rtt_us,
         "tx_redundant", (unsigned long long)s.tx_redundant, "tx_generations", s.tx_generations,
         "tx_reported_loss", s.tx_reported_loss);
 }

@@ -101,24 +101,22 @@ TelephoneEventReceiver::Event &TelephoneEventReceiver::remember(uint32_t timesta
     event = Event{};
     event.timestamp = timestamp;
     event.key = key;
-    event.ended = false;
     event.used = true;
     return event;
 }
 
-// Whether a timestamp not seen before is the next segment of an event: the duration field had to be about full, and the
+// Whether a timestamp not seen before is the next segment of an event that has not ended: the duration field had to be about full, and the
 // segment begins where what was seen ended, or at most 200 ms of lost packets later.
 bool TelephoneEventReceiver::continues(const Event &event, uint32_t timestamp, uint8_t key) const noexcept {
     const uint32_t length = timestamp - event.timestamp;
     const uint32_t slack = clock_rate_hz_ / 5;
-    return event.key == key && !event.ended && length <= kLongest && length + slack >= kLongest &&
-           length >= event.duration && length - event.duration <= slack;
+    return event.key == key && length <= kLongest && length + slack >= kLongest && length >= event.duration &&
+           length - event.duration <= slack;
 }
 
 void TelephoneEventReceiver::finish(int64_t now_ns) noexcept {
     if (active_ == nullptr)
         return;
-    active_->ended = true;
     const uint64_t units = uint64_t{active_->before} + active_->duration;
     tell({active_->key, true, milliseconds(units, clock_rate_hz_), now_ns});
     active_ = nullptr;

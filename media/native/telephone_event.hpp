@@ -43,7 +43,6 @@ class TelephoneEventReceiver {
         uint32_t duration = 0; // seen so far, timestamp units, of this segment
         uint32_t before = 0;   // of the segments before it
         uint8_t key = 0;
-        bool ended = true;
         bool used = false;
     };
 

@@ -8,7 +8,6 @@ import pytest
 
 from agent.config import SpeechConfig
 from agent.speech import (
-    LineClock,
     SpeechDetector,
     SpeechDismissed,
     SpeechEnded,
@@ -18,6 +17,7 @@ from agent.speech import (
     SpeechSuspected,
 )
 from media.frames import FrameFlags, PcmFrame, PcmSamples
+from media.line_clock import LineClock
 
 RATE_HZ = 8_000
 FRAME = 160

@@ -4,6 +4,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +51,20 @@ class Voice:
             await stream.aclose()
 
 
-@pytest.fixture(scope="session")
-def voice() -> Iterator[Voice]:
+@contextmanager
+def offline_voice() -> Iterator[Voice]:
+    """The voice on an event loop of its own."""
     loop = asyncio.new_event_loop()
     engines = loop.run_until_complete(OfflineEngines.load(default_model_folder(os.environ)))
     yield Voice(engines, loop)
     loop.run_until_complete(engines.aclose())
     loop.close()
+
+
+@pytest.fixture(scope="session")
+def voice() -> Iterator[Voice]:
+    with offline_voice() as voice:
+        yield voice
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,7 @@ data_dir = "data"
             + settings
         )
         self.sip_port = 0
+        self.http_address = ""
         self.log = folder / "parley.log"
         self._http = httpx.Client()
 
@@ -71,6 +72,7 @@ data_dir = "data"
         # The lines after the first would fill the pipe.
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
         self.sip_port = int(found[2])
+        self.http_address = f"{found[3]}:{found[4]}"
         self._http = httpx.Client(
             base_url=f"http://{found[3]}:{found[4]}", headers={"Authorization": f"Bearer {API_KEY}"}, timeout=10
         )

@@ -25,6 +25,7 @@ from tests.mulaw import mu_law
 _CODECS = ("pcmu", "pcma", "g722", "l16", "opus")
 _MU_LAW = "RTP/AVP 0\r\na=rtpmap:0 PCMU/8000"
 _WITH_EVENTS = "RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16"
+_WITH_RED = _WITH_EVENTS.replace(" 101\r\n", " 101 97\r\n") + "\r\na=rtpmap:97 red/8000\r\na=fmtp:97 0/0"
 _FRAME_S = 0.02
 _PRESS_SAMPLES, _PRESS_PACKETS, _GAP_PACKETS = 800, 5, 4
 
@@ -173,6 +174,24 @@ async def call_with_events(endpoint: KeyEndpoint, keys: str, seed: int, impairme
         return await _close(leg, caller, len(keys))
 
 
+async def call_with_copies(endpoint: KeyEndpoint, keys: str) -> str:
+    """A peer whose every event packet is lost, and only copies in RFC 2198 redundancy arrive; what was heard."""
+    with RawCaller(endpoint.port) as caller:
+        leg = await _connect(endpoint, caller, _WITH_RED)
+        packets = [caller.clock.packet(SILENCE)]
+        for key in keys:
+            began = caller.clock.timestamp
+            caller.clock.timestamp = (began + _PRESS_SAMPLES) & 0xFFFFFFFF
+            caller.clock.sequence = (caller.clock.sequence + _PRESS_PACKETS) & 0xFFFF
+            for _ in range(2):
+                offset = (caller.clock.timestamp - began) & 0xFFFFFFFF
+                event = bytes([KEYS.index(key), 0x8A]) + _PRESS_SAMPLES.to_bytes(2, "big")
+                header = bytes([0x80 | 101]) + (offset << 10 | len(event)).to_bytes(3, "big") + bytes([0])
+                packets.append(caller.clock.packet(header + event + SILENCE, 97, len(SILENCE)))
+        await asyncio.to_thread(_send, caller, packets)
+        return await _close(leg, caller, len(keys))
+
+
 async def call_with_tones(endpoint: KeyEndpoint, keys: str) -> tuple[str, int]:
     """A peer without telephone-event presses keys as tones, G.711; what was heard, and how many frames disturbed."""
     sound = dtmf(keys, 8000, on_ms=80, off_ms=80)
@@ -200,6 +219,18 @@ async def call_with_infos(endpoint: KeyEndpoint, keys: str, seed: int, *, also_e
             answer = await asyncio.to_thread(caller.final, "INFO")
             assert answer.code == 200, answer.text
         return await _close(leg, caller, len(keys))
+
+
+async def answers_to_infos(endpoint: KeyEndpoint, infos: Sequence[tuple[str, str]]) -> tuple[list[int], str]:
+    """The status of each INFO (content type, body), and the keys that were heard."""
+    with RawCaller(endpoint.port) as caller:
+        leg = await _connect(endpoint, caller, _MU_LAW)
+        codes = []
+        for kind, body in infos:
+            caller.sequence += 1
+            caller.send("INFO", "keys", body, content_type=kind)
+            codes.append((await asyncio.to_thread(caller.final, "INFO")).code)
+        return codes, await _close(leg, caller, 1)
 
 
 async def _connect(endpoint: KeyEndpoint, caller: RawCaller, media: str) -> Leg:

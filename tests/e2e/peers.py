@@ -43,9 +43,11 @@ def run_sipp(
     )
 
 
-def start_sipp(gateway: GatewayProcess, scenario: str, user: str, *, folder: Path) -> "subprocess.Popen[bytes]":
+def start_sipp(
+    gateway: GatewayProcess, scenario: str, user: str, *options: str, folder: Path
+) -> "subprocess.Popen[bytes]":
     """The same in the background, for a minute at most."""
-    command = _sipp_command(gateway, scenario, user, 60)
+    command = [*_sipp_command(gateway, scenario, user, 60), *options]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_TERMINAL)
 
 

@@ -113,7 +113,7 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
         "/api/v1/calls/{call_id}",
         *(
             f"/api/v1/calls/{{call_id}}/{name}"
-            for name in ("hangup", "hold", "resume", "mute", "unmute", "dtmf", "keys")
+            for name in ("hangup", "hold", "resume", "mute", "unmute", "dtmf", "keys", "record")
         ),
         "/api/v1/sessions",
         "/api/v1/sessions/{call_id}",

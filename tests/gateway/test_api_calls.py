@@ -13,9 +13,11 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.api import CallInfo, create_app
+from gateway.api.control import RecordingOrder
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
 from gateway.store import SessionStore, open_store
 from gateway.telemetry import Metrics
+from media.encryption import EncryptionKey
 from media.keys import KeyMethod
 
 KEY = "test-key"
@@ -87,6 +89,9 @@ class ScriptedCalls:
     async def unmute(self, call_id: str) -> CallInfo:
         return self._act("unmute", call_id)
 
+    async def record(self, call_id: str, order: RecordingOrder) -> CallInfo:
+        return self._act("record", call_id, order)
+
     async def dtmf(
         self, call_id: str, digits: str, *, method: KeyMethod | None, duration_ms: int, secret: bool
     ) -> None:
@@ -119,10 +124,11 @@ class Api:
 
 
 @asynccontextmanager
-async def running_api(folder: Path) -> AsyncIterator[Api]:
+async def running_api(folder: Path, key: EncryptionKey | None = None) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
         calls, metrics, not_ready = ScriptedCalls(), Metrics(), list[str]()
-        store = await stack.enter_async_context(open_store(f"sqlite+aiosqlite:///{folder}/parley.db", folder, metrics))
+        url = f"sqlite+aiosqlite:///{folder}/parley.db"
+        store = await stack.enter_async_context(open_store(url, folder, metrics, key))
         app = create_app(calls, store, metrics, api_keys=["other-key", KEY], ready=lambda: not_ready)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client, stranger = [
@@ -162,8 +168,10 @@ async def test_placing_a_call_answers_while_it_rings(api: Api) -> None:
         "codec": None,
         "agent": "receptionist",
         "muted": False,
+        "recording": "off",
         "keys_secret": False,
         "metadata": {"order": "7"},
+        "quality": None,
     }
     assert api.calls.orders == [
         {
@@ -233,6 +241,19 @@ async def test_keys_are_declared_secret_for_a_call(api: Api) -> None:
     assert api.calls.asked == [("keys", "call_1", "True")]
     assert (await api.client.post("/api/v1/calls/nobody/keys", json={"secret": True})).status_code == 404
     assert (await api.client.post("/api/v1/calls/call_1/keys", json={})).status_code == 422
+
+
+async def test_recording_is_started_paused_resumed_and_stopped_and_nothing_else(api: Api) -> None:
+    await api.client.post("/api/v1/calls", json={"to": "100"})
+    for state in ("start", "pause", "resume", "stop"):
+        answer = await api.client.post("/api/v1/calls/call_1/record", json={"state": state})
+        assert (answer.status_code, answer.json()["recording"]) == (200, "off")
+    assert api.calls.asked == [("record", "call_1", state) for state in ("start", "pause", "resume", "stop")]
+    for body in ({"state": "erase"}, {}, {"state": "start", "file": "/etc/passwd"}):
+        assert (await api.client.post("/api/v1/calls/call_1/record", json=body)).status_code == 422
+    api.calls.refuse_with = WrongCallState("the recording is paused: resume or stop it")
+    refused = await api.client.post("/api/v1/calls/call_1/record", json={"state": "pause"})
+    assert (refused.status_code, refused.json()["detail"]) == (409, "the recording is paused: resume or stop it")
 
 
 @pytest.mark.parametrize(

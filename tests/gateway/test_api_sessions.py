@@ -27,7 +27,8 @@ async def finish(api: Api, call_id: str = "c1", *, recording: bytes | None = Non
     path = api.store.recordings_dir / f"{call_id}.wav"
     if recording is not None:
         path.write_bytes(recording)
-    await api.store.finish(call_id, NOON, "caller_hung_up", recording=None if recording is None else path)
+        await api.store.recording_began(call_id, path)
+    await api.store.finish(call_id, NOON, "caller_hung_up")
 
 
 async def test_a_session_has_everything_that_others_rely_on(api: Api) -> None:

@@ -2,6 +2,7 @@
 """The command line: exit codes, messages, and `parley call` against a gateway's real HTTP port."""
 
 import asyncio
+import base64
 import json
 import subprocess
 import sys
@@ -15,8 +16,11 @@ from gateway.api import CallInfo, bind_http, serving
 from gateway.config import Config
 from gateway.errors import ConfigError, Fault, NoSuchTrunk, StartupError
 from gateway.store import TranscriptEntry
+from media.sealed import Sealer
+from media.wav import UNKNOWN_BYTES, wav_header
 from tests.gateway.test_api_calls import KEY, STARTED, Api, running_api
 from tests.gateway.test_store import NOON, session
+from tests.media.decoder import KEY as SEALED_WITH
 
 PARLEY = [sys.executable, "-m", "gateway"]
 
@@ -33,7 +37,7 @@ def run_parley(*arguments: str, folder: Path, **environ: str) -> "subprocess.Com
 def test_help_and_version_work_and_a_wrong_command_is_exit_code_2(tmp_path: Path) -> None:
     helped = run_parley("--help", folder=tmp_path)
     assert helped.returncode == 0
-    for command in ("serve", "call", "doctor", "softphone"):
+    for command in ("serve", "call", "doctor", "softphone", "recording"):
         assert command in helped.stdout
         assert run_parley(command, "--help", folder=tmp_path).returncode == 0
     assert run_parley("--version", folder=tmp_path).stdout.startswith("parley ")
@@ -228,3 +232,57 @@ def test_open_files_are_allowed_as_far_as_calls_need_them(tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(700, 1000) (1000, 1000)"
     assert Config().open_files == 3512
+
+
+KEY_TEXT = base64.b64encode(bytes(range(32))).decode()
+
+
+def sealed_recording(path: Path, *, ended: bool = True) -> bytes:
+    clear = wav_header(8000, 2, UNKNOWN_BYTES) + bytes(800)
+    sealer = Sealer(SEALED_WITH, ".wav", "call_1")
+    path.write_bytes(sealer.header + sealer.seal(clear) + (sealer.seal(b"", last=True) if ended else b""))
+    return wav_header(8000, 2, 800) + bytes(800)
+
+
+def test_a_recording_is_decrypted_beside_the_encrypted_one_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    clear = sealed_recording(tmp_path / "call_1.wav.enc")
+    done = run_parley("recording", "decrypt", "call_1.wav.enc", folder=tmp_path, PARLEY_STORE__ENCRYPTION_KEY=KEY_TEXT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "call_1.wav\n", "")
+    assert (tmp_path / "call_1.wav").read_bytes() == clear
+    assert (tmp_path / "call_1.wav").stat().st_mode & 0o777 == 0o600
+    again = run_parley("recording", "decrypt", "call_1.wav.enc", folder=tmp_path, PARLEY_STORE__ENCRYPTION_KEY=KEY_TEXT)
+    assert (again.returncode, again.stderr) == (1, "parley: call_1.wav: File exists\n")
+
+
+def test_a_recording_that_breaks_off_is_decrypted_and_said_to(tmp_path: Path) -> None:
+    clear = sealed_recording(tmp_path / "call_1.wav.enc", ended=False)
+    arguments = ("recording", "decrypt", "call_1.wav.enc", "-o", "out.wav")
+    done = run_parley(*arguments, folder=tmp_path, PARLEY_STORE__ENCRYPTION_KEY=KEY_TEXT)
+    assert done.returncode == 0
+    assert "breaks off" in done.stderr
+    assert (tmp_path / "out.wav").read_bytes() == clear
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "said"),
+    [
+        ("call_1.wav.enc", "", "call_1.wav.enc is encrypted: set store.encryption_key"),
+        ("call_1.wav.enc", base64.b64encode(bytes(32)).decode(), "was encrypted with another key"),
+        ("call_2.wav.enc", KEY_TEXT, "call_2.wav.enc: No such file or directory"),
+        ("damaged.wav.enc", KEY_TEXT, "damaged.wav.enc is damaged 0 bytes in"),
+        ("call_1.wav", KEY_TEXT, "is not encrypted"),
+    ],
+)
+def test_what_cannot_be_decrypted_is_one_line_and_leaves_no_file(
+    tmp_path: Path, name: str, key: str, said: str
+) -> None:
+    sealed_recording(tmp_path / "call_1.wav.enc")
+    content = bytearray((tmp_path / "call_1.wav.enc").read_bytes())
+    content[-200] ^= 1
+    (tmp_path / "damaged.wav.enc").write_bytes(content)
+    environ = {"PARLEY_STORE__ENCRYPTION_KEY": key} if key else {}
+    done = run_parley("recording", "decrypt", name, folder=tmp_path, **environ)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.glob("*.wav"))

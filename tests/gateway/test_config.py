@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is allowed in the configuration, and what is said about the rest."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from gateway.config import Config, RouteConfig
 from gateway.environment import load_config
 from gateway.errors import ConfigError
+from media import noise
 
 
 def faults_of(folder: Path, toml: str, **environ: str) -> list[str]:
@@ -149,7 +151,6 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
     ("toml", "fault"),
     [
         ('[cluster]\nredis_url = "redis://h"', "cluster.redis_url: is not supported in this version"),
-        ('[store]\nencryption_key = "k"', "store.encryption_key: is not supported in this version"),
         ("[store]\nretention = 30", "store.retention: is not supported in this version"),
         (
             '[store]\nurl = "postgresql+asyncpg://u:p@h/d"',
@@ -221,6 +222,14 @@ def test_settings_that_do_not_fit_each_other_are_faults(tmp_path: Path, toml: st
         assert faults_of(tmp_path, toml) == [fault]
 
 
+def test_noise_suppression_without_its_library_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loaded(tmp_path, '[media]\nnoise_suppression = "low"').media.noise_suppression == "low"
+    monkeypatch.setattr(noise, "AudioProcessor", None)
+    (fault,) = faults_of(tmp_path, '[media]\nnoise_suppression = "low"')
+    assert fault.startswith("media.noise_suppression: needs .venv/bin/pip install")
+    assert loaded(tmp_path, "").media.noise_suppression == "off"
+
+
 def test_secrets_are_neither_shown_nor_repeated_in_faults(tmp_path: Path) -> None:
     config = loaded(tmp_path, '[[trunk]]\nname = "a"\nhost = "h"\npassword = "hunter2"', PARLEY_HTTP__API_KEYS="k1")
     assert "hunter2" not in repr(config)
@@ -253,3 +262,17 @@ def test_every_field_of_our_sections_says_what_it_means_or_needs_no_word() -> No
         model = field.annotation
         for name, info in getattr(model, "model_fields", {}).items():
             assert info.description or name in silent, f"[{section}] {name} has no description"
+
+
+@pytest.mark.parametrize("key", ["k", "A" * 43, base64.b64encode(bytes(16)).decode()])
+def test_a_key_that_is_none_is_a_fault_that_says_how_to_make_one_and_not_what_it_was(tmp_path: Path, key: str) -> None:
+    (fault,) = faults_of(tmp_path, f'[store]\nencryption_key = "{key}"')
+    said = "must be 32 random bytes in base64 (44 characters); make one with: openssl rand -base64 32"
+    assert fault == f"store.encryption_key: {said}"
+
+
+def test_a_key_is_never_shown(tmp_path: Path) -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    config = load_config(None, {"HOME": str(tmp_path), "PARLEY_STORE__ENCRYPTION_KEY": key})
+    assert config.store.key is not None
+    assert key not in repr(config)

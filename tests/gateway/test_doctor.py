@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The doctor's eyes, each shown something healthy and something ill."""
 
+import base64
 import errno
 import json
 import os
@@ -206,3 +207,12 @@ def test_every_check_reports_and_every_complaint_has_a_fix(
         assert (one["fix"] is None) == (one["status"] == "ok"), one
     assert main(["doctor"]) == 1
     assert f"fail  models: model file {tmp_path}/no-models" in capsys.readouterr().out
+
+
+def test_recording_in_clear_is_warned_of_and_encryption_is_fine() -> None:
+    key = SecretStr(base64.b64encode(bytes(32)).decode())
+    (quiet,) = doctor.check_privacy(Config())
+    (clear,) = doctor.check_privacy(Config(media=MediaConfig(record=True)))
+    (sealed,) = doctor.check_privacy(Config(media=MediaConfig(record=True), store=StoreConfig(encryption_key=key)))
+    assert [quiet.status, clear.status, sealed.status] == ["ok", "warn", "ok"]
+    assert "openssl rand -base64 32" in clear.fix

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StartupError, StoreError
-from gateway.store import Quality, SessionStore, SessionSummary, TranscriptEntry, TurnRecord, open_store
+from gateway.store import (
+    DataFolder,
+    Quality,
+    RecordingFacts,
+    SessionStore,
+    SessionSummary,
+    TranscriptEntry,
+    TurnRecord,
+    open_store,
+)
 from gateway.telemetry import Metrics
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -73,7 +82,13 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
             NOON + timedelta(seconds=9),
             "caller_hung_up",
             quality=Quality(rx_lost=1, rx_jitter_ms=2.5, rtt_ms=30.0),
-            recording=store.recordings_dir / "c1.wav",
+        )
+        await store.recording_began("c1", store.recordings_dir / "c1.wav")
+        await store.recording_ended(
+            "c1",
+            RecordingFacts(
+                format="wav", encrypted=False, started_ms=20, duration_ms=9000, complete=True, paused_ms=((1000, 2500),)
+            ),
         )
         record = await store.get("c1")
     assert record is not None
@@ -89,17 +104,16 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
         "codec": "PCMU",
         "agent": "receptionist",
         "metadata": {"order": "7"},
-        "quality": {
-            "rx_packets": None,
-            "rx_lost": 1,
-            "rx_jitter_ms": 2.5,
-            "tx_packets": None,
-            "tx_lost": None,
-            "rtt_ms": 30.0,
-            "tx_redundant": None,
-            "mos": None,
-        },
+        "quality": {**dict.fromkeys(Quality.model_fields), "rx_lost": 1, "rx_jitter_ms": 2.5, "rtt_ms": 30.0},
         "recording": "recordings/c1.wav",
+        "recording_facts": {
+            "format": "wav",
+            "encrypted": False,
+            "started_ms": 20,
+            "duration_ms": 9000,
+            "complete": True,
+            "paused_ms": [[1000, 2500]],
+        },
         "transcript": [
             {
                 "role": "user",
@@ -173,7 +187,8 @@ async def test_erasing_leaves_neither_rows_nor_recording_nor_a_trace_of_the_word
         await store.add_turn("c1", turn(0))
         recording = store.recordings_dir / "c1.wav"
         recording.write_bytes(b"RIFF")
-        await store.finish("c1", NOON, "caller_hung_up", recording=recording)
+        await store.recording_began("c1", recording)
+        await store.finish("c1", NOON, "caller_hung_up")
     assert b"xylophone" in (tmp_path / "parley.db").read_bytes(), "no longer in the write-ahead log only"
     async with open_here() as store:
         assert await store.recording_file("c1") == recording
@@ -205,7 +220,8 @@ async def test_a_recording_outside_the_recordings_folder_is_never_served_or_dele
     outside.write_bytes(b"RIFF")
     async with open_here() as store:
         await store.begin(session("c1"))
-        await store.finish("c1", NOON, "x", recording=store.recordings_dir / ".." / "outside.wav")
+        await store.recording_began("c1", store.recordings_dir / ".." / "outside.wav")
+        await store.finish("c1", NOON, "x")
         assert await store.recording_file("c1") is None
         assert await store.erase("c1") is True
     assert outside.exists()
@@ -271,7 +287,11 @@ async def test_a_damaged_database_is_one_clear_message(tmp_path: Path, metrics: 
 
 
 def test_the_data_folder_is_private(tmp_path: Path) -> None:
-    from gateway.store import DataFolder
-
     with DataFolder(tmp_path / "new"):
         assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_recordings_folder_is_private_also_when_somebody_else_made_it(tmp_path: Path) -> None:
+    (tmp_path / "recordings").mkdir(mode=0o755)
+    with DataFolder(tmp_path) as folder:
+        assert folder.recordings.stat().st_mode & 0o777 == 0o700

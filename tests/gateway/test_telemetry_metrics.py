@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Prometheus reads."""
 
+from gateway.store.records import Quality
 from gateway.telemetry import Metrics
 
 
@@ -37,3 +38,14 @@ def test_two_sets_of_metrics_do_not_meet() -> None:
     first, second = Metrics(), Metrics()
     first.playout_underruns.inc()
     assert second.registry.get_sample_value("parley_playout_underruns_total") == 0
+
+
+def test_a_rated_call_is_observed_for_each_end_that_is_known() -> None:
+    metrics = Metrics()
+    metrics.call_rated(Quality(mos=4.2, mos_scale="wideband", rx_loss_percent=2.0, rx_jitter_ms=12.0, concealed_ms=400))
+    value = metrics.registry.get_sample_value
+    assert value("parley_call_mos_sum", {"heard_by": "us", "scale": "wideband"}) == 4.2
+    assert value("parley_call_loss_ratio_sum", {"heard_by": "us"}) == 0.02
+    assert value("parley_call_jitter_seconds_sum", {"heard_by": "us"}) == 0.012
+    assert value("parley_call_concealed_seconds_sum") == 0.4
+    assert value("parley_call_loss_ratio_count", {"heard_by": "peer"}) is None

@@ -184,7 +184,7 @@ async def test_a_pause_loses_nothing(pair: Pair) -> None:
 
 async def test_what_was_sent_can_be_listened_to(pair: Pair) -> None:
     sent: list[PcmFrame] = []
-    pair.caller.on_sent = sent.extend
+    pair.caller.tap_sent(sent.extend)
     spoken = noise(0.4)
     pair.caller.play(1, spoken.tobytes())
     await until(lambda: len(sent) > 30)

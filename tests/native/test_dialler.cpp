@@ -99,6 +99,14 @@ TEST("short keys in quick succession keep their ends apart") {
         EQUAL(ms, 50u);
 }
 
+TEST("the end of an event is sent three times however soon the next key is due") {
+    Ends ends(true);
+    CHECK(ends.ours.dial("12", DialMethod::kEvents, 60, 0, false));
+    ends.run();
+    CHECK(ends.pressed == "12");
+    EQUAL(ends.event_packets, 2 * 5);
+}
+
 TEST("keys dialled as tones are heard at every rate") {
     for (const uint32_t rate_hz : {8000u, 16000u, 48000u}) {
         Ends ends(false, rate_hz);

@@ -100,6 +100,10 @@ TEST("a key whose durations begin again from the start is the same key while its
     heard.packet({1000, 5, true, 800});
     CHECK(same(heard.pressed, "5"));
     EQUAL(heard.durations_ms.at(0), 100u);
+    heard.packet({3000, 6, false, 640});
+    heard.packet({3000, 6, false, 160});
+    heard.packet({5000, 7, false, 160}); // the end of 6 is lost
+    EQUAL(heard.durations_ms.at(1), 80u);
 }
 
 TEST("late copies of old events are no keys") {

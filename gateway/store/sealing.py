@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Columns with what people said, encrypted when there is a key.
+
+    text > "sealed:1:" + base64(key id (8) | nonce (12) | ciphertext | tag (16)), bound to the column
+
+Rows from before the key was set stay readable, in clear. A database that was sealed with another key, or is opened
+without one, is refused at the start (`SessionStore.check_key`).
+"""
+
+import base64
+import binascii
+
+from gateway.errors import StoreError
+from media.encryption import KEY_ID_BYTES, NONCE_BYTES, EncryptionKey, random_bytes
+from media.errors import SealBroken
+
+_MARK = "sealed:1:"
+_PURPOSE = "parley columns 1"
+
+
+class ColumnSealer:
+    """Seals and opens texts; without a key it leaves them as they are."""
+
+    def __init__(self, key: EncryptionKey | None) -> None:
+        self._key_id = b"" if key is None else key.key_id
+        self._cipher = None if key is None else key.cipher(_PURPOSE)
+
+    def seal(self, text: str, column: str) -> str:
+        """The text as the database keeps it; `column` names where: `transcript.text`."""
+        if self._cipher is None:
+            return text
+        nonce = random_bytes(NONCE_BYTES)
+        sealed = self._cipher.seal(nonce, text.encode(), column.encode())
+        return _MARK + base64.b64encode(self._key_id + nonce + sealed).decode("ascii")
+
+    def open(self, kept: str, column: str) -> str:
+        """What was sealed, or the text itself when it is in clear. Raises `StoreError`."""
+        # With a key, nobody could have said "sealed:1:" in clear since the key was set; before, it stays what it was.
+        raw = _raw(kept)
+        if raw is None:
+            return kept
+        if self._cipher is None or raw[:KEY_ID_BYTES] != self._key_id:
+            raise StoreError(f"{column} is encrypted with another key than store.encryption_key")
+        nonce, sealed = raw[KEY_ID_BYTES : KEY_ID_BYTES + NONCE_BYTES], raw[KEY_ID_BYTES + NONCE_BYTES :]
+        try:
+            return self._cipher.open(nonce, sealed, column.encode()).decode()
+        except SealBroken as error:
+            raise StoreError(f"{column} is damaged: {error}") from error
+
+    def problem_with(self, kept: str) -> str | None:
+        """Why this key is not the one for this value; None when it fits, or the value is in clear."""
+        raw = _raw(kept)
+        if raw is None or raw[:KEY_ID_BYTES] == self._key_id:
+            return None
+        theirs = raw[:KEY_ID_BYTES].hex()
+        if self._cipher is None:
+            return f"it is encrypted (key {theirs}), and store.encryption_key is not set"
+        return f"it is encrypted with another key ({theirs}) than store.encryption_key ({self._key_id.hex()})"
+
+
+def _raw(kept: str) -> bytes | None:
+    if not kept.startswith(_MARK):
+        return None
+    try:
+        return base64.b64decode(kept.removeprefix(_MARK), validate=True)
+    except (binascii.Error, ValueError):
+        return None

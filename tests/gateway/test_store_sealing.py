@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people said, in a database that others may see."""
+
+import sqlite3
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StartupError, StoreError
+from gateway.store import SessionStore, TranscriptEntry, open_store
+from gateway.store.sealing import ColumnSealer
+from gateway.telemetry import Metrics
+from media.encryption import EncryptionKey
+from tests.gateway.test_store import bytes_on_disk, session
+from tests.media.decoder import KEY, OTHER_KEY
+
+SAID = TranscriptEntry(role="assistant", text="xylophone", started_ms=0, ended_ms=1, heard_text="xylo")
+
+
+def opened(folder: Path, key: EncryptionKey | None) -> AbstractAsyncContextManager[SessionStore]:
+    return open_store(f"sqlite+aiosqlite:///{folder}/parley.db", folder, Metrics(), key)
+
+
+async def test_transcripts_and_metadata_come_back_and_are_nowhere_in_clear(tmp_path: Path) -> None:
+    async with opened(tmp_path, KEY) as store:
+        await store.begin(session("c1").model_copy(update={"metadata": {"order": "glockenspiel"}}))
+        await store.add_transcript("c1", SAID)
+        await store.flush()
+        for word in (b"xylo", b"glockenspiel", b"order"):
+            assert word not in bytes_on_disk(tmp_path)
+    async with opened(tmp_path, KEY) as store:
+        record = await store.get("c1")
+        assert record is not None
+        assert (record.transcript, record.metadata) == ((SAID,), {"order": "glockenspiel"})
+        assert [one.metadata for one in await store.recent(5)] == [{"order": "glockenspiel"}]
+
+
+async def test_what_was_kept_before_there_was_a_key_stays_readable(tmp_path: Path) -> None:
+    async with opened(tmp_path, None) as store:
+        await store.begin(session("c1"))
+        await store.add_transcript("c1", SAID)
+    async with opened(tmp_path, KEY) as store:
+        record = await store.get("c1")
+    assert record is not None
+    assert (record.transcript, record.metadata) == ((SAID,), {"order": "7"})
+
+
+@pytest.mark.parametrize(("key", "said"), [(None, "store.encryption_key is not set"), (OTHER_KEY, "another key")])
+async def test_a_missing_or_other_key_prevents_the_start(tmp_path: Path, key: EncryptionKey | None, said: str) -> None:
+    async with opened(tmp_path, KEY) as store:
+        await store.begin(session("c1"))
+    with pytest.raises(StartupError, match=said) as caught:
+        async with opened(tmp_path, key):
+            pass
+    assert "PARLEY_STORE__ENCRYPTION_KEY" in str(caught.value)
+
+
+async def test_a_text_that_was_changed_or_moved_to_another_column_is_noticed(tmp_path: Path) -> None:
+    async with opened(tmp_path, KEY) as store:
+        await store.begin(session("c1"))
+        await store.add_transcript("c1", SAID)
+        await store.flush()
+        with closing(sqlite3.connect(tmp_path / "parley.db")) as database, database:
+            database.execute("UPDATE transcript SET heard_text = text")
+        with pytest.raises(StoreError, match=r"transcript\.heard_text is damaged"):
+            await store.get("c1")
+
+
+def test_without_a_key_texts_stay_as_they_are_and_the_same_text_is_never_sealed_alike() -> None:
+    assert ColumnSealer(None).seal("hello", "t.c") == "hello"
+    assert ColumnSealer(None).open("sealed:1:of what?", "t.c") == "sealed:1:of what?"
+    sealer = ColumnSealer(KEY)
+    assert sealer.seal("hello", "t.c") != sealer.seal("hello", "t.c")
+    assert sealer.open(sealer.seal("", "t.c"), "t.c") == ""
