@@ -332,7 +332,7 @@ class CallAudio:
             return
         self._closed = True
         # The sinks belong to owners who hold this object: without them the port's buffers need no garbage collector.
-        self._on_frames = self.on_playout = self.on_rate = self.on_fault = self.on_key = None
+        self._on_frames = self.on_playout = self.on_rate = self.on_key = self.on_fault = None
         self._sent_sinks = ()
         self._port.listen(False)
         self._port.tapSent(False)

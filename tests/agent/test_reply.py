@@ -140,3 +140,12 @@ async def test_a_voice_at_the_legs_own_rate_is_passed_on_as_it_is() -> None:
     reply, leg = Reply(1), FakeLeg(sample_rate_hz=VOICE_HZ)
     await speak(reply, "Yes.", leg=leg, tts=ScriptedTts())
     assert reply.spoken.clauses[0].written_samples == 4 * VOICE_HZ // CHARACTERS_PER_S
+
+
+@in_virtual_time
+async def test_a_voice_that_is_too_loud_is_turned_down() -> None:
+    for level, expected in ((5_000, 5_000), (32_000, 32768 * 10 ** (-3 / 20))):
+        leg = FakeLeg()
+        await speak(Reply(1), "We open at nine.", leg=leg, tts=ScriptedTts(level=level))
+        written = leg._segments[0].pcm[800:-800].astype(int)  # the resampler's own edges apart
+        assert np.abs(written).max() == pytest.approx(expected, rel=0.05)

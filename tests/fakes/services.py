@@ -181,6 +181,8 @@ class ScriptedTts:
 
     first_byte_s: float = 0.1
     chunk_s: float = 10.0
+    level: int = 5_000
+    """Of its samples."""
     silence_s: float = 0.0
     failing_clauses: dict[str, Sequence[float | ServiceError]] = field(default_factory=dict)
     """Instead of the clause: wait so long, or fail; what comes before that is half of its speech."""
@@ -189,7 +191,7 @@ class ScriptedTts:
     async def synthesize(self, text: str, *, voice: str | None = None, rate: float = 1.0) -> AsyncIterator[SpeechChunk]:
         self.spoken.append(text)
         await asyncio.sleep(self.first_byte_s)
-        speech = np.full(round(len(text) / CHARACTERS_PER_S * VOICE_HZ), 5_000, np.int16)
+        speech = np.full(round(len(text) / CHARACTERS_PER_S * VOICE_HZ), self.level, np.int16)
         if text in self.failing_clauses:
             yield SpeechChunk(speech[: len(speech) // 2], VOICE_HZ)
             for step in self.failing_clauses[text]:

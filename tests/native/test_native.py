@@ -29,7 +29,7 @@ def includes() -> list[str]:
     return [f"-I{NATIVE}", *(f"-I{folder}" for folder in folders)]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
 def test_rings_playout_clock_and_ports(sanitizer: str, includes: list[str], tmp_path: Path) -> None:
     sanitize = f"-fsanitize={SANITIZERS[sanitizer]}"

@@ -508,6 +508,80 @@ TEST("a tapped call nobody listens to decodes nothing") {
     CHECK(call.drain().frames.empty());
 }
 
+TEST("what is said waits while keys are dialled, and neither clicks nor loses anything") {
+    Call call;
+    call.write(1, constant(480, 8000));
+    call.tick();
+    CHECK(call.port->dial("5", 2, 60, 40, false));
+    call.tick(5);
+    CHECK(std::count(call.stream.sent.begin() + 161, call.stream.sent.end(), 8000) == 0);
+    const auto tone = std::minmax_element(call.stream.sent.begin() + 240, call.stream.sent.begin() + 600);
+    CHECK(*tone.first < -10000 && *tone.second > 10000);
+    call.tick(3);
+    EQUAL(std::count(call.stream.sent.end() - 440, call.stream.sent.end() - 160, 8000), 280); // but for the lead-in
+    CHECK(largest_step({call.stream.sent.begin() + 160, call.stream.sent.begin() + 164}, 8000) < 2000);
+    CHECK(!call.port->dial("x", 0, 60, 40, false));
+    CHECK(!call.port->takesEvents());
+}
+
+TEST("secret tones go out, and are silence where what was sent is kept") {
+    Call call;
+    call.port->tapSent(true);
+    CHECK(call.port->dial("5", 0, 60, 40, true));
+    CHECK(call.port->dial("5", 0, 60, 40, false));
+    call.tick(10);
+    const PortBatch batch = call.drain();
+    const int16_t *pcm = batch.pcm.data();
+    int sent = 0;
+    for (const auto &frame : batch.frames) {
+        if (frame.flags & parley::kSent) {
+            const bool silent = std::all_of(pcm, pcm + frame.samples, [](int16_t one) { return one == 0; });
+            CHECK(silent == (sent < 5 || sent >= 8));
+            ++sent;
+        }
+        pcm += frame.samples;
+    }
+    EQUAL(sent, 10);
+    CHECK(call.stream.sent[300] != 0);
+}
+
+TEST("keys of events and of tones come out of the port, and tones are flagged in the frames") {
+    TappedCall call;
+    const uint8_t press[] = {11, 0x8A, 3, 32};
+    call.port->receive_key_event(1000, press, sizeof press, 8000, parley::monotonic_ns());
+    PortBatch batch = call.drain();
+    EQUAL(batch.events.size(), 2u);
+    CHECK(batch.events[0].kind == PortEventKind::kKeyPressed && batch.events[0].utterance_id == 11);
+    CHECK(batch.events[1].kind == PortEventKind::kKeyReleased && batch.events[1].samples == 100);
+
+    Call talker; // makes the tone
+    talker.port->dial("5", 2, 100, 100, false);
+    talker.tick(10);
+    for (const bool listening : {true, false}) {
+        FakeStream stream;
+        auto port = std::make_shared<PcmPort>(call.hub, 2);
+        port->listen(listening);
+        port->attach(TappedCall::tapped(stream));
+        port->detectTones(1);
+        batch = PortBatch{};
+        port->drain(batch);
+        batch.clear();
+        peer::Sender sender;
+        for (size_t at = 0; at < talker.stream.sent.size(); at += 160) {
+            auto packet = sender.next();
+            std::memcpy(packet.payload.data(), talker.stream.sent.data() + at, 320);
+            TappedCall::receive(*port, packet);
+        }
+        port->drain(batch);
+        EQUAL(batch.events.size(), 2u);
+        CHECK(batch.events[0].kind == PortEventKind::kKeyPressed && batch.events[0].utterance_id == 256 + 5);
+        EQUAL(batch.frames.size(), listening ? 10u : 0u);
+        const auto flagged = std::count_if(batch.frames.begin(), batch.frames.end(),
+                                           [](const auto &frame) { return (frame.flags & parley::kDtmf) != 0; });
+        CHECK(flagged >= (listening ? 3 : 0));
+    }
+}
+
 // Transport, clock, SIP thread and event loop at once.
 TEST("packets come while ports are ticked, pulsed, read, asked and freed") {
     PcmHub hub;
