@@ -82,7 +82,7 @@ class Quality(Record):
 
     rx_packets: int | None = None
     rx_lost: int | None = None
-    """By the network, before redundancy."""
+    """By the network, before redundancy; as RFC 3550 counts, so that a duplicate makes up for a loss."""
     rx_loss_percent: float | None = None
     rx_jitter_ms: float | None = None
     """RFC 3550 section 6.4.1, mean."""

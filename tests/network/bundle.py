@@ -20,7 +20,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.sip.account import MediaSettings
+from gateway.sip.account import Fec, MediaSettings
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import CallConfirmed, CallEnded, IncomingCall, MediaActive, RegistrationChanged, SipEvent
 from media.frames import FrameFlags, PcmFrame, PcmSamples
@@ -36,6 +36,7 @@ _STAGGER_S = 0.037
 """Between two calls, so that their packets do not come all at once."""
 _JITTER = {policy.name.lower(): policy for policy in JitterPolicy} | {"pjmedia": cast(JitterPolicy, -1)}
 """-1: `MediaCall::kPjmediaJitter`."""
+_FEC: dict[str, Fec] = {"off": False, "measured": True, "always": "always"}
 _TAIL_S = 1.0
 """A call stays up so long after its last word: what is under way must arrive."""
 
@@ -222,7 +223,9 @@ def _settings(order: Order) -> EndpointSettings:
         bind="127.0.0.1",
         port=0,
         transports=("udp",),
-        media=MediaSettings(first, first + 390, "127.0.0.1", "", "off", jitter=_JITTER[order.jitter]),
+        media=MediaSettings(
+            first, first + 390, "127.0.0.1", "", "off", jitter=_JITTER[order.jitter], fec=_FEC[order.fec]
+        ),
         codecs=(order.codec,),
         max_calls=2 * calls + 4,
         user_agent="Parley bundle",
