@@ -32,6 +32,7 @@ from media.stereo import LEAD_S, Track
 log = structlog.get_logger(__name__)
 
 WRITE_INTERVAL_S = 0.25
+_JOIN_S = 30.0
 QUEUE_S = 10
 """How much of each track waits for the disk at most."""
 
@@ -322,7 +323,7 @@ class _WriterThread:
 
     def join(self) -> None:
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_JOIN_S)  # a disk that never answers must not keep the process
 
     def _run(self) -> None:
         while True:

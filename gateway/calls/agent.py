@@ -160,4 +160,5 @@ class ConfiguredAgents:
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there."""
         uplink = Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate, suppress_noise=self._suppress_noise)
+        call.keys_secret = call.keys_secret or self._configs[name].secret_keys
         return AgentActivity(call, self._configs[name], self._services[name], self._make_speech_model, uplink)

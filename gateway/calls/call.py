@@ -42,6 +42,8 @@ log = structlog.get_logger(__name__)
 
 _ANSWER_WAIT_S = 40.0
 """Longest time from our answer to ACK and audio: PJSIP itself gives up on the ACK after 32 s (RFC 3261, timer H)."""
+_DISK_WAIT_S = 10.0
+"""How long the end of a call waits for its recording to be on the disk."""
 StartActivity = Callable[["Call"], Activity]
 
 
@@ -230,7 +232,7 @@ class Call:
 
     async def _work(self) -> str | None:
         """Run the activity until it is done, which gives the end reason, or the leg is over: None."""
-        if self._record_from_the_start:
+        if self._record_from_the_start and self.recording is RecordingState.OFF:
             await self.record("start")
         self.activity = self._start_activity(self)
         if self.activity.hears_keys:
@@ -273,14 +275,22 @@ class Call:
                 self._metrics.call_rated(quality)
                 self._log.info("call_quality", **quality.model_dump(exclude={"levels"}, exclude_none=True))
             self.audio.close()
-        recording = await self._recording.close()
-        if recording is not None:
-            self._journal.recording_ended(self.call_id, recording)
-        self._journal.ended(facts, quality)
+        try:
+            async with asyncio.timeout(_DISK_WAIT_S):
+                recording = await self._recording.close()
+            if recording is not None:
+                self._journal.recording_ended(self.call_id, recording)
+        except TimeoutError:
+            self._log.warning("recording_not_closed", cause="the disk does not answer")
+        finally:
+            self._journal.ended(facts, quality)
 
     def _rate(self, audio: CallAudio, leg: LegQuality) -> Quality:
         line = None if self.activity is None else self.activity.line
-        return quality_record(self.facts.codec or "", audio.sample_rate_hz, leg, audio.counters(), line)
+        frame_ms = audio.frame_samples * 1000 / audio.sample_rate_hz
+        return quality_record(
+            self.facts.codec or "", audio.sample_rate_hz, leg, audio.counters(), line, frame_ms=frame_ms
+        )
 
     def _end_reason(self, event: CallEnded | None) -> str:
         if self._our_reason is not None:

@@ -5,11 +5,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import structlog
+
 from gateway.calls.facts import CallFacts, utc
 from gateway.store.records import Quality, RecordingFacts, SessionSummary, TranscriptEntry, TurnRecord
 from gateway.store.repository import SessionStore
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
+
+log = structlog.get_logger(__name__)
 
 _QUEUE_RECORDS = 20_000
 _Write = Callable[[], Awaitable[None]]
@@ -67,7 +71,12 @@ class Journal:
     async def write_until_closed(self) -> None:
         """The writing task."""
         while (write := await self._queue.get()) is not None:
-            await write()
+            try:
+                await write()
+            except Exception:
+                # A fault in one record must not end the records of all calls.
+                log.exception("record_lost")
+                self._metrics.store_failed_writes.inc()
 
     async def close(self) -> None:
         """Nothing more comes; the task ends when everything is with the store."""

@@ -9,13 +9,18 @@ from gateway.store.records import EchoOfUs, Levels, Quality, SpeechLevel
 from media.ports import AudioCounters
 from media.quality import Reception, Score, percent, score
 
-_FRAME_MS = 20
 _PEER_BUFFER_JITTERS = 2.0
 """What a peer's jitter buffer may hold, in multiples of the jitter that it reports: it does not tell."""
 
 
 def quality_record(
-    codec: str, sample_rate_hz: int, leg: LegQuality, counters: AudioCounters, line: LineReport | None = None
+    codec: str,
+    sample_rate_hz: int,
+    leg: LegQuality,
+    counters: AudioCounters,
+    line: LineReport | None = None,
+    *,
+    frame_ms: float = 20.0,
 ) -> Quality:
     """The record of a call, running or over.
 
@@ -39,7 +44,7 @@ def quality_record(
         late=counters.packets_late,
         recovered=counters.packets_recovered,
         duplicates=counters.packets_duplicate,
-        concealed_ms=counters.frames_concealed * _FRAME_MS,
+        concealed_ms=round(counters.frames_concealed * frame_ms),
         tx_packets=leg.tx_packets,
         tx_lost=leg.tx_lost if leg.tx_reports else None,
         tx_loss_percent=round(percent(leg.tx_lost, leg.tx_packets), 3) if leg.tx_reports else None,

@@ -111,8 +111,13 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         request.method = "INFO"
         request.txOption.contentType = CONTENT_TYPE
         request.txOption.msgBody = info.body()
-        self.sendRequest(request)
-        self._info_answers.append(answered)
+        self._info_answers.append(answered)  # the answer may come before sendRequest returns: a connection that is gone
+        try:
+            self.sendRequest(request)
+        except pj.Error:
+            if answered in self._info_answers:
+                self._info_answers.remove(answered)
+            raise
 
     def onInfoAnswered(self, code: int) -> None:
         if self._info_answers:

@@ -15,6 +15,8 @@ from media.encryption import KEY_ID_BYTES, NONCE_BYTES, EncryptionKey, random_by
 from media.errors import SealBroken
 
 _MARK = "sealed:1:"
+_CLEAR = "sealed:0:"
+"""Before a text in clear that begins like a sealed one."""
 _PURPOSE = "parley columns 1"
 
 
@@ -28,20 +30,23 @@ class ColumnSealer:
     def seal(self, text: str, column: str) -> str:
         """The text as the database keeps it; `column` names where: `transcript.text`."""
         if self._cipher is None:
-            return text
+            return _CLEAR + text if text.startswith((_MARK, _CLEAR)) else text
         nonce = random_bytes(NONCE_BYTES)
-        sealed = self._cipher.seal(nonce, text.encode(), column.encode())
+        sealed = self._cipher.seal(nonce, text.encode("utf-8", "replace"), column.encode())
         return _MARK + base64.b64encode(self._key_id + nonce + sealed).decode("ascii")
 
     def open(self, kept: str, column: str) -> str:
         """What was sealed, or the text itself when it is in clear. Raises `StoreError`."""
-        # With a key, nobody could have said "sealed:1:" in clear since the key was set; before, it stays what it was.
+        if kept.startswith(_CLEAR):
+            return kept.removeprefix(_CLEAR)
         raw = _raw(kept)
         if raw is None:
             return kept
         if self._cipher is None or raw[:KEY_ID_BYTES] != self._key_id:
             raise StoreError(f"{column} is encrypted with another key than store.encryption_key")
         nonce, sealed = raw[KEY_ID_BYTES : KEY_ID_BYTES + NONCE_BYTES], raw[KEY_ID_BYTES + NONCE_BYTES :]
+        if len(nonce) < NONCE_BYTES:
+            raise StoreError(f"{column} is damaged: it breaks off")
         try:
             return self._cipher.open(nonce, sealed, column.encode()).decode()
         except SealBroken as error:

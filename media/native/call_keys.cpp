@@ -67,8 +67,10 @@ bool CallKeys::handle_timeout(int64_t now_ns) noexcept {
 
 // ---- clock
 
-void CallKeys::make_frame(int16_t *out, size_t samples) noexcept {
+void CallKeys::make_frame(int16_t *out, size_t samples, int64_t now_ns) noexcept {
     dialler_.make_frame(out, samples, stream_.rate_hz, stream_.takes_events);
+    if (dialler_.sounds())
+        deaf_until_ns_.store(now_ns + kReturn_ns, std::memory_order_relaxed);
 }
 
 uint8_t *CallKeys::replace(const uint8_t *packet, size_t size, int payload_type, uint32_t clock_rate_hz) noexcept {
@@ -82,6 +84,8 @@ uint8_t *CallKeys::replace(const uint8_t *packet, size_t size, int payload_type,
 }
 
 bool CallKeys::hear(const int16_t *pcm, size_t samples, int64_t now_ns) noexcept {
+    if (now_ns < deaf_until_ns_.load(std::memory_order_relaxed))
+        return false;
     detector_.receive(pcm, samples, now_ns);
     return tell(detector_, from_tones_);
 }

@@ -52,7 +52,7 @@ class CallKeys {
 
     // Clock.
     bool dialling() const noexcept { return dialler_.active(); }
-    void make_frame(int16_t *out, size_t samples) noexcept;
+    void make_frame(int16_t *out, size_t samples, int64_t now_ns) noexcept;
     void idle() noexcept { dialler_.idle(); }
     bool secret() const noexcept { return dialler_.secret(); }
     // The packet to go out in place of the one that carries the frame just made; null: that one.
@@ -66,12 +66,14 @@ class CallKeys {
 
   private:
     static constexpr size_t kWaiting = 128; // presses and releases
+    static constexpr int64_t kReturn_ns = 600'000'000; // a line's longest echo, and the end of a tone
 
     template <class Engine> bool tell(Engine &engine, SpscRing<KeyEvent> &ring) noexcept;
 
     KeyStream stream_;
     std::atomic<ToneDetection> detection_{ToneDetection::kOff};
     std::atomic<uint64_t> lost_{0};
+    std::atomic<int64_t> deaf_until_ns_{0}; // tones that a hybrid or a loudspeaker returns are our own
 
     TelephoneEventReceiver receiver_; // the transport thread's
     uint32_t receiver_rate_hz_ = 8000;

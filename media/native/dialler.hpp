@@ -24,7 +24,7 @@ struct Dialled {
     uint16_t off_ms = 0; // the silence after it
 };
 
-// Threads: dial() and waiting() belong to Python (one at a time), the rest to the clock.
+// Threads: dial() belongs to Python (one at a time), the rest to the clock.
 class Dialler {
   public:
     static constexpr size_t kCapacity = 256;
@@ -32,7 +32,6 @@ class Dialler {
 
     // All or nothing: false when they do not fit, and then none of them is sent.
     bool dial(const std::vector<Dialled> &keys);
-    size_t waiting() const noexcept { return kCapacity - queue_.space(); }
 
     // Whether the next frame is the dialler's. Costs two loads when nothing is dialled.
     bool active() const noexcept { return now_dialling_ || queue_.front() != nullptr; }
@@ -42,6 +41,8 @@ class Dialler {
     const TelephoneEventSender::Press *press() const noexcept { return has_press_ ? &press_ : nullptr; }
     // Whether that frame must not be heard in a recording.
     bool secret() const noexcept { return secret_; }
+    // Whether the frame just made may hold a tone.
+    bool sounds() const noexcept { return now_dialling_ && !as_event_; }
     // No frame was made by the dialler.
     void idle() noexcept { has_press_ = secret_ = false; }
 

@@ -187,7 +187,7 @@ void MediaCall::receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata) {
                pj_stricmp2(&body->content_type.subtype, subtype) == 0;
     };
     int code = PJSIP_SC_UNSUPPORTED_MEDIA_TYPE; // RFC 2976 section 2.2
-    if (!body || body->len == 0) {
+    if (!body || (body->len == 0 && pj_stricmp2(&body->content_type.type, "multipart") != 0)) {
         code = PJSIP_SC_OK; // a sign of life
     } else if (is("media_control+xml") || is("trickle-ice-sdpfrag")) {
         return; // PJSUA's

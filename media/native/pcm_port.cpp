@@ -79,6 +79,7 @@ PortCounters PcmPort::counters() const {
     {
         std::lock_guard uplink_lock(uplink_mutex_);
         counters.uplink = counted_before_;
+        counters.wait_ns = waited_ns_;
         if (uplink_) {
             counters.uplink += uplink_->counters();
             counters.wait_ns = uplink_->wait_ns();
@@ -130,8 +131,11 @@ void PcmPort::attach(const StreamTap &tap) {
     if (!heard_ || heard_->max_samples() < tap.frame_samples || tap.rate_hz != old_rate) {
         if (heard_)
             dropped_before_ += heard_->dropped() + heard_->size() + sent_->dropped() + sent_->size();
-        heard_ = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
-        sent_ = std::make_unique<UplinkRing>(kUplinkFrames, tap.frame_samples);
+        // The peer chooses how long a frame is (a=ptime), but not how much memory it costs.
+        const size_t longest = size_t{kUplinkFrames} * 20 * tap.rate_hz / 1000;
+        const size_t frames = std::clamp<size_t>(longest / std::max<size_t>(tap.frame_samples, 1), 4, kUplinkFrames);
+        heard_ = std::make_unique<UplinkRing>(frames, tap.frame_samples);
+        sent_ = std::make_unique<UplinkRing>(frames, tap.frame_samples);
         drained_.resize(tap.frame_samples);
     }
     playout_.set_rate(tap.rate_hz, kPlayoutCapacity_ms);
@@ -162,6 +166,7 @@ void PcmPort::detach() {
         std::lock_guard uplink_lock(uplink_mutex_);
         if (uplink_) {
             counted_before_ += uplink_->counters();
+            waited_ns_ = uplink_->wait_ns();
             heard_until_ = uplink_->position();
         }
         uplink_.reset();
@@ -382,7 +387,7 @@ void PcmPort::send_frame() noexcept {
 
 // Speech waits as in a pause: what follows it is led in, and what it broke off at is led out.
 void PcmPort::dial_frame() noexcept {
-    keys_.make_frame(mono_.data(), mono_.size());
+    keys_.make_frame(mono_.data(), mono_.size(), monotonic_ns());
     const size_t ramp = std::min<size_t>(mono_.size(), tap_.rate_hz / kLeadOut_per_second);
     for (size_t i = 0; i < ramp && last_sent_ != 0 && !was_paused_; ++i)
         mono_[i] = saturate(mono_[i] + last_sent_ * static_cast<int32_t>(ramp - i) / static_cast<int32_t>(ramp));

@@ -195,6 +195,7 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     CallKeys keys_;
 
     mutable std::mutex uplink_mutex_;
+    int64_t waited_ns_ = 0; // by the uplink of the stream before
     std::unique_ptr<Uplink> uplink_;
     bool gave_ = false;     // the uplink has given a frame out
     bool watched_ = false;  // on the hub's waiting list

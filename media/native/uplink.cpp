@@ -65,7 +65,8 @@ int64_t Uplink::end_of_newest() const noexcept {
 }
 
 int64_t Uplink::stall_at_ns() const noexcept {
-    return due_ns(next_) + delay_.offset_ns() + delay_.stall_ns(silent_);
+    // A sender that floods moves its own packets far ahead; the moment when it is missed stays within reach.
+    return due_ns(next_) + std::min(delay_.offset_ns(), kAhead_ns) + delay_.stall_ns(silent_);
 }
 
 int64_t Uplink::next_timeout() const noexcept {
@@ -361,7 +362,11 @@ void Uplink::advance_order(int64_t now_ns, bool give_up) noexcept {
             drop_first_slot();
             continue;
         }
-        if (gap > 0) {
+        if (ns_of(gap) > kHole_ns) {
+            ++counters_.resets;
+            next_ = slot.position;
+            filled_ = filled_concealed_ = 0;
+        } else if (gap > 0) {
             const bool lost = !all_seen(played_sequence_, slot.sequence);
             if (lost && !give_up && now_ns < waiting_since() + delay_.wait_ns())
                 return;

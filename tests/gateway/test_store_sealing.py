@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What people said, in a database that others may see."""
 
+import base64
 import sqlite3
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
@@ -73,3 +74,22 @@ def test_without_a_key_texts_stay_as_they_are_and_the_same_text_is_never_sealed_
     sealer = ColumnSealer(KEY)
     assert sealer.seal("hello", "t.c") != sealer.seal("hello", "t.c")
     assert sealer.open(sealer.seal("", "t.c"), "t.c") == ""
+
+
+def test_a_text_in_clear_that_begins_like_a_sealed_one_is_still_that_text() -> None:
+    sealer = ColumnSealer(None)
+    for text in ("sealed:1:AAAA", "sealed:0:AAAA", "sealed:1:", "sealed:0:"):
+        assert sealer.open(sealer.seal(text, "t.c"), "t.c") == text
+        assert ColumnSealer(KEY).open(sealer.seal(text, "t.c"), "t.c") == text
+
+
+def test_half_of_a_character_is_sealed_as_a_question_mark() -> None:
+    sealer = ColumnSealer(KEY)
+    assert sealer.open(sealer.seal("one \ud83d two", "t.c"), "t.c") == "one ? two"
+
+
+def test_a_sealed_text_that_breaks_off_is_damaged() -> None:
+    raw = base64.b64decode(ColumnSealer(KEY).seal("hello", "t.c").removeprefix("sealed:1:"))
+    for length in (len(KEY.key_id), len(KEY.key_id) + 5, len(KEY.key_id) + 12, len(raw) - 1):
+        with pytest.raises(StoreError):
+            ColumnSealer(KEY).open("sealed:1:" + base64.b64encode(raw[:length]).decode(), "t.c")
