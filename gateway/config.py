@@ -380,7 +380,7 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     if config.media.noise_suppression != "off" and not noise.is_installed():
         yield (
             ("media", "noise_suppression"),
-            "needs .venv/bin/pip install 'webrtc-noise-gain>=1.2,<2'",
+            "needs the extra noise: .venv/bin/pip install -e '.[noise]'",
         )
     seen: set[str] = set()
     for index, trunk in enumerate(config.trunk):

@@ -40,7 +40,7 @@ class NoiseSuppressor:
     def __init__(self, sample_rate_hz: int, strength: Strength) -> None:
         """Raises `MediaMisuse` without the library: `is_installed` is for the configuration to ask."""
         if AudioProcessor is None:
-            raise MediaMisuse("noise suppression needs the extra `noise`: pip install parley-gateway[noise]")
+            raise MediaMisuse("noise suppression needs the extra noise: .venv/bin/pip install -e '.[noise]'")
         self.sample_rate_hz = check_rate(sample_rate_hz)
         self._processor = AudioProcessor(_NO_AUTOMATIC_GAIN, _LEVELS[strength])
         self._widen = StreamResampler(sample_rate_hz, _RATE_HZ)

@@ -62,7 +62,7 @@ class AudioCounters:
     frames_concealed: int
     """Made up for the most part: lost, late, or the caller was silent (comfort noise too)."""
     frames_dropped: int
-    """Fetched too late by the event loop: the oldest give way after one second."""
+    """Fetched too late by the event loop: beyond 64 frames the oldest give way."""
     frames_skipped: int
     """Lost to a machine that stood still."""
     frames_out: int

@@ -4,7 +4,8 @@
     samples > SteadyTones > Sit, Fax, Beep ─┐
             > Cadences ────────────────────┴> ProgressEvent
 
-Pure, no clock: events carry the stream's own time. For one leg; feed it the far end's audio in order.
+Pure, no clock: events carry the stream's own time. For one leg; feed it the far end's audio in order. Nothing uses it
+yet: it waits for campaigns, which dial.
 """
 
 from dataclasses import dataclass

@@ -226,7 +226,7 @@ def test_noise_suppression_without_its_library_is_a_fault(tmp_path: Path, monkey
     assert loaded(tmp_path, '[media]\nnoise_suppression = "low"').media.noise_suppression == "low"
     monkeypatch.setattr(noise, "AudioProcessor", None)
     (fault,) = faults_of(tmp_path, '[media]\nnoise_suppression = "low"')
-    assert fault.startswith("media.noise_suppression: needs .venv/bin/pip install")
+    assert fault == "media.noise_suppression: needs the extra noise: .venv/bin/pip install -e '.[noise]'"
     assert loaded(tmp_path, "").media.noise_suppression == "off"
 
 
