@@ -28,6 +28,7 @@ from gateway.calls.control import SwitchboardControl
 from gateway.calls.journal import Journal
 from gateway.calls.switchboard import Switchboard
 from gateway.config import Config, MediaConfig
+from gateway.events import EventBus
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
@@ -76,7 +77,7 @@ async def _serve(config: Config) -> None:
         journal = Journal(store, metrics)
         tasks.create_task(journal.write_until_closed(), name="journal")
         stack.push_async_callback(journal.close)
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics)
+        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, EventBus())
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),

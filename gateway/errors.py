@@ -14,7 +14,8 @@
         ├── BadAddress             whoever asked gave an address that cannot be dialled
         ├── WrongCallState         the call is not in a state that allows it (holding a call that rings)
         ├── TooManyCalls           we are full, or draining: ask again later
-        └── CallRefused            the far end said no (`sip_code`)
+        ├── CallRefused            the far end said no (`sip_code`)
+        └── CallRejected           whoever decides over an inbound call said no (`code`)
 
 `parley serve` ends with exit code 2 on a ConfigError or a StartupError, its message on standard error.
 """
@@ -110,3 +111,12 @@ class CallRefused(CallError):
         super().__init__(f"{sip_code} {reason}".rstrip())
         self.sip_code = sip_code
         self.reason = reason
+
+
+class CallRejected(CallError):
+    """Whoever decides over an inbound call (a backend, the API) does not want it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"rejected with {code}")
+        self.code = code
+        """SIP status to answer with, 400 to 699."""

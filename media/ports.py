@@ -14,9 +14,10 @@ The native port lives as long as its `CallAudio`; after the call's end it takes 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import count
 from typing import Any, Protocol
 
 import pjsua2 as pj
@@ -208,6 +209,8 @@ class CallAudio:
         self._port = port
         self._closed = False
         self.port_id = port.id()
+        self.utterance_ids: Iterator[int] = count(1)
+        """Ids for whoever speaks on this leg: they only grow, whoever it is."""
         self._on_frames: Callable[[list[PcmFrame]], None] | None = None
         self.on_playout: Callable[[PlayoutEvent], None] | None = None
         self.on_rate: Callable[[int], None] | None = None

@@ -49,7 +49,6 @@ class Echo:
     """
 
     hears_keys = False
-    _UTTERANCE = 1
     _LEAD_S = 0.04
     _LONG_S = 0.16
     _CHECK_S = 1.0
@@ -59,6 +58,7 @@ class Echo:
 
     def __init__(self, audio: CallAudio) -> None:
         self._audio = audio
+        self._utterance_id = next(audio.utterance_ids)
         self._play = audio.play
         self._byte_s = 0.5 / audio.sample_rate_hz
         self._empty_at = 0.0
@@ -77,7 +77,7 @@ class Echo:
         for frame in frames:
             pcm = frame.pcm
             if 0.0 < self._empty_at - now <= self._LONG_S or self._makes_room(frame, now):
-                self._play(self._UTTERANCE, pcm)
+                self._play(self._utterance_id, pcm)
                 self._empty_at += len(pcm) * self._byte_s
 
     def _makes_room(self, frame: PcmFrame, now: float) -> bool:
@@ -85,7 +85,7 @@ class Echo:
         queued_s = self._empty_at - now
         if queued_s <= 0.0:
             self._empty_at = now + self._LEAD_S
-            self._play(self._UTTERANCE, bytes(2 * round(self._LEAD_S * frame.sample_rate_hz)))
+            self._play(self._utterance_id, bytes(2 * round(self._LEAD_S * frame.sample_rate_hz)))
             return True
         return queued_s <= 2 * self._LONG_S and np.abs(frame.samples.astype(np.int32)).mean() >= self._QUIET
 
@@ -108,12 +108,12 @@ class Play:
     """Plays a recording once."""
 
     hears_keys = False
-    _UTTERANCE = 1
     _AHEAD_MS = 2000
     """So much is queued ahead of the wire; a long recording is not rendered at once."""
 
     def __init__(self, audio: CallAudio, samples: PcmSamples, sample_rate_hz: int) -> None:
         self._audio = audio
+        self._utterance_id = next(audio.utterance_ids)
         self._samples = samples
         self._sample_rate_hz = sample_rate_hz
         self._limiter = Limiter(sample_rate_hz)
@@ -127,7 +127,7 @@ class Play:
         pass
 
     def receive_playout(self, event: PlayoutEvent) -> None:
-        if isinstance(event, UtteranceFinished):
+        if isinstance(event, UtteranceFinished) and event.utterance_id == self._utterance_id:
             self._finished.set()
 
     def receive_digit(self, digit: str, *, secret: bool) -> None:
@@ -147,9 +147,9 @@ class Play:
             self._send(resampler.process(self._limiter.process(self._samples[begin : begin + step])), rate_hz)
             await asyncio.sleep(max(0.0, self._audio.queued_ms - self._AHEAD_MS) / 1000)
         self._send(resampler.flush(), rate_hz)
-        self._audio.end_utterance(self._UTTERANCE)
+        self._audio.end_utterance(self._utterance_id)
         await self._finished.wait()
         return "completed"
 
     def _send(self, samples: PcmSamples, rate_hz: int) -> None:
-        self._audio.play(self._UTTERANCE, np.ascontiguousarray(samples, dtype="<i2").tobytes(), rate_hz)
+        self._audio.play(self._utterance_id, np.ascontiguousarray(samples, dtype="<i2").tobytes(), rate_hz)

@@ -53,7 +53,14 @@ class AgentActivity:
         facts = call.facts
         caller = facts.from_ if facts.direction == "inbound" else facts.to
         self._session = AgentSession(
-            config, services, call.leg, make_speech_model, self._receive, caller=caller, metadata=facts.metadata
+            config,
+            services,
+            call.leg,
+            make_speech_model,
+            self._receive,
+            caller=caller,
+            metadata=facts.metadata,
+            utterance_ids=call.leg.utterance_ids,
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""

@@ -4,7 +4,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 import structlog
@@ -17,7 +17,8 @@ from gateway.calls.keypad import Keypad
 from gateway.calls.quality import quality_record
 from gateway.calls.recording import CallRecording, RecordingState
 from gateway.calls.state import CallEvent, CallState, next_state
-from gateway.errors import CallError, WrongCallState
+from gateway.errors import CallError, CallRejected, WrongCallState
+from gateway.events import EventBus, EventKind
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import (
     CallConfirmed,
@@ -42,9 +43,13 @@ log = structlog.get_logger(__name__)
 
 _ANSWER_WAIT_S = 40.0
 """Longest time from our answer to ACK and audio: PJSIP itself gives up on the ACK after 32 s (RFC 3261, timer H)."""
+_RINGING = 180
 _DISK_WAIT_S = 10.0
 """How long the end of a call waits for its recording to be on the disk."""
 StartActivity = Callable[["Call"], Activity]
+BeforeAnswer = Callable[["Call"], Awaitable[None]]
+"""Decides over an inbound call while it rings. Raises `CallRejected` to refuse it."""
+Ear = Callable[[list[PcmFrame]], None]
 
 
 class Call:
@@ -59,9 +64,11 @@ class Call:
         metrics: Metrics,
         start_activity: StartActivity,
         recording: CallRecording,
+        events: EventBus,
         inband_keys: ToneDetection = ToneDetection.AUTO,
         *,
         record: bool = False,
+        before_answer: BeforeAnswer | None = None,
     ) -> None:
         self.facts = facts
         self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
@@ -79,6 +86,11 @@ class Call:
         self._journal = journal
         self._metrics = metrics
         self._start_activity = start_activity
+        self._successor: StartActivity | None = None
+        """What the call is for next, once the activity that is being ended has ended."""
+        self._before_answer = before_answer
+        self._ears: tuple[Ear, ...] = ()
+        self._events = events
         self._recording = recording
         self._record_from_the_start = record
         self._is_recorded = False
@@ -140,6 +152,28 @@ class Call:
     def elapsed_ms(self, now: float) -> int:
         """Monotonic time `now` as milliseconds since the call was answered."""
         return max(0, round((now - self._answered_at) * 1000))
+
+    def publish(self, kind: EventKind, **data: object) -> None:
+        """Tell whoever follows this call's events. `data` is JSON; it may hold speech and numbers, logs may not."""
+        self._events.publish(kind, self.call_id, data)
+
+    def hand_over(self, start: StartActivity) -> None:
+        """Let another activity take the call; what was queued to be said is dropped.
+
+        Raises `WrongCallState` when there is no activity yet, or the call is ending.
+        """
+        if self._activity_task is None or self._activity_task.done() or self._over.is_set():
+            raise WrongCallState("the call is not being attended")
+        self._successor = start
+        self._activity_task.cancel()
+
+    def add_ear(self, ear: Ear) -> None:
+        """From now on also give `ear` the caller's frames, as they come; it must not block."""
+        self._ears += (ear,)
+
+    def remove_ear(self, ear: Ear) -> None:
+        """End that; one that is not there is no fault."""
+        self._ears = tuple(one for one in self._ears if one != ear)
 
     def answer_within(self, timeout_s: float) -> None:
         """Give up an outbound call that is not answered in time; to be said before `run` begins to wait."""
@@ -217,8 +251,8 @@ class Call:
         await self._endpoint.hang_up(self.call_id, code)
 
     async def _live(self) -> None:
-        if self.facts.direction == "inbound":
-            await self._endpoint.answer(self.call_id)
+        if self.facts.direction == "inbound" and not await self._answer():
+            return
         try:
             async with asyncio.timeout(self._answer_timeout_s):
                 await self._ready_or_over.wait()
@@ -230,11 +264,43 @@ class Call:
             if reason is not None:
                 await self.hang_up(reason)
 
+    async def _answer(self) -> bool:
+        """Answer, once whoever decides has said so; False: it is refused, or over already."""
+        if self._before_answer is not None:
+            await self._endpoint.answer(self.call_id, _RINGING)
+            deciding = asyncio.ensure_future(self._before_answer(self))
+            over = asyncio.ensure_future(self._over.wait())
+            try:
+                await asyncio.wait((deciding, over), return_when=asyncio.FIRST_COMPLETED)
+                if not deciding.done():
+                    return False
+                deciding.result()
+            except CallRejected as rejection:
+                await self.hang_up("rejected", rejection.code)
+                await self._over.wait()
+                return False
+            finally:
+                deciding.cancel()
+                over.cancel()
+                await asyncio.gather(deciding, over, return_exceptions=True)
+        await self._endpoint.answer(self.call_id)
+        return True
+
     async def _work(self) -> str | None:
-        """Run the activity until it is done, which gives the end reason, or the leg is over: None."""
+        """Run one activity after the other until the last is done: the end reason; None when the leg is over first."""
         if self._record_from_the_start and self.recording is RecordingState.OFF:
             await self.record("start")
-        self.activity = self._start_activity(self)
+        start: StartActivity | None = self._start_activity
+        reason = None
+        while start is not None and not self._over.is_set():
+            reason = await self._attend(start)
+            start, self._successor = self._successor, None
+            if start is not None:
+                self.leg.clear()
+        return reason
+
+    async def _attend(self, start: StartActivity) -> str | None:
+        self.activity = start(self)
         if self.activity.hears_keys:
             self.leg.detect_tones(self._inband_keys)
         async with asyncio.TaskGroup() as tasks:
@@ -322,6 +388,8 @@ class Call:
             self._recording.receive_frames(frames)
         if self.activity is not None:
             self.activity.receive_frames(frames)
+        for ear in self._ears:
+            ear(frames)
 
     def _receive_press(self, digit: str) -> None:
         if self.activity is not None:

@@ -19,6 +19,7 @@ from gateway.calls.journal import Journal
 from gateway.calls.recording import CallRecording
 from gateway.config import Config, RouteConfig
 from gateway.errors import CallError, NoSuchAgent, NoSuchCall, TooManyCalls
+from gateway.events import EventBus
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
 from gateway.telemetry import Metrics
@@ -52,6 +53,7 @@ class Switchboard:
         agents: Agents,
         journal: Journal,
         metrics: Metrics,
+        events: EventBus,
     ) -> None:
         self._config = config
         self.endpoint = SipEndpoint(settings, self.receive)
@@ -59,6 +61,7 @@ class Switchboard:
         self._agents = agents
         self._journal = journal
         self._metrics = metrics
+        self.events = events
         self.recordings = RecordingWriter(
             config.media.record_format, journal.encryption_key, threads=_recording_threads(config)
         )
@@ -164,6 +167,7 @@ class Switchboard:
             self._metrics,
             start,
             recording,
+            self.events,
             inband_keys,
             record=self._config.media.record,
         )

@@ -2,6 +2,7 @@
 """The echo against a playout that takes one frame every 20 ms of simulated time."""
 
 import random
+from itertools import count
 from typing import cast
 
 import numpy as np
@@ -24,6 +25,7 @@ class Line:
         self.gaps = 0
         self.longest_ms = 0.0
         self.sample_rate_hz = 8000
+        self.utterance_ids = count(1)
         self.echo = Echo(cast(CallAudio, self))
         self._position = 0
         self._playing = False

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carries events from the calls to whoever follows them."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from gateway.events.event import Event, EventKind
+
+
+class EventBus:
+    """One for the process; everything happens on the event loop's thread, and nothing in it waits."""
+
+    def __init__(self, first_cursor: int = 1) -> None:
+        self._cursor = first_cursor
+        self._followers: tuple[Callable[[Event], None], ...] = ()
+
+    def publish(self, kind: EventKind, call_id: str, data: Mapping[str, object]) -> None:
+        """Tell every follower, in order."""
+        event = Event(self._cursor, kind, call_id, datetime.now(UTC), data)
+        self._cursor += 1
+        for follower in self._followers:
+            follower(event)
+
+    def follow(self, follower: Callable[[Event], None]) -> None:
+        """From now on give `follower` every event; it must not block."""
+        self._followers += (follower,)
+
+    def unfollow(self, follower: Callable[[Event], None]) -> None:
+        """End that."""
+        self._followers = tuple(one for one in self._followers if one != follower)
