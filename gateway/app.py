@@ -26,8 +26,11 @@ from gateway.api.server import address_of, bind_http, serving
 from gateway.calls.agent import ConfiguredAgents
 from gateway.calls.control import SwitchboardControl
 from gateway.calls.journal import Journal
+from gateway.calls.prompts import Prompts
 from gateway.calls.switchboard import Switchboard
+from gateway.calls.voices import Voices
 from gateway.config import Config, MediaConfig
+from gateway.errors import BadPrompt
 from gateway.events import EventBus
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
@@ -87,8 +90,9 @@ async def _serve(config: Config) -> None:
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
         ]
         stack.callback(lambda: [task.cancel() for task in background])
+        prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _fetch_prompt)
         app = create_app(
-            SwitchboardControl(switchboard),
+            SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
             metrics,
             api_keys=await asyncio.to_thread(api_keys, config),
@@ -106,6 +110,10 @@ async def _serve(config: Config) -> None:
         await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()
         again.cancel()
+
+
+async def _fetch_prompt(url: str) -> bytes:
+    raise BadPrompt("url: not yet")
 
 
 async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> None:
