@@ -15,6 +15,8 @@ from media.frames import PcmSamples
 MAX_S = 600.0
 MAX_FILE_BYTES = 64 << 20
 MAX_URL_BYTES = 16 << 20
+FETCH_S = 10.0
+"""How long fetching one may take, in all."""
 _CACHE_BYTES = 64 << 20
 """Samples of files: half an hour at 16 kHz."""
 _DECODERS = 2
