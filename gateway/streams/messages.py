@@ -230,8 +230,9 @@ class WireProtocol(Protocol):
     subprotocol: str | None
     """WebSocket subprotocol to ask for (RFC 6455 section 1.9); None: none."""
 
-    def audio(self, payload: bytes, position_ms: int, track: Track) -> WireMessage:
-        """A frame of the call's audio in the stream's format, `position_ms` after the stream's start."""
+    def audio(self, payload: bytes, position_ms: int, track: Track) -> WireMessage | None:
+        """A frame of the call's audio in the stream's format, `position_ms` after the stream's start. None: it waits
+        for more of its kind, or the protocol has no word for it."""
         ...
 
     def tell(self, event: StreamEvent) -> list[WireMessage]:
