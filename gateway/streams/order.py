@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.errors import BadStreamOrder
-from gateway.streams.messages import Encoding, ProtocolName, StreamDirection, StreamFormat, Track
+from gateway.streams.messages import USUAL_FORMAT, Encoding, ProtocolName, StreamDirection, StreamFormat, Track
 
 OnEnd = Literal["hangup", "return"]
 """What becomes of the call when the stream that talked on it has ended: its end, or whatever it did before."""
@@ -59,7 +59,7 @@ class StreamOrder:
     url: str = ""
     """Where the backend is. Empty: it comes to us."""
     protocol: ProtocolName = "parley"
-    format: StreamFormat = StreamFormat()
+    format: StreamFormat = USUAL_FORMAT
     direction: StreamDirection = "bidirectional"
     """bidirectional or outbound: the backend talks, and the stream is what the call is for; at most one such at a
     time. inbound: a fork beside it, which only listens."""
