@@ -16,6 +16,10 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.api import bind_http, connections, serving
 
+UPGRADE = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
 WAIT_S = 20.0
 """For what happens within a fraction of a second on a machine that is awake."""
 
@@ -48,6 +52,8 @@ class Application:
         await send({"type": "http.response.body", "body": b"pong"})
 
     async def _talk(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/undecided":
+            await self.over.wait()
         assert (await receive())["type"] == "websocket.connect"
         await send({"type": "websocket.accept"})
         for _ in range(3000 if scope["path"] == "/flood" else 0):
@@ -97,6 +103,18 @@ async def until(condition: Any) -> None:
     async with asyncio.timeout(WAIT_S):
         while not condition():  # noqa: ASYNC110 what uvicorn's protocols do sets no event
             await asyncio.sleep(0.01)
+
+
+async def only_websocket() -> connections.WebSocketConnection:
+    """The server's end of the one WebSocket there is."""
+    found: list[connections.WebSocketConnection] = []
+
+    def look() -> bool:
+        found[:] = [one for one in gc.get_objects() if type(one) is connections.WebSocketConnection]
+        return any(one.handshake_initiated and not one.disconnected for one in found)
+
+    await until(look)
+    return next(one for one in found if not one.disconnected)
 
 
 @pytest.mark.parametrize(
@@ -189,12 +207,8 @@ async def test_websockets_take_no_place_of_requests(running: Running, monkeypatc
 async def test_who_reads_nothing_is_cut_off(running: Running, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_READER_S", 0.3)
     monkeypatch.setattr(connections, "_WEBSOCKET_READER_S", 0.3)
-    upgrade = (
-        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-    )
     with socket.create_connection(("127.0.0.1", running.port)) as client:
-        client.sendall(b"GET /flood HTTP/1.1\r\nHost: x\r\n" + (upgrade if scheme == "websocket" else b"") + b"\r\n")
+        client.sendall(b"GET /flood HTTP/1.1\r\nHost: x\r\n" + (UPGRADE if scheme == "websocket" else b"") + b"\r\n")
         await until(lambda: running.application.ended == ["/flood"])
 
 
@@ -245,7 +259,7 @@ async def test_a_message_in_a_million_fragments_takes_no_more_memory_than_its_si
         masked = b"\x00\x81\x00\x00\x00\x00x"
         client.transport.write(b"\x02\x81\x00\x00\x00\x00x" + masked * (fragments - 2))
         await asyncio.sleep(0)
-        connection = next(one for one in gc.get_objects() if type(one) is connections.WebSocketConnection)
+        connection = await only_websocket()
         await until(lambda: len(connection._fragments) == fragments - 1)
         assert connection.frames == []
         client.transport.write(b"\x80\x81\x00\x00\x00\x00x")
@@ -261,12 +275,23 @@ async def test_messages_are_read_when_they_are_asked_for(running: Running, monke
                 await client.send(b"x" * 65536)
 
         writing = asyncio.create_task(write())
-        connection = next(one for one in gc.get_objects() if type(one) is connections.WebSocketConnection)
+        connection = await only_websocket()
         await until(lambda: connection.read_paused)
         await asyncio.sleep(0.2)
         assert connection.queue.qsize() <= 5
         writing.cancel()
         client.transport.abort()
+
+
+async def test_nothing_is_read_of_who_has_not_been_let_in(running: Running) -> None:
+    reader, writer = await running.raw()
+    writer.write(b"GET /undecided HTTP/1.1\r\nHost: x\r\n" + UPGRADE + b"\r\n")
+    connection = await only_websocket()
+    writer.write(b"x" * 1_000_000)
+    await asyncio.sleep(0.2)
+    assert len(connection.conn.reader.buffer) == 0
+    writer.transport.abort()
+    running.application.over.set()
 
 
 async def test_a_flood_of_small_messages_that_nobody_reads_ends_the_connection(
@@ -284,7 +309,7 @@ async def test_who_does_not_read_cannot_fill_our_memory_with_pongs(
     monkeypatch.setattr(connections, "_WEBSOCKET_READER_S", 0.3)
     ping = b"\x89\xfd\x00\x00\x00\x00" + b"p" * 125
     async with running.websocket() as client:
-        connection = next(one for one in gc.get_objects() if type(one) is connections.WebSocketConnection)
+        connection = await only_websocket()
         client.transport.pause_reading()
 
         async def flood() -> None:
