@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The HTTP application: routes, and what every request passes before it reaches one."""
 
+import hmac
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Security
@@ -16,9 +18,10 @@ from gateway.api.keyring import KeyRing
 from gateway.api.keys import keys_router
 from gateway.api.limits import BodyLimit
 from gateway.api.problems import FieldProblem, Problem, install_problem_handlers, problem_responses
-from gateway.api.scopes import scope_needed
+from gateway.api.scopes import allows, scope_needed
 from gateway.api.sessions import sessions_router
 from gateway.api.tokens import tokens_router
+from gateway.api.twilio import twilio_router
 from gateway.config import VERSION
 from gateway.rates import Rate
 from gateway.store import SessionStore
@@ -38,6 +41,7 @@ def create_app(
     tokens: StreamTokens,
     ready: Callable[[], list[str]],
     rate: Rate | None = None,
+    twilio_auth_token: str | None = None,
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
     key."""
@@ -55,6 +59,7 @@ def create_app(
     api.include_router(tokens_router(tokens, calls))
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
+    app.include_router(twilio_router(calls, lambda password: _may_end_calls(password, keys, twilio_auth_token)))
     install_problem_handlers(app)
     # Added last is asked first: no key, no body.
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
@@ -67,6 +72,13 @@ def create_app(
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+def _may_end_calls(password: str, keys: KeyRing, twilio_auth_token: str | None) -> bool:
+    holder = keys.holder(password.encode(), datetime.now(UTC))
+    if holder is not None:
+        return allows(holder.scopes, "calls:write")
+    return twilio_auth_token is not None and hmac.compare_digest(password.encode(), twilio_auth_token.encode())
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

@@ -127,13 +127,21 @@ class Api:
 
 
 @asynccontextmanager
-async def running_api(folder: Path, key: EncryptionKey | None = None) -> AsyncIterator[Api]:
+async def running_api(
+    folder: Path, key: EncryptionKey | None = None, *, twilio_auth_token: str | None = None
+) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
         calls, metrics, not_ready, tokens = ScriptedCalls(), Metrics(), list[str](), StreamTokens()
         url = f"sqlite+aiosqlite:///{folder}/parley.db"
         store = await stack.enter_async_context(open_store(url, folder, metrics, key))
         app = create_app(
-            calls, store, metrics, keys=KeyRing(["other-key", KEY]), tokens=tokens, ready=lambda: not_ready
+            calls,
+            store,
+            metrics,
+            keys=KeyRing(["other-key", KEY]),
+            tokens=tokens,
+            ready=lambda: not_ready,
+            twilio_auth_token=twilio_auth_token,
         )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client, stranger = [

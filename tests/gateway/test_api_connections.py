@@ -284,10 +284,10 @@ async def test_messages_are_read_when_they_are_asked_for(running: Running, monke
 
 
 async def test_nothing_is_read_of_who_has_not_been_let_in(running: Running) -> None:
-    reader, writer = await running.raw()
+    _, writer = await running.raw()
     writer.write(b"GET /undecided HTTP/1.1\r\nHost: x\r\n" + UPGRADE + b"\r\n")
     connection = await only_websocket()
-    writer.write(b"x" * 1_000_000)
+    writer.write(b"\x82\xff" + struct.pack("!Q", 3_000_000) + b"mask" + b"x" * 1_000_000)
     await asyncio.sleep(0.2)
     assert len(connection.conn.reader.buffer) == 0
     writer.transport.abort()
