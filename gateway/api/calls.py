@@ -89,7 +89,7 @@ def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
     @router.post("/{call_id}/hangup", status_code=204, responses=of_one_call)
     async def hang_up(call_id: CallId, order: HangUpOrder | None = None) -> None:
         """End the call, or refuse it with a code while it rings here."""
-        await calls.hangup(call_id, order or HangUpOrder())
+        await calls.hangup(call_id, order)
 
     @router.post("/{call_id}/hold", responses=of_one_call)
     async def hold(call_id: CallId) -> CallInfo:
