@@ -55,7 +55,7 @@ class CallList(BaseModel):
 
 def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
     """The routes over this hub."""
-    router = APIRouter(prefix="/calls", tags=["calls"], responses=problem_responses(400, 401, 413, 422))
+    router = APIRouter(prefix="/calls", tags=["calls"], responses=problem_responses(401, 413, 422))
     of_one_call = problem_responses(404, 409)
     of_its_media = problem_responses(404, 409, 502)
 

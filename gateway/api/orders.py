@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from gateway.api.control import MuteSide, RecordingOrder, TransferMode
+from gateway.api.numbers import JSON_NUMBER
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from media.keys import KEY_MS, MAX_KEY_MS, MIN_KEY_MS
 
@@ -82,9 +83,9 @@ class PlayOrder(Body):
     """WAV, MP3 or Ogg file in the folder `media.prompts_dir`, by its path there."""
     url: _Url | None = None
     """The same behind https:// (http:// on allowed networks)."""
-    loop: Annotated[int, Field(ge=0, le=1000, strict=True)] = 1
+    loop: Annotated[int, Field(ge=0, le=1000), JSON_NUMBER] = 1
     """How often; 0: until it is stopped."""
-    gain: Annotated[float, Field(ge=0, le=MAX_GAIN, strict=True)] = 1.0
+    gain: Annotated[float, Field(ge=0, le=MAX_GAIN), JSON_NUMBER] = 1.0
     """Factor of the amplitude."""
 
     @model_validator(mode="after")
@@ -115,7 +116,7 @@ class PlaceCall(Body):
     """Played first. With no agent, stream or flow named the call ends after it."""
     metadata: Metadata = {}
     """Yours; comes back in the call and its session."""
-    timeout_s: Annotated[float, Field(ge=1, le=600, strict=True)] = 60.0
+    timeout_s: Annotated[float, Field(ge=1, le=600), JSON_NUMBER] = 60.0
     """How long it may ring."""
 
     @model_validator(mode="after")
@@ -128,7 +129,7 @@ class PlaceCall(Body):
 class HangUpOrder(Body):
     """How to refuse an inbound call that rings."""
 
-    code: Annotated[int | None, Field(ge=400, le=699, strict=True)] = None
+    code: Annotated[int | None, Field(ge=400, le=699), JSON_NUMBER] = None
     """SIP status to answer with; only while it rings. None: 603, and a call that stands is ended."""
     reason: Annotated[str, Field(max_length=64, pattern=r"^[\x20-\x7e]*$")] = ""
     """Reason phrase beside the code."""
@@ -172,7 +173,7 @@ class TransferOrder(Body):
         dict[_HeaderName, _HeaderValue], Field(max_length=10, json_schema_extra={"additionalProperties": False})
     ] = {}
     """More headers for the REFER: X-... and User-to-User."""
-    timeout_s: Annotated[float, Field(ge=1, le=600, strict=True)] = 60.0
+    timeout_s: Annotated[float, Field(ge=1, le=600), JSON_NUMBER] = 60.0
     """How long the far end may take to say how it went."""
 
     model_config = ConfigDict(
@@ -220,7 +221,7 @@ class DtmfOrder(Body):
     """0-9 * # A-D; a comma waits 2 s, a w half a second."""
     method: Literal["auto", "rfc4733", "info", "inband"] = "auto"
     """auto: RFC 4733 events if the far end takes them, tones in the audio if not."""
-    duration_ms: Annotated[int, Field(ge=MIN_KEY_MS, le=MAX_KEY_MS, strict=True)] = KEY_MS
+    duration_ms: Annotated[int, Field(ge=MIN_KEY_MS, le=MAX_KEY_MS), JSON_NUMBER] = KEY_MS
     """How long each key is pressed."""
     secret: StrictBool = False
     """Tones of them are left out of the recording. Digits that we send are kept nowhere else."""
