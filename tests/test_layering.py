@@ -43,6 +43,7 @@ DOORS = {
     "uvloop": ["gateway/app.py"],
     "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
+    "websockets": ["gateway/client/"],
 }
 
 # Foreign libraries that are part of the language here.

@@ -15,6 +15,7 @@ from gateway.api.health import health_router
 from gateway.api.limits import BodyLimit
 from gateway.api.problems import FieldProblem, Problem, install_problem_handlers
 from gateway.api.sessions import sessions_router
+from gateway.api.stream_schema import stream_schema_router
 from gateway.config import VERSION
 from gateway.store import SessionStore
 from gateway.telemetry import Metrics
@@ -42,6 +43,7 @@ def create_app(
     api = APIRouter(prefix=BASE_PATH, dependencies=[Security(HTTPBearer(auto_error=False))])
     api.include_router(calls_router(calls))
     api.include_router(sessions_router(store))
+    api.include_router(stream_schema_router())
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
     install_problem_handlers(app)
