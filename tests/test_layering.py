@@ -44,7 +44,7 @@ DOORS = {
     "uvloop": ["gateway/app.py"],
     "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
-    "websockets": ["gateway/client/"],
+    "websockets": ["gateway/client/", "gateway/conformance/"],
 }
 
 # Foreign libraries that are part of the language here.

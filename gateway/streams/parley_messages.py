@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel
 from pydantic.json_schema import models_json_schema
 
-SUBPROTOCOL = "parley.v1"
-"""WebSocket subprotocol (RFC 6455 section 1.9)."""
+from gateway.streams.parley import MAX_MARK_CHARACTERS
+
 SCHEMA_ID = "https://parley.invalid/schema/parley.v1.json"
 """A name, not an address: the gateway serves the schema at `/api/v1/stream/schema`."""
-MAX_MARK_NAME = 256
 
 
 def _tidy(schema: dict[str, Any]) -> None:
@@ -62,10 +61,10 @@ class StartMessage(_Told):
     """The same again when the gateway connects anew after a drop."""
     from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
     to: str
-    direction: Literal["inbound", "outbound"]
-    """Of the call: inbound when the far end called us."""
-    stream_direction: Literal["inbound", "outbound", "bidirectional"] = "bidirectional"
+    direction: Literal["inbound", "outbound", "bidirectional"]
     """Of the audio, as the caller sees it: inbound is the caller's, to you; outbound is yours, to the caller."""
+    call_direction: Literal["inbound", "outbound"]
+    """inbound: the far end called us."""
     tracks: tuple[Literal["inbound", "outbound"], ...] = ("inbound",)
     """Whose audio you get."""
     format: AudioFormat
@@ -166,7 +165,7 @@ class MarkOrder(_Ordered):
     """Tell when all audio sent before this has been heard."""
 
     type: Literal["mark"] = "mark"
-    name: Annotated[str, Field(min_length=1, max_length=MAX_MARK_NAME)]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_MARK_CHARACTERS)]
 
 
 class ClearOrder(_Ordered):

@@ -1,0 +1,31 @@
+#!/usr/bin/env -S bash -c 'exec "$(dirname "$(readlink -f "$0")")/../../.venv/bin/python" "$0" "$@"'
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A backend that returns what it hears, and hangs up at the key #.
+
+scripts/examples/echo_backend.py [--port 9000] [--secret whsec_...]
+"""
+
+import argparse
+import asyncio
+
+from gateway.client import DtmfMessage, StreamCall, serve
+
+
+async def echo(call: StreamCall) -> None:
+    print(f"{call.start.from_} called {call.start.to}", flush=True)
+    if not call.start.answered:
+        await call.answer()
+    async for item in call:
+        if isinstance(item, bytes):
+            await call.play(item)
+        elif isinstance(item, DtmfMessage) and item.digit == "#":
+            await call.hangup()
+    print(f"over: {call.stop_reason}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=9000)
+    parser.add_argument("--secret", action="append", default=[])
+    options = parser.parse_args()
+    asyncio.run(serve(echo, port=options.port, secrets=options.secret))
