@@ -93,6 +93,7 @@ async def _serve(config: Config) -> None:
             metrics,
             api_keys=await asyncio.to_thread(api_keys, config),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
+            twilio_auth_token=config.twilio.token,
         )
         await stack.enter_async_context(serving(app, listener))
         # What is loaded stays: a full collection over all of it was measured to hold the event loop up for 50 ms.

@@ -25,6 +25,7 @@ from pydantic import (
 
 from agent.config import AgentConfig
 from gateway.signing import SigningSecret
+from gateway.streams.twilio import ACCOUNT_SID
 from media import noise
 from media.encryption import EncryptionKey
 
@@ -268,6 +269,20 @@ class ClusterConfig(Section):
     region: str | None = None
 
 
+class TwilioConfig(Section):
+    """`[twilio]`: what backends of the stream protocols `twilio` and `conversationrelay` find of Twilio's here."""
+
+    account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-f]{32}$")] = ACCOUNT_SID
+    """The account that calls are said to belong to."""
+    auth_token: Annotated[SecretStr, AfterValidator(_bearer_key)] | None = None
+    """Signs the connections we make to backends (`X-Twilio-Signature`), and is a password of the REST calls by which
+    they end a call, as every API key is. None: no such signature."""
+
+    @property
+    def token(self) -> str | None:
+        return None if self.auth_token is None else self.auth_token.get_secret_value()
+
+
 class TrunkConfig(Section):
     """`[[trunk]]`: a provider or PBX."""
 
@@ -351,6 +366,7 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
+    twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
     route: tuple[RouteConfig, ...] = ()
     """None: `echo` reaches the echo, every other number the agent."""

@@ -16,6 +16,8 @@
         ├── NoSuchAgent            whoever asked named an agent that is not configured
         ├── NoSuchTrunk            whoever asked named a trunk that is not configured
         ├── BadAddress             whoever asked gave an address that cannot be dialled
+        ├── NoSuchStream           whoever asked named a stream that is not there
+        ├── BadStreamOrder         whoever asked wants a stream that cannot be
         ├── WrongCallState         the call is not in a state that allows it (holding a call that rings)
         ├── TooManyCalls           we are full, or draining: ask again later
         ├── CallRefused            the far end said no (`sip_code`)
@@ -119,6 +121,18 @@ class NoSuchTrunk(CallError):
 
 class BadAddress(CallError, ValueError):
     """The address cannot be dialled; the message says why."""
+
+
+class NoSuchStream(CallError):
+    """There is no such stream, or not any more."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(f"there is no stream {stream_id}")
+        self.stream_id = stream_id
+
+
+class BadStreamOrder(CallError, ValueError):
+    """No stream can be as it was asked for; the message says why."""
 
 
 class WrongCallState(CallError):

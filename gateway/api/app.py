@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Security
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
 
-from gateway.api.auth import BearerGate
+from gateway.api.auth import BearerGate, is_one_of
 from gateway.api.calls import calls_router
 from gateway.api.control import CallControl
 from gateway.api.health import health_router
@@ -16,6 +16,7 @@ from gateway.api.limits import BodyLimit
 from gateway.api.problems import FieldProblem, Problem, install_problem_handlers
 from gateway.api.sessions import sessions_router
 from gateway.api.stream_schema import stream_schema_router
+from gateway.api.twilio import twilio_router
 from gateway.config import VERSION
 from gateway.store import SessionStore
 from gateway.telemetry import Metrics
@@ -31,6 +32,7 @@ def create_app(
     *,
     api_keys: Sequence[str],
     ready: Callable[[], list[str]],
+    twilio_auth_token: str | None = None,
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready."""
     app = FastAPI(
@@ -46,6 +48,8 @@ def create_app(
     api.include_router(stream_schema_router())
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
+    passwords = (*api_keys, *([twilio_auth_token] if twilio_auth_token else ()))
+    app.include_router(twilio_router(calls, lambda password: is_one_of(passwords, password.encode())))
     install_problem_handlers(app)
     # Added last is asked first: no key, no body.
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)

@@ -17,11 +17,13 @@ from starlette.routing import Match
 
 from gateway.errors import (
     BadAddress,
+    BadStreamOrder,
     CallError,
     CallRefused,
     GatewayError,
     NoSuchAgent,
     NoSuchCall,
+    NoSuchStream,
     NoSuchTrunk,
     StoreError,
     TooManyCalls,
@@ -40,6 +42,8 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (NoSuchAgent, 422, "no-such-agent", "There is no such agent"),
     (NoSuchTrunk, 422, "no-such-trunk", "There is no such trunk"),
     (BadAddress, 422, "bad-address", "The address cannot be dialled"),
+    (NoSuchStream, 404, "no-such-stream", "There is no such stream"),
+    (BadStreamOrder, 422, "bad-stream-order", "There can be no such stream"),
     (WrongCallState, 409, "wrong-call-state", "The call's state does not allow this"),
     (TooManyCalls, 503, "too-many-calls", "No more calls are taken now"),
     (CallRefused, 502, "call-refused", "The far end refused"),

@@ -124,12 +124,21 @@ class Api:
 
 
 @asynccontextmanager
-async def running_api(folder: Path, key: EncryptionKey | None = None) -> AsyncIterator[Api]:
+async def running_api(
+    folder: Path, key: EncryptionKey | None = None, *, twilio_auth_token: str | None = None
+) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
         calls, metrics, not_ready = ScriptedCalls(), Metrics(), list[str]()
         url = f"sqlite+aiosqlite:///{folder}/parley.db"
         store = await stack.enter_async_context(open_store(url, folder, metrics, key))
-        app = create_app(calls, store, metrics, api_keys=["other-key", KEY], ready=lambda: not_ready)
+        app = create_app(
+            calls,
+            store,
+            metrics,
+            api_keys=["other-key", KEY],
+            ready=lambda: not_ready,
+            twilio_auth_token=twilio_auth_token,
+        )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client, stranger = [
             await stack.enter_async_context(
