@@ -6,8 +6,10 @@ connection > pump > inbox (bounded) > `async for`
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Literal, TypeVar
@@ -57,6 +59,9 @@ _MAX_EVENTS = 1000
 """More: the oldest is dropped, and counted."""
 _PIECE_BYTES = 16_000
 """How much audio goes out before we look again whether there is room; even, so that no sample is split."""
+_AHEAD_S = 20.0
+"""How far we send ahead of the caller's ear, also before the gateway has had time to say xoff."""
+_BYTES_PER_SAMPLE = {"l16": 2.0, "pcmu": 1.0, "pcma": 1.0, "g722": 0.5}
 CONNECTION_LOST = "connection lost"
 
 
@@ -114,8 +119,12 @@ class StreamCall:
         """Who calls whom, what was attached to the call, whether this is a reconnection."""
         self.stop_reason: str | None = None
         """Why the stream ended; None while it runs."""
+        self.ended = asyncio.Event()
+        """Set when the stream is over."""
         self._connection = connection
         self._inbox = Inbox()
+        self._drained_at = 0.0
+        """When the gateway will have played what we sent, if nothing stops it; monotonic seconds."""
         self._room = asyncio.Event()
         self._room.set()
         self._answered = asyncio.Event()
@@ -145,9 +154,11 @@ class StreamCall:
 
     async def play(self, audio: bytes) -> None:
         """Queue audio of any length at the gateway, in the stream's format; waits while its queue is full."""
+        if self.format.encoding == "opus":
+            await self._play_piece(audio)  # a message is a packet
+            return
         for begin in range(0, len(audio), _PIECE_BYTES):
-            await self._room.wait()
-            await self._send(audio[begin : begin + _PIECE_BYTES])
+            await self._play_piece(audio[begin : begin + _PIECE_BYTES])
 
     async def mark(self, name: str | None = None) -> MarkState:
         """Wait until everything queued so far was heard (`played`) or thrown away (`cleared`)."""
@@ -217,6 +228,19 @@ class StreamCall:
         finally:
             self._end()
 
+    async def _play_piece(self, audio: bytes) -> None:
+        await self._room.wait()
+        now = time.monotonic()
+        if self._drained_at - now > _AHEAD_S:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ended.wait(), self._drained_at - now - _AHEAD_S)
+        await self._send(audio)
+        self._drained_at = max(now, self._drained_at) + self._duration_s(audio)
+
+    def _duration_s(self, audio: bytes) -> float:
+        per_sample = _BYTES_PER_SAMPLE.get(self.format.encoding)
+        return 0.02 if per_sample is None else len(audio) / per_sample / self.format.sample_rate
+
     def _receive(self, text: str) -> None:
         try:
             message = read_gateway_message(text)
@@ -232,6 +256,7 @@ class StreamCall:
                 if not waiting:
                     self._marks.pop(message.name, None)
             case ClearedMessage():
+                self._drained_at = 0.0
                 if self._clears:
                     _settle(self._clears.popleft(), message)
             case XoffMessage():
@@ -249,6 +274,7 @@ class StreamCall:
 
     def _end(self) -> None:
         self.stop_reason = self.stop_reason or CONNECTION_LOST
+        self.ended.set()
         self._inbox.close()
         over = StreamEnded(self.stop_reason)
         waiting: list[asyncio.Future[MarkState] | asyncio.Future[ClearedMessage]] = [*self._clears]

@@ -3,6 +3,21 @@
 
 from typing import Any
 
+from gateway.streams.messages import (
+    BackendFault,
+    CallAnswered,
+    FlowControl,
+    KeyPressed,
+    MarkReached,
+    PlayoutCleared,
+    SpeechChanged,
+    StreamEvent,
+    StreamFormat,
+    StreamStarted,
+    StreamStopped,
+    TransferProgress,
+)
+
 START: dict[str, Any] = {
     "type": "start",
     "seq": 1,
@@ -60,3 +75,31 @@ SPOILT_EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("BackendMessage", {"type": "mute"}),
     ("BackendMessage", {"type": "transfer", "to": "sip:a@b", "mode": "warm"}),
 ]
+GATEWAY_WORDS: list[StreamEvent] = [
+    StreamStarted(
+        call_id="call_1",
+        stream_id="stream_1",
+        from_="sip:alice@192.0.2.1",
+        to="sip:bot@192.0.2.2",
+        call_direction="inbound",
+        stream_direction="bidirectional",
+        tracks=("inbound", "outbound"),
+        format=StreamFormat("pcmu", 8000),
+        metadata={"order": "17"},
+        answered=False,
+        consent="given",
+    ),
+    CallAnswered(),
+    KeyPressed("#", 120),
+    SpeechChanged(True, 20),
+    SpeechChanged(False, 1240),
+    MarkReached("greeting", played=True),
+    MarkReached("greeting", played=False),
+    PlayoutCleared(740, 2260, ("end",)),
+    FlowControl(True, 50_000),
+    FlowControl(False, 30_000),
+    TransferProgress("ringing"),
+    BackendFault("not understood", "mark: name"),
+    StreamStopped("caller_hangup"),
+]
+"""Everything that the gateway may have to tell."""

@@ -2,14 +2,16 @@
 """The JSON Schema of `parley.v1` is a schema, and says of every message what the models say."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
+from gateway.streams.messages import Malformed, StreamEvent
+from gateway.streams.parley import ParleyProtocol
 from gateway.streams.parley_messages import parley_schema, read_backend_order, read_gateway_message
-from tests.gateway.streams.parley_examples import BACKEND_EXAMPLES, GATEWAY_EXAMPLES, SPOILT_EXAMPLES
+from tests.gateway.streams.parley_examples import BACKEND_EXAMPLES, GATEWAY_EXAMPLES, GATEWAY_WORDS, SPOILT_EXAMPLES
 
 
 def validator(side: str) -> Draft202012Validator:
@@ -59,3 +61,30 @@ def test_fields_of_a_later_version_are_tolerated() -> None:
     later = {"type": "dtmf", "seq": 7, "digit": "1", "duration_ms": 80, "strength": 3}
     validator("GatewayMessage").validate(later)
     read_gateway_message(json.dumps(later))
+
+
+@pytest.mark.parametrize("event", GATEWAY_WORDS, ids=lambda event: type(event).__name__)
+def test_whatever_the_gateway_says_fits_the_schema(event: StreamEvent) -> None:
+    adapter = ParleyProtocol()
+    for said in adapter.tell(event) + adapter.tell(event):
+        assert isinstance(said, str)
+        validator("GatewayMessage").validate(json.loads(said))
+        read_gateway_message(said)
+
+
+def test_the_gateway_says_every_message_that_the_schema_knows() -> None:
+    said = {json.loads(text)["type"] for event in GATEWAY_WORDS for text in ParleyProtocol().tell(event)}
+    assert said == {example["type"] for example in GATEWAY_EXAMPLES}
+    assert {type(event) for event in GATEWAY_WORDS} == set(get_args(StreamEvent))
+
+
+@pytest.mark.parametrize("example", BACKEND_EXAMPLES, ids=lambda example: example["type"])
+def test_whatever_fits_the_schema_is_understood_by_the_gateway(example: dict[str, Any]) -> None:
+    (word,) = ParleyProtocol().receive(json.dumps(example))
+    assert not isinstance(word, Malformed)
+
+
+@pytest.mark.parametrize("spoilt", [spoilt for side, spoilt in SPOILT_EXAMPLES if side == "BackendMessage"])
+def test_what_does_not_fit_is_not_understood_by_the_gateway(spoilt: dict[str, Any]) -> None:
+    (word,) = ParleyProtocol().receive(json.dumps(spoilt))
+    assert isinstance(word, Malformed)
