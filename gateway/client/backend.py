@@ -175,9 +175,17 @@ class _SignatureGate:
 
     def __call__(self, connection: ServerConnection, request: Request) -> Response | None:
         base = self._public_url or f"ws://{request.headers.get('Host', '')}"
+        # What is dialled as ws://host:9000 arrives as a request for "/".
+        urls = [f"{base}{request.path}", *([base] if request.path == "/" else [])]
+        refusals = [refusal for url in urls if (refusal := self._refusal(request, url)) is not None]
+        if len(refusals) < len(urls):
+            return None
+        log.warning("a stream was refused: %s", refusals[0])
+        return connection.respond(http.HTTPStatus.UNAUTHORIZED, f"{refusals[0]}\n")
+
+    def _refusal(self, request: Request, url: str) -> SignatureRefused | None:
         try:
-            verify(self._secrets, dict(request.headers.raw_items()), f"{base}{request.path}".encode(), time.time())
+            verify(self._secrets, dict(request.headers.raw_items()), url.encode(), time.time())
         except SignatureRefused as refusal:
-            log.warning("a stream was refused: %s", refusal)
-            return connection.respond(http.HTTPStatus.UNAUTHORIZED, f"{refusal}\n")
+            return refusal
         return None

@@ -156,7 +156,7 @@ async def ringing(target: Target) -> str:
         decision = _decision(caller)
         if decision is None and not caller.is_open:
             raise Failed("it closed the connection of a call that rings: say reject")
-        if not caller.line.answered and caller.line.received_ms:
+        if caller.line.early_ms:
             raise Failed("it sent audio to a call that rings")
         if isinstance(decision, Reject):
             return f"rejects with {decision.code}"

@@ -49,6 +49,8 @@ class Line:
         self.heard_ms = 0.0
         """Audio that a caller would have heard."""
         self.received_ms = 0.0
+        self.early_ms = 0.0
+        """Audio that came while the call still rang; nobody hears it."""
         self.over: str | None = None
         """Why the backend ended the call; None while it goes on."""
         self._bytes_per_ms = bytes_per_ms(format)
@@ -131,6 +133,9 @@ class Line:
         return told + self._flow()
 
     def _take_audio(self, ms: float) -> None:
+        if not self.answered:
+            self.early_ms += ms
+            return
         self._queue.append(ms)
         self._queued_ms += ms
         self.received_ms += ms

@@ -8,11 +8,10 @@ scripts/examples/echo_backend.py [--port 9000] [--secret whsec_...]
 import argparse
 import asyncio
 
-from gateway.client import DtmfMessage, StreamCall, serve
+from gateway.client import DtmfMessage, StreamCall, serving
 
 
 async def echo(call: StreamCall) -> None:
-    print(f"{call.start.from_} called {call.start.to}", flush=True)
     if not call.start.answered:
         await call.answer()
     async for item in call:
@@ -20,12 +19,17 @@ async def echo(call: StreamCall) -> None:
             await call.play(item)
         elif isinstance(item, DtmfMessage) and item.digit == "#":
             await call.hangup()
-    print(f"over: {call.stop_reason}", flush=True)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=9000)
+    parser.add_argument("--secret", action="append", default=[], help="let in only whom the gateway signed with it")
+    options = parser.parse_args()
+    async with serving(echo, port=options.port, secrets=options.secret) as backend:
+        print(f"echo backend ready at {backend.url}", flush=True)
+        await asyncio.get_running_loop().create_future()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=9000)
-    parser.add_argument("--secret", action="append", default=[])
-    options = parser.parse_args()
-    asyncio.run(serve(echo, port=options.port, secrets=options.secret))
+    asyncio.run(main())

@@ -76,10 +76,12 @@ def test_a_full_queue_says_xoff_once_and_xon_once_when_there_is_room() -> None:
     assert line.handle_timeout(4.0) == []
 
 
-def test_a_ringing_call_is_answered_once() -> None:
+def test_a_ringing_call_is_answered_once_and_hears_nothing_before() -> None:
     line = a_line(answered=False)
+    line.receive(SECOND, 0.0)
     assert line.receive(Answer(), 0.0) == [CallAnswered()]
     assert line.receive(Answer(), 0.0) == []
+    assert (line.early_ms, line.received_ms) == (1000, 0)
 
 
 def test_hanging_up_and_rejecting_end_the_call() -> None:
