@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import Field
 
-from gateway.store.records import FROM, Direction, Quality, Record
+from gateway.store.records import Direction, Quality, Record
 from media.keys import KeyMethod
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class CallInfo(Record):
 
     call_id: str
     direction: Direction
-    from_: str = Field(validation_alias=FROM, serialization_alias="from")
+    from_: str = Field(serialization_alias="from")
     to: str
     state: CallStateName
     """offered: ringing here; dialing: ringing there; held: by us, the peer or both."""

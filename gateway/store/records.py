@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Direction = Literal["inbound", "outbound"]
-FROM = AliasChoices("from_", "from")
-"""`from` is a word of Python's: ours when the gateway makes a record, JSON's when a client reads it."""
 Role = Literal["user", "assistant", "system", "tool"]
 
 
@@ -149,7 +147,7 @@ class SessionSummary(Record):
 
     call_id: str
     direction: Direction
-    from_: str = Field(validation_alias=FROM, serialization_alias="from")
+    from_: str = Field(serialization_alias="from")
     to: str
     started_at: datetime
     answered_at: datetime | None = None
