@@ -27,7 +27,7 @@ DOORS = {
     "aiortc": ["gateway/webrtc/"],
     "aiosqlite": ["gateway/store/"],
     "alembic": ["gateway/store/"],
-    "av": ["media/ogg_opus.py", "media/voice_codecs.py"],
+    "av": ["media/audio_file.py", "media/ogg_opus.py", "media/voice_codecs.py"],
     "cryptography": ["media/encryption.py"],
     "ctranslate2": ["agent/local/"],
     "fastapi": ["gateway/api/"],
@@ -43,9 +43,9 @@ DOORS = {
     "tokenizers": ["agent/local/"],
     "uvicorn": ["gateway/api/"],
     "uvloop": ["gateway/app.py"],
-    "websockets": ["gateway/api/connections.py"],
     "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
+    "websockets": ["gateway/api/connections.py", "gateway/client/", "gateway/conformance/"],
 }
 
 # Foreign libraries that are part of the language here.
