@@ -38,6 +38,7 @@ from gateway.rates import Rate
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
+from gateway.streams.opening import open_streams
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from media.ports import JitterPolicy, PcmHub
@@ -84,7 +85,9 @@ async def _serve(config: Config) -> None:
         journal = Journal(store, metrics)
         tasks.create_task(journal.write_until_closed(), name="journal")
         stack.push_async_callback(journal.close)
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, EventBus())
+        events = EventBus()
+        streams = await stack.enter_async_context(open_streams(config, agents, events, metrics))
+        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events, streams)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
@@ -94,11 +97,11 @@ async def _serve(config: Config) -> None:
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
         ]
         stack.callback(lambda: [task.cancel() for task in background])
-        prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
         tokens = StreamTokens()
         switchboard.events.follow(
             lambda event: tokens.forget_call(event.call_id) if event.kind == "call.ended" else None
         )
+        prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
         app = create_app(
             SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
@@ -123,14 +126,14 @@ async def _serve(config: Config) -> None:
         again.cancel()
 
 
-def _prompt_source(config: Config) -> Fetch:
-    guard = OutboundGuard(config.outbound.allow)
-    return lambda url: fetch(guard, url, PLAY_URL, max_bytes=MAX_URL_BYTES, timeout_s=FETCH_S)
-
-
 def _rate(http: HttpConfig) -> Rate | None:
     """What one key may ask of the API."""
     return None if http.rate_per_s == 0 else Rate(http.rate_per_s, burst=max(1, round(2 * http.rate_per_s)))
+
+
+def _prompt_source(config: Config) -> Fetch:
+    guard = OutboundGuard(config.outbound.allow)
+    return lambda url: fetch(guard, url, PLAY_URL, max_bytes=MAX_URL_BYTES, timeout_s=FETCH_S)
 
 
 async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> None:

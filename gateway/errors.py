@@ -18,11 +18,11 @@
         ├── NoSuchAgent            whoever asked named an agent that is not configured
         ├── NoSuchTrunk            whoever asked named a trunk that is not configured
         ├── BadAddress             whoever asked gave an address that cannot be dialled
+        ├── NoSuchStream           whoever asked named a stream that is not there
+        ├── BadStreamOrder         whoever asked wants a stream that cannot be
         ├── NoSuchVoice            whoever asked named a voice or language that nobody speaks
         ├── BadPrompt              whoever asked named a recording that is not there, or cannot be played
         ├── IdempotencyConflict    whoever asked used the key of another request
-        ├── NoSuchStream           whoever asked named a stream that is not there
-        ├── BadStreamOrder         whoever asked wants a stream that cannot be
         ├── WrongCallState         the call is not in a state that allows it (holding a call that rings)
         ├── TooManyCalls           we are full, or draining: ask again later
         ├── CallRefused            the far end said no (`sip_code`)
@@ -136,18 +136,6 @@ class BadAddress(CallError, ValueError):
     """The address cannot be dialled; the message says why."""
 
 
-class NoSuchVoice(CallError):
-    """There is no such voice, or none for this language."""
-
-
-class BadPrompt(CallError, ValueError):
-    """The recording is not where it should be, or is not one that can be played; the message says why."""
-
-
-class IdempotencyConflict(CallError):
-    """The idempotency key belongs to a request with another body."""
-
-
 class NoSuchStream(CallError):
     """There is no such stream, or not any more."""
 
@@ -158,6 +146,18 @@ class NoSuchStream(CallError):
 
 class BadStreamOrder(CallError, ValueError):
     """No stream can be as it was asked for; the message says why."""
+
+
+class NoSuchVoice(CallError):
+    """There is no such voice, or none for this language."""
+
+
+class BadPrompt(CallError, ValueError):
+    """The recording is not where it should be, or is not one that can be played; the message says why."""
+
+
+class IdempotencyConflict(CallError):
+    """The idempotency key belongs to a request with another body."""
 
 
 class WrongCallState(CallError):

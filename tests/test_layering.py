@@ -43,9 +43,9 @@ DOORS = {
     "tokenizers": ["agent/local/"],
     "uvicorn": ["gateway/api/"],
     "uvloop": ["gateway/app.py"],
-    "websockets": ["gateway/api/connections.py"],
     "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
+    "websockets": ["gateway/api/connections.py", "gateway/client/", "gateway/conformance/"],
 }
 
 # Foreign libraries that are part of the language here.

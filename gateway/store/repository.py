@@ -225,29 +225,6 @@ class SessionStore:
         await self._forget_freed_pages()
         return True
 
-    # Requests that may be repeated
-
-    async def keep_answer(self, answer: KeptAnswer, *, forget_before: datetime) -> None:
-        """Returns when it is on the disk; those from before that time are forgotten. Raises `StoreError`."""
-        values = asdict(answer)
-        values["answer"] = self._sealer.seal(answer.answer, "answers.answer")
-        await self._put(
-            (_FORGET_ANSWERS, {"before": forget_before}),
-            (_CROWD_OUT_ANSWERS, {}),
-            (_KEEP_ANSWER, values),
-            wait=True,
-        )
-
-    async def kept_answer(self, key: str, *, since: datetime) -> KeptAnswer | None:
-        """The answer to this key since that time; None: there was none. Raises `StoreError`."""
-        asked = select(AnswerRow.__table__).where(AnswerRow.key == key, AnswerRow.at >= since)
-        async with self._reading() as connection:
-            row = (await connection.execute(asked)).first()
-        if row is None:
-            return None
-        fields = dict(row._mapping)
-        return KeptAnswer(**{**fields, "answer": self._sealer.open(fields["answer"], "answers.answer")})
-
     # API keys: rare, and waited for
 
     async def api_keys(self) -> list[tuple[str, ApiKeyRecord]]:
@@ -271,6 +248,29 @@ class SessionStore:
 
     def _audit(self, action: str, subject: str) -> _Step:
         return (_ADD_AUDIT, {"at": datetime.now(UTC), "action": action, "subject": subject})
+
+    # Requests that may be repeated
+
+    async def keep_answer(self, answer: KeptAnswer, *, forget_before: datetime) -> None:
+        """Returns when it is on the disk; those from before that time are forgotten. Raises `StoreError`."""
+        values = asdict(answer)
+        values["answer"] = self._sealer.seal(answer.answer, "answers.answer")
+        await self._put(
+            (_FORGET_ANSWERS, {"before": forget_before}),
+            (_CROWD_OUT_ANSWERS, {}),
+            (_KEEP_ANSWER, values),
+            wait=True,
+        )
+
+    async def kept_answer(self, key: str, *, since: datetime) -> KeptAnswer | None:
+        """The answer to this key since that time; None: there was none. Raises `StoreError`."""
+        asked = select(AnswerRow.__table__).where(AnswerRow.key == key, AnswerRow.at >= since)
+        async with self._reading() as connection:
+            row = (await connection.execute(asked)).first()
+        if row is None:
+            return None
+        fields = dict(row._mapping)
+        return KeptAnswer(**{**fields, "answer": self._sealer.open(fields["answer"], "answers.answer")})
 
     # The writer
 

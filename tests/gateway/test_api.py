@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.streams.parley_messages import parley_schema
 from tests.gateway.test_api_calls import KEY, Api, running_api
 
 
@@ -124,6 +125,7 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
         "/api/v1/keys",
         "/api/v1/keys/{key_id}",
         "/api/v1/tokens",
+        "/api/v1/stream/schema",
         "/healthz",
         "/readyz",
         "/metrics",
@@ -145,3 +147,9 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
 
 async def test_the_documentation_page_is_there(api: Api) -> None:
     assert (await api.stranger.get("/docs")).status_code == 200
+
+
+async def test_the_streaming_protocol_describes_itself(api: Api) -> None:
+    answer = await api.client.get("/api/v1/stream/schema")
+    assert answer.headers["content-type"] == "application/schema+json"
+    assert answer.json() == parley_schema()

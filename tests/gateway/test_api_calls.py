@@ -14,9 +14,10 @@ from fastapi import FastAPI
 from gateway.api import CallInfo, create_app
 from gateway.api.control import MuteSide, Playback, RecordingOrder, Stopped, StoppedPlayback
 from gateway.api.keyring import KeyRing
-from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, TransferOrder
+from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
 from gateway.store import SessionStore, open_store
+from gateway.streams.control import StreamInfo
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
@@ -102,6 +103,20 @@ class ScriptedCalls:
         self._act("stop", call_id, str(playback_id))
         return Stopped(played_ms=740, playbacks=[StoppedPlayback(playback_id="playback_1", played_ms=740)])
 
+    async def start_stream(self, order: StartStream) -> StreamInfo:
+        self._act("stream", order.call_id, order.stream_url)
+        return _stream(order.call_id, order.stream_url)
+
+    async def stop_stream(self, stream_id: str) -> StreamInfo:
+        self.asked.append(("stream_stop", stream_id))
+        if self.refuse_with is not None:
+            raise self.refuse_with
+        return _stream("call_1", "wss://backend.example/")
+
+    async def list_streams(self, call_id: str) -> Sequence[StreamInfo]:
+        self._act("streams", call_id)
+        return [_stream(call_id, "wss://backend.example/")]
+
     def _act(self, action: str, call_id: str, *arguments: str) -> CallInfo:
         self.asked.append((action, call_id, *arguments))
         if self.refuse_with is not None:
@@ -110,6 +125,20 @@ class ScriptedCalls:
             return self.live[call_id]
         except KeyError:
             raise NoSuchCall(call_id) from None
+
+
+def _stream(call_id: str, url: str) -> StreamInfo:
+    return StreamInfo(
+        stream_id="stream_1",
+        call_id=call_id,
+        stream_url=url,
+        protocol="parley",
+        codec="l16",
+        sample_rate=8000,
+        direction="bidirectional",
+        tracks=["inbound"],
+        state="connecting",
+    )
 
 
 @dataclass
