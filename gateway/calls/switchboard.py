@@ -226,19 +226,7 @@ class Switchboard:
             case _:
                 assert_never(route.action)
 
-    def _after_prompt(order: PlaceCall, play: Prompt, then: StartActivity | None) -> StartActivity:
-    """First the order's recording; None: then the call is ended."""
-
-    def play_first(call: Call) -> Activity:
-        assert order.play is not None
-        if then is not None:
-            call.follow_with(then)
-        return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
-
-    return play_first
-
-
-def _before_answer(self, route: RouteConfig) -> BeforeAnswer | None:
+    def _before_answer(self, route: RouteConfig) -> BeforeAnswer | None:
         """Who decides over the route's calls while they ring; None: they are answered at once."""
         if route.answer == "auto":
             return None
@@ -382,6 +370,18 @@ def _before_answer(self, route: RouteConfig) -> BeforeAnswer | None:
     def calls(self) -> list[Call]:
         """Calls that have not ended, oldest first."""
         return list(self._calls.values())
+
+
+def _after_prompt(order: PlaceCall, play: Prompt, then: StartActivity | None) -> StartActivity:
+    """First the order's recording; None: then the call is ended."""
+
+    def play_first(call: Call) -> Activity:
+        assert order.play is not None
+        if then is not None:
+            call.follow_with(then)
+        return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
+
+    return play_first
 
 
 def _recording_threads(config: Config) -> int:
