@@ -87,7 +87,7 @@ def question(voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def gateway(announcement: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `manual` (an echo that the API answers),
-    everything else the agent. Prompts: `tone.wav`, two seconds of 1 kHz at 16 kHz."""
+    `brief` (the same within a second), everything else the agent. Prompts: `tone.wav`, two seconds of 1 kHz, 16 kHz."""
     folder = tmp_path_factory.mktemp("gateway")
     (folder / "data" / "prompts").mkdir(parents=True)
     (folder / "data").chmod(0o700)
@@ -108,6 +108,11 @@ code = 480
 match = "manual"
 action = "echo"
 answer = "manual"
+[[route]]
+match = "brief"
+action = "echo"
+answer = "manual"
+answer_timeout_s = 1
 [[route]]
 action = "agent"
 """
