@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from gateway.signing import SigningSecret
 from media import noise
 from media.encryption import EncryptionKey
 
@@ -116,6 +117,11 @@ def _bearer_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _signing_secret(value: SecretStr) -> SecretStr:
+    SigningSecret.parse(value.get_secret_value())
+    return value
+
+
 def _encryption_key(value: SecretStr) -> SecretStr:
     EncryptionKey.parse(value.get_secret_value())
     return value
@@ -128,6 +134,7 @@ Ipv4Address = Annotated[str, AfterValidator(_ipv4_address)]
 Network = Annotated[str, AfterValidator(_network)]
 Pattern = Annotated[str, AfterValidator(_regular_expression)]
 Name = Annotated[str, AfterValidator(_name)]
+SigningSecretText = Annotated[SecretStr, AfterValidator(_signing_secret)]
 
 
 class Section(BaseModel):
@@ -169,6 +176,14 @@ class HttpConfig(Section):
     """Bearer keys of the API. None: one is made at the first start and kept in the data folder, file `api_key`."""
 
 
+class OutboundConfig(Section):
+    """`[outbound]`: where URLs that come from outside (streams, webhooks, flows, audio to play) may lead."""
+
+    allow: tuple[Network, ...] = ()
+    """Networks that may be reached although they are not public (`127.0.0.0/8`, `10.1.0.0/16`), there also without
+    encryption and on any port. Everywhere else only public addresses are, by wss and https."""
+
+
 class MediaConfig(Section):
     """`[media]`: RTP and what is done to the audio."""
 
@@ -195,6 +210,8 @@ class MediaConfig(Section):
     """Take noise from what agents hear; needs the extra `noise`. README has its measured effect on recognition."""
     record: bool = False
     """Record every call to the data folder, in stereo: caller left, we right. The API can start it on any call."""
+    prompts_dir: FolderPath | None = None
+    """Folder with the files that the API may play, WAV, MP3 or Ogg. None: `prompts` in the data folder."""
     record_format: Literal["wav", "opus"] = "wav"
     """`wav`: 16-bit PCM at the call's rate (32 kB/s at 8 kHz). `opus`: Ogg Opus, 4 kB/s, for more CPU."""
 
@@ -294,6 +311,10 @@ class RouteConfig(Section):
     to: str | None = None
     code: Annotated[int, Field(ge=400, le=699)] = 603
     """Action reject: the SIP status to answer with."""
+    answer: Literal["auto", "manual"] = "auto"
+    """`manual`: let it ring until the API answers or refuses the call (`POST /calls/{id}/answer`, `hangup`)."""
+    answer_timeout_s: Annotated[float, Field(ge=1, le=180)] = 60.0
+    """How long a call may ring for that; then it is refused with 480."""
 
     @model_validator(mode="after")
     def _keys_fit_the_action(self) -> "RouteConfig":
@@ -330,6 +351,7 @@ class Config(Section):
 
     sip: SipConfig = SipConfig()
     http: HttpConfig = HttpConfig()
+    outbound: OutboundConfig = OutboundConfig()
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
     models: ModelsConfig = ModelsConfig()
