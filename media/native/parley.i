@@ -134,6 +134,7 @@ class PcmPort {
     bool takesEvents() const;
     void detectTones(int mode);
     void mute(bool on);
+    void muteHeard(bool on);
     void tapSent(bool on);
     bool mixFrom(parley::PcmPort &source, int track, int end, double gain);
     void unmix(parley::PcmPort &source, int track, int end);

@@ -181,6 +181,7 @@ void PcmPort::attach(const StreamTap &tap) {
     takes_events_ = tap.takes_events;
     frame_.assign(size_t{tap.frame_samples} * tap.channels, 0);
     mono_.assign(tap.frame_samples, 0);
+    silence_.assign(tap.frame_samples, 0);
     // Frames that Python has not fetched are given up when their rate is: what it reads from here on has the new one.
     if (!heard_ || heard_->max_samples() < tap.frame_samples || tap.rate_hz != old_rate) {
         if (heard_)
@@ -342,14 +343,19 @@ void PcmPort::take(const UplinkFrame &frame, const int16_t *pcm) noexcept {
     const bool tones = keys_.detects_tones();
     if (tones && keys_.hear(pcm, frame.samples, frame.arrived_ns))
         gave_ = true;
-    if (lines_.at_heard())
-        pcm = lines_.pass_heard(frame.rate_hz, pcm, frame.samples);
+    pcm = pass_heard(pcm, frame.samples);
     if (!listening_.load(std::memory_order_relaxed))
         return;
     gave_ = true;
     UplinkFrame out = frame;
     out.flags |= tones && keys_.sounding() ? kDtmf : 0;
     heard_->push(out, pcm);
+}
+
+const int16_t *PcmPort::pass_heard(const int16_t *pcm, size_t samples) noexcept {
+    if (heard_muted_.load(std::memory_order_relaxed) && samples <= silence_.size())
+        pcm = silence_.data();
+    return lines_.at_heard() ? lines_.pass_heard(sampleRate(), pcm, samples) : pcm;
 }
 
 // By Python, by the detector of tones, or by another call.
@@ -387,8 +393,7 @@ void PcmPort::receive_frame(int64_t now_ns) noexcept {
             pcm = mono_.data();
         }
         news_ = (tones && keys_.hear(pcm, tap_.frame_samples, now_ns)) || news_;
-        if (lines_.at_heard())
-            pcm = lines_.pass_heard(tap_.rate_hz, pcm, tap_.frame_samples);
+        pcm = pass_heard(pcm, tap_.frame_samples);
         if (listening) {
             UplinkFrame out;
             out.position = position_;

@@ -131,6 +131,8 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     bool takesEvents() const noexcept { return takes_events_.load(std::memory_order_relaxed); }
     void detectTones(int mode) noexcept { keys_.detect_tones(static_cast<ToneDetection>(mode)); }
     void mute(bool on) noexcept { muted_.store(on, std::memory_order_relaxed); }
+    // Nobody is given what the caller says: Python and lines get silence. Keys are heard all the same.
+    void muteHeard(bool on) noexcept { heard_muted_.store(on, std::memory_order_relaxed); }
     // Also give what was sent, frame by frame, flagged kSent, at the position of the uplink frame of the same tick.
     void tapSent(bool on) noexcept { tap_sent_.store(on, std::memory_order_relaxed); }
     // Have `source`'s audio (LineTrack) mixed into what is sent here, or heard (LineEnd), from clock to clock without
@@ -182,6 +184,7 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     bool fill_announcement(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count,
                            size_t &filled) noexcept;
     bool is_heard() const noexcept;
+    const int16_t *pass_heard(const int16_t *pcm, size_t samples) noexcept;
     void receive_frame(int64_t now_ns) noexcept;
     size_t fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count, size_t announced) noexcept;
     size_t mark_space(size_t taken) const noexcept;
@@ -215,6 +218,7 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     std::atomic<bool> listening_{false};
     std::atomic<bool> paused_{false};
     std::atomic<bool> muted_{false};
+    std::atomic<bool> heard_muted_{false};
     std::atomic<bool> tap_sent_{false};
     std::atomic<bool> takes_events_{false};
     std::atomic<int32_t> duck_{kUnity};
@@ -239,6 +243,7 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     StreamTap tap_;
     std::vector<int16_t> frame_;
     std::vector<int16_t> mono_;
+    std::vector<int16_t> silence_;
     int64_t position_ = 0;
     int64_t heard_until_ = 0; // by the uplink of the stream before
     int64_t detached_ns_ = 0;

@@ -904,6 +904,23 @@ TEST("what a line brings is tapped as sent, silenced by a mute, and not heard be
     CHECK(two.b.stream.last_frame() != constant(160, 0));
 }
 
+TEST("a caller who is muted is heard by nobody, but for keys") {
+    Two two;
+    two.b.port->mixFrom(*two.a.port, kHeard, kIntoSent, 1.0);
+    two.tick(3);
+    two.a.drain();
+    two.a.port->muteHeard(true);
+    two.tick(3);
+    CHECK(two.b.stream.last_frame() == constant(160, 0));
+    const PortBatch batch = two.a.drain();
+    EQUAL(batch.frames.size(), 3u);
+    CHECK(batch.pcm == constant(480, 0));
+    two.a.port->muteHeard(false);
+    two.tick(2);
+    CHECK(rises(two.b.stream.last_frame()));
+    EQUAL(two.b.port->lineCounters().shortages, 0u);
+}
+
 TEST("a listener gets what is said to a call without what lines bring there") {
     Two two;
     Call listener;
