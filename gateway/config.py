@@ -24,7 +24,12 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from gateway.errors import BadStreamOrder
 from gateway.signing import SigningSecret
+from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
+from gateway.streams.order import Fallback
+from gateway.streams.protocols import chosen_format
+from gateway.streams.twilio import ACCOUNT_SID
 from media import noise
 from media.encryption import EncryptionKey
 
@@ -40,7 +45,9 @@ _TOOLS = ("hang_up",)
 
 _ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
     "agent": frozenset({"agent"}),
-    "stream": frozenset({"stream_url", "protocol", "codec", "direction", "sample_rate"}),
+    "stream": frozenset(
+        {"stream_url", "protocol", "codec", "direction", "sample_rate", "track", "token", "fallback", "events"}
+    ),
     "echo": frozenset(),
     "play": frozenset({"file"}),
     "bridge": frozenset({"to"}),
@@ -114,12 +121,21 @@ def _bearer_key(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("an API key must be printable ASCII without spaces")
+    if text.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9A-Fa-f]{64}", text):
+        raise ValueError("sha256: is followed by the key's SHA-256 in hex (printf %s KEY | sha256sum)")
     return value
 
 
 def _signing_secret(value: SecretStr) -> SecretStr:
     SigningSecret.parse(value.get_secret_value())
     return value
+
+
+def _fallback(value: str, info: ValidationInfo) -> str:
+    fallback = Fallback.parse(value)
+    if fallback.kind != "play":
+        return value
+    return f"play {_existing_file(_from_folder(Path(fallback.name), info))}"
 
 
 def _encryption_key(value: SecretStr) -> SecretStr:
@@ -173,7 +189,10 @@ class HttpConfig(Section):
     port: Port = 8080
     """TCP port; 0 picks a free one."""
     api_keys: tuple[Annotated[SecretStr, AfterValidator(_bearer_key)], ...] = ()
-    """Bearer keys of the API. None: one is made at the first start and kept in the data folder, file `api_key`."""
+    """Bearer keys of the API, with every scope; `sha256:` and its SHA-256 in hex stands for a key that is not written
+    here. None: one is made at the first start and kept in the data folder, file `api_key`."""
+    rate_per_s: Annotated[float, Field(ge=0)] = 200.0
+    """Requests of one key per second in the long run, twice as many at once; more are answered 429. 0: no limit."""
 
 
 class OutboundConfig(Section):
@@ -270,6 +289,40 @@ class ClusterConfig(Section):
     region: str | None = None
 
 
+class StreamConfig(Section):
+    """`[stream]`: media streams to backends."""
+
+    secrets: tuple[SigningSecretText, ...] = ()
+    """Sign the upgrade requests of our WebSockets (`whsec_...`, Standard Webhooks: over call id, time and URL). Several
+    while a secret is being changed."""
+    ca_file: ExistingFile | None = None
+    """PEM certificate authorities for wss, in place of the system's."""
+    connect_s: Annotated[float, Field(ge=1, le=60)] = 10.0
+    """How long the first connection may take, attempts included."""
+    reconnect_s: Annotated[float, Field(ge=0, le=600)] = 30.0
+    """How long a backend that was lost may stay away; the caller hears `comfort` meanwhile."""
+    stuck_s: Annotated[float, Field(ge=1, le=120)] = 10.0
+    """A connection of which the backend reads nothing for so long is ended and made anew."""
+    comfort: Literal["noise"] | ExistingFile = "noise"
+    """What the caller hears while the backend is away: noise, or a WAV file, over and over."""
+    comfort_dbov: Annotated[float, Field(ge=-70, le=-20)] = -45.0
+    """Level of the noise; speech has -20 to -26."""
+
+
+class TwilioConfig(Section):
+    """`[twilio]`: what backends of the stream protocols `twilio` and `conversationrelay` find of Twilio's here."""
+
+    account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-f]{32}$")] = ACCOUNT_SID
+    """The account that calls are said to belong to."""
+    auth_token: Annotated[SecretStr, AfterValidator(_bearer_key)] | None = None
+    """Signs the connections we make to backends (`X-Twilio-Signature`), and is a password of the REST calls by which
+    they end a call, as every API key is. None: no such signature."""
+
+    @property
+    def token(self) -> str | None:
+        return None if self.auth_token is None else self.auth_token.get_secret_value()
+
+
 class TrunkConfig(Section):
     """`[[trunk]]`: a provider or PBX."""
 
@@ -302,18 +355,32 @@ class RouteConfig(Section):
     agent: str | None = None
     """Action agent: which; may be left out when there is only one."""
     stream_url: str | None = None
-    protocol: Literal["parley", "twilio"] | None = None
-    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
-    direction: Literal["inbound", "outbound", "bidirectional"] | None = None
+    """Action stream: where the backend is, wss://... (ws:// on networks of `outbound.allow`)."""
+    protocol: ProtocolName | None = None
+    """parley, if not named."""
+    codec: Encoding | None = None
+    """l16, if not named, or the protocol's own."""
+    direction: StreamDirection | None = None
+    """bidirectional, if not named. outbound: the backend does not hear the call."""
     sample_rate: int | None = None
+    """In Hz; if not named, what the codec usually has."""
+    track: Literal["inbound", "outbound", "both"] = "inbound"
+    """Whose audio the backend gets: the caller's, what we send, or both."""
+    token: SecretStr | None = None
+    """Sent to the backend as `Authorization: Bearer`."""
+    fallback: Annotated[str, AfterValidator(_fallback)] = "hangup"
+    """When the backend stays away: hangup, agent NAME, or play FILE (WAV, then the call ends)."""
+    events: tuple[Literal["speech"], ...] = ()
+    """What is told only on demand: when the caller speaks."""
     file: ExistingFile | None = None
     """Action play: a WAV file; then the call is ended."""
     to: str | None = None
     """Action bridge: a SIP URI, or a number for the trunk. The caller hears ringing until they answer."""
     code: Annotated[int, Field(ge=400, le=699)] = 603
     """Action reject: the SIP status to answer with."""
-    answer: Literal["auto", "manual"] = "auto"
-    """`manual`: let it ring until the API answers or refuses the call (`POST /calls/{id}/answer`, `hangup`)."""
+    answer: Literal["auto", "manual", "backend"] = "auto"
+    """`backend`, for action stream: connect while it rings; the backend answers or rejects. `manual`: let it ring until
+    the API answers or refuses the call (`POST /calls/{id}/answer`, `hangup`)."""
     answer_timeout_s: Annotated[float, Field(ge=1, le=180)] = 60.0
     """How long a call may ring for that, or for the other side of a bridge; then it is refused with 480."""
 
@@ -358,6 +425,8 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
+    stream: StreamConfig = StreamConfig()
+    twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
     route: tuple[RouteConfig, ...] = ()
     """None: `echo` reaches the echo, every other number the agent."""
@@ -420,10 +489,27 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     if not config.route and len(config.agents) > 1:
         yield ("route",), "there are several agents and no [[route]] that says which number reaches which"
     for index, route in enumerate(config.route):
+        yield from _stream_faults(config, index, route)
         if route.action == "agent" and route.agent is None and len(config.agents) > 1:
             yield ("route", index, "agent"), f"is missing: one of {', '.join(config.agents)}"
         if route.action == "bridge" and route.answer != "auto":
             yield ("route", index, "answer"), 'a bridge is answered when the other side answers: "auto"'
+
+
+def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[tuple[ConfigPath, str]]:
+    if route.answer == "backend" and route.action != "stream":
+        yield ("route", index, "answer"), '"backend" is for action "stream"'
+    if route.action != "stream":
+        return
+    if route.direction == "inbound":
+        yield ("route", index, "direction"), '"inbound" only listens: start such a stream beside another action'
+    try:
+        chosen_format(route.protocol or "parley", route.codec, route.sample_rate)
+    except BadStreamOrder as fault:
+        yield ("route", index, "codec"), str(fault)
+    fallback = Fallback.parse(route.fallback)
+    if fallback.kind == "agent" and (fallback.name or next(iter(config.agents))) not in config.agents:
+        yield ("route", index, "fallback"), f"there is no agent {fallback.name!r}"
 
 
 def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
@@ -442,9 +528,6 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for index, trunk in enumerate(config.trunk):
         if trunk.profile is not None:
             yield ("trunk", index, "profile"), later
-    for index, route in enumerate(config.route):
-        if route.action == "stream":
-            yield ("route", index, "action"), f'"{route.action}" {later}: agent, echo, play, bridge and reject are'
     for name, agent in config.agents.items():
         if agent.voice is not None:
             yield ("agents", name, "voice"), f"{later}: there is one offline voice"

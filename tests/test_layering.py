@@ -27,12 +27,13 @@ DOORS = {
     "aiortc": ["gateway/webrtc/"],
     "aiosqlite": ["gateway/store/"],
     "alembic": ["gateway/store/"],
-    "av": ["media/audio_file.py", "media/ogg_opus.py"],
+    "av": ["media/audio_file.py", "media/ogg_opus.py", "media/voice_codecs.py"],
     "cryptography": ["media/encryption.py"],
     "ctranslate2": ["agent/local/"],
     "fastapi": ["gateway/api/"],
     "httpcore": ["gateway/outbound.py"],
     "onnxruntime": ["agent/local/"],
+    "picows": ["gateway/streams/websocket.py"],
     "piper": ["agent/local/"],
     "pjsua2": ["gateway/sip/", "media/ports.py"],
     "prometheus_client": ["gateway/telemetry/"],
@@ -44,6 +45,7 @@ DOORS = {
     "uvloop": ["gateway/app.py"],
     "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
+    "websockets": ["gateway/api/connections.py", "gateway/client/", "gateway/conformance/"],
 }
 
 # Foreign libraries that are part of the language here.

@@ -18,16 +18,20 @@ from starlette.routing import Match
 from gateway.errors import (
     BadAddress,
     BadPrompt,
+    BadStreamOrder,
     CallError,
     CallRefused,
     GatewayError,
     IdempotencyConflict,
     NoSuchAgent,
     NoSuchCall,
+    NoSuchStream,
     NoSuchTrunk,
     NoSuchVoice,
     StoreError,
+    TokenRefused,
     TooManyCalls,
+    TooManyTokens,
     UrlError,
     UrlRefused,
     UrlUnreachable,
@@ -43,6 +47,8 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (NoSuchAgent, 422, "no-such-agent", "There is no such agent"),
     (NoSuchTrunk, 422, "no-such-trunk", "There is no such trunk"),
     (BadAddress, 422, "bad-address", "The address cannot be dialled"),
+    (NoSuchStream, 404, "no-such-stream", "There is no such stream"),
+    (BadStreamOrder, 422, "bad-stream-order", "There can be no such stream"),
     (NoSuchVoice, 422, "no-such-voice", "There is no such voice"),
     (BadPrompt, 422, "bad-prompt", "The recording cannot be played"),
     (IdempotencyConflict, 422, "idempotency-conflict", "The idempotency key belongs to another request"),
@@ -51,6 +57,8 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (CallRefused, 502, "call-refused", "The far end refused"),
     (UrlRefused, 422, "url-refused", "The URL is not one to connect to"),
     (UrlUnreachable, 502, "url-unreachable", "Nobody answers at the URL"),
+    (TokenRefused, 403, "token-refused", "The token does not open this"),
+    (TooManyTokens, 503, "too-many-tokens", "No more tokens are given out now"),
     (StoreError, 503, "store-failed", "The database does not work"),
 )
 
@@ -112,6 +120,8 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(CallError, _on_gateway_error)
     app.add_exception_handler(StoreError, _on_gateway_error)
     app.add_exception_handler(UrlError, _on_gateway_error)
+    app.add_exception_handler(TokenRefused, _on_gateway_error)
+    app.add_exception_handler(TooManyTokens, _on_gateway_error)
     app.add_exception_handler(Exception, _on_bug)
 
 

@@ -77,6 +77,8 @@ class Call:
         self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
         self.audio: CallAudio | None = None
         self.activity: Activity | None = None
+        self.attending: StartActivity = start_activity
+        """What began the activity of now, and could begin it again."""
         self._activity_task: asyncio.Task[str] | None = None
         self.muted = False
         """We send silence."""
@@ -92,8 +94,6 @@ class Call:
         self._journal = journal
         self._metrics = metrics
         self._start_activity = start_activity
-        self.purpose = start_activity
-        """What the call is for now; `hand_over` to it brings that back."""
         self._successor: StartActivity | None = None
         """What the call is for next, once the activity that is being ended has ended."""
         self._before_answer = before_answer
@@ -194,6 +194,10 @@ class Call:
             raise WrongCallState("the call is not being attended")
         self._successor = start
         self._activity_task.cancel()
+
+    async def until_over(self) -> None:
+        """Until the leg is over."""
+        await self._over.wait()
 
     def add_ear(self, ear: Ear) -> None:
         """From now on also give `ear` the caller's frames, as they come; it must not block."""
@@ -412,8 +416,7 @@ class Call:
         self.publish("playback.finished", playback_id=playback_id, end=end, played_ms=played_ms)
 
     async def _attend(self, start: StartActivity) -> str | None:
-        self.purpose = start
-        self.activity = start(self)
+        self.attending, self.activity = start, start(self)
         self.leg.detect_tones(self._inband_keys if self.activity.hears_keys else ToneDetection.OFF)
         async with asyncio.TaskGroup() as tasks:
             activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")

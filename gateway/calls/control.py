@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gateway.api.bridging import BridgeInfo, BridgeOrder, SuperviseOrder
 from gateway.api.control import CallInfo, MuteSide, Playback, RecordingOrder, Stopped
-from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, TransferOrder
+from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
 from gateway.calls.call import Call
 from gateway.calls.facts import utc
 from gateway.calls.prompts import Prompt, Prompts
@@ -13,6 +13,8 @@ from gateway.calls.state import CallState
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
 from gateway.errors import NoSuchCall, WrongCallState
+from gateway.streams.control import StreamInfo
+from gateway.streams.request import order_of_request
 from media.keys import KeyMethod
 
 
@@ -40,9 +42,9 @@ class SwitchboardControl:
         call.accept()
         return _info(call)
 
-    async def hangup(self, call_id: str, order: HangUpOrder) -> None:
+    async def hangup(self, call_id: str, order: HangUpOrder | None = None) -> None:
         call = self._switchboard.call(call_id)
-        if order.code is None:
+        if order is None or order.code is None:
             await call.hang_up("api")
         else:
             call.reject(order.code, order.reason)
@@ -123,6 +125,17 @@ class SwitchboardControl:
     async def supervise(self, call_id: str, order: SuperviseOrder) -> None:
         call = self._standing(call_id)
         self._switchboard.bridges.supervise(call, self._standing(order.supervisor), order.mode)
+
+    async def start_stream(self, order: StartStream) -> StreamInfo:
+        call = self._standing(order.call_id)
+        gives_back = call.activity is not None and call.activity.kind == "agent"
+        return await self._switchboard.streams.start(call, order_of_request(order, gives_back=gives_back))
+
+    async def stop_stream(self, stream_id: str) -> StreamInfo:
+        return await self._switchboard.streams.stop(stream_id)
+
+    async def list_streams(self, call_id: str) -> Sequence[StreamInfo]:
+        return self._switchboard.streams.of_call(self._switchboard.call(call_id).call_id)
 
     async def _prompt(self, order: PlayOrder) -> Prompt:
         if order.url is not None:

@@ -26,6 +26,9 @@ from gateway.errors import BadAddress, CallError, CallRejected, NoSuchAgent, NoS
 from gateway.events import EventBus
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
+from gateway.streams import messages
+from gateway.streams.request import order_of_request, order_of_route
+from gateway.streams.streams import Streams
 from gateway.telemetry import Metrics
 from media.keys import ToneDetection
 from media.ports import PcmHub
@@ -59,6 +62,7 @@ class Switchboard:
         journal: Journal,
         metrics: Metrics,
         events: EventBus,
+        streams: Streams,
     ) -> None:
         self._config = config
         self.endpoint = SipEndpoint(settings, self.receive)
@@ -67,6 +71,8 @@ class Switchboard:
         self._journal = journal
         self._metrics = metrics
         self.events = events
+        self.streams = streams
+        streams.transfer = self._transfer_for_backend
         self.recordings = RecordingWriter(
             config.media.record_format, journal.encryption_key, threads=_recording_threads(config)
         )
@@ -207,7 +213,7 @@ class Switchboard:
     def _plan(self, route: RouteConfig) -> tuple[StartActivity, BeforeAnswer | None]:
         """What a call of this route is for, and who decides over it while it rings."""
         if route.action != "bridge":
-            return self._activity_of(route), _before_answer(route)
+            return self._activity_of(route), self._before_answer(route)
         bridge = self.bridges.of_route(lambda caller, start: self._dial_for(caller, route, start))
         return bridge.activity, bridge.before_answer
 
@@ -222,10 +228,25 @@ class Switchboard:
             case "agent":
                 name = route.agent or ""
                 return lambda call: self._agents.start(name, call)
-            case "reject" | "stream" | "bridge":
+            case "stream":
+                return self.streams.activity(order_of_route(route))
+            case "reject" | "bridge":
                 raise AssertionError(f"action {route.action} is no activity that a route starts by itself")
             case _:
                 assert_never(route.action)
+
+    def _before_answer(self, route: RouteConfig) -> BeforeAnswer | None:
+        """Who decides over the route's calls while they ring; None: they are answered at once."""
+        if route.answer == "auto":
+            return None
+        if route.answer == "backend":
+            return self.streams.before_answer(order_of_route(route), route.answer_timeout_s)
+
+        async def wait_for_the_api(_: Call) -> None:
+            await asyncio.sleep(route.answer_timeout_s)
+            raise CallRejected(_TEMPORARILY_UNAVAILABLE)
+
+        return wait_for_the_api
 
     async def watch_media(self) -> None:
         """Hang up calls whose peer is gone without a BYE; runs until cancelled."""
@@ -292,21 +313,27 @@ class Switchboard:
 
     async def _purpose(self, order: PlaceCall, play: Prompt | None) -> tuple[str | None, StartActivity]:
         """The agent, if it is one, and what the call is for when it is answered."""
-        if order.stream is not None or order.flow is not None:
-            raise WrongCallState("streams are not in this version")
-        name = None if order.agent is None and play is not None else self._agent(order.agent)
+        if order.flow is not None:
+            raise WrongCallState("flows are not in this version")
+        if order.stream is not None:
+            stream = order_of_request(order.stream, gives_back=False)
+            await self.streams.check(stream)
+            begin = self.streams.activity(stream)
+            return None, begin if play is None else _after_prompt(order, play, begin)
+        if play is not None and order.agent is None:
+            return None, _after_prompt(order, play, None)
+        name = self._agent(order.agent)
 
         def start(call: Call) -> Activity:
-            return self._agents.start(name or "", call)
+            return self._agents.start(name, call)
 
-        def play_first(call: Call) -> Activity:
-            assert play is not None
-            assert order.play is not None
-            if name is not None:
-                call.follow_with(start)
-            return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
+        return name, start if play is None else _after_prompt(order, play, start)
 
-        return name, start if play is None else play_first
+    async def _transfer_for_backend(self, call: Call, request: messages.Transfer) -> None:
+        if request.mode == "attended":
+            await self.transfer(call, "", self.call(request.to))
+        else:
+            await self.transfer(call, request.to)
 
     def hand_to_agent(self, call: Call, name: str | None) -> None:
         """Whatever has the call loses it to this agent (None: the only one). Raises `NoSuchAgent`, `WrongCallState`."""
@@ -375,16 +402,16 @@ class Switchboard:
         return list(self._calls.values())
 
 
-def _before_answer(route: RouteConfig) -> BeforeAnswer | None:
-    """Who decides over the route's calls while they ring; None: they are answered at once."""
-    if route.answer == "auto":
-        return None
+def _after_prompt(order: PlaceCall, play: Prompt, then: StartActivity | None) -> StartActivity:
+    """First the order's recording; None: then the call is ended."""
 
-    async def wait_for_the_api(_: Call) -> None:
-        await asyncio.sleep(route.answer_timeout_s)
-        raise CallRejected(_TEMPORARILY_UNAVAILABLE)
+    def play_first(call: Call) -> Activity:
+        assert order.play is not None
+        if then is not None:
+            call.follow_with(then)
+        return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
 
-    return wait_for_the_api
+    return play_first
 
 
 def _recording_threads(config: Config) -> int:

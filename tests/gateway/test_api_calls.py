@@ -14,9 +14,12 @@ from fastapi import FastAPI
 from gateway.api import CallInfo, create_app
 from gateway.api.bridging import BridgeInfo, BridgeOrder, SuperviseOrder
 from gateway.api.control import MuteSide, Playback, RecordingOrder, Stopped, StoppedPlayback
-from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, TransferOrder
+from gateway.api.keyring import KeyRing
+from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
 from gateway.store import SessionStore, open_store
+from gateway.streams.control import StreamInfo
+from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 from media.keys import KeyMethod
@@ -60,8 +63,8 @@ class ScriptedCalls:
     async def answer(self, call_id: str) -> CallInfo:
         return self._act("answer", call_id)
 
-    async def hangup(self, call_id: str, order: HangUpOrder) -> None:
-        self._act("hangup", call_id, str(order.code), order.reason)
+    async def hangup(self, call_id: str, order: HangUpOrder | None = None) -> None:
+        self._act("hangup", call_id, *(() if order is None else (str(order.code), order.reason)))
 
     async def hold(self, call_id: str) -> CallInfo:
         return self._act("hold", call_id)
@@ -111,6 +114,20 @@ class ScriptedCalls:
     async def supervise(self, call_id: str, order: SuperviseOrder) -> None:
         self._act("supervise", call_id, order.supervisor, order.mode)
 
+    async def start_stream(self, order: StartStream) -> StreamInfo:
+        self._act("stream", order.call_id, order.stream_url)
+        return _stream(order.call_id, order.stream_url)
+
+    async def stop_stream(self, stream_id: str) -> StreamInfo:
+        self.asked.append(("stream_stop", stream_id))
+        if self.refuse_with is not None:
+            raise self.refuse_with
+        return _stream("call_1", "wss://backend.example/")
+
+    async def list_streams(self, call_id: str) -> Sequence[StreamInfo]:
+        self._act("streams", call_id)
+        return [_stream(call_id, "wss://backend.example/")]
+
     def _act(self, action: str, call_id: str, *arguments: str) -> CallInfo:
         self.asked.append((action, call_id, *arguments))
         if self.refuse_with is not None:
@@ -119,6 +136,20 @@ class ScriptedCalls:
             return self.live[call_id]
         except KeyError:
             raise NoSuchCall(call_id) from None
+
+
+def _stream(call_id: str, url: str) -> StreamInfo:
+    return StreamInfo(
+        stream_id="stream_1",
+        call_id=call_id,
+        stream_url=url,
+        protocol="parley",
+        codec="l16",
+        sample_rate=8000,
+        direction="bidirectional",
+        tracks=["inbound"],
+        state="connecting",
+    )
 
 
 @dataclass
@@ -132,15 +163,26 @@ class Api:
     store: SessionStore
     metrics: Metrics
     not_ready: list[str]
+    tokens: StreamTokens
 
 
 @asynccontextmanager
-async def running_api(folder: Path, key: EncryptionKey | None = None) -> AsyncIterator[Api]:
+async def running_api(
+    folder: Path, key: EncryptionKey | None = None, *, twilio_auth_token: str | None = None
+) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
-        calls, metrics, not_ready = ScriptedCalls(), Metrics(), list[str]()
+        calls, metrics, not_ready, tokens = ScriptedCalls(), Metrics(), list[str](), StreamTokens()
         url = f"sqlite+aiosqlite:///{folder}/parley.db"
         store = await stack.enter_async_context(open_store(url, folder, metrics, key))
-        app = create_app(calls, store, metrics, api_keys=["other-key", KEY], ready=lambda: not_ready)
+        app = create_app(
+            calls,
+            store,
+            metrics,
+            keys=KeyRing(["other-key", KEY]),
+            tokens=tokens,
+            ready=lambda: not_ready,
+            twilio_auth_token=twilio_auth_token,
+        )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client, stranger = [
             await stack.enter_async_context(
@@ -148,7 +190,7 @@ async def running_api(folder: Path, key: EncryptionKey | None = None) -> AsyncIt
             )
             for headers in ({"Authorization": f"Bearer {KEY}"}, {})
         ]
-        yield Api(client, stranger, app, calls, store, metrics, not_ready)
+        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens)
 
 
 @pytest.fixture
@@ -210,7 +252,7 @@ async def test_calls_are_listed_and_shown(api: Api) -> None:
         ("mute", None, 200, ("ours",)),
         ("mute", {"side": "theirs"}, 200, ("theirs",)),
         ("unmute", {"side": "ours"}, 200, ("ours",)),
-        ("hangup", None, 204, ("None", "")),
+        ("hangup", None, 204, ()),
         ("hangup", {"code": 486, "reason": "In a meeting"}, 204, ("486", "In a meeting")),
         ("agent", None, 200, ("None",)),
         ("agent", {"agent": "clerk"}, 200, ("clerk",)),
