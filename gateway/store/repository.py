@@ -14,7 +14,7 @@ SQLite runs with `synchronous=NORMAL`: a committed record is in the kernel's han
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.errors import StartupError, StoreError
+from gateway.store.events import EventRows, Step
 from gateway.store.folder import DataFolder
 from gateway.store.records import (
     Quality,
@@ -47,8 +48,8 @@ from media.encryption import EncryptionKey
 _QUEUE_RECORDS = 10_000
 _BATCH_RECORDS = 500
 _BUSY_TIMEOUT_S = 5.0
-
-_Step = tuple[Executable, dict[str, Any]]
+ENDED_BY_A_CRASH = "gateway_restarted"
+"""The end reason of a session whose process died before it."""
 
 log = structlog.get_logger(__name__)
 
@@ -76,8 +77,10 @@ _FINISH = _update("ended_at", "end_reason", "quality")
 class _Write:
     """Statements with their parameters, that belong together; `done` is for somebody who waits for the commit."""
 
-    steps: tuple[_Step, ...]
+    steps: tuple[Step, ...]
     done: "asyncio.Future[None] | None" = None
+    settled: Callable[[], None] | None = None
+    """Told when it is committed or given up; must not raise."""
 
 
 class SessionStore:
@@ -95,6 +98,12 @@ class SessionStore:
         self._set_turn = _upsert_turn(engine.dialect.name)
         self._queue: asyncio.Queue[_Write | None] = asyncio.Queue(_QUEUE_RECORDS)
         self._failing = False
+        self.events = EventRows(self._put, self._reading, self._sealer, engine)
+        """What was told of the calls."""
+        self.ended_by_a_crash: tuple[str, ...] = ()
+        """Calls that the process before us left open."""
+        self.on_erased: Callable[[str], None] = lambda call_id: None
+        """Told the call whose session has been erased."""
 
     # Writing, for calls
 
@@ -209,14 +218,15 @@ class SessionStore:
             (_ADD_AUDIT, {"at": datetime.now(UTC), "action": "session_erased", "subject": call_id}),
             wait=True,
         )
+        self.on_erased(call_id)
         await self._forget_freed_pages()
         return True
 
     # The writer
 
-    async def _put(self, *steps: _Step, wait: bool = False) -> None:
+    async def _put(self, *steps: Step, wait: bool = False, settled: Callable[[], None] | None = None) -> None:
         done = asyncio.get_running_loop().create_future() if wait else None
-        await self._queue.put(_Write(steps, done))
+        await self._queue.put(_Write(steps, done, settled))
         self._metrics.store_queue_depth.set(self._queue.qsize())
         if done is not None:
             await done
@@ -258,6 +268,8 @@ class SessionStore:
             for write in batch:
                 if write.done is not None and not write.done.done():
                     write.done.set_result(None)
+                if write.settled is not None:
+                    write.settled()
 
     async def _execute(self, batch: Iterable[_Write]) -> None:
         steps = [step for write in batch for step in write.steps]
@@ -277,6 +289,8 @@ class SessionStore:
             log.error("store_cannot_write", cause=cause, effect="records are lost, calls go on")
         if write.done is not None and not write.done.done():
             write.done.set_exception(StoreError(f"the database refused: {cause}"))
+        if write.settled is not None:
+            write.settled()
 
     # Plumbing
 
@@ -327,13 +341,18 @@ class SessionStore:
 
     async def end_what_a_crash_left_open(self) -> int:
         """Close sessions of a process that is gone; how many there were."""
+        left_open = SessionRow.ended_at.is_(None)
         async with self._engine.begin() as connection:
-            closed = await connection.execute(
-                update(SessionRow)
-                .where(SessionRow.ended_at.is_(None))
-                .values(ended_at=datetime.now(UTC), end_reason="gateway_restarted")
+            calls = await connection.scalars(
+                select(SessionRow.call_id).where(left_open).order_by(SessionRow.started_at, SessionRow.call_id)
             )
-            return closed.rowcount
+            self.ended_by_a_crash = tuple(calls)
+            await connection.execute(
+                update(SessionRow)
+                .where(left_open)
+                .values(ended_at=datetime.now(UTC), end_reason=ENDED_BY_A_CRASH)
+            )
+        return len(self.ended_by_a_crash)
 
 
 @asynccontextmanager
