@@ -25,6 +25,9 @@ from gateway.errors import (
     NoSuchTrunk,
     StoreError,
     TooManyCalls,
+    UrlError,
+    UrlRefused,
+    UrlUnreachable,
     WrongCallState,
 )
 
@@ -40,6 +43,8 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (WrongCallState, 409, "wrong-call-state", "The call's state does not allow this"),
     (TooManyCalls, 503, "too-many-calls", "No more calls are taken now"),
     (CallRefused, 502, "call-refused", "The far end refused"),
+    (UrlRefused, 422, "url-refused", "The URL is not one to connect to"),
+    (UrlUnreachable, 502, "url-unreachable", "Nobody answers at the URL"),
     (StoreError, 503, "store-failed", "The database does not work"),
 )
 
@@ -100,6 +105,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(CallError, _on_gateway_error)
     app.add_exception_handler(StoreError, _on_gateway_error)
+    app.add_exception_handler(UrlError, _on_gateway_error)
     app.add_exception_handler(Exception, _on_bug)
 
 
