@@ -28,7 +28,7 @@ from gateway.calls.control import SwitchboardControl
 from gateway.calls.journal import Journal
 from gateway.calls.switchboard import Switchboard
 from gateway.config import Config, MediaConfig
-from gateway.events import EventBus
+from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
@@ -77,11 +77,15 @@ async def _serve(config: Config) -> None:
         journal = Journal(store, metrics)
         tasks.create_task(journal.write_until_closed(), name="journal")
         stack.push_async_callback(journal.close)
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, EventBus())
+        events = await open_events(config, store, journal, metrics)
+        await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
+        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
+            tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
+            tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
             tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
@@ -91,6 +95,7 @@ async def _serve(config: Config) -> None:
             SwitchboardControl(switchboard),
             store,
             metrics,
+            events,
             api_keys=await asyncio.to_thread(api_keys, config),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
         )

@@ -11,11 +11,13 @@ from fastapi.security import HTTPBearer
 from gateway.api.auth import BearerGate
 from gateway.api.calls import calls_router
 from gateway.api.control import CallControl
+from gateway.api.events import events_router
 from gateway.api.health import health_router
 from gateway.api.limits import BodyLimit
 from gateway.api.problems import FieldProblem, Problem, install_problem_handlers
 from gateway.api.sessions import sessions_router
 from gateway.config import VERSION
+from gateway.events import EventLog
 from gateway.store import SessionStore
 from gateway.telemetry import Metrics
 
@@ -27,6 +29,7 @@ def create_app(
     calls: CallControl,
     store: SessionStore,
     metrics: Metrics,
+    events: EventLog,
     *,
     api_keys: Sequence[str],
     ready: Callable[[], list[str]],
@@ -42,6 +45,7 @@ def create_app(
     api = APIRouter(prefix=BASE_PATH, dependencies=[Security(HTTPBearer(auto_error=False))])
     api.include_router(calls_router(calls))
     api.include_router(sessions_router(store))
+    api.include_router(events_router(events, metrics))
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
     install_problem_handlers(app)

@@ -17,6 +17,9 @@ _BACKLOG = 256
 _MAX_CONNECTIONS = 500
 """More than that are answered 503: slow clients must not take the descriptors that calls need."""
 
+_MAX_WS_MESSAGE_BYTES = 1024 * 1024
+"""A larger one ends its WebSocket with 1009."""
+
 
 class _Server(uvicorn.Server):
     """uvicorn that says when it accepts, and does not touch signal handlers."""
@@ -74,7 +77,9 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=_MAX_WS_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
             backlog=_BACKLOG,
             limit_concurrency=_MAX_CONNECTIONS,
             timeout_graceful_shutdown=_STOP_S,

@@ -268,6 +268,12 @@ class Call:
         """How the call sounds so far; None before it has audio. Raises `NoSuchCall` when it has just ended."""
         return None if self.audio is None else self._rate(self.audio, await self._endpoint.quality(self.call_id))
 
+    async def tell_quality(self) -> None:
+        """Publish it, when the call stands. Raises `NoSuchCall` when it has just ended."""
+        if self.state in (CallState.ACTIVE, CallState.HELD):
+            quality = await self.quality()
+            self.publish("call.quality", quality=None if quality is None else quality.model_dump())
+
     def mute(self, muted: bool) -> None:
         """Send silence instead of what we say, or end that."""
         self.leg.mute(muted)

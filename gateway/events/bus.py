@@ -32,6 +32,11 @@ class EventBus:
         self._followers = tuple(one for one in self._followers if one != follower)
 
     @property
+    def end(self) -> int:
+        """What is published next comes after this cursor."""
+        return self._cursor - 1
+
+    @property
     def is_watched(self) -> bool:
         """Whether events that are not kept (`gateway.events.catalogue`) are worth the trouble: somebody looks on."""
         return self._watchers > 0

@@ -92,13 +92,12 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
 }
 
 
-def is_kept(kind: EventKind) -> bool:
-    """Whether events of this kind are in the log."""
-    return CATALOGUE[kind].is_kept
+KEPT_KINDS: frozenset[EventKind] = frozenset(kind for kind, facts in CATALOGUE.items() if facts.is_kept)
+"""Those that are in the log."""
 
 
 def kinds_matching(patterns: Iterable[str]) -> frozenset[EventKind]:
-    """The kinds that `call.ended` or `transcript.*` name; none given: all. Raises `ValueError`, naming the wrong one."""
+    """The kinds that `call.ended` or `transcript.*` name; none given: all. Raises `ValueError` for what names none."""
     found: set[EventKind] = set()
     named = list(patterns)
     for pattern in named:

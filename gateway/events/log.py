@@ -17,7 +17,8 @@ from functools import partial
 from operator import attrgetter
 from typing import Protocol
 
-from gateway.events.catalogue import is_kept
+from gateway.events.bus import EventBus
+from gateway.events.catalogue import KEPT_KINDS
 from gateway.events.event import Event, EventKind
 
 _RECENT_EVENTS = 2_000
@@ -84,11 +85,11 @@ class _Recent:
 
 
 class EventLog:
-    """One for the process. `first_cursor` is the bus's: what was before it is in the archive only."""
+    """One for the process, made before anything is published: what was before is in the archive only."""
 
     def __init__(
         self,
-        first_cursor: int,
+        bus: EventBus,
         archive: EventArchive,
         write: WriteEvent,
         webhooks: Mapping[str, frozenset[EventKind]] | None = None,
@@ -100,11 +101,13 @@ class EventLog:
         self._write = write
         self._webhooks = dict(webhooks or {})
         self._unsettled: deque[_Unsettled] = deque()
-        self._recent = _Recent(first_cursor - 1)
+        self._recent = _Recent(bus.end)
         self._more = asyncio.Event()
-        self.begin = first_cursor - 1
+        self.bus = bus
+        bus.follow(self.receive)
+        self.begin = bus.end
         """Events of this run of the gateway come after this."""
-        self.end = first_cursor - 1
+        self.end = bus.end
         """Cursor of the newest event that was told."""
         self.kept_after = kept_after
         """What came after this can be read; what came before is partly gone."""
@@ -112,7 +115,7 @@ class EventLog:
     def receive(self, event: Event) -> None:
         """Take an event of the bus."""
         entry = _Unsettled(event)
-        if is_kept(event.kind):
+        if event.kind in KEPT_KINDS:
             self._unsettled.append(entry)
             names = [name for name, kinds in self._webhooks.items() if event.kind in kinds]
             self._write(event, names, partial(self._settle, entry))
@@ -120,7 +123,7 @@ class EventLog:
             self._unsettled.append(entry)
             self._settle(entry)
 
-    async def read(self, after: int, limit: int, wanted: Wanted = Wanted()) -> Page:
+    async def read(self, after: int, limit: int, wanted: Wanted) -> Page:
         """What came after a cursor. An empty page says only that there is nothing up to its `position`.
 
         Events that are not kept are found among the newest only. Raises `StoreError`.

@@ -101,6 +101,13 @@ class EventRows:
         query = _EVENTS.join(DeliveryRow, DeliveryRow.cursor == EventRow.cursor).where(DeliveryRow.webhook == webhook)
         return await self._events(query.where(EventRow.cursor > after, EventRow.cursor <= up_to).limit(limit))
 
+    async def calls_without_end(self) -> list[str]:
+        """Calls that something was told of, but not their end: their process died. Raises `StoreError`."""
+        ended = select(EventRow.call_id).where(EventRow.kind == "call.ended")
+        left = select(EventRow.call_id).where(EventRow.call_id.not_in(ended)).group_by(EventRow.call_id)
+        async with self._reading() as connection:
+            return list(await connection.scalars(left.order_by(func.min(EventRow.cursor))))
+
     async def drop_deliveries_except(self, webhooks: Collection[str]) -> None:
         """Forget what webhooks that are not configured any more have not got."""
         await self._put((delete(DeliveryRow).where(DeliveryRow.webhook.not_in(sorted(webhooks))), {}))
@@ -128,7 +135,7 @@ class EventRows:
 
     async def _events(self, query: Executable) -> list[Event]:
         async with self._reading() as connection:
-            rows = (await connection.execute(query)).all()
+            rows: Sequence[Any] = (await connection.execute(query)).all()
         return [
             Event(cursor, cast(EventKind, kind), call_id, at, json.loads(self._sealer.open(data, _SEALED)))
             for cursor, kind, call_id, at, data in rows

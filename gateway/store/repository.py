@@ -48,8 +48,6 @@ from media.encryption import EncryptionKey
 _QUEUE_RECORDS = 10_000
 _BATCH_RECORDS = 500
 _BUSY_TIMEOUT_S = 5.0
-ENDED_BY_A_CRASH = "gateway_restarted"
-"""The end reason of a session whose process died before it."""
 
 log = structlog.get_logger(__name__)
 
@@ -100,8 +98,8 @@ class SessionStore:
         self._failing = False
         self.events = EventRows(self._put, self._reading, self._sealer, engine)
         """What was told of the calls."""
-        self.ended_by_a_crash: tuple[str, ...] = ()
-        """Calls that the process before us left open."""
+        self.was_alone = folder.is_alone
+        """No other gateway used the folder when we began: what one has left unfinished is ours to finish."""
         self.on_erased: Callable[[str], None] = lambda call_id: None
         """Told the call whose session has been erased."""
 
@@ -341,18 +339,13 @@ class SessionStore:
 
     async def end_what_a_crash_left_open(self) -> int:
         """Close sessions of a process that is gone; how many there were."""
-        left_open = SessionRow.ended_at.is_(None)
         async with self._engine.begin() as connection:
-            calls = await connection.scalars(
-                select(SessionRow.call_id).where(left_open).order_by(SessionRow.started_at, SessionRow.call_id)
-            )
-            self.ended_by_a_crash = tuple(calls)
-            await connection.execute(
+            closed = await connection.execute(
                 update(SessionRow)
-                .where(left_open)
-                .values(ended_at=datetime.now(UTC), end_reason=ENDED_BY_A_CRASH)
+                .where(SessionRow.ended_at.is_(None))
+                .values(ended_at=datetime.now(UTC), end_reason="gateway_restarted")
             )
-        return len(self.ended_by_a_crash)
+            return closed.rowcount
 
 
 @asynccontextmanager

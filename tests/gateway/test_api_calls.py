@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from gateway.api import CallInfo, create_app
 from gateway.api.control import RecordingOrder
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
+from gateway.events import EventBus, EventLog
 from gateway.store import SessionStore, open_store
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
@@ -129,7 +130,8 @@ async def running_api(folder: Path, key: EncryptionKey | None = None) -> AsyncIt
         calls, metrics, not_ready = ScriptedCalls(), Metrics(), list[str]()
         url = f"sqlite+aiosqlite:///{folder}/parley.db"
         store = await stack.enter_async_context(open_store(url, folder, metrics, key))
-        app = create_app(calls, store, metrics, api_keys=["other-key", KEY], ready=lambda: not_ready)
+        events = EventLog(EventBus(), store.events, lambda event, webhooks, settled: settled())
+        app = create_app(calls, store, metrics, events, api_keys=["other-key", KEY], ready=lambda: not_ready)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client, stranger = [
             await stack.enter_async_context(
