@@ -46,8 +46,9 @@ class _Call:
 class DeliveryQueue:
     """What one webhook still has to send. The caller bounds how much it adds."""
 
-    def __init__(self, chance: random.Random, *, max_in_flight: int = 8) -> None:
+    def __init__(self, chance: random.Random, *, max_in_flight: int = 8, first_retry_s: float = FIRST_RETRY_S) -> None:
         self._chance = chance
+        self._first_retry_s = first_retry_s
         self._max_in_flight = max_in_flight
         self._calls: dict[str, _Call] = {}
         self._ready: deque[str] = deque()
@@ -140,5 +141,5 @@ class DeliveryQueue:
         heapq.heapify(self._waiting)
 
     def _delay(self, failures: int) -> float:
-        whole = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(failures - 1, 16))
+        whole = min(LONGEST_RETRY_S, self._first_retry_s * 2.0 ** min(failures - 1, 16))
         return whole * (1 - _MOST_JITTER * self._chance.random())

@@ -79,6 +79,8 @@ class Webhook:
         metrics: Metrics,
         *,
         resume: bool,
+        queue: DeliveryQueue | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         """`settle`: note in the database that the webhook of this name need not get the event of this cursor.
         `resume`: send also what the gateway before us has not; not while another one is doing so."""
@@ -89,7 +91,8 @@ class Webhook:
         self._client = client
         self._metrics = metrics
         self._position = 0 if resume else events.begin
-        self._queue = DeliveryQueue(random.Random())
+        self._queue = DeliveryQueue(random.Random()) if queue is None else queue
+        self._timeout_s = timeout_s
         self._changed = asyncio.Event()
         """The queue has become longer or shorter, or the receiver has answered."""
         self._is_gone = False
@@ -186,7 +189,7 @@ class Webhook:
     async def _post(self, body: bytes, headers: dict[str, str]) -> "_Answer":
         try:
             async with (
-                asyncio.timeout(TIMEOUT_S),
+                asyncio.timeout(self._timeout_s),
                 self._client.stream("POST", self._settings.url, content=body, headers=headers) as response,
             ):
                 read = 0
