@@ -28,6 +28,7 @@ from agent.config import AgentConfig
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
 from gateway.events.event import EventKind
 from gateway.signing import SigningSecret
+from gateway.streams.twilio import ACCOUNT_SID
 from media import noise
 from media.encryption import EncryptionKey
 
@@ -117,6 +118,8 @@ def _bearer_key(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("an API key must be printable ASCII without spaces")
+    if text.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9A-Fa-f]{64}", text):
+        raise ValueError("sha256: is followed by the key's SHA-256 in hex (printf %s KEY | sha256sum)")
     return value
 
 
@@ -183,7 +186,10 @@ class HttpConfig(Section):
     port: Port = 8080
     """TCP port; 0 picks a free one."""
     api_keys: tuple[Annotated[SecretStr, AfterValidator(_bearer_key)], ...] = ()
-    """Bearer keys of the API. None: one is made at the first start and kept in the data folder, file `api_key`."""
+    """Bearer keys of the API, with every scope; `sha256:` and its SHA-256 in hex stands for a key that is not written
+    here. None: one is made at the first start and kept in the data folder, file `api_key`."""
+    rate_per_s: Annotated[float, Field(ge=0)] = 200.0
+    """Requests of one key per second in the long run, twice as many at once; more are answered 429. 0: no limit."""
 
 
 class OutboundConfig(Section):
@@ -276,6 +282,20 @@ class ClusterConfig(Section):
     redis_url: str | None = None
     node_id: str | None = None
     region: str | None = None
+
+
+class TwilioConfig(Section):
+    """`[twilio]`: what backends of the stream protocols `twilio` and `conversationrelay` find of Twilio's here."""
+
+    account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-f]{32}$")] = ACCOUNT_SID
+    """The account that calls are said to belong to."""
+    auth_token: Annotated[SecretStr, AfterValidator(_bearer_key)] | None = None
+    """Signs the connections we make to backends (`X-Twilio-Signature`), and is a password of the REST calls by which
+    they end a call, as every API key is. None: no such signature."""
+
+    @property
+    def token(self) -> str | None:
+        return None if self.auth_token is None else self.auth_token.get_secret_value()
 
 
 class TrunkConfig(Section):
@@ -402,6 +422,7 @@ class Config(Section):
     cluster: ClusterConfig = ClusterConfig()
     events: EventsConfig = EventsConfig()
     webhook: tuple[WebhookConfig, ...] = ()
+    twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
     route: tuple[RouteConfig, ...] = ()
     """None: `echo` reaches the echo, every other number the agent."""

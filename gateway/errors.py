@@ -10,12 +10,16 @@
     ├── UrlError               a URL that somebody gave us to connect to (`field`)
     │   ├── UrlRefused             it leads where strangers must not reach, or is none
     │   └── UrlUnreachable         its host has no address, or does not answer
+    ├── TokenRefused           a stream token that is unknown, used, expired or for another call
+    ├── TooManyTokens          too many stream tokens are outstanding: ask again later
     ├── SignatureRefused       a message that is not signed with a known secret, or is old
     └── CallError              a request about a call that cannot be carried out
         ├── NoSuchCall             whoever asked named a call that is not there
         ├── NoSuchAgent            whoever asked named an agent that is not configured
         ├── NoSuchTrunk            whoever asked named a trunk that is not configured
         ├── BadAddress             whoever asked gave an address that cannot be dialled
+        ├── NoSuchStream           whoever asked named a stream that is not there
+        ├── BadStreamOrder         whoever asked wants a stream that cannot be
         ├── WrongCallState         the call is not in a state that allows it (holding a call that rings)
         ├── TooManyCalls           we are full, or draining: ask again later
         ├── CallRefused            the far end said no (`sip_code`)
@@ -89,6 +93,14 @@ class SignatureRefused(GatewayError):
     """The message is not signed with a known secret, or is too old."""
 
 
+class TokenRefused(GatewayError):
+    """The token does not open this; the message says why, and the token is used up."""
+
+
+class TooManyTokens(GatewayError):
+    """More tokens are outstanding than are kept."""
+
+
 class CallError(GatewayError):
     """A request about a call cannot be carried out."""
 
@@ -119,6 +131,18 @@ class NoSuchTrunk(CallError):
 
 class BadAddress(CallError, ValueError):
     """The address cannot be dialled; the message says why."""
+
+
+class NoSuchStream(CallError):
+    """There is no such stream, or not any more."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(f"there is no stream {stream_id}")
+        self.stream_id = stream_id
+
+
+class BadStreamOrder(CallError, ValueError):
+    """No stream can be as it was asked for; the message says why."""
 
 
 class WrongCallState(CallError):

@@ -42,6 +42,7 @@ DOORS = {
     "tokenizers": ["agent/local/"],
     "uvicorn": ["gateway/api/"],
     "uvloop": ["gateway/app.py"],
+    "websockets": ["gateway/api/connections.py"],
     "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
 }

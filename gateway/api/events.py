@@ -2,7 +2,7 @@
 """`/events`: what happens on calls, as a WebSocket that goes on by itself and as pages to ask for.
 
 A feed begins with `{"kind": "feed.started", "cursor", "complete"}`; whoever comes again with the last cursor he saw
-gets what he missed, then what happens. A reader that takes nothing for ten seconds is let go.
+gets what he missed, then what happens. Who reads nothing for ten seconds is cut off (gateway.api.connections).
 """
 
 import asyncio
@@ -26,10 +26,8 @@ from gateway.telemetry import Metrics
 log = structlog.get_logger(__name__)
 
 _PAGE_EVENTS = 100
-_PATIENCE_S = 10.0
-"""How long a reader may take nothing, beyond what the sockets hold, before it is let go."""
 _TRY_AGAIN_LATER = 1013
-"""RFC 6455's registry: the reader was too slow, or our database does not answer. The reason holds the cursor."""
+"""In RFC 6455's registry. Our database does not answer; the reason holds the cursor to go on from."""
 
 _Cursor = Annotated[int, Field(ge=0, lt=2**63, description="Of the last event seen; 0: from the oldest kept on.")]
 _CallId = Annotated[str, Field(max_length=128, description="Of this call only.")]
@@ -105,10 +103,6 @@ def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
         feed = _Feed(socket, events, wanted, query.after)
         try:
             await feed.run()
-        except _ReaderTooSlow:
-            metrics.event_feeds_closed.inc()
-            log.info("event_feed_closed", cause="the reader is too slow")
-            await feed.close()
         except StoreError as error:
             log.warning("event_feed_closed", cause=str(error))
             await feed.close()
@@ -116,10 +110,6 @@ def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
             metrics.event_feeds.dec()
 
     return router
-
-
-class _ReaderTooSlow(Exception):
-    """Nothing can be sent any more."""
 
 
 class _Feed:
@@ -133,7 +123,7 @@ class _Feed:
         self._is_complete = after is None or _is_complete(events, after)
 
     async def run(self) -> None:
-        """Until the client goes. Raises `_ReaderTooSlow`, `StoreError`."""
+        """Until the client goes. Raises `StoreError`."""
         feeding = asyncio.ensure_future(self._feed())
         listening = asyncio.ensure_future(self._listen())
         try:
@@ -147,30 +137,21 @@ class _Feed:
                 raise result
 
     async def close(self) -> None:
-        """Say where to go on, if that can still be said."""
-        reason = json.dumps({"cursor": self._position})
-        with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
-            async with asyncio.timeout(1):
-                await self._socket.close(_TRY_AGAIN_LATER, reason)
+        """Say where to go on, if there is still somebody."""
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await self._socket.close(_TRY_AGAIN_LATER, json.dumps({"cursor": self._position}))
 
     async def _feed(self) -> None:
         started = {"kind": "feed.started", "cursor": self._position, "complete": self._is_complete}
         with self._events.bus.watching():
-            await self._send(json.dumps(started))
+            await self._socket.send_text(json.dumps(started))
             while True:
                 page = await self._events.read(self._position, _PAGE_EVENTS, self._wanted)
                 for event in page.events:
-                    await self._send(event.as_json())
+                    await self._socket.send_text(event.as_json())
                     self._position = event.cursor
                 self._position = page.position
                 await self._events.wait(self._position)
-
-    async def _send(self, text: str) -> None:
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                await self._socket.send_text(text)
-        except TimeoutError:
-            raise _ReaderTooSlow from None
 
     async def _listen(self) -> None:
         """Nothing is expected of the client but its going."""

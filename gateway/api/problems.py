@@ -17,14 +17,18 @@ from starlette.routing import Match
 
 from gateway.errors import (
     BadAddress,
+    BadStreamOrder,
     CallError,
     CallRefused,
     GatewayError,
     NoSuchAgent,
     NoSuchCall,
+    NoSuchStream,
     NoSuchTrunk,
     StoreError,
+    TokenRefused,
     TooManyCalls,
+    TooManyTokens,
     UrlError,
     UrlRefused,
     UrlUnreachable,
@@ -40,11 +44,15 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (NoSuchAgent, 422, "no-such-agent", "There is no such agent"),
     (NoSuchTrunk, 422, "no-such-trunk", "There is no such trunk"),
     (BadAddress, 422, "bad-address", "The address cannot be dialled"),
+    (NoSuchStream, 404, "no-such-stream", "There is no such stream"),
+    (BadStreamOrder, 422, "bad-stream-order", "There can be no such stream"),
     (WrongCallState, 409, "wrong-call-state", "The call's state does not allow this"),
     (TooManyCalls, 503, "too-many-calls", "No more calls are taken now"),
     (CallRefused, 502, "call-refused", "The far end refused"),
     (UrlRefused, 422, "url-refused", "The URL is not one to connect to"),
     (UrlUnreachable, 502, "url-unreachable", "Nobody answers at the URL"),
+    (TokenRefused, 403, "token-refused", "The token does not open this"),
+    (TooManyTokens, 503, "too-many-tokens", "No more tokens are given out now"),
     (StoreError, 503, "store-failed", "The database does not work"),
 )
 
@@ -106,6 +114,8 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(CallError, _on_gateway_error)
     app.add_exception_handler(StoreError, _on_gateway_error)
     app.add_exception_handler(UrlError, _on_gateway_error)
+    app.add_exception_handler(TokenRefused, _on_gateway_error)
+    app.add_exception_handler(TooManyTokens, _on_gateway_error)
     app.add_exception_handler(Exception, _on_bug)
 
 

@@ -133,9 +133,6 @@ class Metrics:
         )
         self.events = Counter("parley_events", "Events of calls.", ["kind"], registry=registry)
         self.event_feeds = Gauge("parley_event_feeds", "WebSockets that follow the events.", registry=registry)
-        self.event_feeds_closed = Counter(
-            "parley_event_feeds_closed", "Feeds closed because their reader was too slow.", registry=registry
-        )
         self.webhook_queue = Gauge(
             "parley_webhook_queue_events",
             "Events in memory that a webhook has still to get; with 2,000, more may wait in the database.",

@@ -103,6 +103,9 @@ data_dir = "data"
     def post(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         return self._http.post(f"/api/v1{path}", json=body or {})
 
+    def delete(self, path: str) -> None:
+        self._http.delete(f"/api/v1{path}").raise_for_status()
+
     def page(self, path: str) -> str:
         """Text outside the base path: /metrics, /healthz."""
         answer = self._http.get(path)

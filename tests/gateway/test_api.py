@@ -119,6 +119,9 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
         "/api/v1/sessions/{call_id}",
         "/api/v1/sessions/{call_id}/recording",
         "/api/v1/events",
+        "/api/v1/keys",
+        "/api/v1/keys/{key_id}",
+        "/api/v1/tokens",
         "/healthz",
         "/readyz",
         "/metrics",
@@ -132,7 +135,9 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
             for status, response in method["responses"].items():
                 if status.startswith("4"):
                     assert list(response["content"]) == ["application/problem+json"], (path, status)
-    assert list(described["paths"]["/api/v1/calls"]["post"]["responses"]) == ["201", "401", "422", "413", "503"]
+    assert list(described["paths"]["/api/v1/calls"]["post"]["responses"]) == [
+        *("201", "401", "422", "413", "503", "403", "429")
+    ]
     assert "from" in schemas["CallInfo"]["properties"]
     assert "from" in schemas["PlaceCall"]["properties"]
 

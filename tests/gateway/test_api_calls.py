@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls over HTTP. `ScriptedCalls` stands for the live calls, here and in the other API tests."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,9 +15,12 @@ from fastapi import FastAPI
 
 from gateway.api import CallInfo, create_app
 from gateway.api.control import RecordingOrder
+from gateway.api.keyring import KeyRing
+from gateway.calls.journal import Journal
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
 from gateway.events import EventBus, EventLog
 from gateway.store import SessionStore, open_store
+from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 from media.keys import KeyMethod
@@ -122,16 +126,33 @@ class Api:
     store: SessionStore
     metrics: Metrics
     not_ready: list[str]
+    tokens: StreamTokens
+    events: EventLog
 
 
 @asynccontextmanager
-async def running_api(folder: Path, key: EncryptionKey | None = None) -> AsyncIterator[Api]:
+async def running_api(
+    folder: Path, key: EncryptionKey | None = None, *, twilio_auth_token: str | None = None
+) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
-        calls, metrics, not_ready = ScriptedCalls(), Metrics(), list[str]()
+        calls, metrics, not_ready, tokens = ScriptedCalls(), Metrics(), list[str](), StreamTokens()
         url = f"sqlite+aiosqlite:///{folder}/parley.db"
         store = await stack.enter_async_context(open_store(url, folder, metrics, key))
-        events = EventLog(EventBus(), store.events, lambda event, webhooks, settled: settled())
-        app = create_app(calls, store, metrics, events, api_keys=["other-key", KEY], ready=lambda: not_ready)
+        journal = Journal(store, metrics)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks.create_task(journal.write_until_closed())
+        stack.push_async_callback(journal.close)
+        events = EventLog(EventBus((await store.events.begin_run())[0]), store.events, journal.event)
+        app = create_app(
+            calls,
+            store,
+            metrics,
+            events,
+            keys=KeyRing(["other-key", KEY]),
+            tokens=tokens,
+            ready=lambda: not_ready,
+            twilio_auth_token=twilio_auth_token,
+        )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client, stranger = [
             await stack.enter_async_context(
@@ -139,7 +160,7 @@ async def running_api(folder: Path, key: EncryptionKey | None = None) -> AsyncIt
             )
             for headers in ({"Authorization": f"Bearer {KEY}"}, {})
         ]
-        yield Api(client, stranger, app, calls, store, metrics, not_ready)
+        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens, events)
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Twilio's REST API as far as backends of its Media Streams use it, over HTTP as their serializers speak it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.api import CallInfo
+from gateway.errors import NoSuchCall
+from gateway.streams.twilio import call_sid
+from tests.gateway.test_api_calls import KEY, STARTED, Api, running_api
+
+CALL_ID = "call_0123456789abcdef0123"
+ACCOUNT = "AC" + "5" * 32
+URL = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{call_sid(CALL_ID)}.json"
+BASIC = httpx.BasicAuth(ACCOUNT, KEY)
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with running_api(tmp_path) as api:
+        api.calls.live[CALL_ID] = CallInfo(
+            call_id=CALL_ID,
+            direction="inbound",
+            from_="+15550100",
+            to="+15550101",
+            state="active",
+            started_at=STARTED,
+            answered_at=STARTED,
+        )
+        yield api
+
+
+async def test_status_completed_ends_the_call(api: Api) -> None:
+    answer = await api.stranger.post(URL, auth=BASIC, data={"Status": "completed"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert api.calls.asked == [("get", CALL_ID), ("hangup", CALL_ID)]
+    resource = answer.json()
+    assert {key: resource[key] for key in ("sid", "account_sid", "status", "from", "to", "direction")} == {
+        "sid": call_sid(CALL_ID),
+        "account_sid": ACCOUNT,
+        "status": "completed",
+        "from": "+15550100",
+        "to": "+15550101",
+        "direction": "inbound",
+    }
+    assert resource["start_time"] == "Sun, 22 Nov 2026 12:00:00 +0000"
+
+
+async def test_a_call_that_is_over_is_404_with_twilios_code(api: Api) -> None:
+    api.calls.live.clear()
+    answer = await api.stranger.post(URL, auth=BASIC, data={"Status": "completed"})
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "code": 20404,
+        "message": f"The requested resource {URL} was not found",
+        "more_info": "https://www.twilio.com/docs/errors/20404",
+        "status": 404,
+    }
+
+
+async def test_a_call_that_ends_meanwhile_is_404_too(api: Api) -> None:
+    hang_up = api.calls.hangup
+
+    async def too_late(call_id: str) -> None:
+        await hang_up(call_id)
+        raise NoSuchCall(call_id)
+
+    api.calls.hangup = too_late  # type: ignore[method-assign]
+    answer = await api.stranger.post(URL, auth=BASIC, data={"Status": "completed"})
+    assert (answer.status_code, answer.json()["code"]) == (404, 20404)
+
+
+@pytest.mark.parametrize("sid", ["CA" + "0" * 32, CALL_ID, "x" * 500, "%00"])
+async def test_a_foreign_sid_is_404(api: Api, sid: str) -> None:
+    answer = await api.stranger.post(URL.replace(call_sid(CALL_ID), sid), auth=BASIC, data={"Status": "completed"})
+    assert answer.status_code == 404
+    assert api.calls.asked == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": f"Bearer {KEY}"},
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic !!!"},
+        {"Authorization": "Basic AC:" + KEY},
+        {"Authorization": "Basic " + "QUM6b3RoZXI="},
+        {"Authorization": "Basic " + "QUM6"},
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_without_an_api_key_as_password_nothing_happens(api: Api, method: str, headers: dict[str, str]) -> None:
+    answer = await api.stranger.request(method, URL, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, 20003)
+    assert answer.headers["www-authenticate"] == 'Basic realm="Parley"'
+    assert api.calls.asked == []
+
+
+async def test_the_configured_auth_token_is_a_password_too_and_of_this_alone(tmp_path: Path) -> None:
+    async with running_api(tmp_path, twilio_auth_token="token-of-the-backend") as api:
+        ours = httpx.BasicAuth(ACCOUNT, "token-of-the-backend")
+        assert (await api.stranger.get(URL, auth=ours)).json()["code"] == 20404
+        answer = await api.stranger.get("/api/v1/calls", headers={"Authorization": "Bearer token-of-the-backend"})
+        assert answer.status_code == 401
+
+
+async def test_a_standing_call_can_be_looked_at(api: Api) -> None:
+    answer = await api.stranger.get(URL, auth=BASIC)
+    assert (answer.status_code, answer.json()["status"]) == (200, "in-progress")
+
+
+@pytest.mark.parametrize("body", [b"", b"Status=busy", b"Url=https://example.com", b"\xff", b"&".join([b"a=1"] * 500)])
+async def test_nothing_else_can_be_changed(api: Api, body: bytes) -> None:
+    answer = await api.stranger.post(URL, auth=BASIC, content=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, 20001)
+    assert ("hangup", CALL_ID) not in api.calls.asked
+
+
+@pytest.mark.parametrize(("state", "status_code"), [("offered", 200), ("dialing", 200), ("active", 400), ("held", 400)])
+async def test_only_a_call_that_rings_can_be_canceled(api: Api, state: str, status_code: int) -> None:
+    api.calls.live[CALL_ID] = api.calls.live[CALL_ID].model_copy(update={"state": state})
+    answer = await api.stranger.post(URL, auth=BASIC, data={"Status": "canceled"})
+    assert answer.status_code == status_code
+    assert (("hangup", CALL_ID) in api.calls.asked) == (status_code == 200)
