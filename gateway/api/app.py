@@ -41,10 +41,11 @@ def create_app(
     tokens: StreamTokens,
     ready: Callable[[], list[str]],
     rate: Rate | None = None,
+    attach: APIRouter | None = None,
     twilio_auth_token: str | None = None,
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
-    key."""
+    key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`)."""
     app = FastAPI(
         title="Parley",
         version=VERSION,
@@ -57,6 +58,8 @@ def create_app(
     api.include_router(sessions_router(store))
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, calls))
+    if attach is not None:
+        api.include_router(attach)
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
     app.include_router(twilio_router(calls, lambda password: _may_end_calls(password, keys, twilio_auth_token)))
