@@ -27,9 +27,13 @@ from gateway.api.server import address_of, bind_http, serving
 from gateway.calls.agent import ConfiguredAgents
 from gateway.calls.control import SwitchboardControl
 from gateway.calls.journal import Journal
+from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
+from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, MediaConfig
 from gateway.events import EventBus
+from gateway.guard import PLAY_URL, OutboundGuard
+from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
@@ -94,8 +98,9 @@ async def _serve(config: Config) -> None:
         switchboard.events.follow(
             lambda event: tokens.forget_call(event.call_id) if event.kind == "call.ended" else None
         )
+        prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
         app = create_app(
-            SwitchboardControl(switchboard),
+            SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
             metrics,
             keys=KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys()),
@@ -121,6 +126,11 @@ async def _serve(config: Config) -> None:
 def _rate(http: HttpConfig) -> Rate | None:
     """What one key may ask of the API."""
     return None if http.rate_per_s == 0 else Rate(http.rate_per_s, burst=max(1, round(2 * http.rate_per_s)))
+
+
+def _prompt_source(config: Config) -> Fetch:
+    guard = OutboundGuard(config.outbound.allow)
+    return lambda url: fetch(guard, url, PLAY_URL, max_bytes=MAX_URL_BYTES, timeout_s=FETCH_S)
 
 
 async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> None:

@@ -14,12 +14,14 @@ from gateway.api.calls import calls_router
 from gateway.api.control import CallControl
 from gateway.api.gate import BearerGate
 from gateway.api.health import health_router
+from gateway.api.idempotency import IdempotentRequests
 from gateway.api.keyring import KeyRing
 from gateway.api.keys import keys_router
 from gateway.api.limits import BodyLimit
 from gateway.api.problems import FieldProblem, Problem, install_problem_handlers, problem_responses
 from gateway.api.scopes import allows, scope_needed
 from gateway.api.sessions import sessions_router
+from gateway.api.stream_schema import stream_schema_router
 from gateway.api.tokens import tokens_router
 from gateway.api.twilio import twilio_router
 from gateway.config import VERSION
@@ -54,12 +56,13 @@ def create_app(
     )
     # HTTPBearer only describes; BearerGate asks.
     api = APIRouter(prefix=BASE_PATH, dependencies=[Security(HTTPBearer(auto_error=False))])
-    api.include_router(calls_router(calls))
+    api.include_router(calls_router(calls, IdempotentRequests(store)))
     api.include_router(sessions_router(store))
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, calls))
     if attach is not None:
         api.include_router(attach)
+    api.include_router(stream_schema_router())
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
     app.include_router(twilio_router(calls, lambda password: _may_end_calls(password, keys, twilio_auth_token)))
