@@ -21,19 +21,26 @@ from agent.phrases import Phrases
 from agent.sentences import ClauseChunker
 from agent.speakable import speakable
 from gateway.api.app import create_app
+from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
 from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
 from gateway.calls.agent import ConfiguredAgents
 from gateway.calls.control import SwitchboardControl
 from gateway.calls.journal import Journal
+from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
+from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, MediaConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
+from gateway.guard import PLAY_URL, OutboundGuard
+from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
+from gateway.streams.opening import open_streams
+from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from media.ports import JitterPolicy, PcmHub
@@ -82,7 +89,9 @@ async def _serve(config: Config) -> None:
         stack.push_async_callback(journal.close)
         events = await open_events(config, store, journal, metrics)
         await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus)
+        reception = Reception()
+        streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
+        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
@@ -98,14 +107,16 @@ async def _serve(config: Config) -> None:
         switchboard.events.follow(
             lambda event: tokens.forget_call(event.call_id) if event.kind == "call.ended" else None
         )
+        prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
         app = create_app(
-            SwitchboardControl(switchboard),
+            SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
             metrics,
             events,
             keys=KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys()),
             tokens=tokens,
             rate=_rate(config.http),
+            attach=attach_router(streams, reception, tokens, switchboard.call),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
             twilio_auth_token=config.twilio.token,
         )
@@ -126,6 +137,11 @@ async def _serve(config: Config) -> None:
 def _rate(http: HttpConfig) -> Rate | None:
     """What one key may ask of the API."""
     return None if http.rate_per_s == 0 else Rate(http.rate_per_s, burst=max(1, round(2 * http.rate_per_s)))
+
+
+def _prompt_source(config: Config) -> Fetch:
+    guard = OutboundGuard(config.outbound.allow)
+    return lambda url: fetch(guard, url, PLAY_URL, max_bytes=MAX_URL_BYTES, timeout_s=FETCH_S)
 
 
 async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> None:

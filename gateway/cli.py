@@ -22,6 +22,8 @@ import httpx
 from agent.errors import KnowledgeError, ModelError
 from agent.local.models import default_model_folder
 from gateway.config import VERSION, Config
+from gateway.conformance.arguments import DESCRIPTION as CONFORMANCE
+from gateway.conformance.arguments import add_arguments as add_conformance_arguments
 from gateway.environment import default_config_file, load_config
 from gateway.errors import ConfigError, StartupError
 from gateway.softphone.arguments import add_arguments as add_softphone_arguments
@@ -111,6 +113,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(decrypt)
     decrypt.set_defaults(run=_decrypt)
 
+    conformance = commands.add_parser("conformance", help="test a streaming backend", description=CONFORMANCE)
+    add_conformance_arguments(conformance)
+    conformance.set_defaults(run=_conformance)
+
     softphone = commands.add_parser("softphone", help="call a SIP address, speak to it and measure its answers")
     add_softphone_arguments(softphone)
     softphone.set_defaults(run=_softphone)
@@ -144,6 +150,12 @@ def _softphone(options: argparse.Namespace) -> int:
     from gateway.softphone.main import main as softphone
 
     return softphone(options)
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    from gateway.conformance.main import main as conformance
+
+    return conformance(options)
 
 
 def _doctor(options: argparse.Namespace) -> int:

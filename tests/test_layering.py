@@ -27,12 +27,13 @@ DOORS = {
     "aiortc": ["gateway/webrtc/"],
     "aiosqlite": ["gateway/store/"],
     "alembic": ["gateway/store/"],
-    "av": ["media/ogg_opus.py"],
+    "av": ["media/audio_file.py", "media/ogg_opus.py", "media/voice_codecs.py"],
     "cryptography": ["media/encryption.py"],
     "ctranslate2": ["agent/local/"],
     "fastapi": ["gateway/api/"],
     "httpcore": ["gateway/outbound.py"],
     "onnxruntime": ["agent/local/"],
+    "picows": ["gateway/streams/websocket.py"],
     "piper": ["agent/local/"],
     "pjsua2": ["gateway/sip/", "media/ports.py"],
     "prometheus_client": ["gateway/telemetry/"],
@@ -42,9 +43,9 @@ DOORS = {
     "tokenizers": ["agent/local/"],
     "uvicorn": ["gateway/api/"],
     "uvloop": ["gateway/app.py"],
-    "websockets": ["gateway/api/connections.py"],
     "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
+    "websockets": ["gateway/api/connections.py", "gateway/client/", "gateway/conformance/"],
 }
 
 # Foreign libraries that are part of the language here.

@@ -15,12 +15,15 @@ from gateway.api.control import CallControl
 from gateway.api.events import events_router
 from gateway.api.gate import BearerGate
 from gateway.api.health import health_router
+from gateway.api.idempotency import IdempotentRequests
 from gateway.api.keyring import KeyRing
 from gateway.api.keys import keys_router
 from gateway.api.limits import BodyLimit
 from gateway.api.problems import FieldProblem, Problem, install_problem_handlers, problem_responses
 from gateway.api.scopes import allows, scope_needed
 from gateway.api.sessions import sessions_router
+from gateway.api.stream_schema import stream_schema_router
+from gateway.api.streams import streams_router
 from gateway.api.tokens import tokens_router
 from gateway.api.twilio import twilio_router
 from gateway.config import VERSION
@@ -44,10 +47,11 @@ def create_app(
     tokens: StreamTokens,
     ready: Callable[[], list[str]],
     rate: Rate | None = None,
+    attach: APIRouter | None = None,
     twilio_auth_token: str | None = None,
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
-    key."""
+    key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`)."""
     app = FastAPI(
         title="Parley",
         version=VERSION,
@@ -56,11 +60,15 @@ def create_app(
     )
     # HTTPBearer only describes; BearerGate asks.
     api = APIRouter(prefix=BASE_PATH, dependencies=[Security(HTTPBearer(auto_error=False))])
-    api.include_router(calls_router(calls))
+    api.include_router(calls_router(calls, IdempotentRequests(store)))
     api.include_router(sessions_router(store))
     api.include_router(events_router(events, metrics))
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, calls))
+    if attach is not None:
+        api.include_router(attach)
+    api.include_router(stream_schema_router())
+    api.include_router(streams_router(calls))
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
     app.include_router(twilio_router(calls, lambda password: _may_end_calls(password, keys, twilio_auth_token)))

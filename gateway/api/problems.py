@@ -17,14 +17,17 @@ from starlette.routing import Match
 
 from gateway.errors import (
     BadAddress,
+    BadPrompt,
     BadStreamOrder,
     CallError,
     CallRefused,
     GatewayError,
+    IdempotencyConflict,
     NoSuchAgent,
     NoSuchCall,
     NoSuchStream,
     NoSuchTrunk,
+    NoSuchVoice,
     StoreError,
     TokenRefused,
     TooManyCalls,
@@ -46,6 +49,9 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (BadAddress, 422, "bad-address", "The address cannot be dialled"),
     (NoSuchStream, 404, "no-such-stream", "There is no such stream"),
     (BadStreamOrder, 422, "bad-stream-order", "There can be no such stream"),
+    (NoSuchVoice, 422, "no-such-voice", "There is no such voice"),
+    (BadPrompt, 422, "bad-prompt", "The recording cannot be played"),
+    (IdempotencyConflict, 422, "idempotency-conflict", "The idempotency key belongs to another request"),
     (WrongCallState, 409, "wrong-call-state", "The call's state does not allow this"),
     (TooManyCalls, 503, "too-many-calls", "No more calls are taken now"),
     (CallRefused, 502, "call-refused", "The far end refused"),
@@ -148,6 +154,11 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_gateway_error(request: Request, error: Exception) -> Response:
+    return problem_of(error)
+
+
+def problem_of(error: Exception) -> Response:
+    """The answer to an error of the gateway."""
     for kind, status, name, title in _STATUS:
         if isinstance(error, kind):
             headers = {"Retry-After": _RETRY_AFTER_S} if status == 503 else None

@@ -24,6 +24,7 @@ from agent.events import (
 from agent.local.receptionist import Receptionist
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
+from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
 from gateway.calls.uplink import LineReport, Uplink
@@ -41,6 +42,7 @@ _PARTIALS_S = 0.25
 class AgentActivity:
     """Joins an `AgentSession` to a call."""
 
+    kind: ActivityKind = "agent"
     hears_keys = True
 
     def __init__(

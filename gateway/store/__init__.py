@@ -9,6 +9,7 @@ from gateway.store.folder import DataFolder
 from gateway.store.records import (
     ApiKeyRecord,
     Direction,
+    KeptAnswer,
     Quality,
     RecordingFacts,
     Role,
@@ -23,6 +24,7 @@ __all__ = [
     "ApiKeyRecord",
     "DataFolder",
     "Direction",
+    "KeptAnswer",
     "Quality",
     "RecordingFacts",
     "Role",
