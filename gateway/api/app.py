@@ -108,5 +108,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
             for method, operation in methods.items():
                 needed = scope_needed(method.upper(), path.removeprefix(BASE_PATH))
                 operation["security"] = [{"HTTPBearer": [needed]}]
-                operation["responses"] |= {str(status): one for status, one in problem_responses(403, 429).items()}
+                # 400 is a body that is no text at all.
+                more = problem_responses(403, 429, *((400,) if "requestBody" in operation else ()))
+                operation["responses"] |= {str(status): one for status, one in more.items()}
     return described

@@ -113,7 +113,7 @@ class CallControl(Protocol):
         """Answer an inbound call that rings until somebody decides."""
         ...
 
-    async def hangup(self, call_id: str, order: "HangUpOrder") -> None:
+    async def hangup(self, call_id: str, order: "HangUpOrder | None" = None) -> None:
         """End it, whatever its state; with a code, refuse one that rings."""
         ...
 

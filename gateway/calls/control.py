@@ -41,9 +41,9 @@ class SwitchboardControl:
         call.accept()
         return _info(call)
 
-    async def hangup(self, call_id: str, order: HangUpOrder) -> None:
+    async def hangup(self, call_id: str, order: HangUpOrder | None = None) -> None:
         call = self._switchboard.call(call_id)
-        if order.code is None:
+        if order is None or order.code is None:
             await call.hang_up("api")
         else:
             call.reject(order.code, order.reason)

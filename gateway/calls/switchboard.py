@@ -298,28 +298,15 @@ class Switchboard:
             stream = order_of_request(order.stream, gives_back=False)
             await self.streams.check(stream)
             begin = self.streams.activity(stream)
-            return None, begin if play is None else self._after_prompt(order, play, begin)
-        name = None if order.agent is None and play is not None else self._agent(order.agent)
+            return None, begin if play is None else _after_prompt(order, play, begin)
+        if play is not None and order.agent is None:
+            return None, _after_prompt(order, play, None)
+        name = self._agent(order.agent)
 
         def start(call: Call) -> Activity:
-            return self._agents.start(name or "", call)
+            return self._agents.start(name, call)
 
-        def play_first(call: Call) -> Activity:
-            assert play is not None
-            assert order.play is not None
-            if name is not None:
-                call.follow_with(start)
-            return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
-
-        return name, start if play is None else play_first
-
-    def _after_prompt(self, order: PlaceCall, play: Prompt, then: StartActivity) -> StartActivity:
-        def play_first(call: Call) -> Activity:
-            assert order.play is not None
-            call.follow_with(then)
-            return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
-
-        return play_first
+        return name, start if play is None else _after_prompt(order, play, start)
 
     async def _transfer_for_backend(self, call: Call, request: messages.Transfer) -> None:
         if request.mode == "attended":
@@ -392,6 +379,18 @@ class Switchboard:
     def calls(self) -> list[Call]:
         """Calls that have not ended, oldest first."""
         return list(self._calls.values())
+
+
+def _after_prompt(order: PlaceCall, play: Prompt, then: StartActivity | None) -> StartActivity:
+    """First the order's recording; None: then the call is ended."""
+
+    def play_first(call: Call) -> Activity:
+        assert order.play is not None
+        if then is not None:
+            call.follow_with(then)
+        return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
+
+    return play_first
 
 
 def _recording_threads(config: Config) -> int:
