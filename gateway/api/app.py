@@ -13,6 +13,7 @@ from fastapi.security import HTTPBearer
 from gateway.api.bridging import BridgeControl, bridging_router
 from gateway.api.calls import calls_router
 from gateway.api.control import CallControl
+from gateway.api.events import events_router
 from gateway.api.gate import BearerGate
 from gateway.api.health import health_router
 from gateway.api.idempotency import IdempotentRequests
@@ -27,6 +28,7 @@ from gateway.api.streams import streams_router
 from gateway.api.tokens import tokens_router
 from gateway.api.twilio import twilio_router
 from gateway.config import VERSION
+from gateway.events import EventLog
 from gateway.rates import Rate
 from gateway.store import SessionStore
 from gateway.streams.tokens import StreamTokens
@@ -44,15 +46,17 @@ def create_app(
     calls: LiveCalls,
     store: SessionStore,
     metrics: Metrics,
+    events: EventLog,
     *,
     keys: KeyRing,
     tokens: StreamTokens,
     ready: Callable[[], list[str]],
     rate: Rate | None = None,
+    attach: APIRouter | None = None,
     twilio_auth_token: str | None = None,
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
-    key."""
+    key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`)."""
     app = FastAPI(
         title="Parley",
         version=VERSION,
@@ -64,8 +68,11 @@ def create_app(
     api.include_router(calls_router(calls, IdempotentRequests(store)))
     api.include_router(bridging_router(calls))
     api.include_router(sessions_router(store))
+    api.include_router(events_router(events, metrics))
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, calls))
+    if attach is not None:
+        api.include_router(attach)
     api.include_router(stream_schema_router())
     api.include_router(streams_router(calls))
     app.include_router(api)

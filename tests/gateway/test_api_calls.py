@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls over HTTP. `ScriptedCalls` stands for the live calls, here and in the other API tests."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from gateway.api.bridging import BridgeInfo, BridgeOrder, SuperviseOrder
 from gateway.api.control import MuteSide, Playback, RecordingOrder, Stopped, StoppedPlayback
 from gateway.api.keyring import KeyRing
 from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
+from gateway.calls.journal import Journal
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
+from gateway.events import EventBus, EventLog
 from gateway.store import SessionStore, open_store
 from gateway.streams.control import StreamInfo
 from gateway.streams.tokens import StreamTokens
@@ -115,8 +118,8 @@ class ScriptedCalls:
         self._act("supervise", call_id, order.supervisor, order.mode)
 
     async def start_stream(self, order: StartStream) -> StreamInfo:
-        self._act("stream", order.call_id, order.stream_url)
-        return _stream(order.call_id, order.stream_url)
+        self._act("stream", order.call_id, order.stream_url or "")
+        return _stream(order.call_id, order.stream_url or "")
 
     async def stop_stream(self, stream_id: str) -> StreamInfo:
         self.asked.append(("stream_stop", stream_id))
@@ -164,6 +167,7 @@ class Api:
     metrics: Metrics
     not_ready: list[str]
     tokens: StreamTokens
+    events: EventLog
 
 
 @asynccontextmanager
@@ -174,10 +178,16 @@ async def running_api(
         calls, metrics, not_ready, tokens = ScriptedCalls(), Metrics(), list[str](), StreamTokens()
         url = f"sqlite+aiosqlite:///{folder}/parley.db"
         store = await stack.enter_async_context(open_store(url, folder, metrics, key))
+        journal = Journal(store, metrics)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks.create_task(journal.write_until_closed())
+        stack.push_async_callback(journal.close)
+        events = EventLog(EventBus((await store.events.begin_run())[0]), store.events, journal.event)
         app = create_app(
             calls,
             store,
             metrics,
+            events,
             keys=KeyRing(["other-key", KEY]),
             tokens=tokens,
             ready=lambda: not_ready,
@@ -190,7 +200,7 @@ async def running_api(
             )
             for headers in ({"Authorization": f"Bearer {KEY}"}, {})
         ]
-        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens)
+        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens, events)
 
 
 @pytest.fixture
