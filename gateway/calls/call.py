@@ -11,7 +11,7 @@ from typing import assert_never
 import structlog
 
 from gateway.api.control import RecordingOrder
-from gateway.calls.activity import Activity, activity_name
+from gateway.calls.activity import Activity
 from gateway.calls.announcements import Announcements, PlaybackEnd
 from gateway.calls.facts import CallFacts, ended, parties
 from gateway.calls.journal import Journal
@@ -416,7 +416,7 @@ class Call:
 
     async def _attend(self, start: StartActivity) -> str | None:
         self.attending, self.activity = start, start(self)
-        self.publish("call.activity", activity=activity_name(self.activity), agent=self.facts.agent)
+        self.publish("call.activity", activity=self.activity.kind, agent=self.facts.agent)
         if self.activity.hears_keys:
             self.leg.detect_tones(self._inband_keys)
         async with asyncio.TaskGroup() as tasks:

@@ -107,8 +107,8 @@ class ScriptedCalls:
         return Stopped(played_ms=740, playbacks=[StoppedPlayback(playback_id="playback_1", played_ms=740)])
 
     async def start_stream(self, order: StartStream) -> StreamInfo:
-        self._act("stream", order.call_id, order.stream_url)
-        return _stream(order.call_id, order.stream_url)
+        self._act("stream", order.call_id, order.stream_url or "")
+        return _stream(order.call_id, order.stream_url or "")
 
     async def stop_stream(self, stream_id: str) -> StreamInfo:
         self.asked.append(("stream_stop", stream_id))
