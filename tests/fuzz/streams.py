@@ -22,7 +22,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.streams.comfort import noise
-from gateway.streams.messages import Encoding, Malformed, ProtocolName, StreamFormat, StreamStarted, WireMessage
+from gateway.streams.messages import (
+    Encoding,
+    HangUp,
+    Malformed,
+    ProtocolName,
+    StreamFormat,
+    StreamStarted,
+    WireMessage,
+    WireProtocol,
+)
 from gateway.streams.order import StreamOrder
 from gateway.streams.protocols import protocol_kind
 from gateway.streams.session import CallRequest, StreamSession
@@ -31,6 +40,8 @@ from media.playout import Cleared, Heard, UtteranceFinished, UtteranceStarted
 MAX_KEPT_BYTES = 24_000_000
 """Of one session: a minute of 48 kHz audio is 5.8 MB, twice that while it is sliced; one message has 4 MiB."""
 _MAX_MESSAGE = 4 * 1024 * 1024
+_MAX_PIECE = 256 * 1024
+"""Of a TCP connection: what uvloop reads at a time."""
 _LARGE_EVERY = 400
 """Messages between those that are as large as they may be."""
 _SESSION_MESSAGES = 2000
@@ -321,22 +332,22 @@ def _session(
     line, connection = FuzzLine(), SlowConnection()
     order = StreamOrder(protocol=protocol, format=format)
     asked: list[CallRequest] = []
-    wire = protocol_kind(protocol).make(order)
     started = StreamStarted(
         "call_00000000000000000000", "str_1", "a", "b", "inbound", "bidirectional", ("inbound",), format
     )
-    session = StreamSession(started, lambda: wire, asked.append, noise())
+    session = StreamSession(started, lambda: protocol_kind(protocol).make(order), asked.append, noise())
     session.connected(connection, line.now)
     session.speak_on(line, line.now)
     # A second adapter tells what is refused, and why.
-    judge = protocol_kind(protocol).make(order)
-    judge.tell(started)
+    judge = _judge(protocol, order, started)
     if measure_memory:
         gc.collect()
         tracemalloc.start(1)
     kept_before = tracemalloc.get_traced_memory()[0]
     for number in range(count):
         message = next(mutator)
+        if protocol == "audiosocket":
+            message = message[:_MAX_PIECE]
         found.messages += 1
         at = time.perf_counter()
         try:
@@ -357,10 +368,21 @@ def _session(
         del message
         if measure_memory and number % 100 == 0:
             found.largest_kept = max(found.largest_kept, tracemalloc.get_traced_memory()[0] - kept_before)
+        if any(isinstance(one, HangUp) for one in asked) or session.is_abusive:
+            # As in life: another connection comes after it.
+            session.disconnected(line.now)
+            session.connected(connection, line.now)
+            judge = _judge(protocol, order, started)
         found.requests += len(asked)
         asked.clear()
     if measure_memory:
         tracemalloc.stop()
+
+
+def _judge(protocol: ProtocolName, order: StreamOrder, started: StreamStarted) -> WireProtocol:
+    judge = protocol_kind(protocol).make(order)
+    judge.tell(started)
+    return judge
 
 
 def _look_at(said: list[Any], found: Found) -> None:

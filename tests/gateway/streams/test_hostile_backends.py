@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from gateway.streams.audiosocket import AudioSocketProtocol
 from gateway.streams.comfort import noise
-from gateway.streams.messages import Encoding, ProtocolName, StreamFormat, StreamStarted, WireMessage
+from gateway.streams.messages import Encoding, HangUp, ProtocolName, StreamFormat, StreamStarted, WireMessage
 from gateway.streams.order import StreamOrder
 from gateway.streams.protocols import protocol_kind
 from gateway.streams.session import MAX_FAULTS, MESSAGE_RATE, StreamSession
@@ -128,3 +129,12 @@ def test_packets_of_opus_that_are_none_are_refused_with_a_reason() -> None:
     for packet in (b"\xfb\x00rest", b"\xf8" + bytes(2000), b"\xfb\x3f"):
         session.receive(packet, 0.0)
     assert session.counters.faults == 3
+
+
+def test_a_backend_hangs_up_once_whatever_follows() -> None:
+    format = StreamFormat("l16", 8000)
+    started = StreamStarted("call_1", "str_1", "a", "b", "inbound", "bidirectional", ("inbound",), format)
+    wire = AudioSocketProtocol()
+    wire.tell(started)
+    assert wire.receive(bytes(300_000)) == [HangUp()]
+    assert wire.receive(bytes(300_000)) == []
