@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
@@ -30,7 +30,7 @@ from gateway.streams.connection import (
     Disconnected,
     Receiver,
 )
-from gateway.streams.control import StreamControl
+from gateway.streams.control import StreamControl, StreamInfo
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection, Track, WireMessage
 from gateway.streams.order import StreamOrder
 from gateway.streams.protocols import chosen_format
@@ -93,15 +93,31 @@ def attach_router(
             order = wanted.order(listens_only=listens_only)
             backend = AttachedBackend(websocket, listens_only=listens_only)
             if not reception.seat(call_id, backend):
-                await streams.start(call, order, reception.connector(backend))
+                if _is_expected(streams.of_call(call_id), listens_only=listens_only):
+                    reception.line_up(call_id, backend)
+                else:
+                    await streams.start(call, order, reception.connector(backend))
         except ValidationError as error:
             await websocket.send_denial_response(_faulty(error))
         except GatewayError as error:
             await websocket.send_denial_response(problem_of(error))
         else:
-            await backend.serve()
+            try:
+                await backend.serve()
+            finally:
+                reception.leave(call_id, backend)
 
     return router
+
+
+def _is_expected(streams: Sequence[StreamInfo], *, listens_only: bool) -> bool:
+    """Whether one of them has lost such a backend, or will want one in a moment."""
+    return any(
+        not stream.stream_url
+        and stream.state in ("connecting", "reconnecting")
+        and not (listens_only and stream.direction != "inbound")
+        for stream in streams
+    )
 
 
 def _faulty(error: ValidationError) -> Response:

@@ -85,7 +85,8 @@ def question(voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def gateway(announcement: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), everything else the agent."""
+    """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `attend` (a backend that comes to us),
+    everything else the agent."""
     settings = f"""
 [[route]]
 match = "echo"
@@ -94,6 +95,10 @@ action = "echo"
 match = "play"
 action = "play"
 file = "{announcement}"
+[[route]]
+match = "attend"
+action = "stream"
+codec = "pcmu"
 [[route]]
 match = "closed"
 action = "reject"
