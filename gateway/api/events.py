@@ -20,6 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 from gateway.api.problems import problem_response, problem_responses
 from gateway.errors import StoreError
 from gateway.events import KEPT_KINDS, EventKind, EventLog, Wanted, kinds_matching
+from gateway.events.catalogue import CATALOGUE
 from gateway.store.records import Record
 from gateway.telemetry import Metrics
 
@@ -31,7 +32,17 @@ _TRY_AGAIN_LATER = 1013
 
 _Cursor = Annotated[int, Field(ge=0, lt=2**63, description="Of the last event seen; 0: from the oldest kept on.")]
 _CallId = Annotated[str, Field(max_length=128, description="Of this call only.")]
-_Kinds = Annotated[str, Field(max_length=1024, description="`call.ended,transcript.*`: of these kinds only.")]
+_KIND = "|".join(
+    sorted(kind.replace(".", r"\.") for kind in (*CATALOGUE, *{f"{kind.partition('.')[0]}.*" for kind in CATALOGUE}))
+).replace("*", r"\*")
+_Kinds = Annotated[
+    str,
+    Field(
+        max_length=1024,
+        pattern=rf"^(({_KIND})(,({_KIND}))*)?$",
+        description="`call.ended,transcript.*`: of these kinds only.",
+    ),
+]
 
 
 class EventInfo(Record):

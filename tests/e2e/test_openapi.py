@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.e2e.gateway_process import API_KEY, GatewayProcess, wait_for
 
-_MAX_EXAMPLES = 20
+_MAX_EXAMPLES = 12
 """For each operation; enough to find again every fault that was found when this test was written."""
 
 
