@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.api import CallInfo, create_app
+from gateway.api.bridging import BridgeInfo, BridgeOrder, SuperviseOrder
 from gateway.api.control import MuteSide, Playback, RecordingOrder, Stopped, StoppedPlayback
 from gateway.api.keyring import KeyRing
 from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
@@ -105,6 +106,16 @@ class ScriptedCalls:
     async def stop(self, call_id: str, playback_id: str | None) -> Stopped:
         self._act("stop", call_id, str(playback_id))
         return Stopped(played_ms=740, playbacks=[StoppedPlayback(playback_id="playback_1", played_ms=740)])
+
+    async def bridge(self, call_id: str, order: BridgeOrder) -> BridgeInfo:
+        self._act("bridge", call_id, order.model_dump_json())
+        return BridgeInfo(call_id=call_id, other_call_id=order.call_id or "call_9", bridged=order.call_id is not None)
+
+    async def unbridge(self, call_id: str) -> None:
+        self._act("unbridge", call_id)
+
+    async def supervise(self, call_id: str, order: SuperviseOrder) -> None:
+        self._act("supervise", call_id, order.supervisor, order.mode)
 
     async def start_stream(self, order: StartStream) -> StreamInfo:
         self._act("stream", order.call_id, order.stream_url or "")
