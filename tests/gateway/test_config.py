@@ -137,13 +137,14 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
         [[route]]
         action = "play"
         [[route]]
-        action = "stream"
-        stream_url = "ws://127.0.0.1/"
+        action = "bridge"
+        to = "100"
+        answer = "manual"
         """,
     )
     assert faults == [
         'route#1: action "play" needs the key file',
-        'route#2.action: "stream" is not supported in this version: agent, echo, play, bridge and reject are',
+        'route#2.answer: a bridge is answered when the other side answers: "auto"',
     ]
 
 
