@@ -48,16 +48,18 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         {"activity": "`agent`, `stream`, `echo`, `play`...", "agent": "its name, or null"},
     ),
     "call.transfer": KindFacts(
-        "A transfer goes on, or has ended.",
+        "A transfer has begun, goes on, or is decided.",
         {
-            "to": "an address, or the id of our other call",
+            "to": "a SIP URI, or the id of our other call",
             "mode": "`blind` or `attended`",
-            "status": "`trying`, `ringing`, `completed` or `failed`",
-            "sip_code": "what the far end told, or null",
+            "status": "as `transfer.status` of the call",
+            "sip_code": "what the far end told last, or null",
         },
     ),
-    "call.bridged": KindFacts("The call talks to another one.", {"peer_call_id": "the other"}),
-    "call.unbridged": KindFacts("That has ended.", {"peer_call_id": "the other"}),
+    "call.bridged": KindFacts("The call and another one hear each other.", {"other_call_id": "the other"}),
+    "call.unbridged": KindFacts(
+        "They do not any more.", {"other_call_id": "the other", "cause": "who or what has parted them"}
+    ),
     "call.quality": KindFacts(
         "Every ten seconds while the call stands; the last figures come with `call.ended`.",
         {"quality": "as `quality` of the session, so far"},
@@ -94,16 +96,29 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
     ),
     "recording.changed": KindFacts("The recording began, was paused, resumed or ended.", {"state": "as in the call"}),
     "playback.finished": KindFacts(
-        "An announcement has ended.",
+        "An announcement (`play`, `say`) has ended.",
         {
             "playback_id": "which",
-            "end": "`completed`, `stopped`, `failed` (the voice) or `hung_up`",
-            "played_ms": "what was really sent",
+            "end": "`completed`, `stopped`, `failed` or `hung_up`",
+            "played_ms": "of it that were sent",
         },
     ),
-    "stream.connected": KindFacts("A stream and its backend have found each other.", {"stream_id": "which"}),
-    "stream.disconnected": KindFacts("A stream has lost its backend, for now.", {"stream_id": "which"}),
-    "stream.stopped": KindFacts("A stream is over.", {"stream_id": "which"}),
+    "stream.connected": KindFacts(
+        "A stream and its backend have found each other.",
+        {"stream_id": "which", "reconnected": "it is not the first time"},
+    ),
+    "stream.disconnected": KindFacts(
+        "A stream has lost its backend, for now.",
+        {"stream_id": "which", "code": "why, of RFC 6455 (1006: it broke off)"},
+    ),
+    "stream.stopped": KindFacts(
+        "A stream is over.",
+        {
+            "stream_id": "which",
+            "reason": "`stopped`, `backend_closed`, `backend_hung_up`, `backend_unreachable` or `call_ended`",
+            "handoff_data": "protocol conversationrelay only: what the backend ended with, or null",
+        },
+    ),
 }
 
 

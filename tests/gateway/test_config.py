@@ -134,18 +134,20 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
     faults = faults_of(
         tmp_path,
         """
-        [[route]]
-        action = "play"
-        [[route]]
-        action = "bridge"
-        to = "100"
-        answer = "manual"
+        [[trunk]]
+        name = "a"
+        [[trunk]]
+        name = "b"
+        host = "h"
+        profile = "twilio"
         """,
     )
-    assert faults == [
-        'route#1: action "play" needs the key file',
-        'route#2.answer: a bridge is answered when the other side answers: "auto"',
-    ]
+    assert faults == ["trunk#1.host: is missing", "trunk#2.profile: is not supported in this version"]
+
+
+def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> None:
+    faults = faults_of(tmp_path, '[[route]]\naction = "bridge"\nto = "100"\nanswer = "manual"\n')
+    assert faults == ['route#1.answer: a bridge is answered when the other side answers: "auto"']
 
 
 @pytest.mark.parametrize(
