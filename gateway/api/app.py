@@ -44,10 +44,11 @@ def create_app(
     tokens: StreamTokens,
     ready: Callable[[], list[str]],
     rate: Rate | None = None,
+    attach: APIRouter | None = None,
     twilio_auth_token: str | None = None,
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
-    key."""
+    key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`)."""
     app = FastAPI(
         title="Parley",
         version=VERSION,
@@ -60,6 +61,8 @@ def create_app(
     api.include_router(sessions_router(store))
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, calls))
+    if attach is not None:
+        api.include_router(attach)
     api.include_router(stream_schema_router())
     api.include_router(streams_router(calls))
     app.include_router(api)
