@@ -31,7 +31,7 @@ from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, MediaConfig
-from gateway.events import EventBus
+from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
 from gateway.outbound import fetch
 from gateway.rates import Rate
@@ -85,13 +85,16 @@ async def _serve(config: Config) -> None:
         journal = Journal(store, metrics)
         tasks.create_task(journal.write_until_closed(), name="journal")
         stack.push_async_callback(journal.close)
-        events = EventBus()
-        streams = await stack.enter_async_context(open_streams(config, agents, events, metrics))
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events, streams)
+        events = await open_events(config, store, journal, metrics)
+        await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
+        streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics))
+        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
+            tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
+            tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
             tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
@@ -106,6 +109,7 @@ async def _serve(config: Config) -> None:
             SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
             metrics,
+            events,
             keys=KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys()),
             tokens=tokens,
             rate=_rate(config.http),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +26,8 @@ from pydantic import (
 
 from agent.config import AgentConfig
 from gateway.errors import BadStreamOrder
+from gateway.events.catalogue import KEPT_KINDS, kinds_matching
+from gateway.events.event import EventKind
 from gateway.signing import SigningSecret
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from gateway.streams.order import Fallback
@@ -136,6 +139,13 @@ def _fallback(value: str, info: ValidationInfo) -> str:
     if fallback.kind != "play":
         return value
     return f"play {_existing_file(_from_folder(Path(fallback.name), info))}"
+
+
+def _webhook_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL like https://example.com/parley")
+    return value
 
 
 def _encryption_key(value: SecretStr) -> SecretStr:
@@ -403,6 +413,45 @@ class RouteConfig(Section):
         return re.fullmatch(self.match, dialled_user) is not None
 
 
+class EventsConfig(Section):
+    """`[events]`: what happened on calls (docs/events.md), for feeds that resume and webhooks that were away."""
+
+    keep_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """So long events are kept; a webhook that has not taken one by then never gets it."""
+    keep_events: Annotated[int, Field(ge=1000)] = 1_000_000
+    """No more than that are kept, whatever their age."""
+
+
+class WebhookConfig(Section):
+    """`[[webhook]]`: a receiver of events, by signed POST."""
+
+    url: Annotated[str, AfterValidator(_webhook_url)]
+    """Where to; inside `outbound.allow` when it is not public."""
+    name: Name | None = None
+    """What logs and metrics call it, and what is left to deliver is kept under. None: the URL's host."""
+    secrets: tuple[SigningSecretText, ...] = ()
+    """Sign with each of these (Standard Webhooks; `echo whsec_$(openssl rand -base64 32)`). None: unsigned."""
+    kinds: tuple[str, ...] = ()
+    """`call.ended`, `transcript.*`... None: all that are kept."""
+
+    @property
+    def label(self) -> str:
+        """The name in force."""
+        return self.name or urlsplit(self.url).hostname or ""
+
+    @property
+    def wanted(self) -> frozenset[EventKind]:
+        """The kinds it gets."""
+        return kinds_matching(self.kinds) & KEPT_KINDS
+
+    @model_validator(mode="after")
+    def _kinds_exist_and_are_kept(self) -> "WebhookConfig":
+        for pattern in self.kinds:
+            if not kinds_matching((pattern,)) & KEPT_KINDS:
+                raise ValueError(f"{pattern} is told to live feeds only, not to webhooks")
+        return self
+
+
 class ServiceConfig(Section):
     """`[services.NAME]`: a hosted speech or language service. Not in this version."""
 
@@ -425,6 +474,8 @@ class Config(Section):
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
     stream: StreamConfig = StreamConfig()
+    events: EventsConfig = EventsConfig()
+    webhook: tuple[WebhookConfig, ...] = ()
     twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
     route: tuple[RouteConfig, ...] = ()
@@ -482,6 +533,11 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
             yield ("trunk", index, "register"), "registering needs a username"
         if trunk.transport not in config.sip.transports:
             yield ("trunk", index, "transport"), f"{trunk.transport} is not among sip.transports"
+    labels: set[str] = set()
+    for index, webhook in enumerate(config.webhook):
+        if webhook.label in labels:
+            yield ("webhook", index, "name"), f"there is another webhook {webhook.label!r}: give each a name"
+        labels.add(webhook.label)
     for name, agent in config.agents.items():
         if agent.knowledge is not None and not agent.knowledge.is_dir():
             yield ("agents", name, "knowledge"), f"there is no folder {agent.knowledge}"

@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 
 from gateway.api.calls import calls_router
 from gateway.api.control import CallControl
+from gateway.api.events import events_router
 from gateway.api.gate import BearerGate
 from gateway.api.health import health_router
 from gateway.api.idempotency import IdempotentRequests
@@ -26,6 +27,7 @@ from gateway.api.streams import streams_router
 from gateway.api.tokens import tokens_router
 from gateway.api.twilio import twilio_router
 from gateway.config import VERSION
+from gateway.events import EventLog
 from gateway.rates import Rate
 from gateway.store import SessionStore
 from gateway.streams.tokens import StreamTokens
@@ -39,6 +41,7 @@ def create_app(
     calls: CallControl,
     store: SessionStore,
     metrics: Metrics,
+    events: EventLog,
     *,
     keys: KeyRing,
     tokens: StreamTokens,
@@ -59,6 +62,7 @@ def create_app(
     api = APIRouter(prefix=BASE_PATH, dependencies=[Security(HTTPBearer(auto_error=False))])
     api.include_router(calls_router(calls, IdempotentRequests(store)))
     api.include_router(sessions_router(store))
+    api.include_router(events_router(events, metrics))
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, calls))
     if attach is not None:

@@ -11,9 +11,9 @@ from typing import assert_never
 import structlog
 
 from gateway.api.control import RecordingOrder
-from gateway.calls.activity import Activity
+from gateway.calls.activity import Activity, activity_name
 from gateway.calls.announcements import Announcements, PlaybackEnd
-from gateway.calls.facts import CallFacts
+from gateway.calls.facts import CallFacts, ended, parties
 from gateway.calls.journal import Journal
 from gateway.calls.keypad import Keypad
 from gateway.calls.quality import quality_record
@@ -105,6 +105,8 @@ class Call:
         self._rings_there = False
         self._ears: tuple[Ear, ...] = ()
         self._events = events
+        self._untold: list[tuple[EventKind, dict[str, object]]] | None = []
+        """Events from before the call has a session; None: it has one."""
         self._recording = recording
         self._record_from_the_start = record
         self._is_recorded = False
@@ -173,14 +175,37 @@ class Call:
                 self._journal.recording_ended(self.call_id, await self._recording.stop())
             case _:
                 assert_never(order)
+        self.publish("recording.changed", state=self.recording.value)
 
     def elapsed_ms(self, now: float) -> int:
         """Monotonic time `now` as milliseconds since the call was answered."""
         return max(0, round((now - self._answered_at) * 1000))
 
+    def begin(self) -> None:
+        """The call exists: its record begins, and its story."""
+        self._journal.began(self.facts)
+        untold, self._untold = self._untold or (), None
+        # The fields of a kind are in gateway.events.catalogue, for this one those of `parties`.
+        self._events.publish(
+            "call.offered" if self.facts.direction == "inbound" else "call.dialing", self.call_id, parties(self.facts)
+        )
+        for kind, data in untold:
+            self._events.publish(kind, self.call_id, data)
+
     def publish(self, kind: EventKind, **data: object) -> None:
-        """Tell whoever follows this call's events. `data` is JSON; it may hold speech and numbers, logs may not."""
-        self._events.publish(kind, self.call_id, data)
+        """Tell whoever follows this call's events. `data` is JSON; it may hold speech and numbers, logs may not.
+
+        Its fields are those that `gateway.events.catalogue` names for this kind.
+        """
+        if self._untold is not None:
+            self._untold.append((kind, data))
+        else:
+            self._events.publish(kind, self.call_id, data)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether events that are not kept are worth publishing."""
+        return self._events.is_watched
 
     def hand_over(self, start: StartActivity) -> None:
         """Let another activity take the call; what was queued to be said is dropped.
@@ -240,17 +265,20 @@ class Call:
             case CallProgress():
                 self._rings_there = self._rings_there or event.code == _RINGING
                 self._move(CallEvent.PROGRESS, f"response {event.code}")
+                self.publish("call.progress", sip_code=event.code)
             case CallConfirmed():
                 self._move(CallEvent.CONFIRMED, "answered")
                 self.facts.answered_at, self._answered_at = time.time(), time.monotonic()
                 self._journal.answered(self.facts)
+                self.publish("call.answered", codec=self.facts.codec, srtp=self.facts.srtp)
                 if self._held_by:  # offered so from the start
-                    self._move(CallEvent.HELD, self._held_by)
+                    self._move_hold()
                 self._maybe_ready()
             case HoldChanged():
+                held_before = self._held_by
                 self._held_by = "us" if event.held_by_us else "peer" if event.held_by_peer else ""
-                if self.state in (CallState.ACTIVE, CallState.HELD):
-                    self._move(CallEvent.HELD if self._held_by else CallEvent.RESUMED, self._held_by or "all")
+                if self.state in (CallState.ACTIVE, CallState.HELD) and self._held_by != held_before:
+                    self._move_hold()
             case DigitReceived():
                 self.keypad.receive_info(event)
             case TransferReported():
@@ -302,6 +330,12 @@ class Call:
     async def quality(self) -> Quality | None:
         """How the call sounds so far; None before it has audio. Raises `NoSuchCall` when it has just ended."""
         return None if self.audio is None else self._rate(self.audio, await self._endpoint.quality(self.call_id))
+
+    async def tell_quality(self) -> None:
+        """Publish it, when the call stands. Raises `NoSuchCall` when it has just ended."""
+        if self.state in (CallState.ACTIVE, CallState.HELD):
+            quality = await self.quality()
+            self.publish("call.quality", quality=None if quality is None else quality.model_dump())
 
     def mute(self, muted: bool) -> None:
         """Send silence instead of what we say, or end that."""
@@ -382,6 +416,7 @@ class Call:
 
     async def _attend(self, start: StartActivity) -> str | None:
         self.attending, self.activity = start, start(self)
+        self.publish("call.activity", activity=activity_name(self.activity), agent=self.facts.agent)
         if self.activity.hears_keys:
             self.leg.detect_tones(self._inband_keys)
         async with asyncio.TaskGroup() as tasks:
@@ -427,10 +462,13 @@ class Call:
                 recording = await self._recording.close()
             if recording is not None:
                 self._journal.recording_ended(self.call_id, recording)
+                if self._is_recorded:
+                    self.publish("recording.changed", state=self.recording.value)
         except TimeoutError:
             self._log.warning("recording_not_closed", cause="the disk does not answer")
         finally:
             self._journal.ended(facts, quality)
+            self._events.publish("call.ended", self.call_id, ended(facts, quality))
 
     def _rate(self, audio: CallAudio, leg: LegQuality) -> Quality:
         line = None if self.activity is None else self.activity.line
@@ -478,6 +516,7 @@ class Call:
         self._receive_frames([replace(frame, pcm=bytes(len(frame.pcm))) for frame in frames])
 
     def _receive_press(self, digit: str) -> None:
+        self.publish("dtmf.received", digit="*" if self.keys_secret else digit, secret=self.keys_secret)
         if self.activity is not None:
             self.activity.receive_digit(digit, secret=self.keys_secret)
 
@@ -494,6 +533,14 @@ class Call:
     def _receive_playout(self, event: PlayoutEvent) -> None:
         if self.activity is not None:
             self.activity.receive_playout(event)
+
+    def _move_hold(self) -> None:
+        if self._held_by:
+            self._move(CallEvent.HELD, self._held_by)
+            self.publish("call.held", by=self._held_by)
+        else:
+            self._move(CallEvent.RESUMED, "all")
+            self.publish("call.resumed")
 
     def _move(self, event: CallEvent, cause: str) -> None:
         old, self.state = self.state, next_state(self.state, event)

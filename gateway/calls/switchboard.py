@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 _NOT_FOUND = 404
 _TEMPORARILY_UNAVAILABLE = 480
 _MEDIA_WATCH_S = 2.0
+_QUALITY_S = 10.0
 
 
 class Agents(Protocol):
@@ -188,10 +189,10 @@ class Switchboard:
 
     def _start(self, call: Call) -> None:
         assert self._tasks is not None
+        call.begin()
         self._running[call.call_id] = self._tasks.create_task(self._live(call), name=call.call_id)
 
     async def _live(self, call: Call) -> None:
-        self._journal.began(call.facts)
         self._metrics.call_began(call.facts.direction)
         try:
             await call.run()
@@ -261,6 +262,14 @@ def _before_answer(self, route: RouteConfig) -> BeforeAnswer | None:
                     log.warning("media_timeout", call_id=call.call_id)
                     with contextlib.suppress(CallError):  # over already
                         await call.hang_up("media_timeout")
+
+    async def watch_quality(self) -> None:
+        """Tell how the standing calls sound, while somebody looks on; runs until cancelled."""
+        while True:
+            await asyncio.sleep(_QUALITY_S)
+            for call in self.calls if self.events.is_watched else ():
+                with contextlib.suppress(CallError):  # over already
+                    await call.tell_quality()
 
     # What the API asks for
 

@@ -105,6 +105,9 @@ data_dir = "data"
     ) -> httpx.Response:
         return self._http.post(f"/api/v1{path}", json=body or {}, headers=headers)
 
+    def delete(self, path: str) -> None:
+        self._http.delete(f"/api/v1{path}").raise_for_status()
+
     def page(self, path: str) -> str:
         """Text outside the base path: /metrics, /healthz."""
         answer = self._http.get(path)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls over HTTP. `ScriptedCalls` stands for the live calls, here and in the other API tests."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from gateway.api import CallInfo, create_app
 from gateway.api.control import MuteSide, Playback, RecordingOrder, Stopped, StoppedPlayback
 from gateway.api.keyring import KeyRing
 from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
+from gateway.calls.journal import Journal
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
+from gateway.events import EventBus, EventLog
 from gateway.store import SessionStore, open_store
 from gateway.streams.control import StreamInfo
 from gateway.streams.tokens import StreamTokens
@@ -153,6 +156,7 @@ class Api:
     metrics: Metrics
     not_ready: list[str]
     tokens: StreamTokens
+    events: EventLog
 
 
 @asynccontextmanager
@@ -163,10 +167,16 @@ async def running_api(
         calls, metrics, not_ready, tokens = ScriptedCalls(), Metrics(), list[str](), StreamTokens()
         url = f"sqlite+aiosqlite:///{folder}/parley.db"
         store = await stack.enter_async_context(open_store(url, folder, metrics, key))
+        journal = Journal(store, metrics)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks.create_task(journal.write_until_closed())
+        stack.push_async_callback(journal.close)
+        events = EventLog(EventBus((await store.events.begin_run())[0]), store.events, journal.event)
         app = create_app(
             calls,
             store,
             metrics,
+            events,
             keys=KeyRing(["other-key", KEY]),
             tokens=tokens,
             ready=lambda: not_ready,
@@ -179,7 +189,7 @@ async def running_api(
             )
             for headers in ({"Authorization": f"Bearer {KEY}"}, {})
         ]
-        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens)
+        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens, events)
 
 
 @pytest.fixture
