@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from gateway.signing import SigningSecret
 from gateway.streams.twilio import ACCOUNT_SID
 from media import noise
 from media.encryption import EncryptionKey
@@ -117,6 +118,11 @@ def _bearer_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _signing_secret(value: SecretStr) -> SecretStr:
+    SigningSecret.parse(value.get_secret_value())
+    return value
+
+
 def _encryption_key(value: SecretStr) -> SecretStr:
     EncryptionKey.parse(value.get_secret_value())
     return value
@@ -129,6 +135,7 @@ Ipv4Address = Annotated[str, AfterValidator(_ipv4_address)]
 Network = Annotated[str, AfterValidator(_network)]
 Pattern = Annotated[str, AfterValidator(_regular_expression)]
 Name = Annotated[str, AfterValidator(_name)]
+SigningSecretText = Annotated[SecretStr, AfterValidator(_signing_secret)]
 
 
 class Section(BaseModel):
@@ -168,6 +175,14 @@ class HttpConfig(Section):
     """TCP port; 0 picks a free one."""
     api_keys: tuple[Annotated[SecretStr, AfterValidator(_bearer_key)], ...] = ()
     """Bearer keys of the API. None: one is made at the first start and kept in the data folder, file `api_key`."""
+
+
+class OutboundConfig(Section):
+    """`[outbound]`: where URLs that come from outside (streams, webhooks, flows, audio to play) may lead."""
+
+    allow: tuple[Network, ...] = ()
+    """Networks that may be reached although they are not public (`127.0.0.0/8`, `10.1.0.0/16`), there also without
+    encryption and on any port. Everywhere else only public addresses are, by wss and https."""
 
 
 class MediaConfig(Section):
@@ -345,6 +360,7 @@ class Config(Section):
 
     sip: SipConfig = SipConfig()
     http: HttpConfig = HttpConfig()
+    outbound: OutboundConfig = OutboundConfig()
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
     models: ModelsConfig = ModelsConfig()

@@ -27,7 +27,7 @@ from gateway.config import Config, ConfigPath, contradictions
 from gateway.errors import ConfigError, Fault
 
 PREFIX = "PARLEY_"
-_SECRETS = frozenset({"api_key", "api_keys", "password", "encryption_key", "redis_url", "url"})
+_SECRETS = frozenset({"api_key", "api_keys", "password", "encryption_key", "redis_url", "secret", "secrets", "url"})
 """Keys whose values are never repeated in a message (URLs may carry a password)."""
 
 _LISTS_OF_TABLES = (("trunk",), ("route",))

@@ -7,11 +7,17 @@
     ├── StartupError           this machine does not allow it: a port in use, a folder that cannot be written
     ├── SipThreadFailed        the SIP thread ended of itself: a bug, and the end of the process
     ├── StoreError             the database failed while it was running: a full disk, a lost connection
+    ├── UrlError               a URL that somebody gave us to connect to (`field`)
+    │   ├── UrlRefused             it leads where strangers must not reach, or is none
+    │   └── UrlUnreachable         its host has no address, or does not answer
+    ├── SignatureRefused       a message that is not signed with a known secret, or is old
     └── CallError              a request about a call that cannot be carried out
         ├── NoSuchCall             whoever asked named a call that is not there
         ├── NoSuchAgent            whoever asked named an agent that is not configured
         ├── NoSuchTrunk            whoever asked named a trunk that is not configured
         ├── BadAddress             whoever asked gave an address that cannot be dialled
+        ├── NoSuchStream           whoever asked named a stream that is not there
+        ├── BadStreamOrder         whoever asked wants a stream that cannot be
         ├── WrongCallState         the call is not in a state that allows it (holding a call that rings)
         ├── TooManyCalls           we are full, or draining: ask again later
         ├── CallRefused            the far end said no (`sip_code`)
@@ -64,6 +70,27 @@ class SipThreadFailed(GatewayError):
     """The SIP thread ended of itself. The process must end too: no call can go on, none can come."""
 
 
+class UrlError(GatewayError):
+    """A URL from outside cannot be used; the message begins with its field and repeats nothing of it."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class UrlRefused(UrlError):
+    """It leads where a stranger's URL must not lead, or is not a URL for this use."""
+
+
+class UrlUnreachable(UrlError):
+    """It is right as it stands, but nobody answers there; it may work again later."""
+
+
+class SignatureRefused(GatewayError):
+    """The message is not signed with a known secret, or is too old."""
+
+
 class CallError(GatewayError):
     """A request about a call cannot be carried out."""
 
@@ -94,6 +121,18 @@ class NoSuchTrunk(CallError):
 
 class BadAddress(CallError, ValueError):
     """The address cannot be dialled; the message says why."""
+
+
+class NoSuchStream(CallError):
+    """There is no such stream, or not any more."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(f"there is no stream {stream_id}")
+        self.stream_id = stream_id
+
+
+class BadStreamOrder(CallError, ValueError):
+    """No stream can be as it was asked for; the message says why."""
 
 
 class WrongCallState(CallError):

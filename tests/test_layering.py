@@ -31,6 +31,7 @@ DOORS = {
     "cryptography": ["media/encryption.py"],
     "ctranslate2": ["agent/local/"],
     "fastapi": ["gateway/api/"],
+    "httpcore": ["gateway/outbound.py"],
     "onnxruntime": ["agent/local/"],
     "piper": ["agent/local/"],
     "pjsua2": ["gateway/sip/", "media/ports.py"],

@@ -17,14 +17,19 @@ from starlette.routing import Match
 
 from gateway.errors import (
     BadAddress,
+    BadStreamOrder,
     CallError,
     CallRefused,
     GatewayError,
     NoSuchAgent,
     NoSuchCall,
+    NoSuchStream,
     NoSuchTrunk,
     StoreError,
     TooManyCalls,
+    UrlError,
+    UrlRefused,
+    UrlUnreachable,
     WrongCallState,
 )
 
@@ -37,9 +42,13 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (NoSuchAgent, 422, "no-such-agent", "There is no such agent"),
     (NoSuchTrunk, 422, "no-such-trunk", "There is no such trunk"),
     (BadAddress, 422, "bad-address", "The address cannot be dialled"),
+    (NoSuchStream, 404, "no-such-stream", "There is no such stream"),
+    (BadStreamOrder, 422, "bad-stream-order", "There can be no such stream"),
     (WrongCallState, 409, "wrong-call-state", "The call's state does not allow this"),
     (TooManyCalls, 503, "too-many-calls", "No more calls are taken now"),
     (CallRefused, 502, "call-refused", "The far end refused"),
+    (UrlRefused, 422, "url-refused", "The URL is not one to connect to"),
+    (UrlUnreachable, 502, "url-unreachable", "Nobody answers at the URL"),
     (StoreError, 503, "store-failed", "The database does not work"),
 )
 
@@ -100,6 +109,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(CallError, _on_gateway_error)
     app.add_exception_handler(StoreError, _on_gateway_error)
+    app.add_exception_handler(UrlError, _on_gateway_error)
     app.add_exception_handler(Exception, _on_bug)
 
 

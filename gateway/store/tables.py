@@ -86,6 +86,20 @@ class TurnRow(Table):
     interrupted: Mapped[bool]
 
 
+class ApiKeyRow(Table):
+    """A key of the API, without the key."""
+
+    __tablename__ = "api_keys"
+
+    key_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    hash: Mapped[str] = mapped_column(Text)
+    """SHA-256 of it, in hex: a key has 256 random bits, so nothing slower is needed."""
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class AuditRow(Table):
     """What was done to personal data, and when. The database refuses to change or delete these rows."""
 

@@ -26,6 +26,9 @@ class StreamFormat:
     """l16: 8000, 16000, 24000, 48000; pcmu, pcma: 8000; g722: 16000; opus: 48000."""
 
 
+USUAL_FORMAT = StreamFormat()
+
+
 @dataclass(frozen=True, slots=True)
 class StreamStarted:
     """The call's facts. The first thing a backend hears."""
@@ -227,8 +230,10 @@ BackendMessage = (
 class WireProtocol(Protocol):
     """One connection's protocol: sync, opens nothing, never raises for what a backend sent."""
 
-    subprotocol: str | None
-    """WebSocket subprotocol to ask for (RFC 6455 section 1.9); None: none."""
+    @property
+    def subprotocol(self) -> str | None:
+        """WebSocket subprotocol to ask for (RFC 6455 section 1.9); None: none."""
+        ...
 
     def audio(self, payload: bytes, position_ms: int, track: Track) -> WireMessage | None:
         """A frame of the call's audio in the stream's format, `position_ms` after the stream's start. None: it waits

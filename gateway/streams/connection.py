@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way to one backend, whoever opened it: a WebSocket of ours, one that the backend opened towards us, a TCP
+connection. Everything happens on the event loop's thread, and nothing in it waits but `Connector.connect`."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.errors import GatewayError
+from gateway.streams.messages import WireMessage
+from gateway.streams.order import StreamOrder
+
+NORMAL_CLOSURE = 1000
+"""Close code of RFC 6455 section 7.4.1; the codes stand for the same in connections that are no WebSocket."""
+GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
+MESSAGE_TOO_BIG = 1009
+ABNORMAL_CLOSURE = 1006
+"""Nobody said goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """How a connection ended."""
+
+    code: int = ABNORMAL_CLOSURE
+    reason: str = ""
+
+    @property
+    def is_normal(self) -> bool:
+        """The backend ended the stream, rather than being lost."""
+        return self.code == NORMAL_CLOSURE
+
+
+class ConnectFailed(GatewayError):
+    """There is no connection to the backend."""
+
+    def __init__(self, cause: str, *, is_final: bool = False) -> None:
+        super().__init__(cause)
+        self.is_final = is_final
+        """Trying again would not help: it refused us, or its address is not allowed."""
+
+
+class Receiver(Protocol):
+    """Takes what a connection brings."""
+
+    def receive(self, message: WireMessage) -> None:
+        """A whole message; of a TCP connection, whatever came."""
+        ...
+
+    def congested(self, is_congested: bool) -> None:
+        """What was written waits, because the other end reads too slowly; or is on its way again."""
+        ...
+
+    def disconnected(self, how: Disconnected) -> None:
+        """Once, and the last thing that is told."""
+        ...
+
+
+class Connection(Protocol):
+    """An open one."""
+
+    def write(self, message: WireMessage) -> None:
+        """Send, in order. After the end it does nothing. Whoever writes heeds `Receiver.congested`."""
+        ...
+
+    def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
+        """Say goodbye and end it; what was written is still sent if the other end takes it within a few seconds."""
+        ...
+
+    def abort(self) -> None:
+        """End it now: the other end does not read."""
+        ...
+
+
+class Connector(Protocol):
+    """Opens connections of one kind."""
+
+    async def connect(
+        self, call_id: str, order: StreamOrder, subprotocol: str | None, receiver: Receiver
+    ) -> Connection:
+        """One connection; nothing is given to the receiver before this returns. Raises `ConnectFailed`.
+
+        It is called again when a connection was lost. Where backends come to us, it waits for one to come; whoever
+        calls has a time limit and cancels.
+        """
+        ...
