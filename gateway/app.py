@@ -26,9 +26,13 @@ from gateway.api.server import address_of, bind_http, serving
 from gateway.calls.agent import ConfiguredAgents
 from gateway.calls.control import SwitchboardControl
 from gateway.calls.journal import Journal
+from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
+from gateway.calls.voices import Voices
 from gateway.config import Config, MediaConfig
 from gateway.events import EventBus
+from gateway.guard import PLAY_URL, OutboundGuard
+from gateway.outbound import fetch
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
@@ -87,8 +91,9 @@ async def _serve(config: Config) -> None:
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
         ]
         stack.callback(lambda: [task.cancel() for task in background])
+        prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
         app = create_app(
-            SwitchboardControl(switchboard),
+            SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
             metrics,
             api_keys=await asyncio.to_thread(api_keys, config),
@@ -107,6 +112,11 @@ async def _serve(config: Config) -> None:
         await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()
         again.cancel()
+
+
+def _prompt_source(config: Config) -> Fetch:
+    guard = OutboundGuard(config.outbound.allow)
+    return lambda url: fetch(guard, url, PLAY_URL, max_bytes=MAX_URL_BYTES, timeout_s=FETCH_S)
 
 
 async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> None:

@@ -211,6 +211,8 @@ class MediaConfig(Section):
     """Take noise from what agents hear; needs the extra `noise`. README has its measured effect on recognition."""
     record: bool = False
     """Record every call to the data folder, in stereo: caller left, we right. The API can start it on any call."""
+    prompts_dir: FolderPath | None = None
+    """Folder with the files that the API may play, WAV, MP3 or Ogg. None: `prompts` in the data folder."""
     record_format: Literal["wav", "opus"] = "wav"
     """`wav`: 16-bit PCM at the call's rate (32 kB/s at 8 kHz). `opus`: Ogg Opus, 4 kB/s, for more CPU."""
 
@@ -324,6 +326,10 @@ class RouteConfig(Section):
     to: str | None = None
     code: Annotated[int, Field(ge=400, le=699)] = 603
     """Action reject: the SIP status to answer with."""
+    answer: Literal["auto", "manual"] = "auto"
+    """`manual`: let it ring until the API answers or refuses the call (`POST /calls/{id}/answer`, `hangup`)."""
+    answer_timeout_s: Annotated[float, Field(ge=1, le=180)] = 60.0
+    """How long a call may ring for that; then it is refused with 480."""
 
     @model_validator(mode="after")
     def _keys_fit_the_action(self) -> "RouteConfig":

@@ -19,6 +19,9 @@
         ├── BadAddress             whoever asked gave an address that cannot be dialled
         ├── NoSuchStream           whoever asked named a stream that is not there
         ├── BadStreamOrder         whoever asked wants a stream that cannot be
+        ├── NoSuchVoice            whoever asked named a voice or language that nobody speaks
+        ├── BadPrompt              whoever asked named a recording that is not there, or cannot be played
+        ├── IdempotencyConflict    whoever asked used the key of another request
         ├── WrongCallState         the call is not in a state that allows it (holding a call that rings)
         ├── TooManyCalls           we are full, or draining: ask again later
         ├── CallRefused            the far end said no (`sip_code`)
@@ -140,6 +143,18 @@ class BadStreamOrder(CallError, ValueError):
     """No stream can be as it was asked for; the message says why."""
 
 
+class NoSuchVoice(CallError):
+    """There is no such voice, or none for this language."""
+
+
+class BadPrompt(CallError, ValueError):
+    """The recording is not where it should be, or is not one that can be played; the message says why."""
+
+
+class IdempotencyConflict(CallError):
+    """The idempotency key belongs to a request with another body."""
+
+
 class WrongCallState(CallError):
     """The call's state does not allow what was asked."""
 
@@ -160,7 +175,9 @@ class CallRefused(CallError):
 class CallRejected(CallError):
     """Whoever decides over an inbound call (a backend, the API) does not want it."""
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, reason: str = "") -> None:
         super().__init__(f"rejected with {code}")
         self.code = code
         """SIP status to answer with, 400 to 699."""
+        self.reason = reason
+        """Reason phrase to answer with; empty: the usual one."""

@@ -18,7 +18,7 @@ class MediaMisuse(MediaError, ValueError):
 
 
 class AudioFileError(MediaError):
-    """A WAV file that cannot be read or written; the message names the file and what is wrong with it."""
+    """An audio file that cannot be read or written; the message says what is wrong with it."""
 
 
 class WrongKey(MediaError):

@@ -47,6 +47,11 @@ class NativePort(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def duck(self, gain: float) -> None: ...
+    def announce(self, utterance_id: int, rate_hz: int, pcm: bytes | bytearray | memoryview) -> int: ...
+    def endAnnouncement(self, utterance_id: int) -> None: ...
+    def clearAnnouncement(self) -> tuple[tuple[int, int, int], ...]: ...
+    def announcementProgress(self) -> tuple[int, int, int] | None: ...
+    def announcementQueuedSamples(self) -> int: ...
     def dial(self, keys: str, method: int, on_ms: int, off_ms: int, secret: bool) -> bool: ...
     def takesEvents(self) -> bool: ...
     def detectTones(self, mode: int) -> None: ...
@@ -190,6 +195,7 @@ class PcmHub:
 _FLAGS = (FrameFlags.NONE, FrameFlags.CONCEALED, FrameFlags.DTMF, FrameFlags.CONCEALED | FrameFlags.DTMF)
 """By native bits (media/native/uplink_ring.hpp)."""
 _STARTED, _FINISHED, _ATTACHED, _KEY_PRESSED, _KEY_RELEASED = 0, 1, 3, 5, 6
+_ANNOUNCEMENT_STARTED, _ANNOUNCEMENT_FINISHED = 7, 8
 """Native event kinds (media/native/pcm_port.hpp) that somebody waits for; starving is counted, not told."""
 _TONE = 256
 """Added to the key that was heard as a tone."""
@@ -213,6 +219,8 @@ class CallAudio:
         """Ids for whoever speaks on this leg: they only grow, whoever it is."""
         self._on_frames: Callable[[list[PcmFrame]], None] | None = None
         self.on_playout: Callable[[PlayoutEvent], None] | None = None
+        self.on_announcement: Callable[[PlayoutEvent], None] | None = None
+        """Told the same of announcements."""
         self.on_rate: Callable[[int], None] | None = None
         """Told the new sample rate after a re-INVITE changed it, before the first frame that has it."""
         self.on_key: Callable[[KeyHeard], None] | None = None
@@ -287,6 +295,32 @@ class CallAudio:
         """Scale the playout, 0 to 1, over one frame."""
         self._port.duck(gain)
 
+    def announce(self, utterance_id: int, pcm: bytes | bytearray | memoryview, sample_rate_hz: int = 0) -> int:
+        """The same as `play` for a second queue over the first (60 s, too): while an announcement is being made, what
+        `play` has queued waits, and nothing of it is lost. `clear`, `pause` and `duck` do not touch announcements.
+
+        The turn lasts from the first sample to the end of the last utterance, so each needs `end_announcement` or
+        `clear_announcement`. Ids may be shared with `play`.
+        """
+        return self._port.announce(utterance_id, sample_rate_hz or self._sample_rate_hz, pcm)
+
+    def end_announcement(self, utterance_id: int) -> None:
+        """No more samples will come: `UtteranceFinished` goes to `on_announcement` when the last one is sent."""
+        self._port.endAnnouncement(utterance_id)
+
+    def clear_announcement(self) -> Cleared:
+        """Break off what is being announced and drop what is queued behind it; what waited goes on."""
+        return Cleared(tuple(Heard(*cut) for cut in self._port.clearAnnouncement()))
+
+    def announcement_progress(self) -> Heard | None:
+        """The announcement being made, or None."""
+        heard = self._port.announcementProgress()
+        return None if heard is None else Heard(*heard)
+
+    @property
+    def announcement_queued_ms(self) -> float:
+        return self._port.announcementQueuedSamples() * 1000 / self._sample_rate_hz
+
     @property
     def takes_events(self) -> bool:
         """Whether the far end negotiated telephone-event (RFC 4733)."""
@@ -335,11 +369,12 @@ class CallAudio:
             return
         self._closed = True
         # The sinks belong to owners who hold this object: without them the port's buffers need no garbage collector.
-        self._on_frames = self.on_playout = self.on_rate = self.on_key = self.on_fault = None
+        self._on_frames = self.on_playout = self.on_announcement = self.on_rate = self.on_key = self.on_fault = None
         self._sent_sinks = ()
         self._port.listen(False)
         self._port.tapSent(False)
         self._port.clear()
+        self._port.clearAnnouncement()
         self._hub.remove(self)
 
     def receive(
@@ -359,12 +394,12 @@ class CallAudio:
                     sink(sent)
             if heard is not None and self._on_frames is not None:
                 self._on_frames(heard)
-            if events is not None and self.on_playout is not None:
-                self._receive_playout(events, self.on_playout)
+            if events is not None:
+                self._receive_playout(events)
         except Exception:
             # A fault of one call's owner must not keep the other calls in this batch from their audio.
             _log.exception("audio_sink_failed", port=self.port_id)
-            self.on_frames = self.on_playout = self.on_rate = self.on_key = None
+            self.on_frames = self.on_playout = self.on_announcement = self.on_rate = self.on_key = None
             self._sent_sinks = ()
             if self.on_fault is not None:
                 self.on_fault()
@@ -384,11 +419,13 @@ class CallAudio:
                 heard = KeyReleased(digit, method, duration_ms, at)
                 on_key(KeyPressed(digit, method, at) if kind == _KEY_PRESSED else heard)
 
-    def _receive_playout(
-        self, events: list[tuple[int, int, int, float]], on_playout: Callable[[PlayoutEvent], None]
-    ) -> None:
+    def _receive_playout(self, events: list[tuple[int, int, int, float]]) -> None:
         for kind, utterance_id, samples, at in events:
-            if kind == _STARTED:
-                on_playout(UtteranceStarted(utterance_id, at))
-            elif kind == _FINISHED:
-                on_playout(UtteranceFinished(utterance_id, samples, at))
+            announced = kind in (_ANNOUNCEMENT_STARTED, _ANNOUNCEMENT_FINISHED)
+            sink = self.on_announcement if announced else self.on_playout
+            if sink is None:
+                continue
+            if kind in (_STARTED, _ANNOUNCEMENT_STARTED):
+                sink(UtteranceStarted(utterance_id, at))
+            elif kind in (_FINISHED, _ANNOUNCEMENT_FINISHED):
+                sink(UtteranceFinished(utterance_id, samples, at))

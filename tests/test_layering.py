@@ -27,7 +27,7 @@ DOORS = {
     "aiortc": ["gateway/webrtc/"],
     "aiosqlite": ["gateway/store/"],
     "alembic": ["gateway/store/"],
-    "av": ["media/ogg_opus.py"],
+    "av": ["media/audio_file.py", "media/ogg_opus.py"],
     "cryptography": ["media/encryption.py"],
     "ctranslate2": ["agent/local/"],
     "fastapi": ["gateway/api/"],

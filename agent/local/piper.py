@@ -84,6 +84,11 @@ class PiperTextToSpeech:
         self._pool = pool
         self.cache = PhraseCache(cache_bytes)
 
+    @property
+    def voice(self) -> str:
+        """The voice's name."""
+        return self._model.name
+
     async def synthesize(
         self, text: str, *, voice: str | None = None, rate: float = 1.0
     ) -> AsyncGenerator[SpeechChunk, None]:

@@ -12,6 +12,7 @@ from gateway.api.auth import BearerGate, is_one_of
 from gateway.api.calls import calls_router
 from gateway.api.control import CallControl
 from gateway.api.health import health_router
+from gateway.api.idempotency import IdempotentRequests
 from gateway.api.limits import BodyLimit
 from gateway.api.problems import FieldProblem, Problem, install_problem_handlers
 from gateway.api.sessions import sessions_router
@@ -42,7 +43,7 @@ def create_app(
     )
     # HTTPBearer only describes; BearerGate asks.
     api = APIRouter(prefix=BASE_PATH, dependencies=[Security(HTTPBearer(auto_error=False))])
-    api.include_router(calls_router(calls))
+    api.include_router(calls_router(calls, IdempotentRequests(store)))
     api.include_router(sessions_router(store))
     app.include_router(api)
     app.include_router(health_router(metrics, ready))

@@ -1,67 +1,40 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/calls`: place calls, see them, and act on them while they run."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Header, Path, Response
+from pydantic import BaseModel
 
-from gateway.api.control import CallControl, CallInfo, RecordingOrder
+from gateway.api.control import CallControl, CallInfo, Playback, Stopped
+from gateway.api.idempotency import MAX_KEY_CHARACTERS, IdempotentRequests
+from gateway.api.orders import (
+    AgentOrder,
+    DtmfOrder,
+    HangUpOrder,
+    KeysOrder,
+    MuteOrder,
+    PlaceCall,
+    PlayOrder,
+    RecordOrder,
+    SayOrder,
+    StopOrder,
+    TransferOrder,
+)
 from gateway.api.problems import problem_responses
-from media.keys import KEY_MS, MAX_KEY_MS, MIN_KEY_MS, KeyMethod
+from media.keys import KeyMethod
 
 CallId = Annotated[str, Path(max_length=128, description="Names the call here and its session afterwards.")]
-_MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
-_MetadataValue = Annotated[str, Field(max_length=1024)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class PlaceCall(_Body):
-    """A call to place."""
-
-    to: Annotated[str, Field(min_length=1, max_length=512)]
-    """SIP URI, or a number for the trunk."""
-    from_: Annotated[str | None, Field(validation_alias="from", max_length=512)] = None
-    """Our address as the far end sees it."""
-    profile: Annotated[str | None, Field(max_length=64)] = None
-    """Name of the trunk to go through; by default the first that takes outgoing calls, for a number."""
-    agent: Annotated[str | None, Field(max_length=64)] = None
-    """Who talks when it is answered; may be left out when there is only one agent."""
-    metadata: Annotated[dict[_MetadataKey, _MetadataValue], Field(max_length=50)] = {}
-    """Yours; comes back in the call and its session."""
-    timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
-    """How long it may ring."""
-
-
-class Dtmf(_Body):
-    """Digits to send."""
-
-    digits: Annotated[str, Field(pattern=r"^[0-9A-D*#,w]{1,64}$")]
-    """0-9 * # A-D; a comma waits 2 s, a w half a second."""
-    method: Literal["auto", "rfc4733", "info", "inband"] = "auto"
-    """auto: RFC 4733 events if the far end takes them, tones in the audio if not."""
-    duration_ms: Annotated[int, Field(ge=MIN_KEY_MS, le=MAX_KEY_MS)] = KEY_MS
-    """How long each key is pressed."""
-    secret: bool = False
-    """Tones of them are left out of the recording. Digits that we send are kept nowhere else."""
-
-
-class Keys(_Body):
-    """What happens to keys that the far end presses."""
-
-    secret: bool
-    """They are shown as `*`, to the language model and in the record."""
-
-
-class Record(_Body):
-    """What to do with the recording of a call."""
-
-    state: RecordingOrder
-    """start: also when `media.record` is off. pause: silence is recorded from now on, for card numbers. resume: sound
-    again. stop: for good, a call has one recording."""
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=MAX_KEY_CHARACTERS,
+        pattern=r"^[\x21-\x7e]*$",
+        description="Of your making: the same request again with this key, within 24 hours, gets the same answer and "
+        "places no second call.",
+    ),
+]
 
 
 class CallList(BaseModel):
@@ -70,22 +43,21 @@ class CallList(BaseModel):
     calls: list[CallInfo]
 
 
-def calls_router(calls: CallControl) -> APIRouter:
+def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
     """The routes over this hub."""
-    router = APIRouter(prefix="/calls", tags=["calls"], responses=problem_responses(401, 422))
+    router = APIRouter(prefix="/calls", tags=["calls"], responses=problem_responses(401, 413, 422))
     of_one_call = problem_responses(404, 409)
+    of_its_media = problem_responses(404, 409, 502)
 
-    @router.post("", status_code=201, responses=problem_responses(413, 503))
-    async def place_call(order: PlaceCall, response: Response) -> CallInfo:
+    @router.post("", status_code=201, responses=problem_responses(502, 503))
+    async def place_call(order: PlaceCall, response: Response, idempotency_key: IdempotencyKey = None) -> CallInfo:
         """Dial; answers while it rings. Follow it with GET."""
-        call = await calls.place(
-            order.to,
-            from_=order.from_,
-            profile=order.profile,
-            agent=order.agent,
-            metadata=order.metadata,
-            timeout_s=order.timeout_s,
-        )
+        if idempotency_key is None:
+            call = await calls.place(order)
+        else:
+            call, is_repeated = await requests.once(idempotency_key, order, lambda: calls.place(order))
+            if is_repeated:
+                response.headers["Idempotency-Replayed"] = "true"
         response.headers["Location"] = f"/api/v1/calls/{call.call_id}"
         return call
 
@@ -99,10 +71,15 @@ def calls_router(calls: CallControl) -> APIRouter:
         """A call; once it is over, see its session instead."""
         return await calls.get(call_id)
 
-    @router.post("/{call_id}/hangup", status_code=204, responses=problem_responses(404))
-    async def hang_up(call_id: CallId) -> None:
-        """End the call."""
-        await calls.hangup(call_id)
+    @router.post("/{call_id}/answer", responses=of_one_call)
+    async def answer(call_id: CallId) -> CallInfo:
+        """Answer an inbound call that rings: on a route with `answer = "manual"`. `active` follows with its ACK."""
+        return await calls.answer(call_id)
+
+    @router.post("/{call_id}/hangup", status_code=204, responses=of_one_call)
+    async def hang_up(call_id: CallId, order: HangUpOrder | None = None) -> None:
+        """End the call, or refuse it with a code while it rings here."""
+        await calls.hangup(call_id, order or HangUpOrder())
 
     @router.post("/{call_id}/hold", responses=of_one_call)
     async def hold(call_id: CallId) -> CallInfo:
@@ -115,29 +92,56 @@ def calls_router(calls: CallControl) -> APIRouter:
         return await calls.resume(call_id)
 
     @router.post("/{call_id}/mute", responses=of_one_call)
-    async def mute(call_id: CallId) -> CallInfo:
-        """Send silence instead of what we say."""
-        return await calls.mute(call_id)
+    async def mute(call_id: CallId, order: MuteOrder | None = None) -> CallInfo:
+        """Send silence instead of what we say; or let nobody hear the far end."""
+        return await calls.mute(call_id, (order or MuteOrder()).side, muted=True)
 
     @router.post("/{call_id}/unmute", responses=of_one_call)
-    async def unmute(call_id: CallId) -> CallInfo:
-        """Be heard again."""
-        return await calls.unmute(call_id)
+    async def unmute(call_id: CallId, order: MuteOrder | None = None) -> CallInfo:
+        """End that."""
+        return await calls.mute(call_id, (order or MuteOrder()).side, muted=False)
 
-    @router.post("/{call_id}/record", responses=problem_responses(404, 409, 413))
-    async def record(call_id: CallId, order: Record) -> CallInfo:
+    @router.post("/{call_id}/record", responses=of_one_call)
+    async def record(call_id: CallId, order: RecordOrder) -> CallInfo:
         """Start, pause, resume or stop recording. A pause is in force when this answers."""
         return await calls.record(call_id, order.state)
 
-    @router.post("/{call_id}/dtmf", status_code=204, responses=problem_responses(404, 409, 413))
-    async def dtmf(call_id: CallId, order: Dtmf) -> None:
+    @router.post("/{call_id}/dtmf", status_code=204, responses=of_its_media)
+    async def dtmf(call_id: CallId, order: DtmfOrder) -> None:
         """Send DTMF digits: queued when this answers; by INFO, answered by the far end."""
         method = None if order.method == "auto" else KeyMethod(order.method)
         await calls.dtmf(call_id, order.digits, method=method, duration_ms=order.duration_ms, secret=order.secret)
 
     @router.post("/{call_id}/keys", responses=problem_responses(404))
-    async def keys(call_id: CallId, order: Keys) -> CallInfo:
+    async def keys(call_id: CallId, order: KeysOrder) -> CallInfo:
         """Declare that what the far end presses from now on is secret, or is not any more."""
         return await calls.keep_keys_secret(call_id, secret=order.secret)
+
+    @router.post("/{call_id}/agent", responses=of_one_call)
+    async def agent(call_id: CallId, order: AgentOrder | None = None) -> CallInfo:
+        """Hand the call to an agent: from a stream, an echo, a recording or another agent, which it ends."""
+        return await calls.hand_to_agent(call_id, (order or AgentOrder()).agent)
+
+    @router.post("/{call_id}/transfer", status_code=202, responses=of_one_call)
+    async def transfer(call_id: CallId, order: TransferOrder) -> CallInfo:
+        """Ask the far end to talk to somebody else (REFER). The call's `transfer` and the event `call.transfer` say how
+        it goes: when it is completed, the call is over; when it failed, the call goes on."""
+        return await calls.transfer(call_id, order)
+
+    @router.post("/{call_id}/play", status_code=202, responses=of_its_media)
+    async def play(call_id: CallId, order: PlayOrder) -> Playback:
+        """Play a recording to the far end, after the announcements before it. What the call is for waits meanwhile.
+        The event `playback.finished` tells its end."""
+        return await calls.play(call_id, order)
+
+    @router.post("/{call_id}/say", status_code=202, responses=problem_responses(404, 409, 503))
+    async def say(call_id: CallId, order: SayOrder) -> Playback:
+        """The same with words."""
+        return await calls.say(call_id, order)
+
+    @router.post("/{call_id}/stop", responses=of_one_call)
+    async def stop(call_id: CallId, order: StopOrder | None = None) -> Stopped:
+        """End one announcement, or all; what the call is for goes on."""
+        return await calls.stop(call_id, (order or StopOrder()).playback_id)
 
     return router

@@ -1,19 +1,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the API needs of the calls: a Protocol that the call hub satisfies, and the values that pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import Field
 
 from gateway.store.records import Direction, Quality, Record
 from media.keys import KeyMethod
 
+if TYPE_CHECKING:
+    from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, TransferOrder
+
 CallStateName = Literal["offered", "dialing", "active", "held", "ended"]
 
 RecordingOrder = Literal["start", "pause", "resume", "stop"]
 RecordingStateName = Literal["off", "on", "paused", "ended"]
+ActivityKind = Literal["agent", "stream", "echo", "play", "bridge"]
+MuteSide = Literal["ours", "theirs"]
+TransferMode = Literal["blind", "attended"]
+TransferStatus = Literal["trying", "ringing", "completed", "failed"]
+
+
+class TransferInfo(Record):
+    """How a transfer goes, as the far end reports (RFC 3515 section 2.4.5)."""
+
+    to: str
+    """Where to: a SIP URI, or the id of our other call."""
+    mode: TransferMode
+    status: TransferStatus
+    sip_code: int | None = None
+    """What the far end told last; None: nothing yet, or it fell silent."""
 
 
 class CallInfo(Record):
@@ -25,6 +43,10 @@ class CallInfo(Record):
     to: str
     state: CallStateName
     """offered: ringing here; dialing: ringing there; held: by us, the peer or both."""
+    ringing: bool = False
+    """The far end's telephone rings; or ours does, and waits for `answer` or `hangup`."""
+    activity: ActivityKind | Literal["none"] = "none"
+    """What the call is for at this moment; none: it is not answered, or just over."""
     started_at: datetime
     answered_at: datetime | None = None
     codec: str | None = None
@@ -32,6 +54,10 @@ class CallInfo(Record):
     agent: str | None = None
     muted: bool = False
     """We send silence."""
+    muted_theirs: bool = False
+    """Nobody hears the far end."""
+    transfer: TransferInfo | None = None
+    """The last one that was asked for."""
     recording: RecordingStateName = "off"
     """paused: silence is recorded; ended: a call is recorded once."""
     keys_secret: bool = False
@@ -41,23 +67,38 @@ class CallInfo(Record):
     """How it sounds so far; only when one call is asked for, and once it has audio."""
 
 
+class Playback(Record):
+    """An announcement that was taken on."""
+
+    playback_id: str
+    """Names it in the event `playback.finished`, and for `stop`."""
+    ahead: int
+    """Announcements of this call that come before it."""
+
+
+class StoppedPlayback(Record):
+    """One that was stopped."""
+
+    playback_id: str
+    played_ms: int
+    """What was really sent; 0: it was waiting for its turn."""
+
+
+class Stopped(Record):
+    """What `stop` ended; nothing, when nothing played."""
+
+    played_ms: int
+    """Of all of them."""
+    playbacks: list[StoppedPlayback] = Field(default=[])
+
+
 class CallControl(Protocol):
     """The live calls. Who names a call gets `NoSuchCall`, or `WrongCallState` when its state does not fit."""
 
-    async def place(
-        self,
-        to: str,
-        *,
-        from_: str | None,
-        profile: str | None,
-        agent: str | None,
-        metadata: Mapping[str, str],
-        timeout_s: float,
-    ) -> CallInfo:
-        """Dial, and return while it rings; `timeout_s` is how long it may.
+    async def place(self, order: "PlaceCall") -> CallInfo:
+        """Dial, and return while it rings.
 
-        `profile` names the trunk to go through, `agent` who talks when it is answered (None: the only one).
-        Raises `BadAddress`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`.
+        Raises `BadAddress`, `NoSuchAgent`, `NoSuchTrunk`, `BadPrompt`, `UrlError`, `TooManyCalls`.
         """
         ...
 
@@ -67,17 +108,19 @@ class CallControl(Protocol):
 
     async def get(self, call_id: str) -> CallInfo: ...
 
-    async def hangup(self, call_id: str) -> None:
-        """End it, whatever its state."""
+    async def answer(self, call_id: str) -> CallInfo:
+        """Answer an inbound call that rings until somebody decides."""
+        ...
+
+    async def hangup(self, call_id: str, order: "HangUpOrder") -> None:
+        """End it, whatever its state; with a code, refuse one that rings."""
         ...
 
     async def hold(self, call_id: str) -> CallInfo: ...
 
     async def resume(self, call_id: str) -> CallInfo: ...
 
-    async def mute(self, call_id: str) -> CallInfo: ...
-
-    async def unmute(self, call_id: str) -> CallInfo: ...
+    async def mute(self, call_id: str, side: MuteSide, *, muted: bool) -> CallInfo: ...
 
     async def record(self, call_id: str, order: RecordingOrder) -> CallInfo:
         """Pausing takes effect before this returns; stopping returns when the file is whole."""
@@ -91,4 +134,25 @@ class CallControl(Protocol):
 
     async def keep_keys_secret(self, call_id: str, *, secret: bool) -> CallInfo:
         """From now on, show nobody what the far end presses, or show it again."""
+        ...
+
+    async def hand_to_agent(self, call_id: str, agent: str | None) -> CallInfo:
+        """Whoever has the call loses it to this agent (None: the only one). Raises `NoSuchAgent`."""
+        ...
+
+    async def transfer(self, call_id: str, order: "TransferOrder") -> CallInfo:
+        """Ask the far end to talk to somebody else; the call says how that goes. Raises `BadAddress`, `NoSuchTrunk`."""
+        ...
+
+    async def play(self, call_id: str, order: "PlayOrder") -> Playback:
+        """Play a recording over what the call is for, after the announcements before it. Raises `BadPrompt`,
+        `UrlError`."""
+        ...
+
+    async def say(self, call_id: str, order: "SayOrder") -> Playback:
+        """The same with words. Raises `NoSuchVoice`."""
+        ...
+
+    async def stop(self, call_id: str, playback_id: str | None) -> Stopped:
+        """End one announcement, or all."""
         ...

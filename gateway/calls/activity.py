@@ -6,6 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
+from gateway.api.control import ActivityKind
+from gateway.calls.announcements import Announcements
+from gateway.calls.prompts import Prompt
 from gateway.calls.uplink import LineReport
 from media.frames import PcmFrame, PcmSamples
 from media.limiter import Limiter
@@ -16,6 +19,9 @@ from media.resample import StreamResampler
 
 class Activity(Protocol):
     """`receive_*` are called on the event loop for every batch and must not block."""
+
+    @property
+    def kind(self) -> ActivityKind: ...
 
     def receive_frames(self, frames: list[PcmFrame]) -> None: ...
 
@@ -48,6 +54,7 @@ class Echo:
     when the queue has run dry; when it has grown too long, quiet frames are left out, and at twice that any.
     """
 
+    kind: ActivityKind = "echo"
     hears_keys = False
     _LEAD_S = 0.04
     _LONG_S = 0.16
@@ -107,6 +114,7 @@ class Echo:
 class Play:
     """Plays a recording once."""
 
+    kind: ActivityKind = "play"
     hears_keys = False
     _AHEAD_MS = 2000
     """So much is queued ahead of the wire; a long recording is not rendered at once."""
@@ -153,3 +161,36 @@ class Play:
 
     def _send(self, samples: PcmSamples, rate_hz: int) -> None:
         self._audio.play(self._utterance_id, np.ascontiguousarray(samples, dtype="<i2").tobytes(), rate_hz)
+
+
+class PlayPrompt:
+    """Plays a recording that the API named, as an announcement."""
+
+    kind: ActivityKind = "play"
+    hears_keys = False
+
+    def __init__(self, announcements: Announcements, prompt: Prompt, *, loop: int, gain: float) -> None:
+        self._announcements = announcements
+        self._prompt = prompt
+        self._loop = loop
+        self._gain = gain
+
+    @property
+    def line(self) -> None:
+        """Nobody listens."""
+
+    def receive_frames(self, frames: list[PcmFrame]) -> None:
+        pass
+
+    def receive_playout(self, event: PlayoutEvent) -> None:
+        pass
+
+    def receive_digit(self, digit: str, *, secret: bool) -> None:
+        pass
+
+    def audio_changed(self) -> None:
+        """The announcement sees it."""
+
+    async def run(self) -> str:
+        await self._announcements.play_to_its_end(self._prompt, loop=self._loop, gain=self._gain)
+        return "completed"

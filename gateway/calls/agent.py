@@ -23,6 +23,7 @@ from agent.events import (
 from agent.local.receptionist import Receptionist
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
+from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
 from gateway.calls.uplink import LineReport, Uplink
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 class AgentActivity:
     """Joins an `AgentSession` to a call."""
 
+    kind: ActivityKind = "agent"
     hears_keys = True
 
     def __init__(

@@ -5,18 +5,21 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import assert_never
 
 import structlog
 
 from gateway.api.control import RecordingOrder
 from gateway.calls.activity import Activity
+from gateway.calls.announcements import Announcements, PlaybackEnd
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
 from gateway.calls.keypad import Keypad
 from gateway.calls.quality import quality_record
 from gateway.calls.recording import CallRecording, RecordingState
 from gateway.calls.state import CallEvent, CallState, next_state
+from gateway.calls.transfer import Transfer
 from gateway.errors import CallError, CallRejected, WrongCallState
 from gateway.events import EventBus, EventKind
 from gateway.sip.endpoint import SipEndpoint
@@ -31,6 +34,7 @@ from gateway.sip.events import (
     MediaActive,
     RegistrationChanged,
     SipEvent,
+    TransferReported,
 )
 from gateway.store.records import Quality
 from gateway.telemetry import Metrics
@@ -76,6 +80,9 @@ class Call:
         self.activity: Activity | None = None
         self._activity_task: asyncio.Task[str] | None = None
         self.muted = False
+        """We send silence."""
+        self.muted_theirs = False
+        """Nobody is given what the far end says."""
         self.keys_secret = False
         """What the far end presses from here on is shown to nobody."""
         self.keypad = Keypad(facts.call_id, endpoint, self._receive_press)
@@ -89,6 +96,11 @@ class Call:
         self._successor: StartActivity | None = None
         """What the call is for next, once the activity that is being ended has ended."""
         self._before_answer = before_answer
+        self._verdict: asyncio.Future[None] | None = None
+        """Waits, while an inbound call rings, for `accept` or `reject`."""
+        if before_answer is not None:
+            self._verdict = asyncio.get_running_loop().create_future()
+        self._rings_there = False
         self._ears: tuple[Ear, ...] = ()
         self._events = events
         self._recording = recording
@@ -104,6 +116,10 @@ class Call:
         self._over = asyncio.Event()
         self._ended: CallEnded | None = None
         self._our_reason: str | None = None
+        self._expected_reason: str | None = None
+        self._announcements: Announcements | None = None
+        self.transfer: Transfer | None = None
+        """The last one that was asked for."""
 
     @property
     def call_id(self) -> str:
@@ -115,6 +131,13 @@ class Call:
         if self.audio is None:
             raise WrongCallState("the call has no audio yet")
         return self.audio
+
+    @property
+    def announcements(self) -> Announcements:
+        """What is said over what the call is for. Raises `WrongCallState` while nobody attends the call."""
+        if self._announcements is None:
+            raise WrongCallState("the call is not being attended")
+        return self._announcements
 
     @property
     def journal(self) -> Journal:
@@ -175,6 +198,30 @@ class Call:
         """End that; one that is not there is no fault."""
         self._ears = tuple(one for one in self._ears if one != ear)
 
+    def follow_with(self, start: StartActivity) -> None:
+        """What the call is for once the activity of now has ended of itself, in place of being hung up."""
+        self._successor = start
+
+    @property
+    def rings(self) -> bool:
+        """The far end's telephone rings, or ours does until somebody decides."""
+        if self.facts.direction == "outbound":
+            return self._rings_there and self.state is CallState.DIALING
+        return self.state is CallState.OFFERED and self._verdict is not None and not self._verdict.done()
+
+    def accept(self) -> None:
+        """Answer the inbound call that rings. Raises `WrongCallState` when it does not wait for that."""
+        self._waiting_for_verdict().set_result(None)
+
+    def reject(self, code: int, reason: str = "") -> None:
+        """Refuse it, with this SIP status and reason phrase (empty: the usual one). Raises the same."""
+        self._waiting_for_verdict().set_exception(CallRejected(code, reason))
+
+    def _waiting_for_verdict(self) -> "asyncio.Future[None]":
+        if self.facts.direction == "outbound" or self._verdict is None or not self.rings:
+            raise WrongCallState("the call is not ringing here, waiting for a decision")
+        return self._verdict
+
     def answer_within(self, timeout_s: float) -> None:
         """Give up an outbound call that is not answered in time; to be said before `run` begins to wait."""
         self._answer_timeout_s = timeout_s
@@ -185,6 +232,7 @@ class Call:
             case MediaActive():
                 self._take_media(event)
             case CallProgress():
+                self._rings_there = self._rings_there or event.code == _RINGING
                 self._move(CallEvent.PROGRESS, f"response {event.code}")
             case CallConfirmed():
                 self._move(CallEvent.CONFIRMED, "answered")
@@ -199,8 +247,13 @@ class Call:
                     self._move(CallEvent.HELD if self._held_by else CallEvent.RESUMED, self._held_by or "all")
             case DigitReceived():
                 self.keypad.receive_info(event)
+            case TransferReported():
+                if self.transfer is not None:
+                    self.transfer.receive(event)
             case CallEnded():
                 self._move(CallEvent.ENDED, f"{event.code} {event.reason}")
+                if self.transfer is not None:
+                    self.transfer.fail()  # unless it is decided
                 self._ended = event
                 self._over.set()
                 self._ready_or_over.set()
@@ -226,6 +279,10 @@ class Call:
         finally:
             await self._finish()
 
+    def expect_end(self, reason: str | None) -> None:
+        """Call it this when the far end hangs up, from now on; None: what it is called by itself."""
+        self._expected_reason = reason
+
     def silent_for(self, now: float) -> float:
         """Seconds since the last RTP packet of the peer; 0 while there is none to expect."""
         if self.audio is None or self.state is not CallState.ACTIVE:
@@ -245,10 +302,18 @@ class Call:
         self.leg.mute(muted)
         self.muted = muted
 
-    async def hang_up(self, reason: str, code: int = 0) -> None:
+    def mute_theirs(self, muted: bool) -> None:
+        """Give the activity, the streams and the recording silence in place of what the far end says, or end that.
+
+        Keys are heard all the same.
+        """
+        self.leg.on_frames = self._receive_muted_frames if muted else self._receive_frames
+        self.muted_theirs = muted
+
+    async def hang_up(self, reason: str, code: int = 0, phrase: str = "") -> None:
         """End the call; `run` returns when it is over. `code` is the final response of a call not answered yet."""
         self._our_reason = self._our_reason or reason
-        await self._endpoint.hang_up(self.call_id, code)
+        await self._endpoint.hang_up(self.call_id, code, phrase)
 
     async def _live(self) -> None:
         if self.facts.direction == "inbound" and not await self._answer():
@@ -266,23 +331,24 @@ class Call:
 
     async def _answer(self) -> bool:
         """Answer, once whoever decides has said so; False: it is refused, or over already."""
-        if self._before_answer is not None:
+        if self._before_answer is not None and self._verdict is not None:
             await self._endpoint.answer(self.call_id, _RINGING)
             deciding = asyncio.ensure_future(self._before_answer(self))
             over = asyncio.ensure_future(self._over.wait())
             try:
-                await asyncio.wait((deciding, over), return_when=asyncio.FIRST_COMPLETED)
-                if not deciding.done():
+                await asyncio.wait((deciding, self._verdict, over), return_when=asyncio.FIRST_COMPLETED)
+                if self._over.is_set():
                     return False
-                deciding.result()
+                (self._verdict if self._verdict.done() else deciding).result()
             except CallRejected as rejection:
-                await self.hang_up("rejected", rejection.code)
+                await self.hang_up("rejected", rejection.code, rejection.reason)
                 await self._over.wait()
                 return False
             finally:
+                self._verdict.cancel()
                 deciding.cancel()
                 over.cancel()
-                await asyncio.gather(deciding, over, return_exceptions=True)
+                await asyncio.gather(deciding, over, self._verdict, return_exceptions=True)
         await self._endpoint.answer(self.call_id)
         return True
 
@@ -292,12 +358,21 @@ class Call:
             await self.record("start")
         start: StartActivity | None = self._start_activity
         reason = None
-        while start is not None and not self._over.is_set():
-            reason = await self._attend(start)
-            start, self._successor = self._successor, None
-            if start is not None:
-                self.leg.clear()
+        async with asyncio.TaskGroup() as tasks:
+            self._announcements = announcements = Announcements(self.leg, self._announced, tasks.create_task)
+            try:
+                while start is not None and not self._over.is_set():
+                    reason = await self._attend(start)
+                    start, self._successor = self._successor, None
+                    if start is not None:
+                        self.leg.clear()
+            finally:
+                self._announcements = None
+                announcements.close()
         return reason
+
+    def _announced(self, playback_id: str, end: PlaybackEnd, played_ms: int) -> None:
+        self.publish("playback.finished", playback_id=playback_id, end=end, played_ms=played_ms)
 
     async def _attend(self, start: StartActivity) -> str | None:
         self.activity = start(self)
@@ -365,6 +440,8 @@ class Call:
             return "lost"
         if event.code >= 300:
             return f"sip_{event.code}"
+        if self._expected_reason is not None:
+            return self._expected_reason
         return "caller_hung_up" if self.facts.direction == "inbound" else "callee_hung_up"
 
     def _take_media(self, event: MediaActive) -> None:
@@ -390,6 +467,9 @@ class Call:
             self.activity.receive_frames(frames)
         for ear in self._ears:
             ear(frames)
+
+    def _receive_muted_frames(self, frames: list[PcmFrame]) -> None:
+        self._receive_frames([replace(frame, pcm=bytes(len(frame.pcm))) for frame in frames])
 
     def _receive_press(self, digit: str) -> None:
         if self.activity is not None:

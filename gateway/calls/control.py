@@ -1,37 +1,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the API may do with calls: `gateway.api.control.CallControl` over the switchboard."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from gateway.api.control import CallInfo, RecordingOrder
+from gateway.api.control import CallInfo, MuteSide, Playback, RecordingOrder, Stopped
+from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, TransferOrder
 from gateway.calls.call import Call
 from gateway.calls.facts import utc
+from gateway.calls.prompts import Prompt, Prompts
 from gateway.calls.state import CallState
 from gateway.calls.switchboard import Switchboard
-from gateway.errors import WrongCallState
+from gateway.calls.voices import Voices
+from gateway.errors import NoSuchCall, WrongCallState
 from media.keys import KeyMethod
 
 
 class SwitchboardControl:
     """One for the process."""
 
-    def __init__(self, switchboard: Switchboard) -> None:
+    def __init__(self, switchboard: Switchboard, prompts: Prompts, voices: Voices) -> None:
         self._switchboard = switchboard
+        self._prompts = prompts
+        self._voices = voices
 
-    async def place(
-        self,
-        to: str,
-        *,
-        from_: str | None,
-        profile: str | None,
-        agent: str | None,
-        metadata: Mapping[str, str],
-        timeout_s: float,
-    ) -> CallInfo:
-        call = await self._switchboard.place(
-            to, from_=from_, trunk=profile, agent=agent, metadata=metadata, timeout_s=timeout_s
-        )
-        return _info(call)
+    async def place(self, order: PlaceCall) -> CallInfo:
+        prompt = None if order.play is None else await self._prompt(order.play)
+        return _info(await self._switchboard.place(order, prompt))
 
     async def list(self) -> Sequence[CallInfo]:
         return [_info(call) for call in self._switchboard.calls]
@@ -40,8 +34,17 @@ class SwitchboardControl:
         call = self._switchboard.call(call_id)
         return _info(call).model_copy(update={"quality": await call.quality()})
 
-    async def hangup(self, call_id: str) -> None:
-        await self._switchboard.call(call_id).hang_up("api")
+    async def answer(self, call_id: str) -> CallInfo:
+        call = self._switchboard.call(call_id)
+        call.accept()
+        return _info(call)
+
+    async def hangup(self, call_id: str, order: HangUpOrder) -> None:
+        call = self._switchboard.call(call_id)
+        if order.code is None:
+            await call.hang_up("api")
+        else:
+            call.reject(order.code, order.reason)
 
     async def hold(self, call_id: str) -> CallInfo:
         call = self._standing(call_id)
@@ -53,11 +56,13 @@ class SwitchboardControl:
         await self._switchboard.endpoint.resume(call_id)
         return _info(call)
 
-    async def mute(self, call_id: str) -> CallInfo:
-        return self._mute(call_id, muted=True)
-
-    async def unmute(self, call_id: str) -> CallInfo:
-        return self._mute(call_id, muted=False)
+    async def mute(self, call_id: str, side: MuteSide, *, muted: bool) -> CallInfo:
+        call = self._standing(call_id)
+        if side == "ours":
+            call.mute(muted)
+        else:
+            call.mute_theirs(muted)
+        return _info(call)
 
     async def record(self, call_id: str, order: RecordingOrder) -> CallInfo:
         call = self._standing(call_id)
@@ -75,10 +80,37 @@ class SwitchboardControl:
         call.keys_secret = secret
         return _info(call)
 
-    def _mute(self, call_id: str, *, muted: bool) -> CallInfo:
+    async def hand_to_agent(self, call_id: str, agent: str | None) -> CallInfo:
         call = self._standing(call_id)
-        call.mute(muted)
+        self._switchboard.hand_to_agent(call, agent)
         return _info(call)
+
+    async def transfer(self, call_id: str, order: TransferOrder) -> CallInfo:
+        call = self._standing(call_id)
+        other = None if order.call_id is None else self._standing(order.call_id)
+        await self._switchboard.transfer(
+            call, order.to or "", other, headers=tuple(order.headers.items()), timeout_s=order.timeout_s
+        )
+        return _info(call)
+
+    async def play(self, call_id: str, order: PlayOrder) -> Playback:
+        call = self._standing(call_id)
+        prompt = await self._prompt(order)
+        if call.state is CallState.ENDED:  # while it was fetched
+            raise NoSuchCall(call_id)
+        return call.announcements.play(prompt, loop=order.loop, gain=order.gain)
+
+    async def say(self, call_id: str, order: SayOrder) -> Playback:
+        call = self._standing(call_id)
+        return call.announcements.say(self._voices.speech(order.text, order.voice, order.language))
+
+    async def stop(self, call_id: str, playback_id: str | None) -> Stopped:
+        return self._standing(call_id).announcements.stop(playback_id)
+
+    async def _prompt(self, order: PlayOrder) -> Prompt:
+        if order.url is not None:
+            return await self._prompts.from_url(order.url)
+        return await self._prompts.from_file(order.file or "")
 
     def _standing(self, call_id: str) -> Call:
         call = self._switchboard.call(call_id)
@@ -99,7 +131,11 @@ def _info(call: Call) -> CallInfo:
         answered_at=None if facts.answered_at is None else utc(facts.answered_at),
         codec=facts.codec,
         agent=facts.agent,
+        ringing=call.rings,
+        activity="none" if call.activity is None else call.activity.kind,
         muted=call.muted,
+        muted_theirs=call.muted_theirs,
+        transfer=None if call.transfer is None else call.transfer.info,
         recording=call.recording.value,
         keys_secret=call.keys_secret,
         metadata=dict(facts.metadata),

@@ -19,6 +19,8 @@ class CallFacts:
     """Caller: user part of the From header, or the whole URI when it has none."""
     to: str
     """Callee: dialled user part, or what we were asked to dial."""
+    trunk: str = ""
+    """Name of the trunk that carries it; empty for none."""
     agent: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     codec: str | None = None
@@ -27,8 +29,8 @@ class CallFacts:
     answered_at: float | None = None
     ended_at: float | None = None
     end_reason: str | None = None
-    """`caller_hung_up`, `callee_hung_up`, `goodbye`, `completed`, `api`, `timeout`, `no_audio`,
-    `media_timeout`, `shutdown`, `service_failure`, `failed`, or `sip_CODE` for a call that was refused."""
+    """`caller_hung_up`, `callee_hung_up`, `goodbye`, `completed`, `api`, `rejected`, `transferred`, `timeout`,
+    `no_audio`, `media_timeout`, `shutdown`, `service_failure`, `failed`, or `sip_CODE` for a call that was refused."""
 
 
 def utc(wall_time: float) -> datetime:

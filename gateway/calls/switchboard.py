@@ -5,20 +5,22 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self, assert_never
 
 import structlog
 
-from gateway.calls.activity import Activity, Echo, Play
-from gateway.calls.call import Call, StartActivity
+from gateway.api.orders import PlaceCall
+from gateway.calls.activity import Activity, Echo, Play, PlayPrompt
+from gateway.calls.call import BeforeAnswer, Call, StartActivity
 from gateway.calls.dialplan import caller_id, destination, host_of, trunk_of
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
+from gateway.calls.prompts import Prompt
 from gateway.calls.recording import CallRecording
+from gateway.calls.transfer import Transfer
 from gateway.config import Config, RouteConfig
-from gateway.errors import CallError, NoSuchAgent, NoSuchCall, TooManyCalls
+from gateway.errors import CallError, CallRejected, NoSuchAgent, NoSuchCall, TooManyCalls, WrongCallState
 from gateway.events import EventBus
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
@@ -31,6 +33,7 @@ from media.wav import read_wav
 log = structlog.get_logger(__name__)
 
 _NOT_FOUND = 404
+_TEMPORARILY_UNAVAILABLE = 480
 _MEDIA_WATCH_S = 2.0
 
 
@@ -146,17 +149,18 @@ class Switchboard:
                 direction="inbound",
                 from_=event.from_user or event.from_uri,
                 to=event.dialled_user,
+                trunk=trunk or "",
                 agent=route.agent if route.action == "agent" else None,
                 metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
             )
-            call = self._new_call(facts, self._activity_of(route))
+            call = self._new_call(facts, self._activity_of(route), _before_answer(route))
             self._start(call)
 
     def _refuse(self, event: IncomingCall, code: int, cause: str) -> None:
         log.info("call_refused", call_id=event.handle, code=code, cause=cause)
         self.endpoint.refuse(event.handle, code)
 
-    def _new_call(self, facts: CallFacts, start: StartActivity) -> Call:
+    def _new_call(self, facts: CallFacts, start: StartActivity, before_answer: BeforeAnswer | None = None) -> Call:
         recording = CallRecording(self.recordings, self._journal.recordings_dir, facts.call_id)
         inband_keys = ToneDetection[self._config.media.inband_dtmf.upper()]
         call = Call(
@@ -170,6 +174,7 @@ class Switchboard:
             self.events,
             inband_keys,
             record=self._config.media.record,
+            before_answer=before_answer,
         )
         self._calls[facts.call_id] = call
         self._none_left.clear()
@@ -226,28 +231,27 @@ class Switchboard:
 
     # What the API asks for
 
-    async def place(
-        self,
-        to: str,
-        *,
-        from_: str | None = None,
-        trunk: str | None = None,
-        agent: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        timeout_s: float = 60.0,
-    ) -> Call:
-        """Dial, and return while it rings. Raises `BadAddress`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`."""
+    async def place(self, order: PlaceCall, play: Prompt | None = None) -> Call:
+        """Dial, and return while it rings. `play` comes first, and alone when nothing else is named.
+
+        Raises `BadAddress`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`, and for streams and flows `UrlError`.
+        """
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
-        only_agent = next(iter(self._config.agents)) if len(self._config.agents) == 1 else ""
-        name = agent or only_agent
-        if name not in self._agents:
-            raise NoSuchAgent(name)
-        where = destination(self._config, to, trunk)
-        caller = caller_id(from_, where, self.endpoint.address)
-        facts = CallFacts(new_handle(), "outbound", from_ or "parley", to, name, dict(metadata or {}))
-        call = self._new_call(facts, lambda call: self._agents.start(name, call))
-        call.answer_within(timeout_s)
+        agent, start = await self._purpose(order, play)
+        where = destination(self._config, order.to, order.profile)
+        caller = caller_id(order.from_, where, self.endpoint.address)
+        facts = CallFacts(
+            new_handle(),
+            "outbound",
+            order.from_ or "parley",
+            order.to,
+            trunk=where.trunk,
+            agent=agent,
+            metadata=dict(order.metadata),
+        )
+        call = self._new_call(facts, start)
+        call.answer_within(order.timeout_s)
         try:
             await self.endpoint.place(facts.call_id, where.uri, trunk=where.trunk, caller_id=caller)
         except BaseException:
@@ -255,6 +259,78 @@ class Switchboard:
             raise
         self._start(call)
         return call
+
+    async def _purpose(self, order: PlaceCall, play: Prompt | None) -> tuple[str | None, StartActivity]:
+        """The agent, if it is one, and what the call is for when it is answered."""
+        if order.stream is not None or order.flow is not None:
+            raise WrongCallState("streams are not in this version")
+        name = None if order.agent is None and play is not None else self._agent(order.agent)
+
+        def start(call: Call) -> Activity:
+            return self._agents.start(name or "", call)
+
+        def play_first(call: Call) -> Activity:
+            assert play is not None
+            assert order.play is not None
+            if name is not None:
+                call.follow_with(start)
+            return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
+
+        return name, start if play is None else play_first
+
+    def hand_to_agent(self, call: Call, name: str | None) -> None:
+        """Whatever has the call loses it to this agent (None: the only one). Raises `NoSuchAgent`, `WrongCallState`."""
+        agent = self._agent(name)
+
+        def start(call: Call) -> Activity:
+            call.facts.agent = agent
+            return self._agents.start(agent, call)
+
+        call.hand_over(start)
+
+    def _agent(self, name: str | None) -> str:
+        only_agent = next(iter(self._config.agents)) if len(self._config.agents) == 1 else ""
+        name = name or only_agent
+        if name not in self._agents:
+            raise NoSuchAgent(name)
+        return name
+
+    async def transfer(
+        self,
+        call: Call,
+        to: str,
+        other: Call | None = None,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        timeout_s: float = 60.0,
+    ) -> Transfer:
+        """Send the far end to an address, or to the far end of another call of ours; returns when it has been asked to.
+
+        Raises `BadAddress`, `NoSuchTrunk`, `WrongCallState`.
+        """
+        if self._tasks is None or (call.transfer is not None and call.transfer.is_under_way):
+            raise WrongCallState("a transfer is under way already")
+        if other is call:
+            raise WrongCallState("a call cannot be transferred to itself")
+        where = None if other is not None else destination(self._config, to, call.facts.trunk or None)
+        transfer = call.transfer = Transfer(call, to, other)
+        try:
+            if where is not None:
+                await self.endpoint.transfer(call.call_id, where.uri, headers)
+            elif other is not None:
+                await self.endpoint.transfer_to_call(call.call_id, other.call_id, headers)
+        except BaseException:
+            transfer.fail()
+            raise
+        self._tasks.create_task(self._see_through(transfer, timeout_s), name=f"{call.call_id}:transfer")
+        return transfer
+
+    async def _see_through(self, transfer: Transfer, timeout_s: float) -> None:
+        try:
+            await transfer.run(timeout_s)
+        except Exception:
+            # A fault of ours must not end all calls, which share this task group.
+            log.exception("transfer_fault")
 
     def call(self, call_id: str) -> Call:
         """Raises `NoSuchCall`."""
@@ -267,6 +343,18 @@ class Switchboard:
     def calls(self) -> list[Call]:
         """Calls that have not ended, oldest first."""
         return list(self._calls.values())
+
+
+def _before_answer(route: RouteConfig) -> BeforeAnswer | None:
+    """Who decides over the route's calls while they ring; None: they are answered at once."""
+    if route.answer == "auto":
+        return None
+
+    async def wait_for_the_api(_: Call) -> None:
+        await asyncio.sleep(route.answer_timeout_s)
+        raise CallRejected(_TEMPORARILY_UNAVAILABLE)
+
+    return wait_for_the_api
 
 
 def _recording_threads(config: Config) -> int:

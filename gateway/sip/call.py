@@ -16,6 +16,7 @@ from gateway.sip.events import (
     LegQuality,
     MediaActive,
     SipEvent,
+    TransferReported,
 )
 from gateway.sip.info import CONTENT_TYPE, InfoDigit
 from gateway.sip.uri import wire_text
@@ -44,6 +45,8 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         self.setJitter(jitter)
         self.handle = handle
         self.ending_by_us = False
+        self.is_transferring = False
+        """We sent a REFER and want to know how it fares."""
         self.muted_events = False
         """Nobody was told of this call, so nobody hears of it again."""
         self._post_event = post
@@ -96,6 +99,32 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:
         """INVITE with Replaces (RFC 3891): declined for the same reasons."""
         prm.statusCode = pj.PJSIP_SC_DECLINE
+
+    def transfer(self, refer_to: str, headers: tuple[tuple[str, str], ...]) -> None:
+        """REFER the far end to this address (RFC 3515). Raises `pj.Error`."""
+        self._refer(lambda operation: self.xfer(refer_to, operation), headers)
+
+    def transfer_to(self, other: "SipCall", headers: tuple[tuple[str, str], ...]) -> None:
+        """REFER the far end to that of `other`, whose call it is to replace (RFC 3891). Raises `pj.Error`."""
+        self._refer(lambda operation: self.xferReplaces(other, operation), headers)
+
+    def _refer(self, send: Callable[[pj.CallOpParam], None], headers: tuple[tuple[str, str], ...]) -> None:
+        operation = pj.CallOpParam()
+        add_headers(operation, headers)
+        self.is_transferring = True  # first: a connection that is gone is reported before this returns
+        try:
+            send(operation)
+        except pj.Error:
+            self.is_transferring = False
+            raise
+
+    def onCallTransferStatus(self, prm: pj.OnCallTransferStatusParam) -> None:
+        """PJSUA does not say which REFER it is about: only one is under way at a time, and after it nobody asks."""
+        is_final = prm.finalNotify or prm.statusCode >= 200
+        if self.is_transferring:
+            self.is_transferring = not is_final
+            self._post(TransferReported(self.handle, prm.statusCode, is_final))
+        prm.cont = not is_final
 
     def onKeyInfo(self, subtype: str, body: str) -> int:
         """An INFO says that a key was pressed; the status to answer with."""
@@ -154,3 +183,11 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             tx_generations=stats["tx_generations"],
             tx_reported_loss=stats["tx_reported_loss"],
         )
+
+
+def add_headers(operation: pj.CallOpParam, headers: tuple[tuple[str, str], ...]) -> None:
+    """Let the request have these headers, too."""
+    for name, value in headers:
+        header = pj.SipHeader()
+        header.hName, header.hValue = name, value
+        operation.txOption.headers.append(header)

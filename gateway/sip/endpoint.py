@@ -22,7 +22,7 @@ from gateway.errors import (
     WrongCallState,
 )
 from gateway.sip.account import MediaSettings, SipAccount, TrunkSettings, local_account, trunk_account
-from gateway.sip.call import SipCall
+from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.events import IncomingCall, LegQuality, SipEvent
 from gateway.sip.info import InfoDigit
@@ -190,6 +190,15 @@ class SipEndpoint:
     async def resume(self, handle: str) -> None:
         """Re-INVITE with `a=sendrecv`. Raises `NoSuchCall`."""
         await self._in_thread(lambda: self._resume(handle))
+
+    async def transfer(self, handle: str, uri: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """Ask the far end to call this address instead; `TransferReported` follows. Raises `NoSuchCall`,
+        `WrongCallState`."""
+        await self._in_thread(lambda: self._call(handle).transfer(f"<{uri}>", headers))
+
+    async def transfer_to_call(self, handle: str, other: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """The same, to the far end of another call of ours, in our place. Both must stand."""
+        await self._in_thread(lambda: self._call(handle).transfer_to(self._call(other), headers))
 
     async def send_info(self, handle: str, info: InfoDigit) -> int:
         """Send one key by INFO; the far end's final response. Raises `NoSuchCall`, `WrongCallState`."""
@@ -362,9 +371,7 @@ class SipEndpoint:
         """503 with Retry-After (RFC 3261 section 21.5.4): a trunk tries its next gateway."""
         call.muted_events = True
         operation = _operation(503)
-        header = pj.SipHeader()
-        header.hName, header.hValue = "Retry-After", str(_RETRY_AFTER_S)
-        operation.txOption.headers.append(header)
+        add_headers(operation, (("Retry-After", str(_RETRY_AFTER_S)),))
         call.answer(operation)
 
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
@@ -387,10 +394,7 @@ class SipEndpoint:
         operation.opt.audioCount = 1
         operation.opt.videoCount = 0
         operation.txOption.localUri = caller_id
-        for name, value in headers:
-            header = pj.SipHeader()
-            header.hName, header.hValue = name, value
-            operation.txOption.headers.append(header)
+        add_headers(operation, headers)
         call = self._new_call(account, handle)
         try:
             call.makeCall(to, operation)

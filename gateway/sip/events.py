@@ -71,6 +71,17 @@ class DigitReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferReported:
+    """How our REFER fares: its own response, then what the far end's NOTIFYs say (RFC 3515 section 2.4.5)."""
+
+    handle: str
+    code: int
+    """SIP status of the call that the far end makes; 100 first, when it accepts."""
+    is_final: bool
+    """Nothing more will be reported."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """The leg is gone; no event for this handle follows."""
 
@@ -125,6 +136,7 @@ SipEvent = (
     | MediaActive
     | HoldChanged
     | DigitReceived
+    | TransferReported
     | CallEnded
     | RegistrationChanged
 )

@@ -8,6 +8,7 @@ start > folder (data folder, one mark per process) > schema (migrations) > repos
 from gateway.store.folder import DataFolder
 from gateway.store.records import (
     Direction,
+    KeptAnswer,
     Quality,
     RecordingFacts,
     Role,
@@ -21,6 +22,7 @@ from gateway.store.repository import SessionStore, open_store
 __all__ = [
     "DataFolder",
     "Direction",
+    "KeptAnswer",
     "Quality",
     "RecordingFacts",
     "Role",

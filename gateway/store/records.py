@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the store takes and gives: values, in the shape that the HTTP API shows (INTERFACES, HTTP)."""
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -8,6 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Direction = Literal["inbound", "outbound"]
 Role = Literal["user", "assistant", "system", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What a request with an idempotency key was answered."""
+
+    key: str
+    """Digest of the key."""
+    fingerprint: str
+    """Digest of the request's body."""
+    call_id: str
+    answer: str = field(repr=False)
+    """JSON."""
+    at: datetime
 
 
 class Record(BaseModel):

@@ -16,7 +16,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from gateway.errors import StartupError, StoreError
 from gateway.store.folder import DataFolder
 from gateway.store.records import (
+    KeptAnswer,
     Quality,
     RecordingFacts,
     SessionRecord,
@@ -40,13 +41,15 @@ from gateway.store.records import (
 )
 from gateway.store.schema import upgrade_schema
 from gateway.store.sealing import ColumnSealer
-from gateway.store.tables import AuditRow, SessionRow, TranscriptRow, TurnRow
+from gateway.store.tables import AnswerRow, AuditRow, SessionRow, TranscriptRow, TurnRow
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 
 _QUEUE_RECORDS = 10_000
 _BATCH_RECORDS = 500
 _BUSY_TIMEOUT_S = 5.0
+_MAX_ANSWERS = 100_000
+"""Kept for idempotency keys: those of a day, at more than one call a second. Beyond it the oldest are forgotten."""
 
 _Step = tuple[Executable, dict[str, Any]]
 
@@ -58,6 +61,12 @@ _BEGIN = insert(SessionRow)
 _ADD_TRANSCRIPT = insert(TranscriptRow)
 _ADD_AUDIT = insert(AuditRow)
 _ERASE = delete(SessionRow).where(SessionRow.call_id == bindparam("of_call"))
+_ERASE_ANSWERS = delete(AnswerRow).where(AnswerRow.call_id == bindparam("of_call"))
+_FORGET_ANSWERS = delete(AnswerRow).where(AnswerRow.at < bindparam("before"))
+_KEEP_ANSWER = insert(AnswerRow)
+_CROWD_OUT_ANSWERS = delete(AnswerRow).where(
+    AnswerRow.at < select(AnswerRow.at).order_by(AnswerRow.at.desc()).offset(_MAX_ANSWERS).limit(1).scalar_subquery()
+)
 
 
 def _update(*columns: str) -> Update:
@@ -206,11 +215,35 @@ class SessionStore:
                 raise StoreError(f"the recording cannot be deleted: {error.strerror}") from error
         await self._put(
             (_ERASE, {"of_call": call_id}),
+            (_ERASE_ANSWERS, {"of_call": call_id}),
             (_ADD_AUDIT, {"at": datetime.now(UTC), "action": "session_erased", "subject": call_id}),
             wait=True,
         )
         await self._forget_freed_pages()
         return True
+
+    # Requests that may be repeated
+
+    async def keep_answer(self, answer: KeptAnswer, *, forget_before: datetime) -> None:
+        """Returns when it is on the disk; those from before that time are forgotten. Raises `StoreError`."""
+        values = asdict(answer)
+        values["answer"] = self._sealer.seal(answer.answer, "answers.answer")
+        await self._put(
+            (_FORGET_ANSWERS, {"before": forget_before}),
+            (_CROWD_OUT_ANSWERS, {}),
+            (_KEEP_ANSWER, values),
+            wait=True,
+        )
+
+    async def kept_answer(self, key: str, *, since: datetime) -> KeptAnswer | None:
+        """The answer to this key since that time; None: there was none. Raises `StoreError`."""
+        asked = select(AnswerRow.__table__).where(AnswerRow.key == key, AnswerRow.at >= since)
+        async with self._reading() as connection:
+            row = (await connection.execute(asked)).first()
+        if row is None:
+            return None
+        fields = dict(row._mapping)
+        return KeptAnswer(**{**fields, "answer": self._sealer.open(fields["answer"], "answers.answer")})
 
     # The writer
 

@@ -86,6 +86,18 @@ class TurnRow(Table):
     interrupted: Mapped[bool]
 
 
+class AnswerRow(Table):
+    """What a request with an idempotency key was answered."""
+
+    __tablename__ = "answers"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(Text)
+    call_id: Mapped[str] = mapped_column(Text, index=True)
+    answer: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
 class ApiKeyRow(Table):
     """A key of the API, without the key."""
 

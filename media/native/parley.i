@@ -119,6 +119,11 @@ class PcmPort {
     void pause();
     void resume();
     void duck(double gain);
+    size_t announce(uint32_t utterance_id, uint32_t rate_hz, const int16_t *pcm, size_t samples);
+    void endAnnouncement(uint32_t utterance_id);
+    std::vector<parley::Heard> clearAnnouncement();
+    std::optional<parley::Heard> announcementProgress();
+    int64_t announcementQueuedSamples() const;
     bool dial(const std::string &keys, int method, unsigned on_ms, unsigned off_ms, bool secret);
     bool takesEvents() const;
     void detectTones(int mode);

@@ -29,15 +29,20 @@ PcmPort::PcmPort(PcmHub &hub, uint32_t id) : hub_(hub), id_(id) { playout_.set_r
 
 size_t PcmPort::write(uint32_t utterance_id, uint32_t rate_hz, const int16_t *pcm, size_t samples) {
     std::lock_guard lock(control_);
+    return write_to(playout_, utterance_id, rate_hz, pcm, samples);
+}
+
+size_t PcmPort::write_to(Playout &playout, uint32_t utterance_id, uint32_t rate_hz, const int16_t *pcm,
+                         size_t samples) {
     const uint32_t rate = sampleRate();
     size_t taken;
     if (rate_hz == rate || rate_hz == 0) {
-        taken = playout_.write(utterance_id, pcm, samples);
+        taken = playout.write(utterance_id, pcm, samples);
     } else {
         std::vector<int16_t> converted(samples * rate / rate_hz);
         for (size_t i = 0; i < converted.size(); ++i) // nearest sample: milliseconds of speech, once per change
             converted[i] = pcm[i * rate_hz / rate];
-        taken = playout_.write(utterance_id, converted.data(), converted.size());
+        taken = playout.write(utterance_id, converted.data(), converted.size());
         taken = taken == converted.size() ? samples : taken * rate_hz / rate;
     }
     count(samples_refused_, samples - taken);
@@ -51,11 +56,46 @@ void PcmPort::endUtterance(uint32_t utterance_id) {
 
 std::vector<Heard> PcmPort::clear() {
     std::lock_guard lock(control_);
-    auto cut = playout_.clear();
+    return cut(playout_);
+}
+
+std::vector<Heard> PcmPort::cut(Playout &playout) {
+    auto cut = playout.clear();
     if (!attached()) // detach() and attach() take control_ too: no clock comes in between
-        playout_.settle();
-    playout_.trim();
+        playout.settle();
+    playout.trim();
     return cut;
+}
+
+size_t PcmPort::announce(uint32_t utterance_id, uint32_t rate_hz, const int16_t *pcm, size_t samples) {
+    std::lock_guard lock(control_);
+    if (!announcements_) {
+        announcements_ = std::make_unique<Playout>();
+        announcements_->set_rate(sampleRate(), kPlayoutCapacity_ms);
+        announcing_playout_.store(announcements_.get(), std::memory_order_release);
+    }
+    return write_to(*announcements_, utterance_id, rate_hz, pcm, samples);
+}
+
+void PcmPort::endAnnouncement(uint32_t utterance_id) {
+    std::lock_guard lock(control_);
+    if (announcements_)
+        announcements_->end(utterance_id);
+}
+
+std::vector<Heard> PcmPort::clearAnnouncement() {
+    std::lock_guard lock(control_);
+    return announcements_ ? cut(*announcements_) : std::vector<Heard>{};
+}
+
+std::optional<Heard> PcmPort::announcementProgress() {
+    std::lock_guard lock(control_);
+    return announcements_ ? announcements_->progress() : std::nullopt;
+}
+
+int64_t PcmPort::announcementQueuedSamples() const noexcept {
+    const Playout *playout = announcing_playout_.load(std::memory_order_acquire);
+    return playout ? playout->queued() : 0;
 }
 
 std::optional<Heard> PcmPort::progress() {
@@ -115,6 +155,8 @@ void PcmPort::drain(PortBatch &batch) {
                                 heard.event.key + (heard.tone ? 256u : 0u), heard.event.duration_ms,
                                 heard.event.at_ns});
     playout_.trim();
+    if (announcements_)
+        announcements_->trim();
 }
 
 // ---- SIP thread
@@ -138,8 +180,11 @@ void PcmPort::attach(const StreamTap &tap) {
         sent_ = std::make_unique<UplinkRing>(frames, tap.frame_samples);
         drained_.resize(tap.frame_samples);
     }
-    playout_.set_rate(tap.rate_hz, kPlayoutCapacity_ms);
-    playout_.settle();
+    for (Playout *playout : {&playout_, announcements_.get()})
+        if (playout) {
+            playout->set_rate(tap.rate_hz, kPlayoutCapacity_ms);
+            playout->settle();
+        }
     const int64_t now = monotonic_ns();
     position_ = position_ * tap.rate_hz / old_rate;
     if (detached_ns_ > 0)
@@ -154,7 +199,7 @@ void PcmPort::attach(const StreamTap &tap) {
     rate_hz_ = tap.rate_hz;
     frame_samples_ = tap.frame_samples;
     attached_ = true;
-    announce({PortEventKind::kAttached, 0, tap.rate_hz, now});
+    tell({PortEventKind::kAttached, 0, tap.rate_hz, now});
     hub_.signal();
 }
 
@@ -176,7 +221,9 @@ void PcmPort::detach() {
     attached_ = false;
     detached_ns_ = monotonic_ns();
     playout_.settle();
-    announce({PortEventKind::kDetached, 0, 0, detached_ns_});
+    if (announcements_)
+        announcements_->settle();
+    tell({PortEventKind::kDetached, 0, 0, detached_ns_});
     hub_.signal();
 }
 
@@ -199,7 +246,7 @@ void PcmPort::key_timeout(int64_t now_ns) noexcept {
 
 // ---- clock
 
-void PcmPort::announce(const PortEvent &event) noexcept {
+void PcmPort::tell(const PortEvent &event) noexcept {
     if (!events_.push(event))
         count(events_lost_);
     hub_.ready(*this);
@@ -341,13 +388,15 @@ void PcmPort::receive_frame(int64_t now_ns) noexcept {
 void PcmPort::send_frame() noexcept {
     if (!tap_.sends || !tap_.port->put_frame)
         return;
-    PlayoutMark marks[kMarksPerFrame];
-    size_t mark_count = 0;
+    PlayoutMark marks[2 * kMarksPerFrame]; // first those of announcements
+    size_t announced = 0, mark_count = 0;
     if (keys_.dialling()) {
         dial_frame();
     } else {
         keys_.idle();
-        const size_t filled = fill(mono_.data(), mono_.size(), marks, mark_count);
+        size_t filled = 0;
+        if (!fill_announcement(mono_.data(), mono_.size(), marks, announced, filled))
+            filled = fill(mono_.data(), mono_.size(), marks + announced, mark_count, announced);
         apply_gain(mono_.data(), filled);
         lead_out(mono_.data() + filled, mono_.size() - filled);
     }
@@ -368,7 +417,7 @@ void PcmPort::send_frame() noexcept {
     count(frames_out_);
 
     const bool tapped = tap_sent_.load(std::memory_order_relaxed);
-    if (mark_count == 0 && !tapped)
+    if (announced + mark_count == 0 && !tapped)
         return;
     const int64_t sent_ns = monotonic_ns();
     if (tapped) {
@@ -377,48 +426,81 @@ void PcmPort::send_frame() noexcept {
         sent_->push({position_, sent_ns, tap_.rate_hz, tap_.frame_samples, kSent}, mono_.data());
         news_ = true;
     }
-    for (size_t i = 0; i < mark_count; ++i) {
-        static_assert(static_cast<int>(Transition::kUnderrun) == static_cast<int>(PortEventKind::kUnderrun));
-        if (marks[i].kind == Transition::kUnderrun)
-            count(underruns_);
-        announce({static_cast<PortEventKind>(marks[i].kind), marks[i].utterance_id, marks[i].samples, sent_ns});
-    }
+    for (size_t i = 0; i < announced + mark_count; ++i)
+        tell(marks[i], i < announced, sent_ns);
+}
+
+void PcmPort::tell(const PlayoutMark &mark, bool announcement, int64_t sent_ns) noexcept {
+    static_assert(static_cast<int>(Transition::kUnderrun) == static_cast<int>(PortEventKind::kUnderrun));
+    auto kind = static_cast<PortEventKind>(mark.kind);
+    if (mark.kind == Transition::kUnderrun)
+        count(underruns_);
+    else if (announcement)
+        kind = mark.kind == Transition::kStarted ? PortEventKind::kAnnouncementStarted
+                                                 : PortEventKind::kAnnouncementFinished;
+    tell({kind, mark.utterance_id, mark.samples, sent_ns});
 }
 
 // Speech waits as in a pause: what follows it is led in, and what it broke off at is led out.
 void PcmPort::dial_frame() noexcept {
     keys_.make_frame(mono_.data(), mono_.size(), monotonic_ns());
-    const size_t ramp = std::min<size_t>(mono_.size(), tap_.rate_hz / kLeadOut_per_second);
-    for (size_t i = 0; i < ramp && last_sent_ != 0 && !was_paused_; ++i)
-        mono_[i] = saturate(mono_[i] + last_sent_ * static_cast<int32_t>(ramp - i) / static_cast<int32_t>(ramp));
-    was_paused_ = true;
+    if (voice_ != Voice::kKeys)
+        lead_under(mono_.data(), mono_.size());
+    voice_ = Voice::kKeys;
 }
 
-size_t PcmPort::fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count) noexcept {
-    if (paused_.load(std::memory_order_relaxed)) {
-        was_paused_ = true;
-        return 0;
+// True: this frame is the announcement's. Speech waits as in a pause.
+bool PcmPort::fill_announcement(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count,
+                                size_t &filled) noexcept {
+    Playout *playout = announcing_playout_.load(std::memory_order_acquire);
+    if (!playout)
+        return false;
+    filled = playout->pull(out, samples, marks, mark_space(0), mark_count);
+    if (filled == 0 && !playout->in_utterance())
+        return false;
+    if (filled > 0) {
+        if (voice_ != Voice::kAnnouncement || playout->was_cleared())
+            lead_under(out, filled);
+        last_sent_ = out[filled - 1];
     }
-    // Two places stay free for attach and detach. With fewer, marks wait in the playout: late, but not lost.
+    voice_ = Voice::kAnnouncement;
+    return true;
+}
+
+// Two places stay free for attach and detach. With fewer, marks wait in the playout: late, but not lost.
+size_t PcmPort::mark_space(size_t taken) const noexcept {
     const size_t space = events_.space();
-    const size_t max_marks = std::min(kMarksPerFrame, space > 2 ? space - 2 : 0);
-    const size_t filled = playout_.pull(out, samples, marks, max_marks, mark_count);
+    return std::min(kMarksPerFrame, space > taken + 2 ? space - taken - 2 : 0);
+}
+
+size_t PcmPort::fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count, size_t announced) noexcept {
+    const bool paused = paused_.load(std::memory_order_relaxed);
+    const size_t filled = paused ? 0 : playout_.pull(out, samples, marks, mark_space(announced), mark_count);
+    if (paused || (filled == 0 && voice_ != Voice::kSpeech))
+        voice_ = Voice::kNobody;
     if (filled == 0)
         return 0;
     const size_t ramp = std::min<size_t>(filled, tap_.rate_hz / kLeadOut_per_second);
-    if (playout_.was_cleared() && last_sent_ != 0) // what was cut off is led out under what follows it
-        for (size_t i = 0; i < ramp; ++i)
-            out[i] = saturate(out[i] + last_sent_ * static_cast<int32_t>(ramp - i) / static_cast<int32_t>(ramp));
-    if (was_paused_) // in the middle of a wave: lead in
+    if (voice_ != Voice::kSpeech) // in the middle of a wave: lead in
         for (size_t i = 0; i < ramp; ++i)
             out[i] = static_cast<int16_t>(out[i] * static_cast<int32_t>(i) / static_cast<int32_t>(ramp));
-    was_paused_ = false;
+    if (voice_ != Voice::kSpeech || playout_.was_cleared())
+        lead_under(out, filled);
+    voice_ = Voice::kSpeech;
     last_sent_ = out[filled - 1];
     return filled;
 }
 
+// What was cut off is led out under what follows it.
+void PcmPort::lead_under(int16_t *out, size_t samples) const noexcept {
+    const size_t ramp = std::min<size_t>(samples, tap_.rate_hz / kLeadOut_per_second);
+    for (size_t i = 0; i < ramp && last_sent_ != 0; ++i)
+        out[i] = saturate(out[i] + last_sent_ * static_cast<int32_t>(ramp - i) / static_cast<int32_t>(ramp));
+}
+
 void PcmPort::apply_gain(int16_t *out, size_t samples) noexcept {
-    const int32_t target = muted_.load(std::memory_order_relaxed) ? 0 : duck_.load(std::memory_order_relaxed);
+    const int32_t duck = voice_ == Voice::kAnnouncement ? kUnity : duck_.load(std::memory_order_relaxed);
+    const int32_t target = muted_.load(std::memory_order_relaxed) ? 0 : duck;
     if (samples == 0) {
         gain_ = target;
         return;

@@ -42,12 +42,22 @@ struct StreamTap {
     void *stream = nullptr;
 };
 
-enum class PortEventKind : uint8_t { kStarted = 0, kFinished = 1, kUnderrun = 2, kAttached = 3, kDetached = 4, kKeyPressed = 5, kKeyReleased = 6 };
+enum class PortEventKind : uint8_t {
+    kStarted = 0,
+    kFinished = 1,
+    kUnderrun = 2,
+    kAttached = 3,
+    kDetached = 4,
+    kKeyPressed = 5,
+    kKeyReleased = 6,
+    kAnnouncementStarted = 7,
+    kAnnouncementFinished = 8,
+};
 
 struct PortEvent {
     PortEventKind kind = PortEventKind::kStarted;
     uint32_t utterance_id = 0; // kKey...: the key, plus 256 when it came as a tone
-    int64_t samples = 0;       // kFinished: heard; kAttached: the rate in Hz; kKeyReleased: milliseconds it was held
+    int64_t samples = 0;       // k...Finished: heard; kAttached: the rate in Hz; kKeyReleased: milliseconds it was held
     int64_t at_ns = 0;         // CLOCK_MONOTONIC, when the frame had been handed to RTP
 };
 
@@ -108,6 +118,13 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     void pause() noexcept { paused_.store(true, std::memory_order_relaxed); }
     void resume() noexcept { paused_.store(false, std::memory_order_relaxed); }
     void duck(double gain) noexcept;
+    // A second queue over the first: from its first sample until its last utterance has ended, or is cleared, the first
+    // waits. Neither what is said there nor pause() and duck() touch it; a starved announcement keeps its turn.
+    size_t announce(uint32_t utterance_id, uint32_t rate_hz, const int16_t *pcm, size_t samples);
+    void endAnnouncement(uint32_t utterance_id);
+    std::vector<Heard> clearAnnouncement();
+    std::optional<Heard> announcementProgress();
+    int64_t announcementQueuedSamples() const noexcept;
     // Press keys (CallKeys::dial); speech waits meanwhile. As events (1) only if the peer takes them.
     bool dial(const std::string &keys, int method, unsigned on_ms, unsigned off_ms, bool secret);
     bool takesEvents() const noexcept { return takes_events_.load(std::memory_order_relaxed); }
@@ -152,14 +169,22 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     static constexpr size_t kEvents = 64;
     static constexpr size_t kMarksPerFrame = 8;
     static constexpr int32_t kUnity = 1 << 15;
+    enum class Voice : uint8_t { kSpeech, kNobody, kAnnouncement, kKeys }; // whose turn it was in the frame before
 
     void send_frame() noexcept;
     void dial_frame() noexcept;
+    bool fill_announcement(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count,
+                           size_t &filled) noexcept;
     void receive_frame(int64_t now_ns) noexcept;
-    size_t fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count) noexcept;
+    size_t fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count, size_t announced) noexcept;
+    size_t mark_space(size_t taken) const noexcept;
+    void tell(const PlayoutMark &mark, bool announcement, int64_t sent_ns) noexcept;
+    void lead_under(int16_t *out, size_t samples) const noexcept;
     void apply_gain(int16_t *out, size_t samples) noexcept;
     void lead_out(int16_t *out, size_t samples) noexcept;
-    void announce(const PortEvent &event) noexcept;
+    size_t write_to(Playout &playout, uint32_t utterance_id, uint32_t rate_hz, const int16_t *pcm, size_t samples);
+    std::vector<Heard> cut(Playout &playout);
+    void tell(const PortEvent &event) noexcept;
     template <class Receive> void with_uplink(int64_t now_ns, Receive receive) noexcept;
     bool advance_uplink(int64_t now_ns) noexcept;
 
@@ -192,6 +217,8 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     std::unique_ptr<UplinkRing> sent_;
     SpscRing<PortEvent> events_{kEvents};
     Playout playout_;
+    std::unique_ptr<Playout> announcements_; // made with the first one, then kept
+    std::atomic<Playout *> announcing_playout_{nullptr};
     CallKeys keys_;
 
     mutable std::mutex uplink_mutex_;
@@ -209,7 +236,7 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     int64_t detached_ns_ = 0;
     int32_t gain_ = kUnity;
     int16_t last_sent_ = 0;
-    bool was_paused_ = false;
+    Voice voice_ = Voice::kSpeech;
     bool news_ = false;
 
     std::atomic<uint64_t> frames_in_{0}, frames_concealed_{0}, frames_skipped_{0}, frames_out_{0}, underruns_{0},

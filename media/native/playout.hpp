@@ -70,6 +70,8 @@ class Playout {
     size_t pull(int16_t *out, size_t samples, PlayoutMark *marks, size_t max_marks, size_t &mark_count);
     // Whether the last pull() found that the queue had been cleared: what it filled does not continue what went before.
     bool was_cleared() const noexcept { return cleared_; }
+    // Whether, as of the last pull(), an utterance has begun and its end has not been reached, queued or not.
+    bool in_utterance() const noexcept { return in_utterance_; }
 
   private:
     static constexpr int64_t kChunk = 2048;

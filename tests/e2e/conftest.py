@@ -14,6 +14,7 @@ from agent.local.engines import OfflineEngines
 from agent.local.models import default_model_folder
 from media.frames import PcmSamples
 from media.resample import resample
+from media.tones import tone
 from media.wav import write_wav
 from tests.e2e.gateway_process import GatewayProcess
 
@@ -85,7 +86,12 @@ def question(voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def gateway(announcement: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), everything else the agent."""
+    """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `manual` (an echo that the API answers),
+    everything else the agent. Prompts: `tone.wav`, two seconds of 1 kHz at 16 kHz."""
+    folder = tmp_path_factory.mktemp("gateway")
+    (folder / "data" / "prompts").mkdir(parents=True)
+    (folder / "data").chmod(0o700)
+    write_wav(folder / "data" / "prompts" / "tone.wav", tone([1000], 2000, 16000), 16000)
     settings = f"""
 [[route]]
 match = "echo"
@@ -99,8 +105,12 @@ match = "closed"
 action = "reject"
 code = 480
 [[route]]
+match = "manual"
+action = "echo"
+answer = "manual"
+[[route]]
 action = "agent"
 """
-    with GatewayProcess(tmp_path_factory.mktemp("gateway"), settings) as process:
+    with GatewayProcess(folder, settings) as process:
         yield process
     assert process.process.returncode == 0, process.log.read_text()[-3000:]

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls over HTTP. `ScriptedCalls` stands for the live calls, here and in the other API tests."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from gateway.api import CallInfo, create_app
-from gateway.api.control import RecordingOrder
+from gateway.api.control import MuteSide, Playback, RecordingOrder, Stopped, StoppedPlayback
+from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, TransferOrder
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
 from gateway.store import SessionStore, open_store
 from gateway.telemetry import Metrics
@@ -30,40 +30,22 @@ class ScriptedCalls:
 
     live: dict[str, CallInfo] = field(default_factory=dict)
     asked: list[tuple[str, ...]] = field(default_factory=list)
-    orders: list[dict[str, Any]] = field(default_factory=list)
+    orders: list[PlaceCall] = field(default_factory=list)
     refuse_with: Exception | None = None
 
-    async def place(
-        self,
-        to: str,
-        *,
-        from_: str | None,
-        profile: str | None,
-        agent: str | None,
-        metadata: Mapping[str, str],
-        timeout_s: float,
-    ) -> CallInfo:
-        self.orders.append(
-            {
-                "to": to,
-                "from_": from_,
-                "profile": profile,
-                "agent": agent,
-                "metadata": metadata,
-                "timeout_s": timeout_s,
-            }
-        )
+    async def place(self, order: PlaceCall) -> CallInfo:
+        self.orders.append(order)
         if self.refuse_with is not None:
             raise self.refuse_with
         call = CallInfo(
-            call_id=f"call_{len(self.live) + 1}",
+            call_id=f"call_{len(self.orders)}",
             direction="outbound",
-            from_=from_ or "sip:parley@192.0.2.1",
-            to=to,
+            from_=order.from_ or "sip:parley@192.0.2.1",
+            to=order.to,
             state="dialing",
             started_at=STARTED,
-            agent=agent,
-            metadata=dict(metadata),
+            agent=order.agent,
+            metadata=order.metadata,
         )
         self.live[call.call_id] = call
         return call
@@ -74,8 +56,11 @@ class ScriptedCalls:
     async def get(self, call_id: str) -> CallInfo:
         return self._act("get", call_id)
 
-    async def hangup(self, call_id: str) -> None:
-        self._act("hangup", call_id)
+    async def answer(self, call_id: str) -> CallInfo:
+        return self._act("answer", call_id)
+
+    async def hangup(self, call_id: str, order: HangUpOrder) -> None:
+        self._act("hangup", call_id, str(order.code), order.reason)
 
     async def hold(self, call_id: str) -> CallInfo:
         return self._act("hold", call_id)
@@ -83,11 +68,8 @@ class ScriptedCalls:
     async def resume(self, call_id: str) -> CallInfo:
         return self._act("resume", call_id)
 
-    async def mute(self, call_id: str) -> CallInfo:
-        return self._act("mute", call_id)
-
-    async def unmute(self, call_id: str) -> CallInfo:
-        return self._act("unmute", call_id)
+    async def mute(self, call_id: str, side: MuteSide, *, muted: bool) -> CallInfo:
+        return self._act("mute" if muted else "unmute", call_id, side)
 
     async def record(self, call_id: str, order: RecordingOrder) -> CallInfo:
         return self._act("record", call_id, order)
@@ -99,6 +81,24 @@ class ScriptedCalls:
 
     async def keep_keys_secret(self, call_id: str, *, secret: bool) -> CallInfo:
         return self._act("keys", call_id, str(secret)).model_copy(update={"keys_secret": secret})
+
+    async def hand_to_agent(self, call_id: str, agent: str | None) -> CallInfo:
+        return self._act("agent", call_id, str(agent))
+
+    async def transfer(self, call_id: str, order: TransferOrder) -> CallInfo:
+        return self._act("transfer", call_id, order.model_dump_json())
+
+    async def play(self, call_id: str, order: PlayOrder) -> Playback:
+        self._act("play", call_id, order.model_dump_json())
+        return Playback(playback_id="playback_1", ahead=0)
+
+    async def say(self, call_id: str, order: SayOrder) -> Playback:
+        self._act("say", call_id, order.model_dump_json())
+        return Playback(playback_id="playback_1", ahead=2)
+
+    async def stop(self, call_id: str, playback_id: str | None) -> Stopped:
+        self._act("stop", call_id, str(playback_id))
+        return Stopped(played_ms=740, playbacks=[StoppedPlayback(playback_id="playback_1", played_ms=740)])
 
     def _act(self, action: str, call_id: str, *arguments: str) -> CallInfo:
         self.asked.append((action, call_id, *arguments))
@@ -176,22 +176,19 @@ async def test_placing_a_call_answers_while_it_rings(api: Api) -> None:
         "answered_at": None,
         "codec": None,
         "agent": "receptionist",
+        "ringing": False,
+        "activity": "none",
+        "transfer": None,
         "muted": False,
+        "muted_theirs": False,
         "recording": "off",
         "keys_secret": False,
         "metadata": {"order": "7"},
         "quality": None,
     }
-    assert api.calls.orders == [
-        {
-            "to": "sip:ann@example.com",
-            "from_": "sip:desk@example.org",
-            "profile": None,
-            "agent": "receptionist",
-            "metadata": {"order": "7"},
-            "timeout_s": 20.0,
-        }
-    ]
+    (order,) = api.calls.orders
+    assert (order.to, order.from_, order.profile) == ("sip:ann@example.com", "sip:desk@example.org", None)
+    assert (order.agent, order.metadata, order.timeout_s) == ("receptionist", {"order": "7"}, 20.0)
 
 
 async def test_calls_are_listed_and_shown(api: Api) -> None:
@@ -203,14 +200,29 @@ async def test_calls_are_listed_and_shown(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "status"),
-    [("hold", 200), ("resume", 200), ("mute", 200), ("unmute", 200), ("hangup", 204)],
+    ("action", "body", "status", "asked"),
+    [
+        ("hold", None, 200, ()),
+        ("resume", {}, 200, ()),
+        ("answer", None, 200, ()),
+        ("mute", None, 200, ("ours",)),
+        ("mute", {"side": "theirs"}, 200, ("theirs",)),
+        ("unmute", {"side": "ours"}, 200, ("ours",)),
+        ("hangup", None, 204, ("None", "")),
+        ("hangup", {"code": 486, "reason": "In a meeting"}, 204, ("486", "In a meeting")),
+        ("agent", None, 200, ("None",)),
+        ("agent", {"agent": "clerk"}, 200, ("clerk",)),
+        ("stop", None, 200, ("None",)),
+        ("stop", {"playback_id": "playback_7"}, 200, ("playback_7",)),
+    ],
 )
-async def test_an_action_reaches_the_call_it_names(api: Api, action: str, status: int) -> None:
+async def test_an_action_reaches_the_call_it_names(
+    api: Api, action: str, body: dict[str, object] | None, status: int, asked: tuple[str, ...]
+) -> None:
     await api.client.post("/api/v1/calls", json={"to": "100"})
-    answer = await api.client.post(f"/api/v1/calls/call_1/{action}")
+    answer = await api.client.post(f"/api/v1/calls/call_1/{action}", json=body)
     assert answer.status_code == status
-    assert api.calls.asked == [(action, "call_1")]
+    assert api.calls.asked == [(action, "call_1", *asked)]
 
 
 async def test_digits_are_sent_and_nothing_but_digits(api: Api) -> None:
@@ -289,7 +301,7 @@ async def test_each_refusal_has_its_status_and_type(api: Api, error: Exception, 
 
 
 async def test_an_unknown_call_is_a_404_for_every_action(api: Api) -> None:
-    for action in ("hangup", "hold", "resume", "mute", "unmute"):
+    for action in ("answer", "hangup", "hold", "resume", "mute", "unmute", "agent", "stop"):
         assert (await api.client.post(f"/api/v1/calls/nobody/{action}")).status_code == 404
     assert (await api.client.get("/api/v1/calls/nobody")).status_code == 404
 
@@ -304,6 +316,11 @@ async def test_an_unknown_call_is_a_404_for_every_action(api: Api) -> None:
         ({"to": "1", "metadata": {"k": 7}}, "body.metadata.k"),
         ({"to": "1", "metadata": {str(n): "" for n in range(51)}}, "body.metadata"),
         ({"to": "1", "stream": "ws://h/"}, "body.stream"),
+        ({"to": "1", "stream": {"stream_url": "ws://h/", "codec": "mp3"}}, "body.stream.codec"),
+        ({"to": "1", "agent": "a", "stream": {"stream_url": "ws://h/"}}, "body"),
+        ({"to": "1", "flow": {"flow_url": "https://h/"}, "stream": {"stream_url": "ws://h/"}}, "body"),
+        ({"to": "1", "play": {}}, "body.play"),
+        ({"to": "1\r\nVia: x"}, "body.to"),
     ],
 )
 async def test_a_faulty_order_names_the_field_and_dials_nobody(api: Api, body: dict[str, object], field: str) -> None:
@@ -311,3 +328,49 @@ async def test_a_faulty_order_names_the_field_and_dials_nobody(api: Api, body: d
     assert answer.status_code == 422
     assert [one["field"] for one in answer.json()["errors"]] == [field]
     assert api.calls.orders == []
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "field"),
+    [
+        ("hangup", {"code": 200}, "body.code"),
+        ("hangup", {"code": 486, "reason": "Busy\r\nVia: x"}, "body.reason"),
+        ("mute", {"side": "both"}, "body.side"),
+        ("play", {}, "body"),
+        ("play", {"file": "a.wav", "url": "https://h/a.wav"}, "body"),
+        ("play", {"file": "a.wav", "gain": 5}, "body.gain"),
+        ("play", {"file": "a.wav", "loop": -1}, "body.loop"),
+        ("say", {"text": ""}, "body.text"),
+        ("say", {"text": "a" * 2001}, "body.text"),
+        ("transfer", {}, "body"),
+        ("transfer", {"to": "100", "mode": "attended"}, "body"),
+        ("transfer", {"to": "100", "call_id": "call_2"}, "body"),
+        ("transfer", {"to": "100", "headers": {"Via": "x"}}, "body.headers.Via.[key]"),
+        ("transfer", {"to": "100", "headers": {"X-Note": "a\r\nVia: x"}}, "body.headers.X-Note"),
+    ],
+)
+async def test_what_an_action_does_not_take_is_refused_by_field(
+    api: Api, action: str, body: dict[str, object], field: str
+) -> None:
+    await api.client.post("/api/v1/calls", json={"to": "100"})
+    refused = await api.client.post(f"/api/v1/calls/call_1/{action}", json=body)
+    assert refused.status_code == 422
+    assert [one["field"] for one in refused.json()["errors"]] == [field]
+    assert api.calls.asked == []
+
+
+async def test_announcements_are_taken_on_and_stopped_with_the_truth(api: Api) -> None:
+    await api.client.post("/api/v1/calls", json={"to": "100"})
+    played = await api.client.post("/api/v1/calls/call_1/play", json={"file": "closed.wav", "loop": 0, "gain": 0.5})
+    said = await api.client.post("/api/v1/calls/call_1/say", json={"text": "One moment."})
+    stopped = await api.client.post("/api/v1/calls/call_1/stop")
+    assert (played.status_code, played.json()) == (202, {"playback_id": "playback_1", "ahead": 0})
+    assert (said.status_code, said.json()["ahead"]) == (202, 2)
+    assert stopped.json() == {"played_ms": 740, "playbacks": [{"playback_id": "playback_1", "played_ms": 740}]}
+
+
+async def test_a_transfer_is_accepted_not_done(api: Api) -> None:
+    await api.client.post("/api/v1/calls", json={"to": "100"})
+    orders = ({"to": "sip:ann@example.com"}, {"mode": "attended", "call_id": "call_2"})
+    for order in orders:
+        assert (await api.client.post("/api/v1/calls/call_1/transfer", json=order)).status_code == 202

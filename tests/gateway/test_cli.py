@@ -156,7 +156,7 @@ async def test_an_answered_call_prints_what_was_said_and_exits_0(api: Api, parle
     assert code == 0
     assert out.splitlines() == ["call_1: answered, ended: caller_hung_up", "  assistant: Hello [interrupted]"]
     (order,) = api.calls.orders
-    assert (order["to"], order["agent"], order["profile"], order["timeout_s"]) == (
+    assert (order.to, order.agent, order.profile, order.timeout_s) == (
         "sip:ann@example.com",
         "desk",
         "acme",

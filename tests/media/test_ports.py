@@ -182,6 +182,47 @@ async def test_a_pause_loses_nothing(pair: Pair) -> None:
     assert ear.position_of(spoken[:said]) >= 0
 
 
+async def test_an_announcement_is_heard_whole_and_what_was_being_said_goes_on_behind_it(pair: Pair) -> None:
+    said: list[PlayoutEvent] = []
+    announced: list[PlayoutEvent] = []
+    pair.caller.on_playout, pair.caller.on_announcement = said.append, announced.append
+    ear = Ear(pair.callee)
+    await until(lambda: bool(ear.frames) and not ear.frames[-1].flags)
+    spoken, announcement = noise(1.0), noise(0.5, seed=2)
+    pair.caller.play(1, spoken.tobytes())
+    pair.caller.end_utterance(1)
+    await until(lambda: pair.caller.queued_ms < 700)
+    assert pair.caller.announce(9, announcement.tobytes()) == 4000
+    pair.caller.end_announcement(9)
+    assert pair.caller.announcement_queued_ms > 400
+    await until(lambda: len(said) == 2)
+    assert [type(event) for event in (*said, *announced)] == 2 * [UtteranceStarted, UtteranceFinished]
+    finished, announcement_finished = said[1], announced[1]
+    assert isinstance(finished, UtteranceFinished)
+    assert isinstance(announcement_finished, UtteranceFinished)
+    assert (announcement_finished.utterance_id, announcement_finished.heard_samples) == (9, 4000)
+    assert (finished.utterance_id, finished.heard_samples) == (1, 8000)
+    assert announcement_finished.sent_at < finished.sent_at
+    await until(lambda: ear.position_of(announcement[40:]) >= 0)  # but for what is led out under its beginning
+    at = ear.position_of(announcement[40:]) - 40
+    assert 0 <= ear.position_of(spoken[:800]) < at
+    await until(lambda: ear.position_of(spoken[-400:]) > at)
+
+
+async def test_an_announcement_is_cleared_by_itself(pair: Pair) -> None:
+    pair.caller.play(1, noise(1.0).tobytes())
+    pair.caller.announce(2, noise(2.0).tobytes())
+    await until(lambda: (pair.caller.announcement_progress() or Heard(0, 0)).heard_samples > 0)
+    queued_ms = pair.caller.queued_ms
+    pair.caller.pause()
+    (cut,) = pair.caller.clear_announcement().utterances
+    assert cut.utterance_id == 2
+    assert 0 < cut.heard_samples == 16000 - cut.discarded_samples
+    assert pair.caller.queued_ms == queued_ms
+    assert pair.caller.announcement_queued_ms == 0
+    assert pair.caller.announcement_progress() is None
+
+
 async def test_what_was_sent_can_be_listened_to(pair: Pair) -> None:
     sent: list[PcmFrame] = []
     pair.caller.tap_sent(sent.extend)

@@ -713,3 +713,115 @@ TEST("calls are attached, held, cleared and freed while clock and reader run") {
     CHECK(heard > 0);
     EQUAL(broken.load(), 0);
 }
+
+// ---- announcements
+
+namespace {
+
+size_t announce(Call &call, uint32_t id, const std::vector<int16_t> &pcm, uint32_t rate_hz = 8000) {
+    return call.port->announce(id, rate_hz, pcm.data(), pcm.size());
+}
+
+} // namespace
+
+TEST("an announcement takes its turn over speech, which loses nothing and goes on behind it") {
+    Call call;
+    call.write(1, constant(480, 1000));
+    call.port->endUtterance(1);
+    call.tick();
+    EQUAL(announce(call, 2, constant(320, 500)), 320u);
+    call.port->endAnnouncement(2);
+    call.tick(2);
+    EQUAL(call.stream.sent.back(), 500);
+    EQUAL(call.port->queuedSamples(), 320);
+    EQUAL(call.port->progress()->heard_samples, 160);
+    call.tick(2);
+    EQUAL(call.port->queuedSamples(), 0);
+    const auto &sent = call.stream.sent;
+    EQUAL(sent.size(), 800u);
+    CHECK(std::count(sent.begin(), sent.end(), 500) >= 280); // but for the lead-out under its beginning
+    EQUAL(sent[160 + 40], 500);
+    EQUAL(sent.back(), 1000);
+    CHECK(largest_step({sent.begin() + 160, sent.begin() + 320}, 1000) <= 500); // never both, nor a hole
+    const PortBatch batch = call.drain();
+    const PortEventKind wanted[] = {PortEventKind::kStarted, PortEventKind::kAnnouncementStarted,
+                                    PortEventKind::kAnnouncementFinished, PortEventKind::kFinished};
+    EQUAL(batch.events.size(), 4u);
+    for (size_t i = 0; i < 4 && i < batch.events.size(); ++i)
+        EQUAL(static_cast<int>(batch.events[i].kind), static_cast<int>(wanted[i]));
+    EQUAL(batch.events[2].utterance_id, 2u);
+    EQUAL(batch.events[2].samples, 320);
+    EQUAL(batch.events[3].samples, 480);
+    EQUAL(call.port->counters().underruns, 0u);
+}
+
+TEST("an announcement knows nothing of the speech's clear, pause and gain, nor speech of its clear") {
+    Call call;
+    call.write(1, constant(1600, 1000));
+    announce(call, 1, constant(1600, 500)); // ids are each queue's own
+    call.port->pause();
+    call.port->duck(0.0);
+    call.tick();
+    EQUAL(call.stream.sent.back(), 500);
+    EQUAL(call.port->clear().size(), 1u);
+    call.tick();
+    EQUAL(call.stream.sent.back(), 500);
+    EQUAL(call.port->announcementQueuedSamples(), 1280);
+    EQUAL(call.port->announcementProgress()->heard_samples, 320);
+    call.port->resume();
+    call.port->duck(1.0);
+    call.write(2, constant(1600, 1000));
+    const auto cut = call.port->clearAnnouncement();
+    EQUAL(cut.size(), 1u);
+    EQUAL(cut[0].heard_samples, 320);
+    EQUAL(cut[0].discarded_samples, 1280);
+    EQUAL(call.port->queuedSamples(), 1600);
+    call.tick();
+    EQUAL(call.stream.sent.back(), 1000);
+    CHECK(largest_step(call.stream.last_frame(), 500) <= 1000 / 40 + 1); // what was broken off is led out under it
+    EQUAL(announce(call, 1, constant(160, 500)), 0u);                    // late audio of the one that was cleared
+}
+
+TEST("a starved announcement keeps its turn until it ends, and a mute silences it") {
+    Call call;
+    call.write(1, constant(1600, 1000));
+    announce(call, 1, constant(160, 500));
+    call.tick(3);
+    EQUAL(call.port->queuedSamples(), 1600);
+    CHECK(call.stream.last_frame() == constant(160, 0));
+    announce(call, 1, constant(320, 500));
+    call.tick();
+    EQUAL(call.stream.sent.back(), 500);
+    call.port->mute(true);
+    call.tick();
+    EQUAL(call.stream.sent.back(), 0);
+    call.port->mute(false);
+    call.port->endAnnouncement(1);
+    call.tick(); // the end comes after its last sample: found in the frame that speech goes on in
+    EQUAL(call.stream.sent.back(), 1000);
+    EQUAL(call.port->queuedSamples(), 1440);
+}
+
+TEST("announcements go out in time however many there are, and survive hold and codec") {
+    Call call;
+    for (uint32_t id = 1; id <= 20; ++id) {
+        EQUAL(announce(call, id, constant(8, 100)), 8u);
+        call.port->endAnnouncement(id);
+    }
+    call.tick();
+    call.drain();
+    call.port->detach();
+    FakeStream wide;
+    call.port->attach(wide.tap(16000));
+    EQUAL(announce(call, 21, constant(160, 100)), 160u);
+    call.port->endAnnouncement(21);
+    size_t finished = 0;
+    for (int i = 0; i < 6; ++i) {
+        call.tick();
+        for (const auto &event : call.drain().events)
+            finished += event.kind == PortEventKind::kAnnouncementFinished;
+    }
+    EQUAL(call.port->announcementQueuedSamples(), 0);
+    CHECK(finished >= 17); // the first frame's eight marks were told before
+    CHECK(std::count(wide.sent.begin(), wide.sent.end(), 100) >= 320);
+}
