@@ -17,8 +17,8 @@ from starlette.routing import Match
 
 from gateway.errors import (
     BadAddress,
-    BadStreamOrder,
     BadPrompt,
+    BadStreamOrder,
     CallError,
     CallRefused,
     GatewayError,

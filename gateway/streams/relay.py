@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
+from agent.config import AgentConfig
 from agent.errors import AgentMisuse
 from agent.events import AgentEvent, ReplyFinished, ReplyInterrupted, TranscriptPartial, TurnReopened
 from agent.services.llm import Conversation, ReplyEvent, Silence, TextDelta
@@ -40,6 +41,16 @@ _MOST_CHARACTERS = 64 * 1024
 
 RelayOrder = SendKeys | PlayMedia | EndSession
 """What is left for the call to do."""
+
+
+def relay_config(config: AgentConfig) -> AgentConfig:
+    """An agent's configuration for a backend that decides itself when it answers, and what it says after a sound."""
+    return config.model_copy(
+        update={
+            "interruption": config.interruption.model_copy(update={"resume": False}),
+            "deadlines": config.deadlines.model_copy(update={"llm_first_token_ms": 60_000, "llm_stall_ms": 60_000}),
+        }
+    )
 
 
 class RelaySession(Protocol):

@@ -9,21 +9,17 @@ from typing import Any
 
 import pytest
 
-from agent.config import AgentConfig, DeadlinesConfig, InterruptionConfig
+from agent.config import AgentConfig
 from agent.events import AgentEvent, ReplyFinished, ReplyInterrupted, ReplyStarted, ServiceFailed
 from agent.services.stt import Transcript
 from gateway.streams.conversationrelay import EndSession
 from gateway.streams.messages import SendKeys
-from gateway.streams.relay import RelayConversation
+from gateway.streams.relay import RelayConversation, relay_config
 from tests.fakes.scene import Scene
 from tests.fakes.virtual_time import in_virtual_time
 
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen."
-CONFIG = AgentConfig(
-    greeting="",
-    interruption=InterruptionConfig(resume=False),
-    deadlines=DeadlinesConfig(llm_first_token_ms=60_000, llm_stall_ms=60_000),
-)
+CONFIG = relay_config(AgentConfig(greeting=""))
 
 Answer = list[dict[str, Any] | float]
 """Messages, and seconds between them."""
