@@ -89,6 +89,8 @@ class RelayConversation:
         self._is_dropping = False
         """Tokens that come now belong to a talk that was cut short."""
         self._is_preempting = False
+        self._silence = asyncio.Event()
+        self._silence.set()
         self._prompted: list[str] = []
         """The words of the last prompt."""
         self._is_reopened = False
@@ -97,6 +99,10 @@ class RelayConversation:
     def attach(self, session: RelaySession) -> None:
         """The session whose language model this is."""
         self._session = session
+
+    async def until_quiet(self) -> None:
+        """Until nothing of the backend's is being said, or waits to be."""
+        await self._silence.wait()
 
     # From the backend
 
@@ -143,6 +149,7 @@ class RelayConversation:
             return None
         self._unspoken.append(talk)
         self._talk = talk
+        self._silence.clear()
         return talk
 
     def _receive_language(self, wanted: SwitchLanguage) -> None:
@@ -175,7 +182,7 @@ class RelayConversation:
                 self._is_reopened = True
                 self._cut_short("", 0)
             case ReplyFinished():
-                self._spoken = None
+                self._said()
             case TranscriptPartial(_, text) if self._partial_prompts:
                 self._send(prompt(text, self._language, last=False))
             case _:
@@ -209,6 +216,12 @@ class RelayConversation:
                 if talk is self._talk and not talk.is_whole:
                     self._is_dropping = True
                 talk.drop()
+        self._silence.set()
+
+    def _said(self) -> None:
+        self._spoken = None
+        if not self._unspoken:
+            self._silence.set()
 
     async def _words(self, talk: "_Talk") -> AsyncGenerator[ReplyEvent, None]:
         """The talk as the session wants it: a silent one is no failure."""
@@ -216,14 +229,18 @@ class RelayConversation:
             self._unspoken.remove(talk)
         self._spoken = talk
         self._let_interrupt(self._default)
-        is_complete = False
+        is_complete = is_said = False
         try:
             while (token := await talk.next()) is not None:
                 if token.interruptible is not None:
                     self._let_interrupt(token.interruptible)
+                is_said = True
+                self._silence.clear()
                 yield TextDelta(token.token)
             yield Silence()
             is_complete = True
+            if not is_said:
+                self._said()
         finally:
             if not is_complete and not talk.is_cut:  # withdrawn, before anything of it was heard
                 self._cut_short("", 0)
