@@ -22,6 +22,7 @@ from agent.sentences import ClauseChunker
 from agent.speakable import speakable
 from gateway.api.app import create_app
 from gateway.api.auth import api_keys
+from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
 from gateway.calls.agent import ConfiguredAgents
 from gateway.calls.control import SwitchboardControl
@@ -29,13 +30,15 @@ from gateway.calls.journal import Journal
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
-from gateway.config import Config, MediaConfig
+from gateway.config import Config, HttpConfig, MediaConfig
 from gateway.events import EventBus
 from gateway.guard import PLAY_URL, OutboundGuard
 from gateway.outbound import fetch
+from gateway.rates import Rate
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
+from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from media.ports import JitterPolicy, PcmHub
 from media.recorder import RecordingWriter
@@ -91,12 +94,18 @@ async def _serve(config: Config) -> None:
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
         ]
         stack.callback(lambda: [task.cancel() for task in background])
+        tokens = StreamTokens()
+        switchboard.events.follow(
+            lambda event: tokens.forget_call(event.call_id) if event.kind == "call.ended" else None
+        )
         prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
         app = create_app(
             SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
             metrics,
-            api_keys=await asyncio.to_thread(api_keys, config),
+            keys=KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys()),
+            tokens=tokens,
+            rate=_rate(config.http),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
             twilio_auth_token=config.twilio.token,
         )
@@ -112,6 +121,11 @@ async def _serve(config: Config) -> None:
         await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()
         again.cancel()
+
+
+def _rate(http: HttpConfig) -> Rate | None:
+    """What one key may ask of the API."""
+    return None if http.rate_per_s == 0 else Rate(http.rate_per_s, burst=max(1, round(2 * http.rate_per_s)))
 
 
 def _prompt_source(config: Config) -> Fetch:

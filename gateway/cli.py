@@ -15,12 +15,15 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import httpx
 
 from agent.errors import KnowledgeError, ModelError
 from agent.local.models import default_model_folder
 from gateway.config import VERSION, Config
+from gateway.conformance.arguments import DESCRIPTION as CONFORMANCE
+from gateway.conformance.arguments import add_arguments as add_conformance_arguments
 from gateway.environment import default_config_file, load_config
 from gateway.errors import ConfigError, StartupError
 from gateway.softphone.arguments import add_arguments as add_softphone_arguments
@@ -72,6 +75,31 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(call)
     call.set_defaults(run=_call)
 
+    token = commands.add_parser("token", help="a token with which a backend attaches to a call, once")
+    token.add_argument("--scope", choices=("stream", "listen"), required=True, help="what the backend may do")
+    token.add_argument(
+        "--ttl", type=int, default=60, metavar="S", help="seconds until it is worth nothing (default 60)"
+    )
+    token.add_argument("--call", metavar="CALL_ID", help="the only call it is good for (default: any one call)")
+    token.set_defaults(run=_token)
+
+    keys = commands.add_parser("keys", help="API keys with scopes, in the gateway that runs")
+    verbs = keys.add_subparsers(required=True, metavar="COMMAND")
+    add = verbs.add_parser("add", help="make a key and print it, this once")
+    add.add_argument("name", metavar="NAME", help="what it is for")
+    add.add_argument("--scopes", required=True, metavar="LIST", help="calls:read,calls:write,streams,... or admin")
+    add.add_argument("--days", type=int, metavar="N", help="how long it is good (default: until it is revoked)")
+    add.set_defaults(run=_add_key)
+    listing = verbs.add_parser("list", help="the keys, without what opens")
+    listing.set_defaults(run=_list_keys)
+    revoke = verbs.add_parser("revoke", help="a key opens nothing from now on")
+    revoke.add_argument("key_id", metavar="KEY_ID")
+    revoke.set_defaults(run=_revoke_key)
+    for command in (token, add, listing, revoke):
+        command.add_argument("--url", help="where the gateway's API is (default: as configured)")
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        _add_config(command)
+
     doctor = commands.add_parser("doctor", help="check this machine, and say how to fix it")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     _add_config(doctor)
@@ -84,6 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     decrypt.add_argument("-o", "--out", type=Path, metavar="OUT", help="where to (default: FILE without .enc)")
     _add_config(decrypt)
     decrypt.set_defaults(run=_decrypt)
+
+    conformance = commands.add_parser("conformance", help="test a streaming backend", description=CONFORMANCE)
+    add_conformance_arguments(conformance)
+    conformance.set_defaults(run=_conformance)
 
     softphone = commands.add_parser("softphone", help="call a SIP address, speak to it and measure its answers")
     add_softphone_arguments(softphone)
@@ -118,6 +150,12 @@ def _softphone(options: argparse.Namespace) -> int:
     from gateway.softphone.main import main as softphone
 
     return softphone(options)
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    from gateway.conformance.main import main as conformance
+
+    return conformance(options)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -164,6 +202,40 @@ def _call(options: argparse.Namespace) -> int:
     return 0 if session["answered_at"] else 1
 
 
+def _token(options: argparse.Namespace) -> int:
+    order = {"scope": options.scope, "ttl_s": options.ttl, "call_id": options.call}
+    with _api(_config(options), options.url) as api:
+        issued = _answer(api.post("/tokens", json=order))
+    print(json.dumps(issued) if options.json else issued["token"])
+    return 0
+
+
+def _add_key(options: argparse.Namespace) -> int:
+    scopes = [scope for scope in options.scopes.split(",") if scope]
+    with _api(_config(options), options.url) as api:
+        created = _answer(api.post("/keys", json={"name": options.name, "scopes": scopes, "ttl_days": options.days}))
+    print(json.dumps(created) if options.json else f"{created['key']}\n{created['key_id']}: shown this once")
+    return 0
+
+
+def _list_keys(options: argparse.Namespace) -> int:
+    with _api(_config(options), options.url) as api:
+        listed = _answer(api.get("/keys"))
+    if options.json:
+        print(json.dumps(listed))
+    else:
+        for key in listed["keys"]:
+            until = f", until {key['expires_at']}" if key["expires_at"] else ""
+            print(f"{key['key_id']}  {key['name']}: {', '.join(key['scopes'])}{until}")
+    return 0
+
+
+def _revoke_key(options: argparse.Namespace) -> int:
+    with _api(_config(options), options.url) as api:
+        _answer(api.delete(f"/keys/{quote(options.key_id, safe='')}"))
+    return 0
+
+
 def _decrypt(options: argparse.Namespace) -> int:
     """Write an encrypted recording in clear, with the key of the configuration (PARLEY_STORE__ENCRYPTION_KEY). Nothing
     is overwritten. Exit code 0, also for a recording that breaks off, which is said; 1 when it cannot be read."""
@@ -203,7 +275,7 @@ def _api(config: Config, url: str | None) -> Iterator[httpx.Client]:
 
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.http.host, config.http.host)
     address = (url or f"http://{host}:{config.http.port}").rstrip("/")
-    key = known_api_key(config)
+    key = os.environ.get("PARLEY_API_KEY") or known_api_key(config)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         with httpx.Client(base_url=f"{address}/api/v1", headers=headers, timeout=30.0) as client:

@@ -115,6 +115,8 @@ def _bearer_key(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("an API key must be printable ASCII without spaces")
+    if text.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9A-Fa-f]{64}", text):
+        raise ValueError("sha256: is followed by the key's SHA-256 in hex (printf %s KEY | sha256sum)")
     return value
 
 
@@ -174,7 +176,10 @@ class HttpConfig(Section):
     port: Port = 8080
     """TCP port; 0 picks a free one."""
     api_keys: tuple[Annotated[SecretStr, AfterValidator(_bearer_key)], ...] = ()
-    """Bearer keys of the API. None: one is made at the first start and kept in the data folder, file `api_key`."""
+    """Bearer keys of the API, with every scope; `sha256:` and its SHA-256 in hex stands for a key that is not written
+    here. None: one is made at the first start and kept in the data folder, file `api_key`."""
+    rate_per_s: Annotated[float, Field(ge=0)] = 200.0
+    """Requests of one key per second in the long run, twice as many at once; more are answered 429. 0: no limit."""
 
 
 class OutboundConfig(Section):

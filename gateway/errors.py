@@ -11,6 +11,8 @@
     │   ├── UrlRefused             it leads where strangers must not reach, or is none
     │   └── UrlUnreachable         its host has no address, or does not answer
     ├── FlowFailed             a call's flow URL does not say what to do with it
+    ├── TokenRefused           a stream token that is unknown, used, expired or for another call
+    ├── TooManyTokens          too many stream tokens are outstanding: ask again later
     ├── SignatureRefused       a message that is not signed with a known secret, or is old
     └── CallError              a request about a call that cannot be carried out
         ├── NoSuchCall             whoever asked named a call that is not there
@@ -97,6 +99,14 @@ class FlowFailed(GatewayError):
 
 class SignatureRefused(GatewayError):
     """The message is not signed with a known secret, or is too old."""
+
+
+class TokenRefused(GatewayError):
+    """The token does not open this; the message says why, and the token is used up."""
+
+
+class TooManyTokens(GatewayError):
+    """More tokens are outstanding than are kept."""
 
 
 class CallError(GatewayError):

@@ -45,6 +45,7 @@ DOORS = {
     "uvloop": ["gateway/app.py"],
     "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
+    "websockets": ["gateway/api/connections.py", "gateway/client/", "gateway/conformance/"],
 }
 
 # Foreign libraries that are part of the language here.

@@ -1,24 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The HTTP application: routes, and what every request passes before it reaches one."""
 
-from collections.abc import Callable, Sequence
+import hmac
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
 
-from gateway.api.auth import BearerGate, is_one_of
 from gateway.api.calls import calls_router
 from gateway.api.control import CallControl
+from gateway.api.gate import BearerGate
 from gateway.api.health import health_router
 from gateway.api.idempotency import IdempotentRequests
+from gateway.api.keyring import KeyRing
+from gateway.api.keys import keys_router
 from gateway.api.limits import BodyLimit
-from gateway.api.problems import FieldProblem, Problem, install_problem_handlers
+from gateway.api.problems import FieldProblem, Problem, install_problem_handlers, problem_responses
+from gateway.api.scopes import allows, scope_needed
 from gateway.api.sessions import sessions_router
+from gateway.api.stream_schema import stream_schema_router
+from gateway.api.tokens import tokens_router
 from gateway.api.twilio import twilio_router
 from gateway.config import VERSION
+from gateway.rates import Rate
 from gateway.store import SessionStore
+from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
 
 BASE_PATH = "/api/v1"
@@ -30,11 +39,14 @@ def create_app(
     store: SessionStore,
     metrics: Metrics,
     *,
-    api_keys: Sequence[str],
+    keys: KeyRing,
+    tokens: StreamTokens,
     ready: Callable[[], list[str]],
+    rate: Rate | None = None,
     twilio_auth_token: str | None = None,
 ) -> FastAPI:
-    """The application; `ready` gives the reasons against taking calls now, none meaning ready."""
+    """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
+    key."""
     app = FastAPI(
         title="Parley",
         version=VERSION,
@@ -45,14 +57,16 @@ def create_app(
     api = APIRouter(prefix=BASE_PATH, dependencies=[Security(HTTPBearer(auto_error=False))])
     api.include_router(calls_router(calls, IdempotentRequests(store)))
     api.include_router(sessions_router(store))
+    api.include_router(keys_router(store, keys))
+    api.include_router(tokens_router(tokens, calls))
+    api.include_router(stream_schema_router())
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
-    passwords = (*api_keys, *([twilio_auth_token] if twilio_auth_token else ()))
-    app.include_router(twilio_router(calls, lambda password: is_one_of(passwords, password.encode())))
+    app.include_router(twilio_router(calls, lambda password: _may_end_calls(password, keys, twilio_auth_token)))
     install_problem_handlers(app)
     # Added last is asked first: no key, no body.
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
-    app.add_middleware(BearerGate, keys=api_keys, prefix=BASE_PATH)
+    app.add_middleware(BearerGate, keys=keys, rate=rate, prefix=BASE_PATH)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -63,8 +77,15 @@ def create_app(
     return app
 
 
+def _may_end_calls(password: str, keys: KeyRing, twilio_auth_token: str | None) -> bool:
+    holder = keys.holder(password.encode(), datetime.now(UTC))
+    if holder is not None:
+        return allows(holder.scopes, "calls:write")
+    return twilio_auth_token is not None and hmac.compare_digest(password.encode(), twilio_auth_token.encode())
+
+
 def _describe(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's description, with problem documents in place of its own error shape."""
+    """FastAPI's description, with problem documents in place of its own error shape, and what the gate asks for."""
     described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = described["components"]["schemas"]
     schemas.pop("HTTPValidationError", None)
@@ -73,4 +94,10 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schema.pop("$defs", None)
         schemas[model.__name__] = schema
+    for path, methods in described["paths"].items():
+        if path.startswith(f"{BASE_PATH}/"):
+            for method, operation in methods.items():
+                needed = scope_needed(method.upper(), path.removeprefix(BASE_PATH))
+                operation["security"] = [{"HTTPBearer": [needed]}]
+                operation["responses"] |= {str(status): one for status, one in problem_responses(403, 429).items()}
     return described

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""API keys: where they come from, and the gate that asks for one before anything else looks at a request."""
+"""The API keys of the operator: in the configuration, or made at the first start and kept in the data folder."""
 
 import contextlib
-import hmac
 import os
 import secrets
-from collections.abc import Sequence
 from pathlib import Path
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from gateway.api.problems import problem_response
+from gateway.api.keyring import HASH_PREFIX
 from gateway.config import Config
 from gateway.errors import StartupError
 
@@ -39,7 +35,8 @@ def api_keys(config: Config) -> tuple[str, ...]:
 def known_api_key(config: Config) -> str | None:
     """A key for talking to a gateway that runs with this configuration; None when there is none to be found."""
     if config.http.api_keys:
-        return config.http.api_keys[0].get_secret_value()
+        keys = (key.get_secret_value() for key in config.http.api_keys)
+        return next((key for key in keys if not key.startswith(HASH_PREFIX)), None)
     try:
         return (config.store.data_dir / _KEY_FILE).read_text(encoding="ascii").strip() or None
     except (OSError, UnicodeDecodeError):
@@ -58,38 +55,3 @@ def _make_key_file(path: Path) -> None:
             os.link(draft, path)
     finally:
         draft.unlink()
-
-
-class BearerGate:
-    """ASGI middleware: under the prefix, nothing happens without `Authorization: Bearer KEY` (RFC 6750 section 2.1)."""
-
-    def __init__(self, app: ASGIApp, *, keys: Sequence[str], prefix: str) -> None:
-        self._app = app
-        self._keys = keys
-        self._prefix = prefix
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] == "lifespan" or not (path == self._prefix or path.startswith(f"{self._prefix}/")):
-            await self._app(scope, receive, send)
-            return
-        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        if self._admits(header):
-            await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            challenge = 'Bearer error="invalid_token"' if header else "Bearer"
-            response = problem_response(
-                401, "send the header Authorization: Bearer KEY", headers={"WWW-Authenticate": challenge}
-            )
-            await response(scope, receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1008})
-
-    def _admits(self, header: bytes) -> bool:
-        scheme, _, given = header.partition(b" ")
-        return is_one_of(self._keys, given.strip()) and scheme.lower() == b"bearer"
-
-
-def is_one_of(keys: Sequence[str], given: bytes) -> bool:
-    """Every key is compared, in constant time: how long it takes tells nothing."""
-    return any([hmac.compare_digest(given, key.encode()) for key in keys])

@@ -29,7 +29,9 @@ from gateway.errors import (
     NoSuchTrunk,
     NoSuchVoice,
     StoreError,
+    TokenRefused,
     TooManyCalls,
+    TooManyTokens,
     UrlError,
     UrlRefused,
     UrlUnreachable,
@@ -55,6 +57,8 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (CallRefused, 502, "call-refused", "The far end refused"),
     (UrlRefused, 422, "url-refused", "The URL is not one to connect to"),
     (UrlUnreachable, 502, "url-unreachable", "Nobody answers at the URL"),
+    (TokenRefused, 403, "token-refused", "The token does not open this"),
+    (TooManyTokens, 503, "too-many-tokens", "No more tokens are given out now"),
     (StoreError, 503, "store-failed", "The database does not work"),
 )
 
@@ -116,6 +120,8 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(CallError, _on_gateway_error)
     app.add_exception_handler(StoreError, _on_gateway_error)
     app.add_exception_handler(UrlError, _on_gateway_error)
+    app.add_exception_handler(TokenRefused, _on_gateway_error)
+    app.add_exception_handler(TooManyTokens, _on_gateway_error)
     app.add_exception_handler(Exception, _on_bug)
 
 

@@ -9,13 +9,18 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.api.connections import (
+    MAX_MESSAGE_BYTES,
+    PING_S,
+    Connections,
+    HttpConnection,
+    WebSocketConnection,
+)
 from gateway.errors import StartupError
 
 _STOP_S = 3
 """How long requests that run when we stop may take to end."""
 _BACKLOG = 256
-_MAX_CONNECTIONS = 500
-"""More than that are answered 503: slow clients must not take the descriptors that calls need."""
 
 
 class _Server(uvicorn.Server):
@@ -23,6 +28,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self.server_state = Connections()
         self.accepting = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -74,9 +80,13 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            ws="none",
+            http=HttpConnection,
+            ws=WebSocketConnection,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_ping_interval=PING_S,
+            ws_ping_timeout=PING_S,
+            ws_per_message_deflate=False,  # a small message could unpack to any size
             backlog=_BACKLOG,
-            limit_concurrency=_MAX_CONNECTIONS,
             timeout_graceful_shutdown=_STOP_S,
         )
     )

@@ -78,6 +78,8 @@ class Call:
         self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
         self.audio: CallAudio | None = None
         self.activity: Activity | None = None
+        self.attending: StartActivity = start_activity
+        """What began the activity of now, and could begin it again."""
         self._activity_task: asyncio.Task[str] | None = None
         self.muted = False
         """We send silence."""
@@ -189,6 +191,10 @@ class Call:
             raise WrongCallState("the call is not being attended")
         self._successor = start
         self._activity_task.cancel()
+
+    async def until_over(self) -> None:
+        """Until the leg is over."""
+        await self._over.wait()
 
     def add_ear(self, ear: Ear) -> None:
         """From now on also give `ear` the caller's frames, as they come; it must not block."""
@@ -375,7 +381,7 @@ class Call:
         self.publish("playback.finished", playback_id=playback_id, end=end, played_ms=played_ms)
 
     async def _attend(self, start: StartActivity) -> str | None:
-        self.activity = start(self)
+        self.attending, self.activity = start, start(self)
         if self.activity.hears_keys:
             self.leg.detect_tones(self._inband_keys)
         async with asyncio.TaskGroup() as tasks:

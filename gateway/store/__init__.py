@@ -7,6 +7,7 @@ start > folder (data folder, one mark per process) > schema (migrations) > repos
 
 from gateway.store.folder import DataFolder
 from gateway.store.records import (
+    ApiKeyRecord,
     Direction,
     KeptAnswer,
     Quality,
@@ -20,6 +21,7 @@ from gateway.store.records import (
 from gateway.store.repository import SessionStore, open_store
 
 __all__ = [
+    "ApiKeyRecord",
     "DataFolder",
     "Direction",
     "KeptAnswer",

@@ -142,6 +142,17 @@ class RecordingFacts(Record):
     """The stretches, from and to, in the file's time, that are silent because the recording was paused."""
 
 
+class ApiKeyRecord(Record):
+    """A key of the API, without the key."""
+
+    key_id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime | None = None
+    """Null: it stands in the configuration."""
+    expires_at: datetime | None = None
+
+
 class SessionSummary(Record):
     """One call, without what was said."""
 

@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from gateway.errors import StartupError, StoreError
 from gateway.store.folder import DataFolder
 from gateway.store.records import (
+    ApiKeyRecord,
     KeptAnswer,
     Quality,
     RecordingFacts,
@@ -41,7 +42,7 @@ from gateway.store.records import (
 )
 from gateway.store.schema import upgrade_schema
 from gateway.store.sealing import ColumnSealer
-from gateway.store.tables import AnswerRow, AuditRow, SessionRow, TranscriptRow, TurnRow
+from gateway.store.tables import AnswerRow, ApiKeyRow, AuditRow, SessionRow, TranscriptRow, TurnRow
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 
@@ -60,6 +61,8 @@ log = structlog.get_logger(__name__)
 _BEGIN = insert(SessionRow)
 _ADD_TRANSCRIPT = insert(TranscriptRow)
 _ADD_AUDIT = insert(AuditRow)
+_ADD_KEY = insert(ApiKeyRow)
+_REVOKE_KEY = delete(ApiKeyRow).where(ApiKeyRow.key_id == bindparam("of_key"))
 _ERASE = delete(SessionRow).where(SessionRow.call_id == bindparam("of_call"))
 _ERASE_ANSWERS = delete(AnswerRow).where(AnswerRow.call_id == bindparam("of_call"))
 _FORGET_ANSWERS = delete(AnswerRow).where(AnswerRow.at < bindparam("before"))
@@ -221,6 +224,30 @@ class SessionStore:
         )
         await self._forget_freed_pages()
         return True
+
+    # API keys: rare, and waited for
+
+    async def api_keys(self) -> list[tuple[str, ApiKeyRecord]]:
+        """Hash and record of each key, oldest first. Raises `StoreError`."""
+        await self.flush()
+        async with self._reading() as connection:
+            rows = await connection.execute(select(ApiKeyRow.__table__).order_by(ApiKeyRow.created_at))
+            return [(row.hash, ApiKeyRecord.model_validate(dict(row._mapping))) for row in rows]
+
+    async def add_api_key(self, hashed: str, record: ApiKeyRecord) -> None:
+        """Keep a key, and note it in the audit log. Raises `StoreError`."""
+        values = {**record.model_dump(), "scopes": list(record.scopes), "hash": hashed}
+        await self._put((_ADD_KEY, values), self._audit("api_key_created", record.key_id), wait=True)
+
+    async def revoke_api_key(self, key_id: str) -> bool:
+        """Forget a key, and note it in the audit log. False: there is none. Raises `StoreError`."""
+        if key_id not in {record.key_id for _, record in await self.api_keys()}:
+            return False
+        await self._put((_REVOKE_KEY, {"of_key": key_id}), self._audit("api_key_revoked", key_id), wait=True)
+        return True
+
+    def _audit(self, action: str, subject: str) -> _Step:
+        return (_ADD_AUDIT, {"at": datetime.now(UTC), "action": action, "subject": subject})
 
     # Requests that may be repeated
 

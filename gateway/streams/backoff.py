@@ -16,6 +16,7 @@ class Backoff:
         self._deadline = now + window_s
         self._wait_s = 0.0
         self._connected_at: float | None = None
+        self._was_lost = False
 
     @property
     def deadline(self) -> float:
@@ -35,6 +36,7 @@ class Backoff:
         """The connection broke; a window begins, unless it had hardly stood."""
         lasted_s = 0.0 if self._connected_at is None else now - self._connected_at
         if lasted_s >= _LASTING_S:
-            self._deadline, self._wait_s = now + window_s, 0.0
-        else:
-            self._deadline = max(self._deadline, (self._connected_at or now) + window_s)
+            self._wait_s = 0.0
+        if lasted_s >= _LASTING_S or not self._was_lost:
+            self._deadline = now + window_s
+        self._was_lost = True

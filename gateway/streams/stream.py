@@ -14,8 +14,6 @@ from gateway.calls.call import Call
 from gateway.streams.backoff import Backoff
 from gateway.streams.comfort import ComfortSound
 from gateway.streams.connection import (
-    ABNORMAL_CLOSURE,
-    GOING_AWAY,
     NORMAL_CLOSURE,
     POLICY_VIOLATION,
     ConnectFailed,
@@ -24,7 +22,7 @@ from gateway.streams.connection import (
     Disconnected,
 )
 from gateway.streams.control import StreamInfo, StreamState
-from gateway.streams.messages import StreamStarted, StreamStopped, WireMessage, WireProtocol
+from gateway.streams.messages import Answer, Reject, StreamStarted, StreamStopped, WireMessage, WireProtocol
 from gateway.streams.order import StreamOrder
 from gateway.streams.session import CallRequest, StreamSession
 from media.frames import PcmFrame
@@ -94,6 +92,8 @@ class Stream:
         self.state: StreamState = "connecting"
         self.ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         """Done when the stream is to end, with the reason."""
+        self.verdict: asyncio.Future[Answer | Reject] = asyncio.get_running_loop().create_future()
+        """What the backend says to a call that rings."""
         self._connector = connector
         self._limits = limits
         self._metrics = metrics
@@ -252,6 +252,7 @@ class Stream:
         how = self._lost.result()
         self._lost = None
         if how.is_normal:
+            await self._play_out()
             self.end(Ending.BACKEND_CLOSED)
         if not self.ending.done():
             self.state = "reconnecting"
@@ -259,6 +260,15 @@ class Stream:
             self._log.warning("stream_lost", code=how.code)
             self.call.publish("stream.disconnected", stream_id=self.stream_id, code=how.code)
             backoff.lost(self._limits.reconnect_s, time.monotonic())
+
+    async def _play_out(self) -> None:
+        """Let the caller hear what the backend has left, unless the stream is to end."""
+        playout = self.session.playout
+        while playout is not None and not self.ending.done():
+            queued_ms = playout.queued_ms(time.monotonic())
+            if queued_ms <= 0.0:
+                break
+            await asyncio.wait((self.ending,), timeout=queued_ms / 1000)
 
     async def _unless_ending(self, connecting: Awaitable[bool]) -> bool:
         """What it comes to; True as well when the stream is to end meanwhile."""
@@ -309,6 +319,6 @@ class Stream:
 
     def _time_out(self) -> None:
         self._timer = self._armed_for = None
-        if not self.ending.done() or self._connection is not None:
+        if not self.ending.done():
             self.session.handle_timeout(time.monotonic())
             self._rearm()

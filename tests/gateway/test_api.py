@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.streams.parley_messages import parley_schema
 from tests.gateway.test_api_calls import KEY, Api, running_api
 
 
@@ -121,6 +122,10 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
         "/api/v1/sessions",
         "/api/v1/sessions/{call_id}",
         "/api/v1/sessions/{call_id}/recording",
+        "/api/v1/keys",
+        "/api/v1/keys/{key_id}",
+        "/api/v1/tokens",
+        "/api/v1/stream/schema",
         "/healthz",
         "/readyz",
         "/metrics",
@@ -135,10 +140,16 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
                 if status.startswith("4"):
                     assert list(response["content"]) == ["application/problem+json"], (path, status)
     places = described["paths"]["/api/v1/calls"]["post"]["responses"]
-    assert set(places) == {"201", "401", "413", "422", "502", "503"}
+    assert set(places) == {"201", "401", "403", "413", "422", "429", "502", "503"}
     assert "from" in schemas["CallInfo"]["properties"]
     assert "from" in schemas["PlaceCall"]["properties"]
 
 
 async def test_the_documentation_page_is_there(api: Api) -> None:
     assert (await api.stranger.get("/docs")).status_code == 200
+
+
+async def test_the_streaming_protocol_describes_itself(api: Api) -> None:
+    answer = await api.client.get("/api/v1/stream/schema")
+    assert answer.headers["content-type"] == "application/schema+json"
+    assert answer.json() == parley_schema()

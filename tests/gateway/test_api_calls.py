@@ -13,9 +13,11 @@ from fastapi import FastAPI
 
 from gateway.api import CallInfo, create_app
 from gateway.api.control import MuteSide, Playback, RecordingOrder, Stopped, StoppedPlayback
+from gateway.api.keyring import KeyRing
 from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, TransferOrder
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
 from gateway.store import SessionStore, open_store
+from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 from media.keys import KeyMethod
@@ -121,6 +123,7 @@ class Api:
     store: SessionStore
     metrics: Metrics
     not_ready: list[str]
+    tokens: StreamTokens
 
 
 @asynccontextmanager
@@ -128,14 +131,15 @@ async def running_api(
     folder: Path, key: EncryptionKey | None = None, *, twilio_auth_token: str | None = None
 ) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
-        calls, metrics, not_ready = ScriptedCalls(), Metrics(), list[str]()
+        calls, metrics, not_ready, tokens = ScriptedCalls(), Metrics(), list[str](), StreamTokens()
         url = f"sqlite+aiosqlite:///{folder}/parley.db"
         store = await stack.enter_async_context(open_store(url, folder, metrics, key))
         app = create_app(
             calls,
             store,
             metrics,
-            api_keys=["other-key", KEY],
+            keys=KeyRing(["other-key", KEY]),
+            tokens=tokens,
             ready=lambda: not_ready,
             twilio_auth_token=twilio_auth_token,
         )
@@ -146,7 +150,7 @@ async def running_api(
             )
             for headers in ({"Authorization": f"Bearer {KEY}"}, {})
         ]
-        yield Api(client, stranger, app, calls, store, metrics, not_ready)
+        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens)
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate before the API: no key, no answer; not too often; nothing that the key has no scope for.
+
+It stands before routing and bodies, for HTTP and WebSockets alike, and knows requests by method and path only.
+"""
+
+import re
+import time
+from datetime import UTC, datetime
+from urllib.parse import parse_qs
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.api.keyring import KeyRing
+from gateway.api.problems import problem_response
+from gateway.api.scopes import allows, scope_needed
+from gateway.rates import Rate, TokenBucket
+
+_ATTACH_PATH = re.compile(r"/calls/[^/]+/stream")
+"""The only address that a token opens (its route looks at it): elsewhere keys have no business in a URL."""
+
+
+class BearerGate:
+    """ASGI middleware: under the prefix, nothing happens without `Authorization: Bearer KEY` (RFC 6750 section 2.1).
+
+    Whoever passes has `key_id` in the request's state.
+    """
+
+    def __init__(self, app: ASGIApp, *, keys: KeyRing, rate: Rate | None, prefix: str) -> None:
+        """`rate`: requests of one key; None: as many as it likes."""
+        self._app = app
+        self._keys = keys
+        self._rate = rate
+        self._buckets: dict[str, TokenBucket] = {}
+        """By key id: there are as many as keys."""
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "lifespan" or not (path == self._prefix or path.startswith(f"{self._prefix}/")):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope, path.removeprefix(self._prefix))
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
+            await refusal(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _refusal(self, scope: Scope, path: str) -> Response | None:
+        """The answer to who may not pass."""
+        if scope["type"] == "websocket" and _ATTACH_PATH.fullmatch(path) and _has_token(scope):
+            return None
+        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, given = header.partition(b" ")
+        holder = self._keys.holder(given.strip(), datetime.now(UTC)) if scheme.lower() == b"bearer" else None
+        if holder is None:
+            challenge = 'Bearer error="invalid_token"' if header else "Bearer"
+            return problem_response(
+                401, "send the header Authorization: Bearer KEY", headers={"WWW-Authenticate": challenge}
+            )
+        wait_s = self._wait_s(holder.key_id, time.monotonic())
+        if wait_s > 0:
+            return problem_response(
+                429, "this key asks too often: http.rate_per_s", headers={"Retry-After": str(int(wait_s) + 1)}
+            )
+        needed = scope_needed(scope.get("method", "GET"), path)
+        if not allows(holder.scopes, needed):
+            return problem_response(
+                403,
+                f"the key has not the scope {needed}",
+                name="scope-missing",
+                headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
+            )
+        scope.setdefault("state", {})["key_id"] = holder.key_id
+        return None
+
+    def _wait_s(self, key_id: str, now: float) -> float:
+        if self._rate is None:
+            return 0.0
+        bucket = self._buckets.get(key_id)
+        if bucket is None:
+            bucket = self._buckets[key_id] = TokenBucket(self._rate, now)
+        return bucket.take(now)
+
+
+def _has_token(scope: Scope) -> bool:
+    return b"token" in parse_qs(scope.get("query_string", b""), max_num_fields=20)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a key may do: the scopes, and which of them each address needs, in one table.
+
+An address that is not in the table needs `admin`: who adds a route and forgets this file has locked it, not opened it.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+Scope = Literal["calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "admin"]
+"""calls:read: see calls. calls:write: place them and act on them. streams: connect calls to backends, and tokens for
+it. sessions:read: transcripts and recordings. sessions:erase: delete them. events: the feed and webhooks. admin:
+everything, and the keys themselves."""
+
+ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
+
+_READING = ("GET", "HEAD", "OPTIONS")
+
+# Below the base path, None is every method; the first that matches is meant.
+_TABLE: tuple[tuple[str, tuple[str, ...] | None, Scope], ...] = (
+    (r"/calls/[^/]+/stream", None, "streams"),
+    (r"/calls(/.*)?", _READING, "calls:read"),
+    (r"/calls(/.*)?", None, "calls:write"),
+    (r"/streams?(/.*)?", None, "streams"),
+    (r"/tokens(/.*)?", None, "streams"),
+    (r"/sessions(/.*)?", ("DELETE",), "sessions:erase"),
+    (r"/sessions(/.*)?", _READING, "sessions:read"),
+    (r"/events(/.*)?", None, "events"),
+    (r"/webhooks(/.*)?", None, "events"),
+)
+
+
+def scope_needed(method: str, path: str) -> Scope:
+    """The scope for this request; `path` is below the base path, a WebSocket's method is GET."""
+    for pattern, methods, scope in _TABLE:
+        if re.fullmatch(pattern, path) and (methods is None or method in methods):
+            return scope
+    return "admin"
+
+
+def allows(granted: Iterable[str], needed: Scope) -> bool:
+    """Whether a key with these scopes may do what needs that one."""
+    held = frozenset(granted)
+    return needed in held or "admin" in held

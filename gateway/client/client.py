@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gateway's API, typed: one method for each thing it can do.
+
+async with ParleyClient("http://127.0.0.1:8080", api_key) as parley:
+    call = await parley.place("sip:1000@192.0.2.20", agent="receptionist")
+    async for event in parley.events(call_id=call.call_id):
+        print(event.kind, event.data)
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from gateway.client.errors import BadAnswer, NotReachable, api_error
+from gateway.client.models import (
+    AgentOrder,
+    CallInfo,
+    CallList,
+    DtmfOrder,
+    FlowOrder,
+    HangUpOrder,
+    KeysOrder,
+    MuteOrder,
+    PlaceCall,
+    Playback,
+    PlayOrder,
+    RecordOrder,
+    SayOrder,
+    SessionPage,
+    SessionRecord,
+    StopOrder,
+    Stopped,
+    StreamOrder,
+    TransferOrder,
+)
+
+Answer = TypeVar("Answer", bound=BaseModel)
+Metadata = Mapping[str, str]
+
+_TIMEOUT_S = 30.0
+_PLACE_PAUSES_S = (0.5, 2.0)
+"""Before placing a call is tried again over a connection that broke."""
+
+
+class ParleyClient:
+    """One gateway. Used with `async with`, or closed by `aclose`.
+
+    Every method raises `NotReachable`, `BadAnswer` or one of `ApiError`'s kinds (`gateway.client.errors`).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        timeout_s: float = _TIMEOUT_S,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`base_url`: `http://127.0.0.1:8080`. `transport`: another way to it than httpx's own (a proxy, a test)."""
+        self.base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._http = httpx.AsyncClient(
+            base_url=f"{self.base_url}/api/v1",
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=timeout_s,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close what connections there are."""
+        await self._http.aclose()
+
+    # Calls
+
+    async def place(
+        self,
+        to: str,
+        *,
+        from_: str | None = None,
+        profile: str | None = None,
+        agent: str | None = None,
+        stream: StreamOrder | None = None,
+        flow: FlowOrder | None = None,
+        play: PlayOrder | None = None,
+        metadata: Metadata | None = None,
+        timeout_s: float = 60.0,
+        idempotency_key: str | None = None,
+    ) -> CallInfo:
+        """Dial; returns while it rings.
+
+        It is safe to ask again with the same `idempotency_key`: there will be one call. Without a key of yours one is
+        made up for this request, which is repeated when the connection breaks before the answer has come.
+        """
+        order = PlaceCall(
+            to=to,
+            from_=from_,
+            profile=profile,
+            agent=agent,
+            stream=stream,
+            flow=flow,
+            play=play,
+            metadata=dict(metadata or {}),
+            timeout_s=timeout_s,
+        )
+        headers = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(16)}
+        for pause_s in _PLACE_PAUSES_S:
+            with contextlib.suppress(NotReachable):
+                return await self._post("/calls", order, CallInfo, headers)
+            await asyncio.sleep(pause_s)
+        return await self._post("/calls", order, CallInfo, headers)
+
+    async def calls(self) -> tuple[CallInfo, ...]:
+        """The calls that are not over, oldest first."""
+        return (await self._get("/calls", CallList)).calls
+
+    async def call(self, call_id: str) -> CallInfo:
+        """A call; `NotFound` once it is over: see `session`."""
+        return await self._get(_of(call_id), CallInfo)
+
+    async def answer(self, call_id: str) -> CallInfo:
+        """Answer an inbound call that rings until somebody decides."""
+        return await self._post(f"{_of(call_id)}/answer", None, CallInfo)
+
+    async def hangup(self, call_id: str, *, code: int | None = None, reason: str = "") -> None:
+        """End a call, or refuse one that rings here with a SIP status."""
+        await self._request("POST", f"{_of(call_id)}/hangup", HangUpOrder(code=code, reason=reason))
+
+    async def hold(self, call_id: str) -> CallInfo:
+        """Put the far end on hold."""
+        return await self._post(f"{_of(call_id)}/hold", None, CallInfo)
+
+    async def resume(self, call_id: str) -> CallInfo:
+        """Take it back from hold."""
+        return await self._post(f"{_of(call_id)}/resume", None, CallInfo)
+
+    async def mute(self, call_id: str, side: Literal["ours", "theirs"] = "ours") -> CallInfo:
+        """Send silence in place of what we say; or let nobody hear the far end."""
+        return await self._post(f"{_of(call_id)}/mute", MuteOrder(side=side), CallInfo)
+
+    async def unmute(self, call_id: str, side: Literal["ours", "theirs"] = "ours") -> CallInfo:
+        """End that."""
+        return await self._post(f"{_of(call_id)}/unmute", MuteOrder(side=side), CallInfo)
+
+    async def dtmf(
+        self,
+        call_id: str,
+        digits: str,
+        *,
+        method: Literal["auto", "rfc4733", "info", "inband"] = "auto",
+        duration_ms: int = 120,
+        secret: bool = False,
+    ) -> None:
+        """Press keys at the far end; a comma waits 2 s, a w half a second."""
+        order = DtmfOrder(digits=digits, method=method, duration_ms=duration_ms, secret=secret)
+        await self._request("POST", f"{_of(call_id)}/dtmf", order)
+
+    async def keys(self, call_id: str, *, secret: bool) -> CallInfo:
+        """Declare that what the far end presses from now on is secret, or is not any more."""
+        return await self._post(f"{_of(call_id)}/keys", KeysOrder(secret=secret), CallInfo)
+
+    async def play(
+        self, call_id: str, *, file: str | None = None, url: str | None = None, loop: int = 1, gain: float = 1.0
+    ) -> Playback:
+        """Play a recording to the far end, after the announcements before it; what the call is for waits."""
+        return await self._post(f"{_of(call_id)}/play", PlayOrder(file=file, url=url, loop=loop, gain=gain), Playback)
+
+    async def say(self, call_id: str, text: str, *, voice: str | None = None, language: str | None = None) -> Playback:
+        """The same with words."""
+        return await self._post(f"{_of(call_id)}/say", SayOrder(text=text, voice=voice, language=language), Playback)
+
+    async def stop(self, call_id: str, playback_id: str | None = None) -> Stopped:
+        """End one announcement, or all."""
+        return await self._post(f"{_of(call_id)}/stop", StopOrder(playback_id=playback_id), Stopped)
+
+    async def record(self, call_id: str, state: Literal["start", "pause", "resume", "stop"]) -> CallInfo:
+        """Govern the recording. A pause is in force when this returns."""
+        return await self._post(f"{_of(call_id)}/record", RecordOrder(state=state), CallInfo)
+
+    async def transfer(
+        self,
+        call_id: str,
+        to: str | None = None,
+        *,
+        to_call_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 60.0,
+    ) -> CallInfo:
+        """Send the far end elsewhere: to an address (blind), or to the far end of another call of ours (attended)."""
+        order = TransferOrder(
+            to=to,
+            mode="blind" if to_call_id is None else "attended",
+            call_id=to_call_id,
+            headers=dict(headers or {}),
+            timeout_s=timeout_s,
+        )
+        return await self._post(f"{_of(call_id)}/transfer", order, CallInfo)
+
+    async def agent(self, call_id: str, agent: str | None = None) -> CallInfo:
+        """Hand the call to an agent, from whatever has it."""
+        return await self._post(f"{_of(call_id)}/agent", AgentOrder(agent=agent), CallInfo)
+
+    # Sessions
+
+    async def sessions(self, *, limit: int = 50, before: str | None = None) -> SessionPage:
+        """Sessions without what was said, newest first; `before=page.next` for older ones."""
+        parameters = {"limit": str(limit), **({} if before is None else {"before": before})}
+        return await self._get("/sessions", SessionPage, parameters)
+
+    async def session(self, call_id: str) -> SessionRecord:
+        """Everything about one call, also while it runs."""
+        return await self._get(_session(call_id), SessionRecord)
+
+    async def erase_session(self, call_id: str) -> None:
+        """Erase every trace of a call that is over."""
+        await self._request("DELETE", _session(call_id))
+
+    async def save_recording(self, call_id: str, path: Path) -> None:
+        """Write the recording of a call that is over to a file: WAV or Ogg, as `recording_facts.format` says."""
+        try:
+            async with self._http.stream("GET", f"{_session(call_id)}/recording") as answer:
+                if not answer.is_success:
+                    raise api_error(answer.status_code, await answer.aread(), answer.headers)
+                with path.open("wb") as file:
+                    async for block in answer.aiter_bytes():
+                        file.write(block)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    # Plumbing
+
+    async def _get(self, path: str, kind: type[Answer], parameters: Mapping[str, str] | None = None) -> Answer:
+        return _read(await self._request("GET", path, parameters=parameters), kind)
+
+    async def _post(
+        self, path: str, order: BaseModel | None, kind: type[Answer], headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        return _read(await self._request("POST", path, order, headers=headers), kind)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        order: BaseModel | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        body: Any = None if order is None else order.model_dump(mode="json", by_alias=True, exclude_none=True)
+        try:
+            answer = await self._http.request(method, path, json=body, headers=headers, params=parameters)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        if not answer.is_success:
+            raise api_error(answer.status_code, answer.content, answer.headers)
+        return answer
+
+    def _unreachable(self, error: httpx.HTTPError) -> NotReachable:
+        return NotReachable(f"no gateway answers at {self.base_url}: {error or type(error).__name__}")
+
+
+def _of(call_id: str) -> str:
+    return f"/calls/{quote(call_id, safe='')}"
+
+
+def _session(call_id: str) -> str:
+    return f"/sessions/{quote(call_id, safe='')}"
+
+
+def _read(answer: httpx.Response, kind: type[Answer]) -> Answer:
+    try:
+        return kind.model_validate_json(answer.content)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadAnswer(f"not the answer of a gateway of this version: {where}: {first['msg']}") from None

@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the API takes and gives. Written by scripts/generate_client_models from its description: change it there."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+
+class Model(BaseModel):
+    """A value that does not change. What a later gateway adds is left out."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class AgentOrder(Model):
+    """Who is to have the call."""
+
+    agent: str | None = None
+    """May be left out when there is only one."""
+
+
+class TransferInfo(Model):
+    """How a transfer goes, as the far end reports (RFC 3515 section 2.4.5)."""
+
+    to: str
+    """Where to: a SIP URI, or the id of our other call."""
+    mode: Literal["blind", "attended"]
+    status: Literal["trying", "ringing", "completed", "failed"]
+    sip_code: int | None = None
+    """What the far end told last; None: nothing yet, or it fell silent."""
+
+
+class SpeechLevel(Model):
+    """How loud one side spoke."""
+
+    speech_dbov: float | None = None
+    """Active speech level after ITU-T P.56."""
+    noise_dbov: float | None = None
+    """What lies beneath."""
+    peak_dbov: float | None = None
+    """The loudest 20 ms."""
+
+
+class EchoOfUs(Model):
+    """What the line returned of our voice."""
+
+    delay_ms: float | None = None
+    """Null: no echo was found."""
+    loss_db: float | None = None
+    """How much quieter than sent it came back."""
+    gated_ms: int = 0
+    """What would have counted as the caller's speech."""
+
+
+class Levels(Model):
+    """How loud the call was; caller before gain control, agent as sent."""
+
+    caller: SpeechLevel
+    agent: SpeechLevel
+    echo: EchoOfUs | None = None
+    """Null: the echo gate was off."""
+
+
+class Quality(Model):
+    """How the call sounded: what we counted of the caller (rx), and what the peer reported of us (tx, RTCP).
+    `tx_...` and `mos_peer` are null when the peer sent no report."""
+
+    rx_packets: int | None = None
+    rx_lost: int | None = None
+    """By the network, before redundancy; as RFC 3550 counts, so that a duplicate makes up for a loss."""
+    rx_loss_percent: float | None = None
+    rx_jitter_ms: float | None = None
+    """RFC 3550 section 6.4.1, mean."""
+    late: int | None = None
+    """Packets that came when their place had been filled."""
+    recovered: int | None = None
+    """Packets that redundancy or forward error correction brought back."""
+    duplicates: int | None = None
+    concealed_ms: int | None = None
+    """Of the caller's audio, made up: lost or late packets, and comfort noise while he sent nothing."""
+    tx_packets: int | None = None
+    tx_lost: int | None = None
+    tx_loss_percent: float | None = None
+    tx_jitter_ms: float | None = None
+    tx_redundant: int | None = None
+    """Packets of ours that also carried what was sent before them."""
+    rtt_ms: float | None = None
+    mos: float | None = None
+    """What we heard: mean opinion score, 1 to 4.5, estimated by the E-model; null when no packet came."""
+    mos_peer: float | None = None
+    """What the peer heard of us, by its reports."""
+    mos_scale: Literal["narrowband", "wideband"] | None = None
+    """ITU-T G.107 or G.107.1: scores of one scale cannot be compared with those of the other."""
+    levels: Levels | None = None
+    """Null when nobody listened: only calls with an agent are measured."""
+
+
+class CallInfo(Model):
+    """A call as it is now."""
+
+    call_id: str
+    direction: Literal["inbound", "outbound"]
+    from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
+    to: str
+    state: Literal["offered", "dialing", "active", "held", "ended"]
+    """offered: ringing here; dialing: ringing there; held: by us, the peer or both."""
+    ringing: bool = False
+    """The far end's telephone rings; or ours does, and waits for `answer` or `hangup`."""
+    activity: Literal["agent", "stream", "echo", "play", "bridge"] | Literal["none"] = "none"
+    """What the call is for at this moment; none: it is not answered, or just over."""
+    started_at: datetime
+    answered_at: datetime | None = None
+    codec: str | None = None
+    """None until audio is negotiated."""
+    agent: str | None = None
+    muted: bool = False
+    """We send silence."""
+    muted_theirs: bool = False
+    """Nobody hears the far end."""
+    transfer: TransferInfo | None = None
+    """The last one that was asked for."""
+    recording: Literal["off", "on", "paused", "ended"] = "off"
+    """paused: silence is recorded; ended: a call is recorded once."""
+    keys_secret: bool = False
+    """Keys that the far end presses are shown as `*`."""
+    metadata: dict[str, str] = {}
+    quality: Quality | None = None
+    """How it sounds so far; only when one call is asked for, and once it has audio."""
+
+
+class CallList(Model):
+    """The calls that are not over, oldest first."""
+
+    calls: tuple[CallInfo, ...]
+
+
+class DtmfOrder(Model):
+    """Digits to send."""
+
+    digits: str
+    """0-9 * # A-D; a comma waits 2 s, a w half a second."""
+    method: Literal["auto", "rfc4733", "info", "inband"] = "auto"
+    """auto: RFC 4733 events if the far end takes them, tones in the audio if not."""
+    duration_ms: int = 120
+    """How long each key is pressed."""
+    secret: bool = False
+    """Tones of them are left out of the recording. Digits that we send are kept nowhere else."""
+
+
+class FlowOrder(Model):
+    """A Teler call flow: when the call is answered, the URL is asked what to do with it."""
+
+    flow_url: str
+
+
+class HangUpOrder(Model):
+    """How to refuse an inbound call that rings."""
+
+    code: int | None = None
+    """SIP status to answer with; only while it rings. None: 603, and a call that stands is ended."""
+    reason: str = ""
+    """Reason phrase beside the code."""
+
+
+class KeysOrder(Model):
+    """What happens to keys that the far end presses."""
+
+    secret: bool
+    """They are shown as `*`, to the language model and in the record."""
+
+
+class MuteOrder(Model):
+    """Who is not to be heard."""
+
+    side: Literal["ours", "theirs"] = "ours"
+    """ours: silence is sent in place of what we say. theirs: nobody, neither agent, stream nor recording, hears the
+    far end; its keys are heard."""
+
+
+class StreamOrder(Model):
+    """A media stream to a backend (INTERFACES, "Media streaming")."""
+
+    stream_url: str
+    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket."""
+    protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] = "l16"
+    sample_rate: Literal[8000, 16000, 24000, 48000] | None = None
+    """In Hz, for l16 and opus; None: what the codec usually has."""
+    direction: Literal["inbound", "outbound", "bidirectional"] = "bidirectional"
+    """inbound: the caller's audio to the backend; outbound: the backend's to the caller."""
+    track: Literal["inbound", "outbound", "both"] = "inbound"
+    """Whose audio the backend gets: the caller's, what we send, or both."""
+    metadata: dict[str, str] = {}
+    """Told to the backend at its start."""
+    on_end: Literal["hangup", "return"] | None = None
+    """When the stream that talks ends: hang up, or give the call back to the agent it was taken from. None: the
+    second if there is such an agent."""
+
+
+class PlayOrder(Model):
+    """A recording to play: a file or a URL."""
+
+    file: str | None = None
+    """WAV, MP3 or Ogg file in the folder `media.prompts_dir`, by its path there."""
+    url: str | None = None
+    """The same behind https:// (http:// on allowed networks)."""
+    loop: int = 1
+    """How often; 0: until it is stopped."""
+    gain: float = 1.0
+    """Factor of the amplitude."""
+
+
+class PlaceCall(Model):
+    """A call to place, and who has it when it is answered: an agent, a stream, a flow, or a recording alone."""
+
+    to: str
+    """SIP URI, or a number for the trunk."""
+    from_: str | None = Field(None, validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
+    """Our address as the far end sees it."""
+    profile: str | None = None
+    """Name of the trunk to go through; by default the first that takes outgoing calls, for a number."""
+    agent: str | None = None
+    """Who talks when it is answered; may be left out when there is only one agent."""
+    stream: StreamOrder | None = None
+    """In place of an agent: a backend."""
+    flow: FlowOrder | None = None
+    """In place of an agent: what this URL says."""
+    play: PlayOrder | None = None
+    """Played first. With no agent, stream or flow named the call ends after it."""
+    metadata: dict[str, str] = {}
+    """Yours; comes back in the call and its session."""
+    timeout_s: float = 60.0
+    """How long it may ring."""
+
+
+class Playback(Model):
+    """An announcement that was taken on."""
+
+    playback_id: str
+    """Names it in the event `playback.finished`, and for `stop`."""
+    ahead: int
+    """Announcements of this call that come before it."""
+
+
+class RecordOrder(Model):
+    """What to do with the recording of a call."""
+
+    state: Literal["start", "pause", "resume", "stop"]
+    """start: also when `media.record` is off. pause: silence is recorded from now on, for card numbers. resume:
+    sound again. stop: for good, a call has one recording."""
+
+
+class RecordingFacts(Model):
+    """What there is to know of a call's recording besides its sound."""
+
+    format: Literal["wav", "opus"]
+    """`wav`: 16-bit stereo PCM. `opus`: stereo Opus in Ogg. The caller is left, we are right."""
+    encrypted: bool
+    """At rest: the API gives it in clear."""
+    started_ms: int
+    """Where the file begins, in milliseconds since the call was answered: add it to a time in the file, and it is
+    on the transcript's axis."""
+    duration_ms: int
+    complete: bool
+    """False: it ended early, or has holes, because the disk was full or too slow."""
+    paused_ms: tuple[tuple[int, int], ...] = ()
+    """The stretches, from and to, in the file's time, that are silent because the recording was paused."""
+
+
+class SayOrder(Model):
+    """Words to speak, with the offline voice."""
+
+    text: str
+    """Plain text, as a person would write it."""
+    voice: str | None = None
+    """None: the usual one."""
+    language: str | None = None
+    """None: the voice's; now `en`."""
+
+
+class SessionSummary(Model):
+    """One call, without what was said."""
+
+    call_id: str
+    direction: Literal["inbound", "outbound"]
+    from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
+    to: str
+    started_at: datetime
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+    codec: str | None = None
+    agent: str | None = None
+    """Name of the agent that had the call."""
+    metadata: dict[str, str] = {}
+    quality: Quality | None = None
+    recording: str | None = None
+    """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
+    recording_facts: RecordingFacts | None = None
+    """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
+
+
+class SessionPage(Model):
+    """Sessions, newest first."""
+
+    sessions: tuple[SessionSummary, ...]
+    next: str | None = None
+
+
+class TranscriptEntry(Model):
+    """Something that was said."""
+
+    role: Literal["user", "assistant", "system", "tool"]
+    """`user` is the caller, `assistant` the agent."""
+    text: str
+    started_ms: int
+    """Milliseconds since the call was answered."""
+    ended_ms: int
+    interrupted: bool = False
+    """Agent only: the caller broke in."""
+    heard_text: str | None = None
+    """Agent only: what of `text` was really sent, when that is less than all."""
+
+
+class TurnRecord(Model):
+    """One answered turn with its latency ledger."""
+
+    index: int
+    segments_ms: dict[str, float]
+    """Contiguous parts of the response time; they sum to `response_ms`."""
+    response_ms: float
+    """End of the caller's speech to our first audible packet."""
+    speculative: bool = False
+    interrupted: bool = False
+
+
+class SessionRecord(Model):
+    """One call with everything that was said."""
+
+    call_id: str
+    direction: Literal["inbound", "outbound"]
+    from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
+    to: str
+    started_at: datetime
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+    codec: str | None = None
+    agent: str | None = None
+    """Name of the agent that had the call."""
+    metadata: dict[str, str] = {}
+    quality: Quality | None = None
+    recording: str | None = None
+    """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
+    recording_facts: RecordingFacts | None = None
+    """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
+    transcript: tuple[TranscriptEntry, ...] = ()
+    turns: tuple[TurnRecord, ...] = ()
+
+
+class StopOrder(Model):
+    """What to stop."""
+
+    playback_id: str | None = None
+    """One announcement; None: that which plays, and all that wait."""
+
+
+class StoppedPlayback(Model):
+    """One that was stopped."""
+
+    playback_id: str
+    played_ms: int
+    """What was really sent; 0: it was waiting for its turn."""
+
+
+class Stopped(Model):
+    """What `stop` ended; nothing, when nothing played."""
+
+    played_ms: int
+    """Of all of them."""
+    playbacks: tuple[StoppedPlayback, ...] = ()
+
+
+class TransferOrder(Model):
+    """Where to send the far end."""
+
+    to: str | None = None
+    """Blind: SIP URI, or a number for the trunk."""
+    mode: Literal["blind", "attended"] = "blind"
+    """attended: to the far end of `call_id`, which must be a call of ours that stands."""
+    call_id: str | None = None
+    headers: dict[str, Any] = {}
+    """More headers for the REFER: X-... and User-to-User."""
+    timeout_s: float = 60.0
+    """How long the far end may take to say how it went."""

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every stream of this process: starts and ends them, and does with their calls what backends want."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Protocol, Self, assert_never
+
+import structlog
+
+from gateway.calls.activity import Activity, Play
+from gateway.calls.call import BeforeAnswer, Call, StartActivity
+from gateway.errors import (
+    BadStreamOrder,
+    CallError,
+    CallRejected,
+    NoSuchStream,
+    UrlUnreachable,
+    WrongCallState,
+)
+from gateway.events import Event, EventBus
+from gateway.guard import STREAM_URL, OutboundGuard
+from gateway.streams.activity import StreamActivity
+from gateway.streams.comfort import ComfortSound
+from gateway.streams.connection import Connector
+from gateway.streams.control import StreamInfo
+from gateway.streams.messages import (
+    Answer,
+    CallAnswered,
+    HangUp,
+    Mute,
+    Record,
+    Reject,
+    SendKeys,
+    Transfer,
+    TransferProgress,
+)
+from gateway.streams.order import Fallback, StreamOrder
+from gateway.streams.protocols import protocol_kind
+from gateway.streams.session import CallRequest
+from gateway.streams.stream import Ending, Stream, StreamLimits, StreamMetrics
+from media.errors import MediaError
+from media.frames import PcmSamples
+
+log = structlog.get_logger(__name__)
+
+MAX_STREAMS_OF_A_CALL = 8
+_ANSWER_TIMEOUT_S = 30.0
+"""How long a call rings for its backend to decide."""
+_DECLINED = 603
+_TEMPORARILY_UNAVAILABLE = 480
+_SERVICE_UNAVAILABLE = 503
+
+TransferCall = Callable[[Call, Transfer], Awaitable[None]]
+"""Sends a call's far end elsewhere. Raises `CallError`."""
+AfterStream = Callable[[Ending], bool]
+
+
+class Agents(Protocol):
+    """Makes the activity of an agent on a call."""
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def start(self, name: str, call: Call) -> Activity: ...
+
+
+class Streams:
+    """An async context manager, one for the process: leaving it ends what runs."""
+
+    def __init__(
+        self,
+        guard: OutboundGuard,
+        connectors: Mapping[str, Connector],
+        agents: Agents,
+        default_agent: str,
+        files: Mapping[str, tuple[PcmSamples, int]],
+        events: EventBus,
+        metrics: StreamMetrics,
+        sound: ComfortSound,
+        limits: StreamLimits | None = None,
+    ) -> None:
+        """`connectors`: by URL scheme. `files`: recordings that fallbacks name, with their rates."""
+        self.transfer: TransferCall | None = None
+        """Who can transfer calls."""
+        self._guard = guard
+        self._connectors = connectors
+        self._agents = agents
+        self._default_agent = default_agent
+        self._files = files
+        self._events = events
+        self._metrics = metrics
+        self._sound = sound
+        self._limits = limits or StreamLimits()
+        self._streams: dict[str, Stream] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._tasks = await asyncio.TaskGroup().__aenter__()
+        self._events.follow(self._receive_event)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._tasks is not None
+        self._events.unfollow(self._receive_event)
+        for stream in self._streams.values():
+            stream.end(Ending.STOPPED)
+        await self._tasks.__aexit__(None, None, None)
+        self._tasks = None
+
+    # For the dialplan
+
+    def activity(self, order: StreamOrder) -> StartActivity:
+        """What a call is for whose backend is at the order's URL."""
+        return lambda call: self._attend(call, self._ringing_of(call) or self._launch(call, order))
+
+    def before_answer(self, order: StreamOrder) -> BeforeAnswer:
+        """Lets the backend answer or reject an inbound call while it rings."""
+
+        async def decide(call: Call) -> None:
+            stream = self._launch(call, order)
+            await asyncio.wait(
+                (stream.verdict, stream.ending), timeout=_ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            match stream.verdict.result() if stream.verdict.done() else None:
+                case Answer():
+                    return
+                case Reject(code):
+                    stream.end(Ending.STOPPED)
+                    raise CallRejected(code)
+            if order.fallback.kind == "hangup":
+                is_away = stream.ending.done() and stream.ending.result() is Ending.UNREACHABLE
+                stream.end(Ending.STOPPED)
+                raise CallRejected(_SERVICE_UNAVAILABLE if is_away else _TEMPORARILY_UNAVAILABLE)
+            stream.end(Ending.UNREACHABLE)  # the call is answered, and falls back at once
+
+        return decide
+
+    # For the API
+
+    async def check(self, order: StreamOrder) -> None:
+        """Whether there can be such a stream. Raises `BadStreamOrder`, `UrlRefused`."""
+        kind = protocol_kind(order.protocol)
+        if order.format not in (kind.formats or (order.format,)):
+            raise BadStreamOrder(f"protocol {order.protocol} does not carry {order.format.encoding}")
+        if order.fallback.kind == "agent" and (order.fallback.name or self._default_agent) not in self._agents:
+            raise BadStreamOrder(f"the fallback's agent {order.fallback.name!r} is not configured")
+        scheme = order.url.partition(":")[0]
+        if scheme not in kind.schemes:
+            raise BadStreamOrder(f"protocol {order.protocol} needs a stream_url of {' or '.join(kind.schemes)}")
+        if scheme not in self._connectors:
+            raise BadStreamOrder(f"there are no connections by {scheme}")
+        with contextlib.suppress(UrlUnreachable):  # it may have an address when it is needed
+            await self._guard.check(order.url, STREAM_URL)
+
+    async def start(self, call: Call, order: StreamOrder, connector: Connector | None = None) -> StreamInfo:
+        """See `StreamControl.start`."""
+        if connector is None:
+            await self.check(order)
+        if call.facts.answered_at is None or call.facts.ended_at is not None:
+            raise WrongCallState("the call is not active")
+        if len(self.of_call(call.call_id)) >= MAX_STREAMS_OF_A_CALL:
+            raise WrongCallState(f"the call has {MAX_STREAMS_OF_A_CALL} streams already")
+        if not order.talks:
+            stream = self._launch(call, order, connector)
+            self._fork(call, stream)
+            return stream.info
+        before = call.attending
+        stream = self._launch(call, order, connector)
+        try:
+            call.hand_over(lambda call: self._attend(call, stream, before if order.on_end == "return" else None))
+        except WrongCallState:
+            stream.end(Ending.STOPPED)
+            raise
+        return stream.info
+
+    async def stop(self, stream_id: str) -> StreamInfo:
+        """See `StreamControl.stop`."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            raise NoSuchStream(stream_id)
+        stream.end(Ending.STOPPED)
+        return stream.info.model_copy(update={"state": "ended"})
+
+    def of_call(self, call_id: str) -> Sequence[StreamInfo]:
+        """See `StreamControl.of_call`."""
+        return [stream.info for stream in self._streams.values() if stream.call.call_id == call_id]
+
+    # Streams
+
+    def _ringing_of(self, call: Call) -> Stream | None:
+        """The stream that was begun while the call rang."""
+        mine = (stream for stream in self._streams.values() if stream.call is call and stream.order.talks)
+        stream = next(mine, None)
+        if stream is not None:
+            stream.session.answered()
+            stream.session.tell(CallAnswered())
+        return stream
+
+    def _launch(self, call: Call, order: StreamOrder, connector: Connector | None = None) -> Stream:
+        assert self._tasks is not None
+        kind = protocol_kind(order.protocol)
+        stream = Stream(
+            f"str_{secrets.token_hex(10)}",
+            call,
+            order,
+            connector or self._connectors[order.url.partition(":")[0]],
+            lambda: kind.make(order),
+            self._limits,
+            self._sound,
+            self._metrics,
+            self._ask,
+        )
+        self._streams[stream.stream_id] = stream
+        self._tasks.create_task(self._live(stream), name=f"{call.call_id}:{stream.stream_id}")
+        return stream
+
+    async def _live(self, stream: Stream) -> None:
+        over = asyncio.ensure_future(stream.call.until_over())
+        over.add_done_callback(lambda _: stream.end(Ending.CALL_ENDED))
+        try:
+            await stream.run()
+        except Exception:
+            # A fault of ours on one stream must not end the others, which share this task group.
+            log.exception("stream_fault", call_id=stream.call.call_id, stream_id=stream.stream_id)
+            stream.end(Ending.UNREACHABLE)
+        finally:
+            over.cancel()
+            self._streams.pop(stream.stream_id, None)
+
+    def _fork(self, call: Call, stream: Stream) -> None:
+        """Let it hear the call until it ends."""
+        tracks = stream.order.tracks
+        if "inbound" in tracks:
+            call.add_ear(stream.receive_frames)
+        if "outbound" in tracks:
+            call.leg.tap_sent(stream.receive_sent)
+
+        def deafen(_: "asyncio.Future[Ending]") -> None:
+            call.remove_ear(stream.receive_frames)
+            if call.audio is not None:
+                call.audio.untap_sent(stream.receive_sent)
+
+        stream.ending.add_done_callback(deafen)
+
+    def _attend(self, call: Call, stream: Stream, before: StartActivity | None = None) -> StreamActivity:
+        def after(ending: Ending) -> bool:
+            start = self._successor(stream.order, ending, before)
+            if start is not None:
+                call.follow_with(start)
+            return start is not None
+
+        return StreamActivity(call, stream, stream.order.on_end, after)
+
+    def _successor(self, order: StreamOrder, ending: Ending, before: StartActivity | None) -> StartActivity | None:
+        if ending is Ending.UNREACHABLE and order.fallback.kind != "hangup":
+            return self._fall_back(order.fallback)
+        return before if ending in (Ending.STOPPED, Ending.BACKEND_CLOSED, Ending.UNREACHABLE) else None
+
+    def _fall_back(self, fallback: Fallback) -> StartActivity:
+        if fallback.kind == "agent":
+            name = fallback.name or self._default_agent
+            return lambda call: self._agents.start(name, call)
+        samples, rate_hz = self._files[fallback.name]
+        return lambda call: Play(call.leg, samples, rate_hz)
+
+    # What backends want
+
+    def _ask(self, stream: Stream, request: CallRequest) -> None:
+        assert self._tasks is not None
+        if not stream.order.talks:
+            stream.session.refuse("not allowed", "this stream only listens")
+        elif stream.call.facts.answered_at is None:
+            self._ask_ringing(stream, request)
+        else:
+            name = f"{stream.call.call_id}:{type(request).__name__}"
+            self._tasks.create_task(self._do(stream, request), name=name)
+
+    def _ask_ringing(self, stream: Stream, request: CallRequest) -> None:
+        match request:
+            case Answer() | Reject() if not stream.verdict.done():
+                stream.verdict.set_result(request)
+            case HangUp() if not stream.verdict.done():
+                stream.verdict.set_result(Reject(_DECLINED))
+            case _:
+                stream.session.refuse("not now", "the call is not answered yet")
+
+    async def _do(self, stream: Stream, request: CallRequest) -> None:
+        call = stream.call
+        try:
+            match request:
+                case HangUp():
+                    stream.end(Ending.BACKEND_HUNG_UP)
+                case SendKeys(digits):
+                    await call.keypad.dial(call.leg, digits)
+                case Mute(muted):
+                    call.mute(muted)
+                case Record(state):
+                    await call.record(state)
+                case Transfer():
+                    if self.transfer is None:
+                        raise WrongCallState("calls cannot be transferred here")
+                    await self.transfer(call, request)
+                case Answer() | Reject():
+                    raise WrongCallState("the call is answered already")
+                case _:
+                    assert_never(request)
+        except (CallError, MediaError) as fault:
+            stream.session.refuse("not possible", str(fault))
+        except Exception:
+            # As in `_live`: the task group is everybody's.
+            log.exception("stream_request_fault", call_id=call.call_id, stream_id=stream.stream_id)
+
+    def _receive_event(self, event: Event) -> None:
+        if event.kind == "call.transfer":
+            for stream in self._streams.values():
+                if stream.call.call_id == event.call_id:
+                    stream.session.tell(TransferProgress(str(event.data.get("status", ""))))
