@@ -38,6 +38,7 @@ from gateway.rates import Rate
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
+from gateway.streams.opening import open_streams
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from media.ports import JitterPolicy, PcmHub
@@ -84,7 +85,9 @@ async def _serve(config: Config) -> None:
         journal = Journal(store, metrics)
         tasks.create_task(journal.write_until_closed(), name="journal")
         stack.push_async_callback(journal.close)
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, EventBus())
+        events = EventBus()
+        streams = await stack.enter_async_context(open_streams(config, agents, events, metrics))
+        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events, streams)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),

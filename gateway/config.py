@@ -24,7 +24,11 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from gateway.errors import BadStreamOrder
 from gateway.signing import SigningSecret
+from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
+from gateway.streams.order import Fallback
+from gateway.streams.protocols import chosen_format
 from gateway.streams.twilio import ACCOUNT_SID
 from media import noise
 from media.encryption import EncryptionKey
@@ -41,7 +45,9 @@ _TOOLS = ("hang_up",)
 
 _ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
     "agent": frozenset({"agent"}),
-    "stream": frozenset({"stream_url", "protocol", "codec", "direction", "sample_rate"}),
+    "stream": frozenset(
+        {"stream_url", "protocol", "codec", "direction", "sample_rate", "track", "token", "fallback", "events"}
+    ),
     "echo": frozenset(),
     "play": frozenset({"file"}),
     "bridge": frozenset({"to"}),
@@ -123,6 +129,13 @@ def _bearer_key(value: SecretStr) -> SecretStr:
 def _signing_secret(value: SecretStr) -> SecretStr:
     SigningSecret.parse(value.get_secret_value())
     return value
+
+
+def _fallback(value: str, info: ValidationInfo) -> str:
+    fallback = Fallback.parse(value)
+    if fallback.kind != "play":
+        return value
+    return f"play {_existing_file(_from_folder(Path(fallback.name), info))}"
 
 
 def _encryption_key(value: SecretStr) -> SecretStr:
@@ -276,6 +289,26 @@ class ClusterConfig(Section):
     region: str | None = None
 
 
+class StreamConfig(Section):
+    """`[stream]`: media streams to backends."""
+
+    secrets: tuple[SigningSecretText, ...] = ()
+    """Sign the upgrade requests of our WebSockets (`whsec_...`, Standard Webhooks: over call id, time and URL). Several
+    while a secret is being changed."""
+    ca_file: ExistingFile | None = None
+    """PEM certificate authorities for wss, in place of the system's."""
+    connect_s: Annotated[float, Field(ge=1, le=60)] = 10.0
+    """How long the first connection may take, attempts included."""
+    reconnect_s: Annotated[float, Field(ge=0, le=600)] = 30.0
+    """How long a backend that was lost may stay away; the caller hears `comfort` meanwhile."""
+    stuck_s: Annotated[float, Field(ge=1, le=120)] = 10.0
+    """A connection of which the backend reads nothing for so long is ended and made anew."""
+    comfort: Literal["noise"] | ExistingFile = "noise"
+    """What the caller hears while the backend is away: noise, or a WAV file, over and over."""
+    comfort_dbov: Annotated[float, Field(ge=-70, le=-20)] = -45.0
+    """Level of the noise; speech has -20 to -26."""
+
+
 class TwilioConfig(Section):
     """`[twilio]`: what backends of the stream protocols `twilio` and `conversationrelay` find of Twilio's here."""
 
@@ -322,17 +355,31 @@ class RouteConfig(Section):
     agent: str | None = None
     """Action agent: which; may be left out when there is only one."""
     stream_url: str | None = None
-    protocol: Literal["parley", "twilio"] | None = None
-    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
-    direction: Literal["inbound", "outbound", "bidirectional"] | None = None
+    """Action stream: where the backend is, wss://... (ws:// on networks of `outbound.allow`)."""
+    protocol: ProtocolName | None = None
+    """parley, if not named."""
+    codec: Encoding | None = None
+    """l16, if not named, or the protocol's own."""
+    direction: StreamDirection | None = None
+    """bidirectional, if not named. outbound: the backend does not hear the call."""
     sample_rate: int | None = None
+    """In Hz; if not named, what the codec usually has."""
+    track: Literal["inbound", "outbound", "both"] = "inbound"
+    """Whose audio the backend gets: the caller's, what we send, or both."""
+    token: SecretStr | None = None
+    """Sent to the backend as `Authorization: Bearer`."""
+    fallback: Annotated[str, AfterValidator(_fallback)] = "hangup"
+    """When the backend stays away: hangup, agent NAME, or play FILE (WAV, then the call ends)."""
+    events: tuple[Literal["speech"], ...] = ()
+    """What is told only on demand: when the caller speaks."""
     file: ExistingFile | None = None
     """Action play: a WAV file; then the call is ended."""
     to: str | None = None
     code: Annotated[int, Field(ge=400, le=699)] = 603
     """Action reject: the SIP status to answer with."""
-    answer: Literal["auto", "manual"] = "auto"
-    """`manual`: let it ring until the API answers or refuses the call (`POST /calls/{id}/answer`, `hangup`)."""
+    answer: Literal["auto", "manual", "backend"] = "auto"
+    """`backend`, for action stream: connect while it rings; the backend answers or rejects. `manual`: let it ring until
+    the API answers or refuses the call (`POST /calls/{id}/answer`, `hangup`)."""
     answer_timeout_s: Annotated[float, Field(ge=1, le=180)] = 60.0
     """How long a call may ring for that; then it is refused with 480."""
 
@@ -377,6 +424,7 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
+    stream: StreamConfig = StreamConfig()
     twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
     route: tuple[RouteConfig, ...] = ()
@@ -440,8 +488,25 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     if not config.route and len(config.agents) > 1:
         yield ("route",), "there are several agents and no [[route]] that says which number reaches which"
     for index, route in enumerate(config.route):
+        yield from _stream_faults(config, index, route)
         if route.action == "agent" and route.agent is None and len(config.agents) > 1:
             yield ("route", index, "agent"), f"is missing: one of {', '.join(config.agents)}"
+
+
+def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[tuple[ConfigPath, str]]:
+    if route.answer == "backend" and route.action != "stream":
+        yield ("route", index, "answer"), '"backend" is for action "stream"'
+    if route.action != "stream":
+        return
+    if route.direction == "inbound":
+        yield ("route", index, "direction"), '"inbound" only listens: start such a stream beside another action'
+    try:
+        chosen_format(route.protocol or "parley", route.codec, route.sample_rate)
+    except BadStreamOrder as fault:
+        yield ("route", index, "codec"), str(fault)
+    fallback = Fallback.parse(route.fallback)
+    if fallback.kind == "agent" and (fallback.name or next(iter(config.agents))) not in config.agents:
+        yield ("route", index, "fallback"), f"there is no agent {fallback.name!r}"
 
 
 def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
@@ -461,8 +526,8 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         if trunk.profile is not None:
             yield ("trunk", index, "profile"), later
     for index, route in enumerate(config.route):
-        if route.action in ("stream", "bridge"):
-            yield ("route", index, "action"), f'"{route.action}" {later}: agent, echo, play and reject are'
+        if route.action == "bridge":
+            yield ("route", index, "action"), f'"{route.action}" {later}: agent, stream, echo, play and reject are'
     for name, agent in config.agents.items():
         if agent.voice is not None:
             yield ("agents", name, "voice"), f"{later}: there is one offline voice"

@@ -22,6 +22,7 @@ from gateway.api.problems import FieldProblem, Problem, install_problem_handlers
 from gateway.api.scopes import allows, scope_needed
 from gateway.api.sessions import sessions_router
 from gateway.api.stream_schema import stream_schema_router
+from gateway.api.streams import streams_router
 from gateway.api.tokens import tokens_router
 from gateway.api.twilio import twilio_router
 from gateway.config import VERSION
@@ -60,6 +61,7 @@ def create_app(
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, calls))
     api.include_router(stream_schema_router())
+    api.include_router(streams_router(calls))
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
     app.include_router(twilio_router(calls, lambda password: _may_end_calls(password, keys, twilio_auth_token)))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from pydantic import Field
 
 from gateway.store.records import Direction, Quality, Record
+from gateway.streams.control import StreamInfo
 from media.keys import KeyMethod
 
 if TYPE_CHECKING:
-    from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, TransferOrder
+    from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
 
 CallStateName = Literal["offered", "dialing", "active", "held", "ended"]
 
@@ -156,3 +157,13 @@ class CallControl(Protocol):
     async def stop(self, call_id: str, playback_id: str | None) -> Stopped:
         """End one announcement, or all."""
         ...
+
+    async def start_stream(self, order: "StartStream") -> StreamInfo:
+        """Raises `BadStreamOrder`, `UrlError` too."""
+        ...
+
+    async def stop_stream(self, stream_id: str) -> StreamInfo:
+        """Raises `NoSuchStream`."""
+        ...
+
+    async def list_streams(self, call_id: str) -> Sequence[StreamInfo]: ...

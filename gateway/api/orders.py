@@ -11,6 +11,7 @@ from media.keys import KEY_MS, MAX_KEY_MS, MIN_KEY_MS
 
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 _MAX_URL = 2048
+_FALLBACK = r"^(hangup|agent( [A-Za-z0-9][A-Za-z0-9_-]{0,63})?)$"
 MAX_GAIN = 4.0
 
 Address = Annotated[str, Field(min_length=1, max_length=512, pattern=_NO_CONTROLS)]
@@ -53,7 +54,8 @@ class StreamOrder(Body):
     stream_url: _Url
     """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket."""
     protocol: ProtocolName = "parley"
-    codec: Encoding = "l16"
+    codec: Encoding | None = None
+    """None: the protocol's own; of `parley` l16."""
     sample_rate: Literal[8000, 16000, 24000, 48000] | None = None
     """In Hz, for l16 and opus; None: what the codec usually has."""
     direction: StreamDirection = "bidirectional"
@@ -62,9 +64,27 @@ class StreamOrder(Body):
     """Whose audio the backend gets: the caller's, what we send, or both."""
     metadata: Metadata = {}
     """Told to the backend at its start."""
+    token: Annotated[str | None, Field(max_length=4096, pattern=r"^[\x21-\x7e]+$")] = None
+    """Sent to the backend as `Authorization: Bearer`."""
+    fallback: Annotated[str, Field(pattern=_FALLBACK)] = "hangup"
+    """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
+    events: Annotated[list[Literal["speech"]], Field(max_length=1)] = []
+    """What is told only on demand: when the caller speaks."""
     on_end: Literal["hangup", "return"] | None = None
     """When the stream that talks ends: hang up, or give the call back to the agent it was taken from. None: the second
     if there is such an agent."""
+
+
+class StartStream(StreamOrder):
+    """A stream on a call that stands. One that talks takes the call over; others hear it beside whoever talks."""
+
+    call_id: Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class StopStream(Body):
+    """A stream to end."""
+
+    stream_id: Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class FlowOrder(Body):

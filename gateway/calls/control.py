@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from gateway.api.control import CallInfo, MuteSide, Playback, RecordingOrder, Stopped
-from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, TransferOrder
+from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
 from gateway.calls.call import Call
 from gateway.calls.facts import utc
 from gateway.calls.prompts import Prompt, Prompts
@@ -12,6 +12,8 @@ from gateway.calls.state import CallState
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
 from gateway.errors import NoSuchCall, WrongCallState
+from gateway.streams.control import StreamInfo
+from gateway.streams.request import order_of_request
 from media.keys import KeyMethod
 
 
@@ -106,6 +108,17 @@ class SwitchboardControl:
 
     async def stop(self, call_id: str, playback_id: str | None) -> Stopped:
         return self._standing(call_id).announcements.stop(playback_id)
+
+    async def start_stream(self, order: StartStream) -> StreamInfo:
+        call = self._standing(order.call_id)
+        gives_back = call.activity is not None and call.activity.kind == "agent"
+        return await self._switchboard.streams.start(call, order_of_request(order, gives_back=gives_back))
+
+    async def stop_stream(self, stream_id: str) -> StreamInfo:
+        return await self._switchboard.streams.stop(stream_id)
+
+    async def list_streams(self, call_id: str) -> Sequence[StreamInfo]:
+        return self._switchboard.streams.of_call(self._switchboard.call(call_id).call_id)
 
     async def _prompt(self, order: PlayOrder) -> Prompt:
         if order.url is not None:

@@ -24,6 +24,9 @@ from gateway.errors import CallError, CallRejected, NoSuchAgent, NoSuchCall, Too
 from gateway.events import EventBus
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
+from gateway.streams import messages
+from gateway.streams.request import order_of_request, order_of_route
+from gateway.streams.streams import Streams
 from gateway.telemetry import Metrics
 from media.keys import ToneDetection
 from media.ports import PcmHub
@@ -57,6 +60,7 @@ class Switchboard:
         journal: Journal,
         metrics: Metrics,
         events: EventBus,
+        streams: Streams,
     ) -> None:
         self._config = config
         self.endpoint = SipEndpoint(settings, self.receive)
@@ -65,6 +69,8 @@ class Switchboard:
         self._journal = journal
         self._metrics = metrics
         self.events = events
+        self.streams = streams
+        streams.transfer = self._transfer_for_backend
         self.recordings = RecordingWriter(
             config.media.record_format, journal.encryption_key, threads=_recording_threads(config)
         )
@@ -153,7 +159,7 @@ class Switchboard:
                 agent=route.agent if route.action == "agent" else None,
                 metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
             )
-            call = self._new_call(facts, self._activity_of(route), _before_answer(route))
+            call = self._new_call(facts, self._activity_of(route), self._before_answer(route))
             self._start(call)
 
     def _refuse(self, event: IncomingCall, code: int, cause: str) -> None:
@@ -213,10 +219,25 @@ class Switchboard:
             case "agent":
                 name = route.agent or ""
                 return lambda call: self._agents.start(name, call)
-            case "reject" | "stream" | "bridge":
+            case "stream":
+                return self.streams.activity(order_of_route(route))
+            case "reject" | "bridge":
                 raise AssertionError(f"action {route.action} is no activity of this version")
             case _:
                 assert_never(route.action)
+
+    def _before_answer(self, route: RouteConfig) -> BeforeAnswer | None:
+        """Who decides over the route's calls while they ring; None: they are answered at once."""
+        if route.answer == "auto":
+            return None
+        if route.answer == "backend":
+            return self.streams.before_answer(order_of_route(route), route.answer_timeout_s)
+
+        async def wait_for_the_api(_: Call) -> None:
+            await asyncio.sleep(route.answer_timeout_s)
+            raise CallRejected(_TEMPORARILY_UNAVAILABLE)
+
+        return wait_for_the_api
 
     async def watch_media(self) -> None:
         """Hang up calls whose peer is gone without a BYE; runs until cancelled."""
@@ -262,8 +283,13 @@ class Switchboard:
 
     async def _purpose(self, order: PlaceCall, play: Prompt | None) -> tuple[str | None, StartActivity]:
         """The agent, if it is one, and what the call is for when it is answered."""
-        if order.stream is not None or order.flow is not None:
-            raise WrongCallState("streams are not in this version")
+        if order.flow is not None:
+            raise WrongCallState("flows are not in this version")
+        if order.stream is not None:
+            stream = order_of_request(order.stream, gives_back=False)
+            await self.streams.check(stream)
+            begin = self.streams.activity(stream)
+            return None, begin if play is None else self._after_prompt(order, play, begin)
         name = None if order.agent is None and play is not None else self._agent(order.agent)
 
         def start(call: Call) -> Activity:
@@ -277,6 +303,20 @@ class Switchboard:
             return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
 
         return name, start if play is None else play_first
+
+    def _after_prompt(self, order: PlaceCall, play: Prompt, then: StartActivity) -> StartActivity:
+        def play_first(call: Call) -> Activity:
+            assert order.play is not None
+            call.follow_with(then)
+            return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
+
+        return play_first
+
+    async def _transfer_for_backend(self, call: Call, request: messages.Transfer) -> None:
+        if request.mode == "attended":
+            await self.transfer(call, "", self.call(request.to))
+        else:
+            await self.transfer(call, request.to)
 
     def hand_to_agent(self, call: Call, name: str | None) -> None:
         """Whatever has the call loses it to this agent (None: the only one). Raises `NoSuchAgent`, `WrongCallState`."""
@@ -343,18 +383,6 @@ class Switchboard:
     def calls(self) -> list[Call]:
         """Calls that have not ended, oldest first."""
         return list(self._calls.values())
-
-
-def _before_answer(route: RouteConfig) -> BeforeAnswer | None:
-    """Who decides over the route's calls while they ring; None: they are answered at once."""
-    if route.answer == "auto":
-        return None
-
-    async def wait_for_the_api(_: Call) -> None:
-        await asyncio.sleep(route.answer_timeout_s)
-        raise CallRejected(_TEMPORARILY_UNAVAILABLE)
-
-    return wait_for_the_api
 
 
 def _recording_threads(config: Config) -> int:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from pydantic import Field
 
 from gateway.store.records import Record
-from gateway.streams.connection import Connector
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection, Track
-from gateway.streams.order import StreamOrder
 
 if TYPE_CHECKING:
     from gateway.calls.call import Call
+    from gateway.streams.connection import Connector
+    from gateway.streams.order import StreamOrder
 
 StreamState = Literal["connecting", "connected", "reconnecting", "ended"]
 
@@ -36,7 +36,7 @@ class StreamInfo(Record):
 class StreamControl(Protocol):
     """The streams of all calls."""
 
-    async def start(self, call: "Call", order: StreamOrder, connector: Connector | None = None) -> StreamInfo:
+    async def start(self, call: "Call", order: "StreamOrder", connector: "Connector | None" = None) -> StreamInfo:
         """Start a stream on a call that stands; returns while it connects.
 
         `connector`: where its connections come from, if not from the order's URL. A stream that talks takes the call

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.errors import BadStreamOrder
 from gateway.streams.audiosocket import AudioSocketProtocol
-from gateway.streams.messages import Encoding, ProtocolName, StreamFormat, WireProtocol
+from gateway.streams.messages import USUAL_FORMAT, Encoding, ProtocolName, StreamFormat, WireProtocol
 from gateway.streams.order import StreamOrder, stream_format
 from gateway.streams.parley import ParleyProtocol
 from gateway.streams.teler import CHUNK_MS, TelerProtocol
@@ -50,14 +50,13 @@ def protocol_kind(name: ProtocolName) -> ProtocolKind:
         raise BadStreamOrder(f"protocol {name} is none of {', '.join(PROTOCOLS)}") from None
 
 
-def chosen_format(
-    protocol: ProtocolName, encoding: Encoding | None, sample_rate_hz: int | None, default: StreamFormat
-) -> StreamFormat:
+def chosen_format(protocol: ProtocolName, encoding: Encoding | None, sample_rate_hz: int | None) -> StreamFormat:
     """The format of a stream for which this codec and rate are asked, or none. Raises `BadStreamOrder`."""
     formats = protocol_kind(protocol).formats
+    usual = formats[0] if formats else USUAL_FORMAT
     if encoding is None and sample_rate_hz is None:
-        return formats[0] if formats else default
-    chosen = stream_format(encoding or (formats[0] if formats else default).encoding, sample_rate_hz)
+        return usual
+    chosen = stream_format(encoding or usual.encoding, sample_rate_hz)
     if formats and chosen not in formats:
         known = ", ".join(f"{one.encoding} at {one.sample_rate_hz}" for one in formats)
         raise BadStreamOrder(f"protocol {protocol} carries {known} Hz only")

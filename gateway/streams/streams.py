@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import secrets
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self, assert_never
@@ -47,8 +48,6 @@ from media.frames import PcmSamples
 log = structlog.get_logger(__name__)
 
 MAX_STREAMS_OF_A_CALL = 8
-_ANSWER_TIMEOUT_S = 30.0
-"""How long a call rings for its backend to decide."""
 _DECLINED = 603
 _TEMPORARILY_UNAVAILABLE = 480
 _SERVICE_UNAVAILABLE = 503
@@ -94,6 +93,8 @@ class Streams:
         self._sound = sound
         self._limits = limits or StreamLimits()
         self._streams: dict[str, Stream] = {}
+        self._given_up: weakref.WeakSet[Call] = weakref.WeakSet()
+        """Calls that were answered for their fallback, since the backend stayed away while they rang."""
         self._tasks: asyncio.TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -115,16 +116,21 @@ class Streams:
 
     def activity(self, order: StreamOrder) -> StartActivity:
         """What a call is for whose backend is at the order's URL."""
-        return lambda call: self._attend(call, self._ringing_of(call) or self._launch(call, order))
 
-    def before_answer(self, order: StreamOrder) -> BeforeAnswer:
+        def start(call: Call) -> Activity:
+            if call in self._given_up:
+                self._given_up.discard(call)
+                return self._fall_back(order.fallback)(call)
+            return self._attend(call, self._ringing_of(call) or self._launch(call, order))
+
+        return start
+
+    def before_answer(self, order: StreamOrder, timeout_s: float) -> BeforeAnswer:
         """Lets the backend answer or reject an inbound call while it rings."""
 
         async def decide(call: Call) -> None:
             stream = self._launch(call, order)
-            await asyncio.wait(
-                (stream.verdict, stream.ending), timeout=_ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait((stream.verdict, stream.ending), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             match stream.verdict.result() if stream.verdict.done() else None:
                 case Answer():
                     return
@@ -135,7 +141,8 @@ class Streams:
                 is_away = stream.ending.done() and stream.ending.result() is Ending.UNREACHABLE
                 stream.end(Ending.STOPPED)
                 raise CallRejected(_SERVICE_UNAVAILABLE if is_away else _TEMPORARILY_UNAVAILABLE)
-            stream.end(Ending.UNREACHABLE)  # the call is answered, and falls back at once
+            stream.end(Ending.UNREACHABLE)
+            self._given_up.add(call)
 
         return decide
 

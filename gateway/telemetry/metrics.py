@@ -143,6 +143,26 @@ class Metrics:
         self.recording_dropped_samples = Counter(
             "parley_recording_dropped_samples", "Samples lost because the disk was too slow.", registry=registry
         )
+        self.streams_active = Gauge(
+            "parley_streams_active", "Media streams that have not ended.", ["protocol"], registry=registry
+        )
+        self.streams = Counter("parley_streams", "Media streams ended, by how.", ["protocol", "end"], registry=registry)
+        self.stream_disconnects = Counter(
+            "parley_stream_disconnects", "Connections to backends that were lost.", ["protocol"], registry=registry
+        )
+        self.stream_dropped_messages = Counter(
+            "parley_stream_dropped_messages",
+            "Audio messages left out because the backend read too slowly.",
+            registry=registry,
+        )
+        self.stream_refused = Counter(
+            "parley_stream_refused_seconds",
+            "Audio of backends that was refused because the playout queue was full.",
+            registry=registry,
+        )
+        self.stream_faults = Counter(
+            "parley_stream_faults", "Messages of backends that were not understood, or not possible.", registry=registry
+        )
         self.log_dropped_lines = Counter(
             "parley_log_dropped_lines", "Log lines lost because standard error did not take them.", registry=registry
         )
@@ -154,6 +174,23 @@ class Metrics:
         """`end` is an end reason of the session record: one of a fixed set."""
         self.calls_active.labels(direction).dec()
         self.calls.labels(direction, end).inc()
+
+    def stream_began(self, protocol: str) -> None:
+        self.streams_active.labels(protocol).inc()
+
+    def stream_ended(self, protocol: str, end: str) -> None:
+        """`end` is one of a fixed set (`gateway.streams.stream.Ending`)."""
+        self.streams_active.labels(protocol).dec()
+        self.streams.labels(protocol, end).inc()
+
+    def stream_disconnected(self, protocol: str) -> None:
+        self.stream_disconnects.labels(protocol).inc()
+
+    def stream_counted(self, dropped_messages: int, refused_ms: float, faults: int) -> None:
+        """What a stream that ended has counted."""
+        self.stream_dropped_messages.inc(dropped_messages)
+        self.stream_refused.inc(refused_ms / 1e3)
+        self.stream_faults.inc(faults)
 
     def turn_measured(self, response_ms: float, segments_ms: Mapping[str, float]) -> None:
         """A turn's ledger: whole and parts."""
