@@ -90,6 +90,7 @@ class Parrot(FrameProcessor):
                 tell("interruption")
             case InputDTMFFrame():
                 tell("key", digit=frame.button.value)
+                await self.broadcast_interruption()  # Pipecat ends when it has said what it had to say
                 await self.push_frame(EndFrame())
             case _:
                 pass
