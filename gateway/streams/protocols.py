@@ -37,7 +37,7 @@ PROTOCOLS: dict[ProtocolName, ProtocolKind] = {
         lambda order: TelerProtocol(int(order.options.get("chunk_ms", CHUNK_MS))), formats=_l16(8000, 16000)
     ),
     "audiosocket": ProtocolKind(
-        lambda order: AudioSocketProtocol(), formats=_l16(8000, 16000, 24000, 48000), schemes=("tcp",)
+        lambda order: AudioSocketProtocol(), formats=_l16(8000, 16000, 24000, 48000), schemes=("audiosocket", "tcp")
     ),
 }
 

@@ -29,7 +29,7 @@ from gateway.streams.messages import (
 CHUNK_MS = 400
 """Teler's own default."""
 _BYTES_PER_SAMPLE = 2
-_ACCOUNT_ID = "acc_parley"
+ACCOUNT_ID = "acc_parley"
 _CALL_APP_ID = "va_parley"
 
 
@@ -39,7 +39,7 @@ class TelerProtocol:
     subprotocol = None
 
     def __init__(
-        self, chunk_ms: int = CHUNK_MS, *, account_id: str = _ACCOUNT_ID, call_app_id: str = _CALL_APP_ID
+        self, chunk_ms: int = CHUNK_MS, *, account_id: str = ACCOUNT_ID, call_app_id: str = _CALL_APP_ID
     ) -> None:
         self._chunk_ms = chunk_ms
         self._account_id = account_id
