@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import assert_never
 
 import structlog
@@ -95,6 +94,8 @@ class Call:
         self._journal = journal
         self._metrics = metrics
         self._start_activity = start_activity
+        self.purpose = start_activity
+        """What the call is for now; `hand_over` to it brings that back."""
         self._successor: StartActivity | None = None
         """What the call is for next, once the activity that is being ended has ended."""
         self._before_answer = before_answer
@@ -104,6 +105,8 @@ class Call:
             self._verdict = asyncio.get_running_loop().create_future()
         self._rings_there = False
         self._ears: tuple[Ear, ...] = ()
+        self._activity_listens = True
+        self._followers: tuple[Callable[[], None], ...] = ()
         self._events = events
         self._untold: list[tuple[EventKind, dict[str, object]]] | None = []
         """Events from before the call has a session; None: it has one."""
@@ -165,6 +168,7 @@ class Call:
             case "start":
                 self._recording.start(self.leg, self.elapsed_ms(time.monotonic()))
                 self._is_recorded = True
+                self._listen()
                 self._journal.recording_began(self.call_id, self._recording.path)
             case "pause":
                 self._recording.pause()
@@ -172,6 +176,7 @@ class Call:
                 self._recording.resume()
             case "stop":
                 self._is_recorded = False
+                self._listen()
                 self._journal.recording_ended(self.call_id, await self._recording.stop())
             case _:
                 assert_never(order)
@@ -224,10 +229,25 @@ class Call:
     def add_ear(self, ear: Ear) -> None:
         """From now on also give `ear` the caller's frames, as they come; it must not block."""
         self._ears += (ear,)
+        self._listen()
 
     def remove_ear(self, ear: Ear) -> None:
         """End that; one that is not there is no fault."""
         self._ears = tuple(one for one in self._ears if one != ear)
+        self._listen()
+
+    def listen(self, on: bool) -> None:
+        """Whether the activity wants the caller's frames, which it does by itself. A recording and ears get theirs."""
+        self._activity_listens = on
+        self._listen()
+
+    def follow(self, follower: Callable[[], None]) -> None:
+        """From now on tell `follower` when the call has been held, resumed or is over; it must not block."""
+        self._followers += (follower,)
+
+    def unfollow(self, follower: Callable[[], None]) -> None:
+        """End that; one that is not there is no fault."""
+        self._followers = tuple(one for one in self._followers if one != follower)
 
     def follow_with(self, start: StartActivity) -> None:
         """What the call is for once the activity of now has ended of itself, in place of being hung up."""
@@ -295,6 +315,9 @@ class Call:
                 raise AssertionError(f"{event!r} belongs to the switchboard")
             case _:
                 assert_never(event)
+        if isinstance(event, HoldChanged | CallEnded):
+            for follower in self._followers:
+                follower()
 
     async def run(self) -> None:
         """The whole life of the leg. Ends when PJSIP has let go of it; on cancellation hangs up first."""
@@ -312,6 +335,20 @@ class Call:
             raise
         finally:
             await self._finish()
+
+    @property
+    def is_held_by_us(self) -> bool:
+        return self._held_by == "us"
+
+    @property
+    def final_code(self) -> int:
+        """SIP status that the call ended with; 0 while it has not."""
+        return 0 if self._ended is None else self._ended.code
+
+    def drop(self, reason: str) -> None:
+        """`hang_up` for those who cannot wait."""
+        self._our_reason = self._our_reason or reason
+        self._endpoint.refuse(self.call_id, 0)
 
     def expect_end(self, reason: str | None) -> None:
         """Call it this when the far end hangs up, from now on; None: what it is called by itself."""
@@ -347,7 +384,7 @@ class Call:
 
         Keys are heard all the same.
         """
-        self.leg.on_frames = self._receive_muted_frames if muted else self._receive_frames
+        self.leg.mute_heard(muted)
         self.muted_theirs = muted
 
     async def hang_up(self, reason: str, code: int = 0, phrase: str = "") -> None:
@@ -415,10 +452,10 @@ class Call:
         self.publish("playback.finished", playback_id=playback_id, end=end, played_ms=played_ms)
 
     async def _attend(self, start: StartActivity) -> str | None:
-        self.attending, self.activity = start, start(self)
+        self.purpose = self.attending = start
+        self.activity = start(self)
         self.publish("call.activity", activity=activity_name(self.activity), agent=self.facts.agent)
-        if self.activity.hears_keys:
-            self.leg.detect_tones(self._inband_keys)
+        self.leg.detect_tones(self._inband_keys if self.activity.hears_keys else ToneDetection.OFF)
         async with asyncio.TaskGroup() as tasks:
             activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")
             self._activity_task = activity
@@ -492,7 +529,7 @@ class Call:
         self.facts.codec, self.facts.srtp = event.codec, event.srtp
         if self.audio is None:
             self.audio = CallAudio(self._hub, event.port)
-            self.audio.on_frames = self._receive_frames
+            self._listen()
             self.audio.on_playout = self._receive_playout
             self.audio.on_key = self.keypad.receive_key
             self.audio.on_rate = self._receive_rate
@@ -504,6 +541,12 @@ class Call:
         if self.audio is not None and self.state in (CallState.ACTIVE, CallState.HELD):
             self._ready_or_over.set()
 
+    def _listen(self) -> None:
+        """Frames that nobody wants do not come."""
+        if self.audio is not None:
+            wanted = self._activity_listens or self._is_recorded or bool(self._ears)
+            self.audio.on_frames = self._receive_frames if wanted else None
+
     def _receive_frames(self, frames: list[PcmFrame]) -> None:
         if self._is_recorded:
             self._recording.receive_frames(frames)
@@ -511,9 +554,6 @@ class Call:
             self.activity.receive_frames(frames)
         for ear in self._ears:
             ear(frames)
-
-    def _receive_muted_frames(self, frames: list[PcmFrame]) -> None:
-        self._receive_frames([replace(frame, pcm=bytes(len(frame.pcm))) for frame in frames])
 
     def _receive_press(self, digit: str) -> None:
         self.publish("dtmf.received", digit="*" if self.keys_secret else digit, secret=self.keys_secret)
