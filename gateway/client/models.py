@@ -20,6 +20,17 @@ class AgentOrder(Model):
     """May be left out when there is only one."""
 
 
+class ApiKeyRecord(Model):
+    """A key of the API, without the key."""
+
+    key_id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime | None = None
+    """Null: it stands in the configuration."""
+    expires_at: datetime | None = None
+
+
 class TransferInfo(Model):
     """How a transfer goes, as the far end reports (RFC 3515 section 2.4.5)."""
 
@@ -135,6 +146,31 @@ class CallList(Model):
     calls: tuple[CallInfo, ...]
 
 
+class CreateKey(Model):
+    """A key to make."""
+
+    name: str
+    """What it is for, for people."""
+    scopes: tuple[
+        Literal["calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "admin"], ...
+    ]
+    """What it may do."""
+    ttl_days: int | None = None
+    """How long it is good; null: until it is revoked."""
+
+
+class CreatedKey(Model):
+    """A new key. This is the only time that it is shown."""
+
+    key_id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime | None = None
+    """Null: it stands in the configuration."""
+    expires_at: datetime | None = None
+    key: str
+
+
 class DtmfOrder(Model):
     """Digits to send."""
 
@@ -146,6 +182,48 @@ class DtmfOrder(Model):
     """How long each key is pressed."""
     secret: bool = False
     """Tones of them are left out of the recording. Digits that we send are kept nowhere else."""
+
+
+class EventInfo(Model):
+    """Something that happened on a call."""
+
+    cursor: int
+    """Grows with every event, and never repeats; some numbers are left out."""
+    kind: Literal[
+        "call.offered",
+        "call.dialing",
+        "call.progress",
+        "call.answered",
+        "call.held",
+        "call.resumed",
+        "call.ended",
+        "call.activity",
+        "call.transfer",
+        "call.bridged",
+        "call.unbridged",
+        "call.quality",
+        "transcript.partial",
+        "transcript.final",
+        "turn.measured",
+        "dtmf.received",
+        "recording.changed",
+        "playback.finished",
+        "stream.connected",
+        "stream.disconnected",
+        "stream.stopped",
+    ]
+    call_id: str
+    at: datetime
+    data: dict[str, Any]
+    """See docs/events.md."""
+
+
+class EventPage(Model):
+    """Events that are kept, oldest first."""
+
+    events: tuple[EventInfo, ...]
+    cursor: int
+    complete: bool
 
 
 class FlowOrder(Model):
@@ -161,6 +239,32 @@ class HangUpOrder(Model):
     """SIP status to answer with; only while it rings. None: 603, and a call that stands is ended."""
     reason: str = ""
     """Reason phrase beside the code."""
+
+
+class IssueToken(Model):
+    """A token to make."""
+
+    scope: Literal["stream", "listen"]
+    """stream: the backend hears, speaks and acts. listen: it hears, and nothing else."""
+    call_id: str | None = None
+    """The only call it is good for; null: any one call, also one that does not exist yet."""
+    ttl_s: int = 60
+    """Seconds until it is worth nothing."""
+
+
+class IssuedToken(Model):
+    """A new token. This is the only time that it is shown."""
+
+    token: str
+    scope: Literal["stream", "listen"]
+    call_id: str | None
+    expires_in_s: int
+
+
+class KeyList(Model):
+    """The keys that were made here, oldest first; those of the configuration are not among them."""
+
+    keys: tuple[ApiKeyRecord, ...]
 
 
 class KeysOrder(Model):
