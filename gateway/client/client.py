@@ -43,8 +43,12 @@ from gateway.client.models import (
     SayOrder,
     SessionPage,
     SessionRecord,
+    StartStream,
     StopOrder,
     Stopped,
+    StopStream,
+    StreamInfo,
+    StreamList,
     StreamOrder,
     TransferOrder,
 )
@@ -223,6 +227,18 @@ class ParleyClient:
         return await self._post(f"{_of(call_id)}/agent", AgentOrder(agent=agent), CallInfo)
 
     # Streams and events
+
+    async def start_stream(self, call_id: str, order: StreamOrder) -> StreamInfo:
+        """Connect a call that stands to a backend. One that talks takes the call over; others hear it beside."""
+        return await self._post("/stream/start", StartStream(call_id=call_id, **dict(order)), StreamInfo)
+
+    async def stop_stream(self, stream_id: str) -> StreamInfo:
+        """End a stream; its call goes on as the order's `on_end` says."""
+        return await self._post("/stream/stop", StopStream(stream_id=stream_id), StreamInfo)
+
+    async def streams(self, call_id: str) -> tuple[StreamInfo, ...]:
+        """The call's streams that have not ended, oldest first."""
+        return (await self._get(f"{_of(call_id)}/streams", StreamList)).streams
 
     async def create_token(
         self, call_id: str | None = None, *, scope: Literal["stream", "listen"] = "stream", ttl_s: int = 60

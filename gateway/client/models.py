@@ -288,7 +288,8 @@ class StreamOrder(Model):
     stream_url: str
     """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket."""
     protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
-    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] = "l16"
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
+    """None: the protocol's own; of `parley` l16."""
     sample_rate: Literal[8000, 16000, 24000, 48000] | None = None
     """In Hz, for l16 and opus; None: what the codec usually has."""
     direction: Literal["inbound", "outbound", "bidirectional"] = "bidirectional"
@@ -297,6 +298,12 @@ class StreamOrder(Model):
     """Whose audio the backend gets: the caller's, what we send, or both."""
     metadata: dict[str, str] = {}
     """Told to the backend at its start."""
+    token: str | None = None
+    """Sent to the backend as `Authorization: Bearer`."""
+    fallback: str = "hangup"
+    """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
+    events: tuple[Literal["speech"], ...] = ()
+    """What is told only on demand: when the caller speaks."""
     on_end: Literal["hangup", "return"] | None = None
     """When the stream that talks ends: hang up, or give the call back to the agent it was taken from. None: the
     second if there is such an agent."""
@@ -463,11 +470,45 @@ class SessionRecord(Model):
     turns: tuple[TurnRecord, ...] = ()
 
 
+class StartStream(Model):
+    """A stream on a call that stands. One that talks takes the call over; others hear it beside whoever talks."""
+
+    stream_url: str
+    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket."""
+    protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
+    """None: the protocol's own; of `parley` l16."""
+    sample_rate: Literal[8000, 16000, 24000, 48000] | None = None
+    """In Hz, for l16 and opus; None: what the codec usually has."""
+    direction: Literal["inbound", "outbound", "bidirectional"] = "bidirectional"
+    """inbound: the caller's audio to the backend; outbound: the backend's to the caller."""
+    track: Literal["inbound", "outbound", "both"] = "inbound"
+    """Whose audio the backend gets: the caller's, what we send, or both."""
+    metadata: dict[str, str] = {}
+    """Told to the backend at its start."""
+    token: str | None = None
+    """Sent to the backend as `Authorization: Bearer`."""
+    fallback: str = "hangup"
+    """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
+    events: tuple[Literal["speech"], ...] = ()
+    """What is told only on demand: when the caller speaks."""
+    on_end: Literal["hangup", "return"] | None = None
+    """When the stream that talks ends: hang up, or give the call back to the agent it was taken from. None: the
+    second if there is such an agent."""
+    call_id: str
+
+
 class StopOrder(Model):
     """What to stop."""
 
     playback_id: str | None = None
     """One announcement; None: that which plays, and all that wait."""
+
+
+class StopStream(Model):
+    """A stream to end."""
+
+    stream_id: str
 
 
 class StoppedPlayback(Model):
@@ -484,6 +525,28 @@ class Stopped(Model):
     played_ms: int
     """Of all of them."""
     playbacks: tuple[StoppedPlayback, ...] = ()
+
+
+class StreamInfo(Model):
+    """A stream as it is now."""
+
+    stream_id: str
+    call_id: str
+    stream_url: str
+    """Empty: the backend came to us."""
+    protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"]
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"]
+    sample_rate: int
+    direction: Literal["inbound", "outbound", "bidirectional"]
+    tracks: tuple[Literal["inbound", "outbound"], ...]
+    state: Literal["connecting", "connected", "reconnecting", "ended"]
+    metadata: dict[str, str] = {}
+
+
+class StreamList(Model):
+    """A call's streams that have not ended, oldest first."""
+
+    streams: tuple[StreamInfo, ...]
 
 
 class TransferOrder(Model):

@@ -93,6 +93,8 @@ def gateway(announcement: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     (folder / "data").chmod(0o700)
     write_wav(folder / "data" / "prompts" / "tone.wav", tone([1000], 2000, 16000), 16000)
     settings = f"""
+[outbound]
+allow = ["127.0.0.0/8"]
 [[route]]
 match = "echo"
 action = "echo"
