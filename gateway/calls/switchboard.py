@@ -381,6 +381,18 @@ class Switchboard:
         return list(self._calls.values())
 
 
+def _after_prompt(order: PlaceCall, play: Prompt, then: StartActivity | None) -> StartActivity:
+    """First the order's recording; None: then the call is ended."""
+
+    def play_first(call: Call) -> Activity:
+        assert order.play is not None
+        if then is not None:
+            call.follow_with(then)
+        return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
+
+    return play_first
+
+
 def _recording_threads(config: Config) -> int:
     """One writes WAV for more calls than we take; encoding Opus fills a core with some 300 (scripts/bench/recorder)."""
     return 1 if config.media.record_format == "wav" else max(1, len(os.sched_getaffinity(0)) // 2)

@@ -116,9 +116,11 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
             f"/api/v1/calls/{{call_id}}/{name}"
             for name in (
                 *("answer", "hangup", "hold", "resume", "mute", "unmute", "dtmf", "keys", "record"),
-                *("agent", "transfer", "play", "say", "stop"),
+                *("agent", "transfer", "play", "say", "stop", "streams"),
             )
         ),
+        "/api/v1/stream/start",
+        "/api/v1/stream/stop",
         "/api/v1/sessions",
         "/api/v1/sessions/{call_id}",
         "/api/v1/sessions/{call_id}/recording",
