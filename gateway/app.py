@@ -21,6 +21,7 @@ from agent.phrases import Phrases
 from agent.sentences import ClauseChunker
 from agent.speakable import speakable
 from gateway.api.app import create_app
+from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
 from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
@@ -39,6 +40,7 @@ from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
 from gateway.streams.opening import open_streams
+from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from media.ports import JitterPolicy, PcmHub
@@ -87,7 +89,8 @@ async def _serve(config: Config) -> None:
         stack.push_async_callback(journal.close)
         events = await open_events(config, store, journal, metrics)
         await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
-        streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics))
+        reception = Reception()
+        streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
         switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams)
         await stack.enter_async_context(switchboard)
         background = [
@@ -113,6 +116,7 @@ async def _serve(config: Config) -> None:
             keys=KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys()),
             tokens=tokens,
             rate=_rate(config.http),
+            attach=attach_router(streams, reception, tokens, switchboard.call),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
             twilio_auth_token=config.twilio.token,
         )

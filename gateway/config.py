@@ -56,7 +56,7 @@ _ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
     "bridge": frozenset({"to"}),
     "reject": frozenset({"code"}),
 }
-_ACTION_NEEDS: dict[RouteAction, str] = {"stream": "stream_url", "play": "file", "bridge": "to"}
+_ACTION_NEEDS: dict[RouteAction, str] = {"play": "file", "bridge": "to"}
 
 
 def _software_version() -> str:
@@ -365,7 +365,8 @@ class RouteConfig(Section):
     agent: str | None = None
     """Action agent: which; may be left out when there is only one."""
     stream_url: str | None = None
-    """Action stream: where the backend is, wss://... (ws:// on networks of `outbound.allow`)."""
+    """Action stream: where the backend is, wss://... (ws:// on networks of `outbound.allow`). None: it comes to us, by
+    `/api/v1/calls/{id}/stream`; as long as it stays away, it is like one that cannot be reached."""
     protocol: ProtocolName | None = None
     """parley, if not named."""
     codec: Encoding | None = None
@@ -556,6 +557,8 @@ def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[t
         return
     if route.direction == "inbound":
         yield ("route", index, "direction"), '"inbound" only listens: start such a stream beside another action'
+    if route.stream_url is None and route.protocol == "audiosocket":
+        yield ("route", index, "stream_url"), "is missing: backends of protocol audiosocket do not come to us"
     try:
         chosen_format(route.protocol or "parley", route.codec, route.sample_rate)
     except BadStreamOrder as fault:

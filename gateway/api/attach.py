@@ -32,7 +32,7 @@ from gateway.streams.connection import (
     Receiver,
 )
 from gateway.streams.control import StreamControl
-from gateway.streams.messages import USUAL_FORMAT, Encoding, ProtocolName, StreamDirection, Track, WireMessage
+from gateway.streams.messages import Encoding, ProtocolName, StreamDirection, Track, WireMessage
 from gateway.streams.order import StreamOrder
 from gateway.streams.protocols import chosen_format
 from gateway.streams.reception import Reception
@@ -72,7 +72,7 @@ class Attachment(BaseModel):
             raise TokenRefused("a token of scope listen allows direction inbound only")
         return StreamOrder(
             protocol=self.protocol,
-            format=chosen_format(self.protocol, self.codec, self.sample_rate, USUAL_FORMAT),
+            format=chosen_format(self.protocol, self.codec, self.sample_rate),
             direction=direction,
             tracks=_TRACKS[self.track],
             on_end="return",

@@ -52,8 +52,9 @@ def _given(order: BaseModel, *names: str) -> list[str]:
 class StreamOrder(Body):
     """A media stream to a backend (INTERFACES, "Media streaming")."""
 
-    stream_url: _Url
-    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket."""
+    stream_url: _Url | None = None
+    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket. None: it comes to
+    us, by `/api/v1/calls/{id}/stream`."""
     protocol: ProtocolName = "parley"
     codec: Encoding | None = None
     """None: the protocol's own; of `parley` l16."""

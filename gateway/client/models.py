@@ -285,8 +285,9 @@ class MuteOrder(Model):
 class StreamOrder(Model):
     """A media stream to a backend (INTERFACES, "Media streaming")."""
 
-    stream_url: str
-    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket."""
+    stream_url: str | None = None
+    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket. None: it comes
+    to us, by `/api/v1/calls/{id}/stream`."""
     protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
     codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
     """None: the protocol's own; of `parley` l16."""
@@ -475,6 +476,9 @@ class StartStream(Model):
 
     stream_url: str
     """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket."""
+    stream_url: str | None = None
+    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket. None: it comes
+    to us, by `/api/v1/calls/{id}/stream`."""
     protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
     codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
     """None: the protocol's own; of `parley` l16."""

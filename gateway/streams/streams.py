@@ -80,7 +80,8 @@ class Streams:
         sound: ComfortSound,
         limits: StreamLimits | None = None,
     ) -> None:
-        """`connectors`: by URL scheme. `files`: recordings that fallbacks name, with their rates."""
+        """`connectors`: by URL scheme; "": of backends that come to us. `files`: recordings that fallbacks name, with
+        their rates."""
         self.transfer: TransferCall | None = None
         """Who can transfer calls."""
         self._guard = guard
@@ -156,6 +157,8 @@ class Streams:
         if order.fallback.kind == "agent" and (order.fallback.name or self._default_agent) not in self._agents:
             raise BadStreamOrder(f"the fallback's agent {order.fallback.name!r} is not configured")
         scheme = order.url.partition(":")[0]
+        if not scheme and "ws" in kind.schemes and "" in self._connectors:
+            return
         if scheme not in kind.schemes:
             raise BadStreamOrder(f"protocol {order.protocol} needs a stream_url of {' or '.join(kind.schemes)}")
         if scheme not in self._connectors:
