@@ -133,8 +133,9 @@ async def test_what_is_not_kept_is_told_to_feeds_only(feeds: Feeds) -> None:
         feeds.publish(1, kind="transcript.partial")
         feeds.publish(2)
         assert numbers(await events(feed, 2)) == [1, 2]
-        page = (await feeds.api.client.get("/api/v1/events")).json()
-        assert numbers(page["events"]) == [2]
+        for query, expected in (("", [2]), ("?kinds=transcript.*,call.held", [2]), ("?kinds=transcript.partial", [])):
+            page = (await feeds.api.client.get(f"/api/v1/events{query}")).json()
+            assert numbers(page["events"]) == expected
     await until(lambda: not feeds.api.events.bus.is_watched)
 
 
