@@ -14,6 +14,7 @@ from gateway.streams.comfort import ComfortSound, noise
 from gateway.streams.order import Fallback, StreamOrder
 from gateway.streams.stream import StreamLimits, StreamMetrics
 from gateway.streams.streams import Agents, Streams
+from gateway.streams.tcp import TcpConnector
 from gateway.streams.twilio import twilio_signature
 from gateway.streams.websocket import WebSocketConnector
 from media.wav import read_wav
@@ -27,11 +28,12 @@ def open_streams(config: Config, agents: Agents, events: EventBus, metrics: Stre
         [SigningSecret.parse(secret.get_secret_value()) for secret in stream.secrets], config.twilio.token
     )
     websocket = WebSocketConnector(guard, upgrade.headers, _tls(stream.ca_file))
+    tcp = TcpConnector(guard)
     fallbacks = (Fallback.parse(route.fallback) for route in config.routes)
     files = {fallback.name: read_wav(Path(fallback.name)) for fallback in fallbacks if fallback.kind == "play"}
     return Streams(
         guard,
-        {"ws": websocket, "wss": websocket},
+        {"ws": websocket, "wss": websocket, "audiosocket": tcp, "tcp": tcp},
         agents,
         next(iter(config.agents)),
         files,
@@ -39,6 +41,7 @@ def open_streams(config: Config, agents: Agents, events: EventBus, metrics: Stre
         metrics,
         noise(stream.comfort_dbov) if isinstance(stream.comfort, str) else ComfortSound(*read_wav(stream.comfort)),
         StreamLimits(connect_s=stream.connect_s, reconnect_s=stream.reconnect_s, stuck_s=stream.stuck_s),
+        account_sid=config.twilio.account_sid,
     )
 
 
