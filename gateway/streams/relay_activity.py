@@ -16,13 +16,16 @@ from gateway.calls.call import Call
 from gateway.calls.prompts import Prompt
 from gateway.calls.uplink import LineReport
 from gateway.errors import CallError, UrlError
+from gateway.streams.activity import END_REASONS
 from gateway.streams.backoff import Backoff
 from gateway.streams.connection import NORMAL_CLOSURE, ConnectFailed, Connection, Connector, Disconnected
+from gateway.streams.control import StreamInfo, StreamState
 from gateway.streams.conversationrelay import EndSession, Interruptible, PlayMedia, error, setup
 from gateway.streams.messages import SendKeys, StreamStarted, WireMessage
 from gateway.streams.order import StreamOrder
 from gateway.streams.relay import RelayConversation, RelayOrder
 from gateway.streams.stream import Ending
+from gateway.streams.twilio import ACCOUNT_SID
 from media.errors import MediaError
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
@@ -54,18 +57,19 @@ class RelayActivity:
         connector: Connector,
         make_agent: MakeAgent,
         find: Find,
-        *,
+        successor: Callable[[Ending], bool],
         stream_id: str,
-        account_sid: str,
     ) -> None:
+        """`successor` gives the call to whoever has it after this ending; False: nobody."""
+        self.call = call
+        self.order = order
+        self.stream_id = stream_id
+        self.state: StreamState = "connecting"
         self.ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         """Done when the conversation is to end."""
-        self._call = call
-        self._order = order
         self._connector = connector
         self._find = find
-        self._stream_id = stream_id
-        self._account_sid = account_sid
+        self._successor = successor
         self._connection: Connection | None = None
         self._conversation = RelayConversation(
             self._send, partial_prompts=order.options.get("partial_prompts") == "true"
@@ -100,6 +104,11 @@ class RelayActivity:
     def audio_changed(self) -> None:
         self._agent.audio_changed()
 
+    @property
+    def info(self) -> StreamInfo:
+        """The stream as it is now."""
+        return relay_info(self.call, self.order, self.stream_id, self.state)
+
     def _follow(self, event: AgentEvent) -> None:
         self._conversation.follow(event)
         if isinstance(event, TurnCommitted):
@@ -118,21 +127,25 @@ class RelayActivity:
         """Connect, and converse until either side ends it. Cancelled when the call ends first."""
         try:
             if await self._connect():
-                return await self._converse()
-            self.end(Ending.UNREACHABLE)
-            return Ending.UNREACHABLE.value
+                reason = await self._converse()
+            else:
+                self.end(Ending.UNREACHABLE)
+                reason = END_REASONS[Ending.UNREACHABLE]
+            if self.ending.done():
+                self._successor(self.ending.result())
+            return reason
         finally:
             self._close()
 
     async def _converse(self) -> str:
         """The agent's own reason when it is the agent that ends it (`service_failure`)."""
         async with asyncio.TaskGroup() as tasks:
-            session = tasks.create_task(self._agent.run(), name=f"{self._call.call_id}:relay")
-            orders = tasks.create_task(self._carry_out(), name=f"{self._call.call_id}:relay-orders")
+            session = tasks.create_task(self._agent.run(), name=f"{self.call.call_id}:relay")
+            orders = tasks.create_task(self._carry_out(), name=f"{self.call.call_id}:relay-orders")
             await asyncio.wait((session, self.ending), return_when=asyncio.FIRST_COMPLETED)
             orders.cancel()
             session.cancel()
-        return self.ending.result().value if self.ending.done() else session.result()
+        return END_REASONS[self.ending.result()] if self.ending.done() else session.result()
 
     # The connection's side
 
@@ -154,7 +167,7 @@ class RelayActivity:
         self._connection = None
         if not how.is_normal:
             self._log.warning("stream_lost", code=how.code)
-            self._call.publish("stream.disconnected", stream_id=self._stream_id, code=how.code)
+            self.call.publish("stream.disconnected", stream_id=self.stream_id, code=how.code)
         self.end(Ending.BACKEND_CLOSED if how.is_normal else Ending.UNREACHABLE)
 
     def _send(self, text: str) -> None:
@@ -167,24 +180,24 @@ class RelayActivity:
             await asyncio.sleep(max(0.0, at - time.monotonic()))
             try:
                 async with asyncio.timeout(max(0.01, backoff.deadline - time.monotonic())):
-                    connection = await self._connector.connect(self._call.call_id, self._order, None, self)
+                    connection = await self._connector.connect(self.call.call_id, self.order, None, self)
             except (ConnectFailed, TimeoutError) as failure:
                 self._log.info("stream_not_connected", cause=str(failure))
                 if isinstance(failure, ConnectFailed) and failure.is_final:
                     break
                 continue
-            self._connection = connection
-            self._send(setup(self._started(), self._account_sid))
+            self._connection, self.state = connection, "connected"
+            self._send(setup(self._started(), self.order.options.get("account_sid", ACCOUNT_SID)))
             self._log.info("stream_connected", again=False)
-            self._call.publish("stream.connected", stream_id=self._stream_id, reconnected=False)
+            self.call.publish("stream.connected", stream_id=self.stream_id, reconnected=False)
             return True
         return False
 
     def _started(self) -> StreamStarted:
-        facts, order = self._call.facts, self._order
+        facts, order = self.call.facts, self.order
         return StreamStarted(
             call_id=facts.call_id,
-            stream_id=self._stream_id,
+            stream_id=self.stream_id,
             from_=facts.from_,
             to=facts.to,
             call_direction=facts.direction,
@@ -196,12 +209,14 @@ class RelayActivity:
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
+        self.state = "ended"
         if connection is not None:
             connection.close(NORMAL_CLOSURE)
-        ending = self.ending.result() if self.ending.done() else Ending.CALL_ENDED
+        self.end(Ending.CALL_ENDED)
+        ending = self.ending.result()
         self._log.info("stream_ended", cause=ending.value)
-        self._call.publish(
-            "stream.stopped", stream_id=self._stream_id, reason=ending.value, handoff_data=self._handoff_data
+        self.call.publish(
+            "stream.stopped", stream_id=self.stream_id, reason=ending.value, handoff_data=self._handoff_data
         )
 
     # What the backend wants of the call
@@ -221,7 +236,7 @@ class RelayActivity:
     async def _do(self, order: RelayOrder) -> None:
         match order:
             case SendKeys(digits):
-                await self._call.keypad.dial(self._call.leg, digits)
+                await self.call.keypad.dial(self.call.leg, digits)
             case PlayMedia(source, loop, interruptible):
                 prompt = await self._find(source)
                 await self._conversation.until_quiet()
@@ -232,9 +247,25 @@ class RelayActivity:
     async def _play(self, prompt: Prompt, loop: int, interruptible: Interruptible) -> None:
         """To its end, or until the caller's words or keys end it."""
         self._clip_interruptible = interruptible
-        self._clip = asyncio.ensure_future(self._call.announcements.play_to_its_end(prompt, loop=loop, gain=1.0))
+        self._clip = asyncio.ensure_future(self.call.announcements.play_to_its_end(prompt, loop=loop, gain=1.0))
         try:
             await asyncio.wait((self._clip,))
         finally:
             self._clip.cancel()
             self._clip = None
+
+
+def relay_info(call: Call, order: StreamOrder, stream_id: str, state: StreamState) -> StreamInfo:
+    """The stream as the API shows it."""
+    return StreamInfo(
+        stream_id=stream_id,
+        call_id=call.call_id,
+        stream_url=order.url,
+        protocol=order.protocol,
+        codec=order.format.encoding,
+        sample_rate=order.format.sample_rate_hz,
+        direction=order.direction,
+        tracks=[],
+        state=state,
+        metadata=dict(order.metadata),
+    )

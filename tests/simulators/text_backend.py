@@ -15,8 +15,8 @@ Message = dict[str, Any]
 
 
 class TextBackend:
-    """`with` serves one connection after the other on a free port of the loopback interface. Subclasses, or `on_message`,
-    answer; they run in the server's own thread."""
+    """`with` serves one connection after the other on a free port of the loopback interface. `on_message` answers, in
+    the server's own thread."""
 
     def __init__(self, on_message: Callable[["TextBackend", Message], None] | None = None) -> None:
         self.heard: list[Message] = []
@@ -56,11 +56,6 @@ class TextBackend:
         assert self._socket is not None, "nobody is connected"
         self._socket.close()
 
-    def answer(self, message: Message) -> None:
-        """What the backend makes of a message."""
-        if self._on_message is not None:
-            self._on_message(self, message)
-
     def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
         self.headers.append({name.lower(): value for name, value in socket.request.headers.raw_items()})
@@ -69,7 +64,8 @@ class TextBackend:
             for text in socket:
                 message = json.loads(text)
                 self.heard.append({**message, "at": time.monotonic()})
-                self.answer(message)
+                if self._on_message is not None:
+                    self._on_message(self, message)
         except ConnectionClosed:
             pass
         finally:
