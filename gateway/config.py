@@ -403,13 +403,14 @@ class RouteConfig(Section):
     file: ExistingFile | None = None
     """Action play: a WAV file; then the call is ended."""
     to: str | None = None
+    """Action bridge: a SIP URI, or a number for the trunk. The caller hears ringing until they answer."""
     code: Annotated[int, Field(ge=400, le=699)] = 603
     """Action reject: the SIP status to answer with."""
     answer: Literal["auto", "manual", "backend"] = "auto"
     """`backend`, for action stream: connect while it rings; the backend answers or rejects. `manual`: let it ring until
     the API answers or refuses the call (`POST /calls/{id}/answer`, `hangup`)."""
     answer_timeout_s: Annotated[float, Field(ge=1, le=180)] = 60.0
-    """How long a call may ring for that; then it is refused with 480."""
+    """How long a call may ring for that, or for the other side of a bridge; then it is refused with 480."""
 
     @model_validator(mode="after")
     def _keys_fit_the_action(self) -> "RouteConfig":
@@ -565,6 +566,8 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         yield from _stream_faults(config, index, route)
         if route.action == "agent" and route.agent is None and len(config.agents) > 1:
             yield ("route", index, "agent"), f"is missing: one of {', '.join(config.agents)}"
+        if route.action == "bridge" and route.answer != "auto":
+            yield ("route", index, "answer"), 'a bridge is answered when the other side answers: "auto"'
 
 
 def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[tuple[ConfigPath, str]]:
@@ -609,9 +612,6 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for index, trunk in enumerate(config.trunk):
         if trunk.profile is not None:
             yield ("trunk", index, "profile"), later
-    for index, route in enumerate(config.route):
-        if route.action == "bridge":
-            yield ("route", index, "action"), f'"{route.action}" {later}: agent, stream, echo, play and reject are'
     for name, agent in config.agents.items():
         if agent.voice is not None:
             yield ("agents", name, "voice"), f"{later}: there is one offline voice"

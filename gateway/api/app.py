@@ -4,12 +4,13 @@
 import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
 
+from gateway.api.bridging import BridgeControl, bridging_router
 from gateway.api.calls import calls_router
 from gateway.api.control import CallControl
 from gateway.api.events import events_router
@@ -37,8 +38,12 @@ BASE_PATH = "/api/v1"
 _MAX_BODY_BYTES = 64 * 1024
 
 
+class LiveCalls(CallControl, BridgeControl, Protocol):
+    """All that the API may do with calls."""
+
+
 def create_app(
-    calls: CallControl,
+    calls: LiveCalls,
     store: SessionStore,
     metrics: Metrics,
     events: EventLog,
@@ -61,6 +66,7 @@ def create_app(
     # HTTPBearer only describes; BearerGate asks.
     api = APIRouter(prefix=BASE_PATH, dependencies=[Security(HTTPBearer(auto_error=False))])
     api.include_router(calls_router(calls, IdempotentRequests(store)))
+    api.include_router(bridging_router(calls))
     api.include_router(sessions_router(store))
     api.include_router(events_router(events, metrics))
     api.include_router(keys_router(store, keys))

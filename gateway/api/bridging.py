@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/calls/{id}/bridge`, `unbridge`, `supervise`: calls that hear each other."""
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field, model_validator
@@ -13,7 +13,7 @@ from gateway.store.records import Record
 CallId = Annotated[str, Path(max_length=128, description="Names the call here and its session afterwards.")]
 _OtherId = Annotated[str, Field(min_length=1, max_length=128)]
 SuperviseMode = Literal["listen", "whisper", "barge", "off"]
-_NOT_NULL = {"not": {"type": "null"}}
+_NOT_NULL: dict[str, Any] = {"not": {"type": "null"}}
 
 
 class BridgeOrder(Body):
@@ -28,7 +28,7 @@ class BridgeOrder(Body):
     """Name of the trunk to go through."""
     timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
     """How long it may ring."""
-    metadata: Metadata = {}
+    metadata: Annotated[Metadata, Field(default_factory=dict)]
     """Of the call that is placed."""
     on_end: Literal["return", "hangup"] = "return"
     """When the two part (`unbridge`, or one hangs up), a call that stands gets back what it was for, its agent from the

@@ -26,6 +26,7 @@ from gateway.api.control import ActivityKind
 from gateway.calls.call import Call, StartActivity
 from gateway.calls.state import CallState
 from gateway.errors import CallError, CallRejected, WrongCallState
+from media.errors import MediaMisuse
 from media.frames import PcmFrame
 from media.keys import KEY_MS
 from media.playout import PlayoutEvent
@@ -36,6 +37,8 @@ log = structlog.get_logger(__name__)
 Line = tuple[CallAudio, CallAudio, LineTrack, LineEnd]
 """Where to, where from, which of its tracks, into what."""
 
+_MOST_SUPERVISORS = 4
+"""Of one call: with those of the one it is bridged with, their lines stay below the 16 that a leg takes."""
 _UNAVAILABLE = 480
 _PASSED_ON = frozenset({*range(400, 700)} - {401, 407, 408, 481, 487, 491})
 """Final responses of the other side that mean the same to a caller; 401 and 407 were between us and a trunk."""
@@ -52,7 +55,10 @@ class Wiring:
         for sink, source, track, end in self._lines - wanted:
             sink.unmix(source, track, end)
         for sink, source, track, end in wanted - self._lines:
-            sink.mix_from(source, track, end)
+            try:
+                sink.mix_from(source, track, end)
+            except MediaMisuse as fault:  # one voice less must not end the calls of the others
+                log.warning("line_refused", cause=str(fault))
         self._lines = wanted
 
 
@@ -123,6 +129,9 @@ class Bridge:
 
     def expect(self, call: Call) -> None:
         """One of the two: with its end the bridge ends."""
+        if self.parted.is_set():  # the other one was faster
+            _give_up(call)
+            return
         self.calls += (call,)
         call.follow(self._look)
         self._look()
@@ -165,8 +174,7 @@ class Bridge:
         self._wiring.set(())
         for call in self.calls:
             call.unfollow(self._look)
-            if call.state is CallState.DIALING:
-                call.drop("bridge_ended")
+            _give_up(call)
             if was_joined:
                 others = [one.call_id for one in self.calls if one is not call]
                 call.publish("call.unbridged", other_call_id=others[0], cause=cause)
@@ -185,6 +193,12 @@ class Bridge:
             lines = [(one, other, LineTrack.HEARD, LineEnd.SENT), (other, one, LineTrack.HEARD, LineEnd.SENT)]
         self._wiring.set(lines)
         self._changed()
+
+
+def _give_up(call: Call) -> None:
+    """Let nobody's telephone ring for a bridge that will not be."""
+    if call.state is CallState.DIALING:
+        call.drop("bridge_ended")
 
 
 class Supervision(LinkedActivity):
@@ -265,7 +279,7 @@ class Bridges:
             self._leave(one)
         try:
             for one, then in zip((call, other), back, strict=True):
-                self._expect(bridge, one)
+                self.expect(bridge, one)
                 one.hand_over(bridge.activity(then))
         except CallError:
             bridge.part("failed")
@@ -277,11 +291,11 @@ class Bridges:
     async def dial(self, call: Call, dial: Callable[[StartActivity], Awaitable[Call]], *, give_back: bool) -> Call:
         """Call somebody, and bridge when they answer; until then the call goes on as it is. Returns while it rings."""
         bridge = self._new()
-        then = self._purpose(call) if give_back else None
 
         def answered(other: Call) -> Bridged:
+            then = self._purpose(call) if give_back else None
             self._leave(call)
-            self._expect(bridge, call)
+            self.expect(bridge, call)
             try:
                 call.hand_over(bridge.activity(then))
             except CallError:
@@ -294,7 +308,7 @@ class Bridges:
 
         other = await dial(answered)
         call.follow(gone)
-        self._expect(bridge, other)
+        self.expect(bridge, other)
         return other
 
     def of_route(self, dial: Callable[[Call, StartActivity], Awaitable[Call]]) -> "RouteBridge":
@@ -320,6 +334,8 @@ class Bridges:
             standing.wire()
         elif mode == "off":
             raise WrongCallState("that call is not supervising this one")
+        elif sum(one.target is call for one in self.supervisions) >= _MOST_SUPERVISORS:
+            raise WrongCallState(f"{_MOST_SUPERVISORS} calls supervise this one already")
         else:
             supervision = Supervision(call, mode, self)
             supervision.supervisor, supervision.then = supervisor, self._purpose(supervisor)
@@ -329,7 +345,8 @@ class Bridges:
         bridge = Bridge(lambda: self._changed(bridge))
         return bridge
 
-    def _expect(self, bridge: Bridge, call: Call) -> None:
+    def expect(self, bridge: Bridge, call: Call) -> None:
+        """Make it the call's bridge."""
         self._by_call[call.call_id] = bridge
         bridge.expect(call)
 
@@ -365,13 +382,16 @@ class RouteBridge:
 
     async def before_answer(self, caller: Call) -> None:
         """Returns when the other side has answered. Raises `CallRejected`."""
-        self._bridges._expect(self._bridge, caller)
+        self._bridges.expect(self._bridge, caller)
         try:
             other = await self._dial(caller, self.activity)
-        except CallError as fault:
+        except BaseException as fault:
+            self._bridge.part("failed")  # whoever has answered meanwhile waits in vain
+            if not isinstance(fault, CallError):
+                raise
             log.warning("bridge_not_dialled", cause=str(fault))
             raise CallRejected(_UNAVAILABLE) from fault
-        self._bridges._expect(self._bridge, other)
+        self._bridges.expect(self._bridge, other)
         await self._bridge.attended.wait()
         if self._bridge.parted.is_set():
             raise CallRejected(other.final_code if other.final_code in _PASSED_ON else _UNAVAILABLE)

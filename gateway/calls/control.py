@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 
+from gateway.api.bridging import BridgeInfo, BridgeOrder, SuperviseOrder
 from gateway.api.control import CallInfo, MuteSide, Playback, RecordingOrder, Stopped
 from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
 from gateway.calls.call import Call
@@ -119,6 +120,22 @@ class SwitchboardControl:
 
     async def list_streams(self, call_id: str) -> Sequence[StreamInfo]:
         return self._switchboard.streams.of_call(self._switchboard.call(call_id).call_id)
+
+    async def bridge(self, call_id: str, order: BridgeOrder) -> BridgeInfo:
+        call = self._standing(call_id)
+        if order.call_id is None:
+            other = await self._switchboard.bridge_by_dialling(call, order)
+        else:
+            other = self._standing(order.call_id)
+            await self._switchboard.bridges.join(call, other, give_back=order.on_end == "return")
+        return BridgeInfo(call_id=call_id, other_call_id=other.call_id, bridged=order.call_id is not None)
+
+    async def unbridge(self, call_id: str) -> None:
+        self._switchboard.bridges.unbridge(self._standing(call_id))
+
+    async def supervise(self, call_id: str, order: SuperviseOrder) -> None:
+        call = self._standing(call_id)
+        self._switchboard.bridges.supervise(call, self._standing(order.supervisor), order.mode)
 
     async def _prompt(self, order: PlayOrder) -> Prompt:
         if order.url is not None:

@@ -26,6 +26,7 @@ from gateway.client.errors import (
 )
 from gateway.client.events import EventFeed
 from gateway.client.models import (
+    BridgeInfo,
     CallInfo,
     EventInfo,
     EventPage,
@@ -61,6 +62,7 @@ __all__ = [
     "AudioFormat",
     "Backend",
     "BadAnswer",
+    "BridgeInfo",
     "CallInfo",
     "ClearedMessage",
     "Conflict",

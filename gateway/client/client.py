@@ -23,6 +23,8 @@ from gateway.client.events import EventFeed
 from gateway.client.models import (
     AgentOrder,
     ApiKeyRecord,
+    BridgeInfo,
+    BridgeOrder,
     CallInfo,
     CallList,
     CreatedKey,
@@ -50,6 +52,7 @@ from gateway.client.models import (
     StreamInfo,
     StreamList,
     StreamOrder,
+    SuperviseOrder,
     TransferOrder,
 )
 
@@ -225,6 +228,42 @@ class ParleyClient:
     async def agent(self, call_id: str, agent: str | None = None) -> CallInfo:
         """Hand the call to an agent, from whatever has it."""
         return await self._post(f"{_of(call_id)}/agent", AgentOrder(agent=agent), CallInfo)
+
+    # Calls that hear each other
+
+    async def bridge(
+        self,
+        call_id: str,
+        other_call_id: str | None = None,
+        *,
+        to: str | None = None,
+        from_: str | None = None,
+        profile: str | None = None,
+        timeout_s: float = 60.0,
+        metadata: Metadata | None = None,
+        on_end: Literal["return", "hangup"] = "return",
+    ) -> BridgeInfo:
+        """Let the call talk to another one that stands, or to somebody who is dialled first."""
+        order = BridgeOrder(
+            call_id=other_call_id,
+            to=to,
+            from_=from_,
+            profile=profile,
+            timeout_s=timeout_s,
+            metadata=dict(metadata or {}),
+            on_end=on_end,
+        )
+        return await self._post(f"{_of(call_id)}/bridge", order, BridgeInfo)
+
+    async def unbridge(self, call_id: str) -> None:
+        """Part them: each gets back what it was for before."""
+        await self._request("POST", f"{_of(call_id)}/unbridge")
+
+    async def supervise(
+        self, call_id: str, supervisor: str, mode: Literal["listen", "whisper", "barge", "off"] = "listen"
+    ) -> None:
+        """Let another call listen to this one, whisper to it, or barge in; again: change that."""
+        await self._request("POST", f"{_of(call_id)}/supervise", SuperviseOrder(supervisor=supervisor, mode=mode))
 
     # Streams and events
 

@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,9 +86,19 @@ def question(voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def gateway(announcement: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+def friend_port() -> int:
+    """UDP port on 127.0.0.1 where the route `friend` looks for a telephone."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="session")
+def gateway(announcement: Path, friend_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `manual` (an echo that the API answers),
-    everything else the agent. Prompts: `tone.wav`, two seconds of 1 kHz at 16 kHz."""
+    `friend` (bridged with whoever is at `friend_port`), everything else the agent. Prompts: `tone.wav`, 2 s of
+    1 kHz at 16 kHz."""
     folder = tmp_path_factory.mktemp("gateway")
     (folder / "data" / "prompts").mkdir(parents=True)
     (folder / "data").chmod(0o700)
@@ -110,6 +121,10 @@ code = 480
 match = "manual"
 action = "echo"
 answer = "manual"
+[[route]]
+match = "friend"
+action = "bridge"
+to = "sip:friend@127.0.0.1:{friend_port}"
 [[route]]
 action = "agent"
 """

@@ -116,7 +116,7 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
             f"/api/v1/calls/{{call_id}}/{name}"
             for name in (
                 *("answer", "hangup", "hold", "resume", "mute", "unmute", "dtmf", "keys", "record"),
-                *("agent", "transfer", "play", "say", "stop", "streams"),
+                *("agent", "transfer", "play", "say", "stop", "streams", "bridge", "unbridge", "supervise"),
             )
         ),
         "/api/v1/stream/start",

@@ -65,7 +65,7 @@ async def test_a_call_that_is_over_is_404_with_twilios_code(api: Api) -> None:
 async def test_a_call_that_ends_meanwhile_is_404_too(api: Api) -> None:
     hang_up = api.calls.hangup
 
-    async def too_late(call_id: str, order: HangUpOrder) -> None:
+    async def too_late(call_id: str, order: HangUpOrder | None = None) -> None:
         await hang_up(call_id, order)
         raise NoSuchCall(call_id)
 

@@ -143,7 +143,7 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
     )
     assert faults == [
         'route#1: action "play" needs the key file',
-        'route#2.action: "stream" is not supported in this version: agent, echo, play and reject are',
+        'route#2.action: "stream" is not supported in this version: agent, echo, play, bridge and reject are',
     ]
 
 
