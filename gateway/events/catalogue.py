@@ -48,8 +48,8 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         {"activity": "`agent`, `stream`, `echo`, `play`...", "agent": "its name, or null"},
     ),
     "call.transfer": KindFacts("A transfer goes on, or has ended.", {"status": "what became of it"}),
-    "call.bridged": KindFacts("The call talks to another one.", {"peer_call_id": "the other"}),
-    "call.unbridged": KindFacts("That has ended.", {"peer_call_id": "the other"}),
+    "call.bridged": KindFacts("The call talks to another one.", {"other_call_id": "the other"}),
+    "call.unbridged": KindFacts("That has ended.", {"other_call_id": "the other"}),
     "call.quality": KindFacts(
         "Every ten seconds while the call stands; the last figures come with `call.ended`.",
         {"quality": "as `quality` of the session, so far"},
