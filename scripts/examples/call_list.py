@@ -12,11 +12,8 @@ from gateway.client import ParleyClient, ParleyError
 
 
 async def call_up(parley: ParleyClient, number: str, text: str | None) -> str:
-    feed = parley.events(after=(await parley.past_events(limit=1)).cursor)
-    call = await parley.place(number, metadata={"list": "example"}, idempotency_key=None)
-    async for event in feed:
-        if event.call_id != call.call_id:
-            continue
+    call = await parley.place(number, metadata={"list": "example"})
+    async for event in parley.events(call_id=call.call_id, after=0):
         print(f"  {event.at:%H:%M:%S} {event.kind}", flush=True)
         if event.kind == "call.answered" and text is not None:
             await parley.say(call.call_id, text)
