@@ -146,18 +146,18 @@ def _signing_secret(value: SecretStr) -> SecretStr:
     return value
 
 
-def _fallback(value: str, info: ValidationInfo) -> str:
-    fallback = Fallback.parse(value)
-    if fallback.kind != "play":
-        return value
-    return f"play {_existing_file(_from_folder(Path(fallback.name), info))}"
-
-
 def _webhook_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be a URL like https://example.com/parley")
     return value
+
+
+def _fallback(value: str, info: ValidationInfo) -> str:
+    fallback = Fallback.parse(value)
+    if fallback.kind != "play":
+        return value
+    return f"play {_existing_file(_from_folder(Path(fallback.name), info))}"
 
 
 def _encryption_key(value: SecretStr) -> SecretStr:
@@ -492,9 +492,9 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
-    stream: StreamConfig = StreamConfig()
     events: EventsConfig = EventsConfig()
     webhook: tuple[WebhookConfig, ...] = ()
+    stream: StreamConfig = StreamConfig()
     twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
     route: tuple[RouteConfig, ...] = ()

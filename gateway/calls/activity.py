@@ -47,11 +47,6 @@ class Activity(Protocol):
         ...
 
 
-def activity_name(activity: Activity) -> str:
-    """What events call it: `echo`, `play`, `agent` (of AgentActivity)..."""
-    return type(activity).__name__.removesuffix("Activity").lower()
-
-
 class Echo:
     """Sends the caller's audio back: PCM out of the uplink, through Python, into the playout. The yardstick.
 

@@ -366,7 +366,7 @@ class Bridges:
 
     def _purpose(self, call: Call) -> StartActivity | None:
         """What the call is to get back after a bridge or a supervision: no other one of these."""
-        return call.activity.then if isinstance(call.activity, Bridged | Supervision) else call.purpose
+        return call.activity.then if isinstance(call.activity, Bridged | Supervision) else call.attending
 
 
 class RouteBridge:

@@ -10,7 +10,7 @@ from typing import assert_never
 import structlog
 
 from gateway.api.control import RecordingOrder
-from gateway.calls.activity import Activity, activity_name
+from gateway.calls.activity import Activity
 from gateway.calls.announcements import Announcements, PlaybackEnd
 from gateway.calls.facts import CallFacts, ended, parties
 from gateway.calls.journal import Journal
@@ -94,8 +94,6 @@ class Call:
         self._journal = journal
         self._metrics = metrics
         self._start_activity = start_activity
-        self.purpose = start_activity
-        """What the call is for now; `hand_over` to it brings that back."""
         self._successor: StartActivity | None = None
         """What the call is for next, once the activity that is being ended has ended."""
         self._before_answer = before_answer
@@ -452,9 +450,8 @@ class Call:
         self.publish("playback.finished", playback_id=playback_id, end=end, played_ms=played_ms)
 
     async def _attend(self, start: StartActivity) -> str | None:
-        self.purpose = self.attending = start
-        self.activity = start(self)
-        self.publish("call.activity", activity=activity_name(self.activity), agent=self.facts.agent)
+        self.attending, self.activity = start, start(self)
+        self.publish("call.activity", activity=self.activity.kind, agent=self.facts.agent)
         self.leg.detect_tones(self._inband_keys if self.activity.hears_keys else ToneDetection.OFF)
         async with asyncio.TaskGroup() as tasks:
             activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")

@@ -110,17 +110,6 @@ class SwitchboardControl:
     async def stop(self, call_id: str, playback_id: str | None) -> Stopped:
         return self._standing(call_id).announcements.stop(playback_id)
 
-    async def start_stream(self, order: StartStream) -> StreamInfo:
-        call = self._standing(order.call_id)
-        gives_back = call.activity is not None and call.activity.kind == "agent"
-        return await self._switchboard.streams.start(call, order_of_request(order, gives_back=gives_back))
-
-    async def stop_stream(self, stream_id: str) -> StreamInfo:
-        return await self._switchboard.streams.stop(stream_id)
-
-    async def list_streams(self, call_id: str) -> Sequence[StreamInfo]:
-        return self._switchboard.streams.of_call(self._switchboard.call(call_id).call_id)
-
     async def bridge(self, call_id: str, order: BridgeOrder) -> BridgeInfo:
         call = self._standing(call_id)
         if order.call_id is None:
@@ -136,6 +125,17 @@ class SwitchboardControl:
     async def supervise(self, call_id: str, order: SuperviseOrder) -> None:
         call = self._standing(call_id)
         self._switchboard.bridges.supervise(call, self._standing(order.supervisor), order.mode)
+
+    async def start_stream(self, order: StartStream) -> StreamInfo:
+        call = self._standing(order.call_id)
+        gives_back = call.activity is not None and call.activity.kind == "agent"
+        return await self._switchboard.streams.start(call, order_of_request(order, gives_back=gives_back))
+
+    async def stop_stream(self, stream_id: str) -> StreamInfo:
+        return await self._switchboard.streams.stop(stream_id)
+
+    async def list_streams(self, call_id: str) -> Sequence[StreamInfo]:
+        return self._switchboard.streams.of_call(self._switchboard.call(call_id).call_id)
 
     async def _prompt(self, order: PlayOrder) -> Prompt:
         if order.url is not None:

@@ -47,9 +47,17 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         "Somebody has taken the call: at its begin, and when it is handed over.",
         {"activity": "`agent`, `stream`, `echo`, `play`...", "agent": "its name, or null"},
     ),
-    "call.transfer": KindFacts("A transfer goes on, or has ended.", {"status": "what became of it"}),
-    "call.bridged": KindFacts("The call talks to another one.", {"other_call_id": "the other"}),
-    "call.unbridged": KindFacts("That has ended.", {"other_call_id": "the other"}),
+    "call.transfer": KindFacts(
+        "A transfer goes on, or has ended.",
+        {
+            "to": "an address, or the id of our other call",
+            "mode": "`blind` or `attended`",
+            "status": "`trying`, `ringing`, `completed` or `failed`",
+            "sip_code": "what the far end told, or null",
+        },
+    ),
+    "call.bridged": KindFacts("The call talks to another one.", {"peer_call_id": "the other"}),
+    "call.unbridged": KindFacts("That has ended.", {"peer_call_id": "the other"}),
     "call.quality": KindFacts(
         "Every ten seconds while the call stands; the last figures come with `call.ended`.",
         {"quality": "as `quality` of the session, so far"},
@@ -85,7 +93,14 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         "The far end pressed a key.", {"digit": "0-9 * # A-D; `*` when secret", "secret": "it is shown to nobody"}
     ),
     "recording.changed": KindFacts("The recording began, was paused, resumed or ended.", {"state": "as in the call"}),
-    "playback.finished": KindFacts("An announcement has ended.", {}),
+    "playback.finished": KindFacts(
+        "An announcement has ended.",
+        {
+            "playback_id": "which",
+            "end": "`completed`, `stopped`, `failed` (the voice) or `hung_up`",
+            "played_ms": "what was really sent",
+        },
+    ),
     "stream.connected": KindFacts("A stream and its backend have found each other.", {"stream_id": "which"}),
     "stream.disconnected": KindFacts("A stream has lost its backend, for now.", {"stream_id": "which"}),
     "stream.stopped": KindFacts("A stream is over.", {"stream_id": "which"}),

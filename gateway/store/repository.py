@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Executable, Update, bindparam, delete, event, insert, select, tuple_, update
+from sqlalchemy import Delete, Executable, Update, bindparam, delete, event, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -66,9 +66,6 @@ _ERASE = delete(SessionRow).where(SessionRow.call_id == bindparam("of_call"))
 _ERASE_ANSWERS = delete(AnswerRow).where(AnswerRow.call_id == bindparam("of_call"))
 _FORGET_ANSWERS = delete(AnswerRow).where(AnswerRow.at < bindparam("before"))
 _KEEP_ANSWER = insert(AnswerRow)
-_CROWD_OUT_ANSWERS = delete(AnswerRow).where(
-    AnswerRow.at < select(AnswerRow.at).order_by(AnswerRow.at.desc()).offset(_MAX_ANSWERS).limit(1).scalar_subquery()
-)
 
 
 def _update(*columns: str) -> Update:
@@ -76,6 +73,13 @@ def _update(*columns: str) -> Update:
     return update(SessionRow).where(of_call).values({name: bindparam(f"new_{name}") for name in columns})
 
 
+def crowd_out_answers(most: int) -> Delete:
+    """Forget all but so many, the newest."""
+    oldest = select(AnswerRow.at).order_by(AnswerRow.at.desc()).offset(most - 1).limit(1)
+    return delete(AnswerRow).where(AnswerRow.at < oldest.scalar_subquery())
+
+
+_CROWD_OUT_ANSWERS = crowd_out_answers(_MAX_ANSWERS)
 _ANSWER = _update("answered_at", "codec")
 _ASSIGN = _update("agent")
 _RECORD = _update("recording")
@@ -265,8 +269,8 @@ class SessionStore:
         values["answer"] = self._sealer.seal(answer.answer, "answers.answer")
         await self._put(
             (_FORGET_ANSWERS, {"before": forget_before}),
-            (_CROWD_OUT_ANSWERS, {}),
             (_KEEP_ANSWER, values),
+            (_CROWD_OUT_ANSWERS, {}),
             wait=True,
         )
 

@@ -97,8 +97,8 @@ def friend_port() -> int:
 @pytest.fixture(scope="session")
 def gateway(announcement: Path, friend_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `manual` (an echo that the API answers),
-    `friend` (bridged with whoever is at `friend_port`), everything else the agent. Prompts: `tone.wav`, 2 s of
-    1 kHz at 16 kHz."""
+    `brief` (the same within a second), `friend` (bridged with whoever is at `friend_port`), everything else the agent.
+    Prompts: `tone.wav`, 2 s of 1 kHz at 16 kHz."""
     folder = tmp_path_factory.mktemp("gateway")
     (folder / "data" / "prompts").mkdir(parents=True)
     (folder / "data").chmod(0o700)
@@ -121,6 +121,11 @@ code = 480
 match = "manual"
 action = "echo"
 answer = "manual"
+[[route]]
+match = "brief"
+action = "echo"
+answer = "manual"
+answer_timeout_s = 1
 [[route]]
 match = "friend"
 action = "bridge"

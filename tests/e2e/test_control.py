@@ -12,10 +12,10 @@ from urllib.parse import unquote
 import numpy as np
 
 from media.frames import PcmSamples
-from media.tones import has_tone
+from media.tones import has_tone, tone
 from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.raw_caller import SILENCE, RawCaller
-from tests.mulaw import from_mu_law
+from tests.mulaw import from_mu_law, mu_law
 
 _RINGING = 180
 
@@ -125,6 +125,58 @@ def test_a_stopped_announcement_makes_room_for_the_next_and_no_other_file_is_pla
         refused = gateway.post(f"/calls/{call_id}/say", {"text": "Bonjour.", "language": "fr"})
         assert (refused.status_code, refused.json()["type"]) == (422, "urn:parley:problem:no-such-voice")
         caller.bye("echo")
+
+
+def exchanged(caller: RawCaller, tone_hz: int, seconds: float) -> PcmSamples:
+    """What comes while we send a tone; the first 300 ms of it are left out."""
+    payload = mu_law(tone([tone_hz], 1000, 8000))
+    begun = time.monotonic()
+    payloads: list[bytes] = []
+    for packet in range(round(seconds * 50)):
+        time.sleep(max(0.0, begun + packet * 0.02 - time.monotonic()))
+        at = packet % 50 * 160
+        caller.speak(payload[at : at + 160])
+        came = [payload for _, payload in caller.hear()]
+        payloads += came if packet >= 15 else []
+    return from_mu_law(b"".join(payloads))
+
+
+def test_a_call_nobody_answers_is_refused_in_time(gateway: GatewayProcess) -> None:
+    with RawCaller(gateway.sip_port) as caller:
+        begun = time.monotonic()
+        assert caller.invite("brief").code == 480
+        assert time.monotonic() - begun >= 0.9
+
+
+def test_nobody_hears_a_far_end_that_is_muted_and_an_agent_takes_the_call(gateway: GatewayProcess) -> None:
+    with standing_call(gateway) as (caller, call_id):
+        assert has_tone(exchanged(caller, 700, 0.8), 700, 8000)
+        assert gateway.post(f"/calls/{call_id}/mute", {"side": "theirs"}).json()["muted_theirs"] is True
+        assert np.abs(exchanged(caller, 700, 0.8)).max() < 200
+        assert gateway.post(f"/calls/{call_id}/unmute", {"side": "theirs"}).json()["muted_theirs"] is False
+        assert has_tone(exchanged(caller, 700, 0.8), 700, 8000)
+        assert gateway.post(f"/calls/{call_id}/agent", {"agent": "nobody"}).status_code == 422
+        assert gateway.post(f"/calls/{call_id}/agent").status_code == 200
+        wait_for(lambda: gateway.get(f"/calls/{call_id}")["activity"] == "agent", "the agent")
+        caller.hear()
+        assert len(heard(caller, at_most_s=3.0)) > 4000  # its greeting
+        assert gateway.get(f"/calls/{call_id}")["agent"] == "receptionist"
+        caller.bye("echo")
+
+
+def test_a_call_is_placed_that_plays_a_recording_and_ends(gateway: GatewayProcess) -> None:
+    with RawCaller(gateway.sip_port) as callee:
+        address = f"sip:raw@127.0.0.1:{callee.sip.getsockname()[1]}"
+        missing = gateway.post("/calls", {"to": address, "play": {"file": "none.wav"}})
+        assert (missing.status_code, missing.json()["type"]) == (422, "urn:parley:problem:bad-prompt")
+        placed = gateway.post("/calls", {"to": address, "play": {"file": "tone.wav"}})
+        assert (placed.status_code, placed.json()["agent"]) == (201, None)
+        callee.accept(callee.request("INVITE"))
+        callee.speak(SILENCE)
+        sound = heard(callee)
+        assert abs(len(sound) / 8 - 2000) <= 20
+        callee.respond(callee.request("BYE"), 200)
+    assert gateway.newest_session()["end_reason"] == "completed"
 
 
 def test_a_blind_transfer_ends_the_call_when_the_far_end_has_made_its_own(gateway: GatewayProcess) -> None:

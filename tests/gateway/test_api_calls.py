@@ -107,6 +107,16 @@ class ScriptedCalls:
         self._act("stop", call_id, str(playback_id))
         return Stopped(played_ms=740, playbacks=[StoppedPlayback(playback_id="playback_1", played_ms=740)])
 
+    async def bridge(self, call_id: str, order: BridgeOrder) -> BridgeInfo:
+        self._act("bridge", call_id, order.model_dump_json())
+        return BridgeInfo(call_id=call_id, other_call_id=order.call_id or "call_9", bridged=order.call_id is not None)
+
+    async def unbridge(self, call_id: str) -> None:
+        self._act("unbridge", call_id)
+
+    async def supervise(self, call_id: str, order: SuperviseOrder) -> None:
+        self._act("supervise", call_id, order.supervisor, order.mode)
+
     async def start_stream(self, order: StartStream) -> StreamInfo:
         self._act("stream", order.call_id, order.stream_url or "")
         return _stream(order.call_id, order.stream_url or "")
@@ -120,16 +130,6 @@ class ScriptedCalls:
     async def list_streams(self, call_id: str) -> Sequence[StreamInfo]:
         self._act("streams", call_id)
         return [_stream(call_id, "wss://backend.example/")]
-
-    async def bridge(self, call_id: str, order: BridgeOrder) -> BridgeInfo:
-        self._act("bridge", call_id, order.model_dump_json())
-        return BridgeInfo(call_id=call_id, other_call_id=order.call_id or "call_9", bridged=order.call_id is not None)
-
-    async def unbridge(self, call_id: str) -> None:
-        self._act("unbridge", call_id)
-
-    async def supervise(self, call_id: str, order: SuperviseOrder) -> None:
-        self._act("supervise", call_id, order.supervisor, order.mode)
 
     def _act(self, action: str, call_id: str, *arguments: str) -> CallInfo:
         self.asked.append((action, call_id, *arguments))

@@ -129,7 +129,9 @@ async def test_announcements_follow_one_another_with_nothing_between() -> None:
         second = one.announcements.say(speech(400, 600))
         third = one.announcements.play(prompt(100), loop=1, gain=1.0)
         assert (first.ahead, second.ahead, third.ahead) == (0, 1, 2)
-        await asyncio.sleep(5)
+        await asyncio.sleep(2.6)
+        assert one.leg.queued_ms >= 900  # 400 of the first, and the second behind it: it must not come too late
+        await asyncio.sleep(2.4)
         assert (one.leg.sounding_ms(), one.leg.gaps) == (4100, 0)
         assert one.ends == [
             (first.playback_id, "completed", 3000),
