@@ -23,6 +23,8 @@ class ProtocolKind:
     formats: tuple[StreamFormat, ...] = ()
     """The only ones it can carry, its usual one first; none: every format."""
     schemes: tuple[str, ...] = ("wss", "ws")
+    raw_audio: bool = False
+    """Binary messages are payloads of the stream's format and nothing else, both ways."""
     answers: bool = False
     """Whether its backends can answer or reject a call that rings."""
     is_text: bool = False
@@ -40,12 +42,8 @@ def _l16(*rates_hz: int) -> tuple[StreamFormat, ...]:
 
 
 PROTOCOLS: dict[ProtocolName, ProtocolKind] = {
-    "parley": ProtocolKind(lambda order: ParleyProtocol(), answers=True),
-    "twilio": ProtocolKind(
-        lambda order: TwilioProtocol(order.options.get("account_sid", ACCOUNT_SID)),
-        formats=(TWILIO_FORMAT,),
-        options={"account_sid": r"AC[0-9a-f]{32}"},
-    ),
+    "parley": ProtocolKind(lambda order: ParleyProtocol(), raw_audio=True, answers=True),
+    "twilio": ProtocolKind(lambda order: TwilioProtocol(), formats=(TWILIO_FORMAT,)),
     "teler": ProtocolKind(
         lambda order: TelerProtocol(int(order.options.get("chunk_ms", CHUNK_MS))),
         formats=_l16(8000, 16000),
