@@ -19,6 +19,7 @@ from media.wav import write_wav
 from tests.e2e.gateway_process import GatewayProcess
 
 SENTENCE = "What are your opening hours?"
+TWILIO_TOKEN = "known-to-backends"
 ANNOUNCEMENT = "Thank you for calling. Our office is closed for the holiday."
 
 
@@ -87,12 +88,16 @@ def question(voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def gateway(announcement: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `manual` (an echo that the API answers),
-    everything else the agent. Prompts: `tone.wav`, two seconds of 1 kHz at 16 kHz."""
+    everything else the agent. Backends may be on this machine. Prompts: `tone.wav`, two seconds of 1 kHz at 16 kHz."""
     folder = tmp_path_factory.mktemp("gateway")
     (folder / "data" / "prompts").mkdir(parents=True)
     (folder / "data").chmod(0o700)
     write_wav(folder / "data" / "prompts" / "tone.wav", tone([1000], 2000, 16000), 16000)
     settings = f"""
+[outbound]
+allow = ["127.0.0.0/8"]
+[twilio]
+auth_token = "{TWILIO_TOKEN}"
 [[route]]
 match = "echo"
 action = "echo"
