@@ -2,6 +2,7 @@
 """TCP connections of ours to backends whose protocol frames itself (`audiosocket`)."""
 
 import asyncio
+from typing import cast
 
 from gateway.errors import UrlRefused, UrlUnreachable
 from gateway.guard import STREAM_URL, OutboundGuard
@@ -48,8 +49,8 @@ class _TcpConnection(asyncio.Protocol):
 
     # From asyncio
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, made: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, made)  # uvloop's is no subclass
         transport.set_write_buffer_limits(_HIGH_WATER_BYTES)
         transport.pause_reading()
         self._loop.call_soon(self._listen, transport)  # not before whoever connects has the connection

@@ -27,6 +27,7 @@ class TextBackend:
         self._on_message = on_message
         self._socket: ServerConnection | None = None
         self._server = serve(self._serve, "127.0.0.1", 0)
+        self.url = f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}/call"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> Self:
@@ -38,10 +39,6 @@ class TextBackend:
     ) -> None:
         self._server.shutdown()
         self._thread.join()
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}/call"
 
     def all(self, key: str, value: str) -> list[Message]:
         """The messages that have this value under that key."""
