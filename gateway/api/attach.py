@@ -22,7 +22,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from gateway.api.problems import FieldProblem, problem_of, problem_response
 from gateway.calls.call import Call
 from gateway.errors import GatewayError, TokenRefused
-from gateway.rates import Rate, TokenBucket
 from gateway.streams.connection import (
     ABNORMAL_CLOSURE,
     NORMAL_CLOSURE,
@@ -38,8 +37,6 @@ from gateway.streams.protocols import chosen_format
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 
-MESSAGE_RATE = Rate(per_s=500, burst=5000)
-"""Messages of one backend; who sends more is cut off. 20 ms of audio each are 50 a second, and 100 s at once."""
 _ADMISSION_S = 10.0
 """How long a backend waits at the door for the stream that was made for it."""
 _CONGESTED_BYTES = 64 * 1024
@@ -123,7 +120,6 @@ class AttachedBackend:
         self._admitted: asyncio.Future[tuple[str | None, Receiver]] = asyncio.get_running_loop().create_future()
         self._accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._receiver: Receiver | None = None
-        self._bucket = TokenBucket(MESSAGE_RATE, time.monotonic())
         self._waiting: deque[WireMessage] = deque()
         """Bounded by `_MAX_WAITING_BYTES`: then the connection is ended."""
         self._waiting_bytes = 0
@@ -214,9 +210,7 @@ class AttachedBackend:
                 return Disconnected(message.get("code", ABNORMAL_CLOSURE), message.get("reason") or "")
             if self._goodbye is not None:
                 continue
-            if self._bucket.take(time.monotonic()) > 0:
-                self.close(POLICY_VIOLATION, "too many messages")
-            elif self.listens_only:
+            if self.listens_only:
                 self.close(POLICY_VIOLATION, "a token of scope listen does not speak")
             else:
                 text = message.get("text")

@@ -61,6 +61,7 @@ class AudioSocketProtocol:
 
     def __init__(self) -> None:
         self._kind = _AUDIO_KINDS[8000]
+        self._has_hung_up = False
         self._unread = bytearray()
         """The beginning of a frame; less than 64 KiB and a header."""
 
@@ -80,9 +81,11 @@ class AudioSocketProtocol:
                 return []
 
     def receive(self, message: WireMessage) -> list[BackendMessage]:
-        """What was complete with this piece of the byte stream."""
+        """What was complete with this piece of the byte stream. After a hang-up nothing more is heard."""
         if isinstance(message, str):
             return [Malformed("text; this protocol has bytes only")]
+        if self._has_hung_up:
+            return []
         self._unread += message
         received: list[BackendMessage] = []
         begin = 0
@@ -92,6 +95,9 @@ class AudioSocketProtocol:
                 break
             received += self._parse(self._unread[begin], bytes(self._unread[begin + _HEADER_BYTES : end]))
             begin = end
+            if self._has_hung_up:
+                self._unread.clear()
+                return received
         del self._unread[:begin]
         return received
 
@@ -99,6 +105,7 @@ class AudioSocketProtocol:
         if kind == self._kind:
             return [Audio(payload)] if payload else []
         if kind == _HANG_UP:
+            self._has_hung_up = True
             return [HangUp()]
         if kind == _ERROR:
             return [Malformed(f"the backend reports error {payload[:1].hex() or 'unnamed'}")]

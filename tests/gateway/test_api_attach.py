@@ -19,7 +19,6 @@ from gateway.api.attach import attach_router
 from gateway.api.keyring import KeyRing
 from gateway.calls.call import Call
 from gateway.errors import NoSuchCall, WrongCallState
-from gateway.rates import Rate
 from gateway.streams.connection import Connection, Connector, Disconnected
 from gateway.streams.control import StreamInfo
 from gateway.streams.messages import StreamFormat, WireMessage
@@ -343,15 +342,3 @@ async def test_writing_on_without_heeding_it_ends_the_connection_rather_than_fil
         await stream.until(lambda one: one.ends)
         assert stream.ends == [Disconnected(1006, "")]
         client.transport.abort()
-
-
-async def test_a_backend_that_sends_too_many_messages_is_cut_off(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(attach, "MESSAGE_RATE", Rate(per_s=0.1, burst=20))
-    async with running.attach(f"token={running.token()}") as client:
-        for number in range(30):
-            await client.send(str(number))
-        assert await close_code(client) == (1008, "too many messages")
-        await running.stream.until(lambda one: one.ends)
-    assert running.stream.received == [str(number) for number in range(20)]
