@@ -20,6 +20,7 @@ from media.wav import write_wav
 from tests.e2e.gateway_process import GatewayProcess
 
 SENTENCE = "What are your opening hours?"
+TWILIO_TOKEN = "known-to-backends"
 ANNOUNCEMENT = "Thank you for calling. Our office is closed for the holiday."
 
 
@@ -104,6 +105,10 @@ def gateway(announcement: Path, friend_port: int, tmp_path_factory: pytest.TempP
     (folder / "data").chmod(0o700)
     write_wav(folder / "data" / "prompts" / "tone.wav", tone([1000], 2000, 16000), 16000)
     settings = f"""
+[outbound]
+allow = ["127.0.0.0/8"]
+[twilio]
+auth_token = "{TWILIO_TOKEN}"
 [[route]]
 match = "echo"
 action = "echo"
