@@ -23,6 +23,8 @@ class ProtocolKind:
     formats: tuple[StreamFormat, ...] = ()
     """The only ones it can carry, its usual one first; none: every format."""
     schemes: tuple[str, ...] = ("wss", "ws")
+    raw_audio: bool = False
+    """Binary messages are payloads of the stream's format and nothing else, both ways."""
     answers: bool = False
     """Whether its backends can answer or reject a call that rings."""
     is_text: bool = False
@@ -40,7 +42,7 @@ def _l16(*rates_hz: int) -> tuple[StreamFormat, ...]:
 
 
 PROTOCOLS: dict[ProtocolName, ProtocolKind] = {
-    "parley": ProtocolKind(lambda order: ParleyProtocol(), answers=True),
+    "parley": ProtocolKind(lambda order: ParleyProtocol(), raw_audio=True, answers=True),
     "twilio": ProtocolKind(
         lambda order: TwilioProtocol(order.options.get("account_sid", ACCOUNT_SID)),
         formats=(TWILIO_FORMAT,),

@@ -268,6 +268,7 @@ class Streams:
             self._sound,
             self._metrics,
             self._ask,
+            raw_audio=kind.raw_audio,
         )
         self._streams[stream.stream_id] = stream
         self._tasks.create_task(self._live(stream), name=f"{call.call_id}:{stream.stream_id}")
