@@ -21,6 +21,7 @@ from agent.phrases import Phrases
 from agent.sentences import ClauseChunker
 from agent.speakable import speakable
 from gateway.api.app import create_app
+from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
 from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
@@ -31,7 +32,7 @@ from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, MediaConfig
-from gateway.events import EventBus
+from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
 from gateway.outbound import fetch
 from gateway.rates import Rate
@@ -39,6 +40,7 @@ from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
 from gateway.streams.opening import open_streams
+from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from media.ports import JitterPolicy, PcmHub
@@ -87,13 +89,17 @@ async def _serve(config: Config) -> None:
         journal = Journal(store, metrics)
         tasks.create_task(journal.write_until_closed(), name="journal")
         stack.push_async_callback(journal.close)
-        events = EventBus()
-        streams = await stack.enter_async_context(open_streams(config, agents, events, metrics))
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events, streams)
+        events = await open_events(config, store, journal, metrics)
+        await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
+        reception = Reception()
+        streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
+        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
+            tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
+            tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
             tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
@@ -108,9 +114,11 @@ async def _serve(config: Config) -> None:
             SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
             metrics,
+            events,
             keys=KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys()),
             tokens=tokens,
             rate=_rate(config.http),
+            attach=attach_router(streams, reception, tokens, switchboard.call),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
             twilio_auth_token=config.twilio.token,
         )

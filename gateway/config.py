@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +26,8 @@ from pydantic import (
 
 from agent.config import AgentConfig
 from gateway.errors import BadStreamOrder
+from gateway.events.catalogue import KEPT_KINDS, kinds_matching
+from gateway.events.event import EventKind
 from gateway.signing import SigningSecret
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from gateway.streams.order import Fallback
@@ -53,7 +56,7 @@ _ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
     "bridge": frozenset({"to"}),
     "reject": frozenset({"code"}),
 }
-_ACTION_NEEDS: dict[RouteAction, str] = {"stream": "stream_url", "play": "file", "bridge": "to"}
+_ACTION_NEEDS: dict[RouteAction, str] = {"play": "file", "bridge": "to"}
 
 
 def _software_version() -> str:
@@ -128,6 +131,13 @@ def _bearer_key(value: SecretStr) -> SecretStr:
 
 def _signing_secret(value: SecretStr) -> SecretStr:
     SigningSecret.parse(value.get_secret_value())
+    return value
+
+
+def _webhook_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL like https://example.com/parley")
     return value
 
 
@@ -355,7 +365,8 @@ class RouteConfig(Section):
     agent: str | None = None
     """Action agent: which; may be left out when there is only one."""
     stream_url: str | None = None
-    """Action stream: where the backend is, wss://... (ws:// on networks of `outbound.allow`)."""
+    """Action stream: where the backend is, wss://... (ws:// on networks of `outbound.allow`). None: it comes to us, by
+    `/api/v1/calls/{id}/stream`; as long as it stays away, it is like one that cannot be reached."""
     protocol: ProtocolName | None = None
     """parley, if not named."""
     codec: Encoding | None = None
@@ -375,13 +386,14 @@ class RouteConfig(Section):
     file: ExistingFile | None = None
     """Action play: a WAV file; then the call is ended."""
     to: str | None = None
+    """Action bridge: a SIP URI, or a number for the trunk. The caller hears ringing until they answer."""
     code: Annotated[int, Field(ge=400, le=699)] = 603
     """Action reject: the SIP status to answer with."""
     answer: Literal["auto", "manual", "backend"] = "auto"
     """`backend`, for action stream: connect while it rings; the backend answers or rejects. `manual`: let it ring until
     the API answers or refuses the call (`POST /calls/{id}/answer`, `hangup`)."""
     answer_timeout_s: Annotated[float, Field(ge=1, le=180)] = 60.0
-    """How long a call may ring for that; then it is refused with 480."""
+    """How long a call may ring for that, or for the other side of a bridge; then it is refused with 480."""
 
     @model_validator(mode="after")
     def _keys_fit_the_action(self) -> "RouteConfig":
@@ -401,6 +413,45 @@ class RouteConfig(Section):
         if self.source is not None and not _is_inside(source_address, self.source):
             return False
         return re.fullmatch(self.match, dialled_user) is not None
+
+
+class EventsConfig(Section):
+    """`[events]`: what happened on calls (docs/events.md), for feeds that resume and webhooks that were away."""
+
+    keep_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """So long events are kept; a webhook that has not taken one by then never gets it."""
+    keep_events: Annotated[int, Field(ge=1000)] = 1_000_000
+    """No more than that are kept, whatever their age."""
+
+
+class WebhookConfig(Section):
+    """`[[webhook]]`: a receiver of events, by signed POST."""
+
+    url: Annotated[str, AfterValidator(_webhook_url)]
+    """Where to; inside `outbound.allow` when it is not public."""
+    name: Name | None = None
+    """What logs and metrics call it, and what is left to deliver is kept under. None: the URL's host."""
+    secrets: tuple[SigningSecretText, ...] = ()
+    """Sign with each of these (Standard Webhooks; `echo whsec_$(openssl rand -base64 32)`). None: unsigned."""
+    kinds: tuple[str, ...] = ()
+    """`call.ended`, `transcript.*`... None: all that are kept."""
+
+    @property
+    def label(self) -> str:
+        """The name in force."""
+        return self.name or urlsplit(self.url).hostname or ""
+
+    @property
+    def wanted(self) -> frozenset[EventKind]:
+        """The kinds it gets."""
+        return kinds_matching(self.kinds) & KEPT_KINDS
+
+    @model_validator(mode="after")
+    def _kinds_exist_and_are_kept(self) -> "WebhookConfig":
+        for pattern in self.kinds:
+            if not kinds_matching((pattern,)) & KEPT_KINDS:
+                raise ValueError(f"{pattern} is told to live feeds only, not to webhooks")
+        return self
 
 
 class ServiceConfig(Section):
@@ -424,6 +475,8 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
+    events: EventsConfig = EventsConfig()
+    webhook: tuple[WebhookConfig, ...] = ()
     stream: StreamConfig = StreamConfig()
     twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
@@ -482,6 +535,11 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
             yield ("trunk", index, "register"), "registering needs a username"
         if trunk.transport not in config.sip.transports:
             yield ("trunk", index, "transport"), f"{trunk.transport} is not among sip.transports"
+    labels: set[str] = set()
+    for index, webhook in enumerate(config.webhook):
+        if webhook.label in labels:
+            yield ("webhook", index, "name"), f"there is another webhook {webhook.label!r}: give each a name"
+        labels.add(webhook.label)
     for name, agent in config.agents.items():
         if agent.knowledge is not None and not agent.knowledge.is_dir():
             yield ("agents", name, "knowledge"), f"there is no folder {agent.knowledge}"
@@ -491,6 +549,8 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         yield from _stream_faults(config, index, route)
         if route.action == "agent" and route.agent is None and len(config.agents) > 1:
             yield ("route", index, "agent"), f"is missing: one of {', '.join(config.agents)}"
+        if route.action == "bridge" and route.answer != "auto":
+            yield ("route", index, "answer"), 'a bridge is answered when the other side answers: "auto"'
 
 
 def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[tuple[ConfigPath, str]]:
@@ -500,6 +560,8 @@ def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[t
         return
     if route.direction == "inbound":
         yield ("route", index, "direction"), '"inbound" only listens: start such a stream beside another action'
+    if route.stream_url is None and route.protocol == "audiosocket":
+        yield ("route", index, "stream_url"), "is missing: backends of protocol audiosocket do not come to us"
     try:
         chosen_format(route.protocol or "parley", route.codec, route.sample_rate)
     except BadStreamOrder as fault:
@@ -525,9 +587,6 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for index, trunk in enumerate(config.trunk):
         if trunk.profile is not None:
             yield ("trunk", index, "profile"), later
-    for index, route in enumerate(config.route):
-        if route.action == "bridge":
-            yield ("route", index, "action"), f'"{route.action}" {later}: agent, stream, echo, play and reject are'
     for name, agent in config.agents.items():
         if agent.voice is not None:
             yield ("agents", name, "voice"), f"{later}: there is one offline voice"

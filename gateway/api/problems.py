@@ -154,6 +154,11 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_gateway_error(request: Request, error: Exception) -> Response:
+    return problem_of(error)
+
+
+def problem_of(error: Exception) -> Response:
+    """The answer to an error of the gateway."""
     for kind, status, name, title in _STATUS:
         if isinstance(error, kind):
             headers = {"Retry-After": _RETRY_AFTER_S} if status == 503 else None

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An agent on a call: the session gets the leg's audio, the record gets what was said, the metrics get every turn."""
 
+import time
 from collections.abc import Mapping
 from typing import assert_never
 
@@ -34,6 +35,9 @@ from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
 
+_PARTIALS_S = 0.25
+"""Between two partial transcripts of a call."""
+
 
 class AgentActivity:
     """Joins an `AgentSession` to a call."""
@@ -66,6 +70,7 @@ class AgentActivity:
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
+        self._next_partial_at = 0.0
 
     @property
     def line(self) -> LineReport:
@@ -105,20 +110,27 @@ class AgentActivity:
                 self._record_agent(event.text, event.heard_text, event.started_at, event.ended_at, interrupted=True)
             case TurnMeasured(ledger):
                 self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms)
-                self._call.journal.turn(
-                    self._call.call_id,
-                    TurnRecord(
-                        index=ledger.turn_index,
-                        segments_ms=ledger.segments_ms,
-                        response_ms=ledger.response_ms,
-                        speculative=ledger.speculative,
-                        interrupted=ledger.interrupted,
-                    ),
+                turn = TurnRecord(
+                    index=ledger.turn_index,
+                    segments_ms=ledger.segments_ms,
+                    response_ms=ledger.response_ms,
+                    speculative=ledger.speculative,
+                    interrupted=ledger.interrupted,
                 )
-            case HangUpRequested() | ServiceFailed() | TranscriptPartial():
-                pass  # `run` returns the reason, the session logs failures, partials have no reader yet
+                self._call.journal.turn(self._call.call_id, turn)
+                self._call.publish("turn.measured", **turn.model_dump())
+            case TranscriptPartial():
+                self._tell_partial(event, time.monotonic())
+            case HangUpRequested() | ServiceFailed():
+                pass  # `run` returns the reason, the session logs failures
             case _:
                 assert_never(event)
+
+    def _tell_partial(self, partial: TranscriptPartial, now: float) -> None:
+        """Only while somebody looks on, and not more often than he can read."""
+        if self._call.is_watched and now >= self._next_partial_at:
+            self._next_partial_at = now + _PARTIALS_S
+            self._call.publish("transcript.partial", turn_index=partial.turn_index, text=partial.text)
 
     def _record_caller(self, turn_index: int | None) -> None:
         said = self._said.pop(turn_index, None) if turn_index is not None else None
@@ -140,6 +152,7 @@ class AgentActivity:
             heard_text=heard,
         )
         self._call.journal.said(self._call.call_id, entry)
+        self._call.publish("transcript.final", **entry.model_dump())
 
 
 class ConfiguredAgents:

@@ -20,6 +20,17 @@ class AgentOrder(Model):
     """May be left out when there is only one."""
 
 
+class ApiKeyRecord(Model):
+    """A key of the API, without the key."""
+
+    key_id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime | None = None
+    """Null: it stands in the configuration."""
+    expires_at: datetime | None = None
+
+
 class TransferInfo(Model):
     """How a transfer goes, as the far end reports (RFC 3515 section 2.4.5)."""
 
@@ -135,6 +146,31 @@ class CallList(Model):
     calls: tuple[CallInfo, ...]
 
 
+class CreateKey(Model):
+    """A key to make."""
+
+    name: str
+    """What it is for, for people."""
+    scopes: tuple[
+        Literal["calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "admin"], ...
+    ]
+    """What it may do."""
+    ttl_days: int | None = None
+    """How long it is good; null: until it is revoked."""
+
+
+class CreatedKey(Model):
+    """A new key. This is the only time that it is shown."""
+
+    key_id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime | None = None
+    """Null: it stands in the configuration."""
+    expires_at: datetime | None = None
+    key: str
+
+
 class DtmfOrder(Model):
     """Digits to send."""
 
@@ -163,6 +199,32 @@ class HangUpOrder(Model):
     """Reason phrase beside the code."""
 
 
+class IssueToken(Model):
+    """A token to make."""
+
+    scope: Literal["stream", "listen"]
+    """stream: the backend hears, speaks and acts. listen: it hears, and nothing else."""
+    call_id: str | None = None
+    """The only call it is good for; null: any one call, also one that does not exist yet."""
+    ttl_s: int = 60
+    """Seconds until it is worth nothing."""
+
+
+class IssuedToken(Model):
+    """A new token. This is the only time that it is shown."""
+
+    token: str
+    scope: Literal["stream", "listen"]
+    call_id: str | None
+    expires_in_s: int
+
+
+class KeyList(Model):
+    """The keys that were made here, oldest first; those of the configuration are not among them."""
+
+    keys: tuple[ApiKeyRecord, ...]
+
+
 class KeysOrder(Model):
     """What happens to keys that the far end presses."""
 
@@ -181,10 +243,12 @@ class MuteOrder(Model):
 class StreamOrder(Model):
     """A media stream to a backend (INTERFACES, "Media streaming")."""
 
-    stream_url: str
-    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket."""
+    stream_url: str | None = None
+    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket. None: it comes
+    to us, by `/api/v1/calls/{id}/stream`."""
     protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
-    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] = "l16"
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
+    """None: the protocol's own; of `parley` l16."""
     sample_rate: Literal[8000, 16000, 24000, 48000] | None = None
     """In Hz, for l16 and opus; None: what the codec usually has."""
     direction: Literal["inbound", "outbound", "bidirectional"] = "bidirectional"
@@ -193,6 +257,12 @@ class StreamOrder(Model):
     """Whose audio the backend gets: the caller's, what we send, or both."""
     metadata: dict[str, str] = {}
     """Told to the backend at its start."""
+    token: str | None = None
+    """Sent to the backend as `Authorization: Bearer`."""
+    fallback: str = "hangup"
+    """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
+    events: tuple[Literal["speech"], ...] = ()
+    """What is told only on demand: when the caller speaks."""
     on_end: Literal["hangup", "return"] | None = None
     """When the stream that talks ends: hang up, or give the call back to the agent it was taken from. None: the
     second if there is such an agent."""
@@ -359,11 +429,46 @@ class SessionRecord(Model):
     turns: tuple[TurnRecord, ...] = ()
 
 
+class StartStream(Model):
+    """A stream on a call that stands. One that talks takes the call over; others hear it beside whoever talks."""
+
+    stream_url: str | None = None
+    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket. None: it comes
+    to us, by `/api/v1/calls/{id}/stream`."""
+    protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
+    """None: the protocol's own; of `parley` l16."""
+    sample_rate: Literal[8000, 16000, 24000, 48000] | None = None
+    """In Hz, for l16 and opus; None: what the codec usually has."""
+    direction: Literal["inbound", "outbound", "bidirectional"] = "bidirectional"
+    """inbound: the caller's audio to the backend; outbound: the backend's to the caller."""
+    track: Literal["inbound", "outbound", "both"] = "inbound"
+    """Whose audio the backend gets: the caller's, what we send, or both."""
+    metadata: dict[str, str] = {}
+    """Told to the backend at its start."""
+    token: str | None = None
+    """Sent to the backend as `Authorization: Bearer`."""
+    fallback: str = "hangup"
+    """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
+    events: tuple[Literal["speech"], ...] = ()
+    """What is told only on demand: when the caller speaks."""
+    on_end: Literal["hangup", "return"] | None = None
+    """When the stream that talks ends: hang up, or give the call back to the agent it was taken from. None: the
+    second if there is such an agent."""
+    call_id: str
+
+
 class StopOrder(Model):
     """What to stop."""
 
     playback_id: str | None = None
     """One announcement; None: that which plays, and all that wait."""
+
+
+class StopStream(Model):
+    """A stream to end."""
+
+    stream_id: str
 
 
 class StoppedPlayback(Model):
@@ -380,6 +485,28 @@ class Stopped(Model):
     played_ms: int
     """Of all of them."""
     playbacks: tuple[StoppedPlayback, ...] = ()
+
+
+class StreamInfo(Model):
+    """A stream as it is now."""
+
+    stream_id: str
+    call_id: str
+    stream_url: str
+    """Empty: the backend came to us."""
+    protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"]
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"]
+    sample_rate: int
+    direction: Literal["inbound", "outbound", "bidirectional"]
+    tracks: tuple[Literal["inbound", "outbound"], ...]
+    state: Literal["connecting", "connected", "reconnecting", "ended"]
+    metadata: dict[str, str] = {}
+
+
+class StreamList(Model):
+    """A call's streams that have not ended, oldest first."""
+
+    streams: tuple[StreamInfo, ...]
 
 
 class TransferOrder(Model):

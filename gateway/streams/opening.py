@@ -12,6 +12,7 @@ from gateway.guard import OutboundGuard
 from gateway.signing import SigningSecret, signature_headers
 from gateway.streams.comfort import ComfortSound, noise
 from gateway.streams.order import Fallback, StreamOrder
+from gateway.streams.reception import Reception
 from gateway.streams.stream import StreamLimits, StreamMetrics
 from gateway.streams.streams import Agents, Streams
 from gateway.streams.twilio import twilio_signature
@@ -19,7 +20,9 @@ from gateway.streams.websocket import WebSocketConnector
 from media.wav import read_wav
 
 
-def open_streams(config: Config, agents: Agents, events: EventBus, metrics: StreamMetrics) -> Streams:
+def open_streams(
+    config: Config, agents: Agents, events: EventBus, metrics: StreamMetrics, reception: Reception
+) -> Streams:
     """Not entered yet. Raises `StartupError` for files that cannot be read."""
     guard = OutboundGuard(config.outbound.allow)
     stream = config.stream
@@ -31,7 +34,7 @@ def open_streams(config: Config, agents: Agents, events: EventBus, metrics: Stre
     files = {fallback.name: read_wav(Path(fallback.name)) for fallback in fallbacks if fallback.kind == "play"}
     return Streams(
         guard,
-        {"ws": websocket, "wss": websocket},
+        {"ws": websocket, "wss": websocket, "": reception.connector()},
         agents,
         next(iter(config.agents)),
         files,

@@ -387,7 +387,8 @@ class StreamPlayout:
         if self._format.encoding == "opus" or room_ms <= 0.0:
             accepted = view[:0]
         else:
-            accepted = view[: int(room_ms * bytes_per_ms(self._format)) & ~1]
+            # A copy: a view would keep all of a payload of which a little is taken.
+            accepted = memoryview(bytes(view[: int(room_ms * bytes_per_ms(self._format)) & ~1]))
         refused_ms = length_ms - (payload_ms(self._format, accepted) if len(accepted) else 0.0)
         self.counters.refused_ms += refused_ms
         if not self._is_refusing:

@@ -19,7 +19,7 @@ _TRACKS: dict[Literal["inbound", "outbound", "both"], tuple[Track, ...]] = {
 def order_of_request(body: orders.StreamOrder, *, gives_back: bool) -> StreamOrder:
     """`gives_back`: there is somebody to give the call back to. Raises `BadStreamOrder`."""
     return StreamOrder(
-        url=body.stream_url,
+        url=body.stream_url or "",
         protocol=body.protocol,
         format=chosen_format(body.protocol, body.codec, body.sample_rate),
         direction=body.direction,

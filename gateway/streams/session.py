@@ -12,6 +12,7 @@ It outlives its connections: every one begins with a protocol of its own, and a 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from gateway.rates import Rate, TokenBucket
 from gateway.streams.comfort import ComfortAudio, ComfortSound
 from gateway.streams.connection import Connection
 from gateway.streams.messages import (
@@ -41,13 +42,16 @@ from gateway.streams.messages import (
 )
 from gateway.streams.outbox import Outbox
 from gateway.streams.playout import Line, StreamPlayout
-from gateway.streams.transcoder import Encoder
+from gateway.streams.transcoder import Encoder, payload_ms
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
 from media.vad import SpeechEnded, VadGate, WebRtcVad, mark_speech
 
 CallRequest = SendKeys | HangUp | Transfer | Mute | Record | Answer | Reject
 """What a backend wants of the call."""
+MESSAGE_RATE = Rate(per_s=500, burst=5000)
+"""Messages of one connection; then it is ended. 20 ms of audio each are 50 a second, and 100 s of them may come at
+once."""
 MAX_FAULTS = 1000
 """Messages of one connection that are not understood; then it is ended."""
 _SPEECH_START_MS = 60
@@ -95,6 +99,9 @@ class StreamSession:
         self._speech = _SpeechWatch() if wants_speech else None
         self._was_connected = False
         self._faults_before = 0
+        self._is_opus = started.format.encoding == "opus"
+        self._bucket = TokenBucket(MESSAGE_RATE, 0.0)
+        self._is_flooded = False
         self._dropped_before = 0
 
     @property
@@ -116,7 +123,8 @@ class StreamSession:
     @property
     def is_abusive(self) -> bool:
         """The connection has brought too much nonsense, or takes nothing: it is to be ended."""
-        return self.counters.faults - self._faults_before > MAX_FAULTS or self.outbox.is_overrun
+        too_many_faults = self.counters.faults - self._faults_before > MAX_FAULTS
+        return too_many_faults or self._is_flooded or self.outbox.is_overrun
 
     def speak_on(self, line: Line, now: float) -> None:
         """From now on the backend's audio goes to this leg."""
@@ -138,6 +146,7 @@ class StreamSession:
             self._protocol = self._make_protocol()
             self._tell_audio = self._protocol.audio
         self._faults_before = self.counters.faults
+        self._bucket, self._is_flooded = TokenBucket(MESSAGE_RATE, now), False
         self.outbox.open(connection)
         if self._comfort is not None:
             self._comfort.stop()
@@ -215,8 +224,13 @@ class StreamSession:
 
     def _receive(self, message: WireMessage, now: float) -> None:
         self.counters.messages_in += 1
+        if self._bucket.take(now) > 0:
+            self._is_flooded = True
+            return
         for said in self._protocol.receive(message):
             match said:
+                case Audio(payload) if self._is_opus and not payload_ms(self._started.format, payload):
+                    self.refuse("malformed message", "not a packet of Opus (RFC 6716 section 3)")
                 case Audio(payload, chunk_id) if self.playout is not None:
                     self.playout.receive_audio(payload, chunk_id, now)
                 case Malformed(detail):

@@ -92,6 +92,7 @@ class Stream:
         self.call = call
         self.order = order
         self.state: StreamState = "connecting"
+        self.pending_requests = 0
         self.ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         """Done when the stream is to end, with the reason."""
         self.verdict: asyncio.Future[Answer | Reject] = asyncio.get_running_loop().create_future()

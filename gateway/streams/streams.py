@@ -48,6 +48,8 @@ from media.frames import PcmSamples
 log = structlog.get_logger(__name__)
 
 MAX_STREAMS_OF_A_CALL = 8
+MAX_PENDING_REQUESTS = 32
+"""Of one stream: what its backend wants of the call and is being done. One more is refused."""
 _DECLINED = 603
 _TEMPORARILY_UNAVAILABLE = 480
 _SERVICE_UNAVAILABLE = 503
@@ -80,7 +82,8 @@ class Streams:
         sound: ComfortSound,
         limits: StreamLimits | None = None,
     ) -> None:
-        """`connectors`: by URL scheme. `files`: recordings that fallbacks name, with their rates."""
+        """`connectors`: by URL scheme; "": of backends that come to us. `files`: recordings that fallbacks name, with
+        their rates."""
         self.transfer: TransferCall | None = None
         """Who can transfer calls."""
         self._guard = guard
@@ -156,6 +159,8 @@ class Streams:
         if order.fallback.kind == "agent" and (order.fallback.name or self._default_agent) not in self._agents:
             raise BadStreamOrder(f"the fallback's agent {order.fallback.name!r} is not configured")
         scheme = order.url.partition(":")[0]
+        if not scheme and "ws" in kind.schemes and "" in self._connectors:
+            return
         if scheme not in kind.schemes:
             raise BadStreamOrder(f"protocol {order.protocol} needs a stream_url of {' or '.join(kind.schemes)}")
         if scheme not in self._connectors:
@@ -285,6 +290,10 @@ class Streams:
             self._ask_ringing(stream, request)
         else:
             name = f"{stream.call.call_id}:{type(request).__name__}"
+            if stream.pending_requests >= MAX_PENDING_REQUESTS:
+                stream.session.refuse("not now", f"{MAX_PENDING_REQUESTS} requests are being carried out")
+                return
+            stream.pending_requests += 1
             self._tasks.create_task(self._do(stream, request), name=name)
 
     def _ask_ringing(self, stream: Stream, request: CallRequest) -> None:
@@ -321,6 +330,8 @@ class Streams:
         except Exception:
             # As in `_live`: the task group is everybody's.
             log.exception("stream_request_fault", call_id=call.call_id, stream_id=stream.stream_id)
+        finally:
+            stream.pending_requests -= 1
 
     def _receive_event(self, event: Event) -> None:
         if event.kind == "call.transfer":

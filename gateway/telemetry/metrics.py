@@ -137,6 +137,20 @@ class Metrics:
         self.store_failed_writes = Counter(
             "parley_store_failed_writes", "Records lost because the database refused them.", registry=registry
         )
+        self.events = Counter("parley_events", "Events of calls.", ["kind"], registry=registry)
+        self.event_feeds = Gauge("parley_event_feeds", "WebSockets that follow the events.", registry=registry)
+        self.webhook_queue = Gauge(
+            "parley_webhook_queue_events",
+            "Events in memory that a webhook has still to get; with 2,000, more may wait in the database.",
+            ["webhook"],
+            registry=registry,
+        )
+        self.webhook_deliveries = Counter(
+            "parley_webhook_deliveries",
+            "Attempts to deliver an event, by outcome: delivered, refused, unreachable, given_up (for good).",
+            ["webhook", "outcome"],
+            registry=registry,
+        )
         self.recordings_active = Gauge("parley_recordings_active", "Calls that are being recorded.", registry=registry)
         self.recording_queue = Gauge(
             "parley_recording_queue_seconds",

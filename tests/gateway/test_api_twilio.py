@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from gateway.api import CallInfo
+from gateway.api.orders import HangUpOrder
 from gateway.errors import NoSuchCall
 from gateway.streams.twilio import call_sid
 from tests.gateway.test_api_calls import KEY, STARTED, Api, running_api
@@ -64,7 +65,7 @@ async def test_a_call_that_is_over_is_404_with_twilios_code(api: Api) -> None:
 async def test_a_call_that_ends_meanwhile_is_404_too(api: Api) -> None:
     hang_up = api.calls.hangup
 
-    async def too_late(call_id: str) -> None:
+    async def too_late(call_id: str, order: HangUpOrder | None = None) -> None:
         await hang_up(call_id)
         raise NoSuchCall(call_id)
 
