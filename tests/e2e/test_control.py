@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls that the REST API controls, seen from the wire: answering, announcements, transfers, idempotency."""
 
+import functools
 import re
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,6 +17,7 @@ import numpy as np
 
 from media.frames import PcmSamples
 from media.tones import has_tone, tone
+from media.wav import write_wav
 from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.raw_caller import SILENCE, RawCaller
 from tests.mulaw import from_mu_law, mu_law
@@ -120,10 +125,27 @@ def test_a_stopped_announcement_makes_room_for_the_next_and_no_other_file_is_pla
         for body in ({"file": "../parley.db"}, {"file": "/etc/hostname"}, {"file": "none.wav"}):
             refused = gateway.post(f"/calls/{call_id}/play", body)
             assert (refused.status_code, refused.json()["type"]) == (422, "urn:parley:problem:bad-prompt")
-        refused = gateway.post(f"/calls/{call_id}/play", {"url": f"http://{gateway.http_address}/healthz"})
+        refused = gateway.post(f"/calls/{call_id}/play", {"url": "https://10.1.2.3/tone.wav"})
         assert (refused.status_code, refused.json()["type"]) == (422, "urn:parley:problem:url-refused")
         refused = gateway.post(f"/calls/{call_id}/say", {"text": "Bonjour.", "language": "fr"})
         assert (refused.status_code, refused.json()["type"]) == (422, "urn:parley:problem:no-such-voice")
+        caller.bye("echo")
+
+
+def test_a_recording_behind_a_url_is_played(gateway: GatewayProcess, tmp_path: Path) -> None:
+    write_wav(tmp_path / "short.wav", tone([1000], 400, 8000), 8000)
+    serve = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server, standing_call(gateway) as (caller, call_id):
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            caller.speak(SILENCE)
+            address = f"http://127.0.0.1:{server.server_address[1]}"
+            assert gateway.post(f"/calls/{call_id}/play", {"url": f"{address}/short.wav"}).status_code == 202
+            assert abs(len(heard(caller)) / 8 - 400) <= 20
+            missing = gateway.post(f"/calls/{call_id}/play", {"url": f"{address}/none.wav"})
+            assert (missing.status_code, missing.json()["type"]) == (502, "urn:parley:problem:url-unreachable")
+        finally:
+            server.shutdown()
         caller.bye("echo")
 
 
