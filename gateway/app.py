@@ -51,6 +51,8 @@ log = structlog.get_logger(__name__)
 _DRAIN_S = 30.0
 """How long calls may go on after SIGTERM before they are hung up. A second signal ends the wait."""
 _COUNTERS_PERIOD_S = 1.0
+_LATENESS_MS = ("0.1", "0.5", "1", "2", "5", "10", "20", "inf")
+"""Bounds of `HubStats.late_histogram`."""
 _M_ARENA_MAX = -8
 """malloc.h"""
 
@@ -108,6 +110,7 @@ async def _serve(config: Config) -> None:
             lambda event: tokens.forget_call(event.call_id) if event.kind == "call.ended" else None
         )
         prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
+        streams.find = prompts.from_url
         app = create_app(
             SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
@@ -235,6 +238,8 @@ async def _publish_counters(
         await asyncio.sleep(_COUNTERS_PERIOD_S)
         now = hub.stats()
         metrics.clock_late_ticks.inc(now.late_bursts - before.late_bursts)
+        for bound, late, late_before in zip(_LATENESS_MS, now.late_histogram, before.late_histogram, strict=True):
+            metrics.clock_bursts.labels(bound).inc(late - late_before)
         metrics.inference_queue_depth.labels("offline").set(engines.pool.queued)
         before = now
         recorded = recordings.stats()

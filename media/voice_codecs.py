@@ -19,6 +19,9 @@ _BIT_RATE = 24_000
 """Of Opus, mono speech."""
 OPUS_RATE_HZ = 48_000
 G722_RATE_HZ = 16_000
+_MAX_OPUS_FRAME_BYTES = 1275 + 2
+"""RFC 6716 section 3.4, and two bytes that tell its length."""
+_OPUS_HEAD_BYTES = 2
 OPUS_PACKET_SAMPLES = OPUS_RATE_HZ // 50
 
 
@@ -80,4 +83,6 @@ def opus_packet_ms(packet: Payload) -> float:
         frame_ms = (2.5, 5.0, 10.0, 20.0)[config & 3]
     frames = (1, 2, 2)[code] if code < 3 else packet[1] & 0x3F if len(packet) > 1 else 0
     total_ms = frames * frame_ms
-    return total_ms if total_ms <= 120.0 else 0.0
+    if total_ms > 120.0 or len(packet) > frames * _MAX_OPUS_FRAME_BYTES + _OPUS_HEAD_BYTES:
+        return 0.0
+    return total_ms

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
@@ -22,7 +22,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from gateway.api.problems import FieldProblem, problem_of, problem_response
 from gateway.calls.call import Call
 from gateway.errors import GatewayError, TokenRefused
-from gateway.rates import Rate, TokenBucket
 from gateway.streams.connection import (
     ABNORMAL_CLOSURE,
     NORMAL_CLOSURE,
@@ -31,15 +30,13 @@ from gateway.streams.connection import (
     Disconnected,
     Receiver,
 )
-from gateway.streams.control import StreamControl
+from gateway.streams.control import StreamControl, StreamInfo
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection, Track, WireMessage
 from gateway.streams.order import StreamOrder
 from gateway.streams.protocols import chosen_format
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 
-MESSAGE_RATE = Rate(per_s=500, burst=5000)
-"""Messages of one backend; who sends more is cut off. 20 ms of audio each are 50 a second, and 100 s at once."""
 _ADMISSION_S = 10.0
 """How long a backend waits at the door for the stream that was made for it."""
 _CONGESTED_BYTES = 64 * 1024
@@ -96,15 +93,31 @@ def attach_router(
             order = wanted.order(listens_only=listens_only)
             backend = AttachedBackend(websocket, listens_only=listens_only)
             if not reception.seat(call_id, backend):
-                await streams.start(call, order, reception.connector(backend))
+                if _is_expected(streams.of_call(call_id), listens_only=listens_only):
+                    reception.line_up(call_id, backend)
+                else:
+                    await streams.start(call, order, reception.connector(backend))
         except ValidationError as error:
             await websocket.send_denial_response(_faulty(error))
         except GatewayError as error:
             await websocket.send_denial_response(problem_of(error))
         else:
-            await backend.serve()
+            try:
+                await backend.serve()
+            finally:
+                reception.leave(call_id, backend)
 
     return router
+
+
+def _is_expected(streams: Sequence[StreamInfo], *, listens_only: bool) -> bool:
+    """Whether one of them has lost such a backend, or will want one in a moment."""
+    return any(
+        not stream.stream_url
+        and stream.state in ("connecting", "reconnecting")
+        and not (listens_only and stream.direction != "inbound")
+        for stream in streams
+    )
 
 
 def _faulty(error: ValidationError) -> Response:
@@ -123,7 +136,6 @@ class AttachedBackend:
         self._admitted: asyncio.Future[tuple[str | None, Receiver]] = asyncio.get_running_loop().create_future()
         self._accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._receiver: Receiver | None = None
-        self._bucket = TokenBucket(MESSAGE_RATE, time.monotonic())
         self._waiting: deque[WireMessage] = deque()
         """Bounded by `_MAX_WAITING_BYTES`: then the connection is ended."""
         self._waiting_bytes = 0
@@ -214,9 +226,7 @@ class AttachedBackend:
                 return Disconnected(message.get("code", ABNORMAL_CLOSURE), message.get("reason") or "")
             if self._goodbye is not None:
                 continue
-            if self._bucket.take(time.monotonic()) > 0:
-                self.close(POLICY_VIOLATION, "too many messages")
-            elif self.listens_only:
+            if self.listens_only:
                 self.close(POLICY_VIOLATION, "a token of scope listen does not speak")
             else:
                 text = message.get("text")

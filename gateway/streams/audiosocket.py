@@ -43,6 +43,8 @@ _AUDIO_KINDS = {
 }
 _RATES_HZ = {kind: rate_hz for rate_hz, kind in _AUDIO_KINDS.items()}
 _HEADER_BYTES = 3
+_MAX_FRAMES = 5000
+"""In one piece, of which TCP gives a quarter of a mebibyte at most. Some 800 of 20 ms fill it."""
 
 
 def call_uuid(call_id: str) -> uuid.UUID:
@@ -61,6 +63,7 @@ class AudioSocketProtocol:
 
     def __init__(self) -> None:
         self._kind = _AUDIO_KINDS[8000]
+        self._has_hung_up = False
         self._unread = bytearray()
         """The beginning of a frame; less than 64 KiB and a header."""
 
@@ -80,18 +83,27 @@ class AudioSocketProtocol:
                 return []
 
     def receive(self, message: WireMessage) -> list[BackendMessage]:
-        """What was complete with this piece of the byte stream."""
+        """What was complete with this piece of the byte stream. After a hang-up nothing more is heard."""
         if isinstance(message, str):
             return [Malformed("text; this protocol has bytes only")]
+        if self._has_hung_up:
+            return []
         self._unread += message
         received: list[BackendMessage] = []
-        begin = 0
+        begin = frames = 0
         while len(self._unread) - begin >= _HEADER_BYTES:
             end = begin + _HEADER_BYTES + int.from_bytes(self._unread[begin + 1 : begin + _HEADER_BYTES], "big")
             if end > len(self._unread):
                 break
             received += self._parse(self._unread[begin], bytes(self._unread[begin + _HEADER_BYTES : end]))
             begin = end
+            frames += 1
+            if frames >= _MAX_FRAMES:
+                self._has_hung_up = True
+                received += [Malformed(f"more than {_MAX_FRAMES} frames at once"), HangUp()]
+            if self._has_hung_up:
+                self._unread.clear()
+                return received
         del self._unread[:begin]
         return received
 
@@ -99,6 +111,7 @@ class AudioSocketProtocol:
         if kind == self._kind:
             return [Audio(payload)] if payload else []
         if kind == _HANG_UP:
+            self._has_hung_up = True
             return [HangUp()]
         if kind == _ERROR:
             return [Malformed(f"the backend reports error {payload[:1].hex() or 'unnamed'}")]

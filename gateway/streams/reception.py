@@ -43,6 +43,8 @@ class Reception:
 
     def __init__(self) -> None:
         self._seats: dict[str, list[_Seat]] = {}
+        self._line: dict[str, list[Visitor]] = {}
+        """Every visitor stands here for its admission time at most."""
 
     def seat(self, call_id: str, visitor: Visitor) -> bool:
         """Give the visitor to the stream of this call that has waited longest; False: none waits for such a one."""
@@ -52,12 +54,28 @@ class Reception:
                 return True
         return False
 
+    def line_up(self, call_id: str, visitor: Visitor) -> None:
+        """Let the visitor wait for a stream of this call that has noticed its loss, and will be waiting in a moment."""
+        self._line.setdefault(call_id, []).append(visitor)
+
+    def leave(self, call_id: str, visitor: Visitor) -> None:
+        """The visitor waits no longer; one that does not is no fault."""
+        line = self._line.get(call_id, [])
+        if visitor in line:
+            line.remove(visitor)
+            if not line:
+                del self._line[call_id]
+
     def connector(self, first: Visitor | None = None) -> "ReceptionConnector":
         """For one stream; its first connection is this visitor, if one has come already."""
         return ReceptionConnector(self._wait, first)
 
     async def _wait(self, call_id: str, order: StreamOrder) -> Visitor:
         seat = _Seat(order, asyncio.get_running_loop().create_future())
+        for visitor in self._line.get(call_id, ()):
+            if seat.fits(visitor):
+                self.leave(call_id, visitor)
+                return visitor
         seats = self._seats.setdefault(call_id, [])
         seats.append(seat)
         try:

@@ -12,6 +12,7 @@ It outlives its connections: every one begins with a protocol of its own, and a 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from gateway.rates import Rate, TokenBucket
 from gateway.streams.comfort import ComfortAudio, ComfortSound
 from gateway.streams.connection import Connection
 from gateway.streams.messages import (
@@ -41,13 +42,16 @@ from gateway.streams.messages import (
 )
 from gateway.streams.outbox import Outbox
 from gateway.streams.playout import Line, StreamPlayout
-from gateway.streams.transcoder import Encoder
+from gateway.streams.transcoder import Encoder, payload_ms
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
 from media.vad import SpeechEnded, VadGate, WebRtcVad, mark_speech
 
 CallRequest = SendKeys | HangUp | Transfer | Mute | Record | Answer | Reject
 """What a backend wants of the call."""
+MESSAGE_RATE = Rate(per_s=500, burst=5000)
+"""Messages of one connection; then it is ended. 20 ms of audio each are 50 a second, and 100 s of them may come at
+once."""
 MAX_FAULTS = 1000
 """Messages of one connection that are not understood; then it is ended."""
 _SPEECH_START_MS = 60
@@ -59,6 +63,7 @@ class SessionCounters:
     """Since the stream began."""
 
     messages_in: int = 0
+    """Raw audio aside."""
     faults: int = 0
     """Messages that were not understood, or not possible."""
 
@@ -74,8 +79,12 @@ class StreamSession:
         sound: ComfortSound,
         *,
         wants_speech: bool = False,
+        raw_audio: bool = False,
     ) -> None:
-        """`started`: the call's facts, of which every connection is told what has changed since."""
+        """`started`: the call's facts, of which every connection is told what has changed since. `raw_audio`: the
+        protocol's binary messages are payloads and nothing else, both ways; then they need not pass it.
+        """
+        self._raw_audio = raw_audio
         self.counters = SessionCounters()
         self.outbox = Outbox()
         self.playout: StreamPlayout | None = None
@@ -90,6 +99,9 @@ class StreamSession:
         self._speech = _SpeechWatch() if wants_speech else None
         self._was_connected = False
         self._faults_before = 0
+        self._is_opus = started.format.encoding == "opus"
+        self._bucket = TokenBucket(MESSAGE_RATE, 0.0)
+        self._is_flooded = False
         self._dropped_before = 0
 
     @property
@@ -111,7 +123,8 @@ class StreamSession:
     @property
     def is_abusive(self) -> bool:
         """The connection has brought too much nonsense, or takes nothing: it is to be ended."""
-        return self.counters.faults - self._faults_before > MAX_FAULTS or self.outbox.is_overrun
+        too_many_faults = self.counters.faults - self._faults_before > MAX_FAULTS
+        return too_many_faults or self._is_flooded or self.outbox.is_overrun
 
     def speak_on(self, line: Line, now: float) -> None:
         """From now on the backend's audio goes to this leg."""
@@ -133,6 +146,7 @@ class StreamSession:
             self._protocol = self._make_protocol()
             self._tell_audio = self._protocol.audio
         self._faults_before = self.counters.faults
+        self._bucket, self._is_flooded = TokenBucket(MESSAGE_RATE, now), False
         self.outbox.open(connection)
         if self._comfort is not None:
             self._comfort.stop()
@@ -175,6 +189,11 @@ class StreamSession:
     def receive_frames(self, frames: list[PcmFrame], track: Track) -> None:
         """Frames of one of the stream's tracks."""
         way, tell_audio, send = self._tracks[track], self._tell_audio, self.outbox.send_audio
+        if self._raw_audio and self._speech is None:
+            for frame in frames:
+                for payload in way.encoder.encode(frame.pcm, frame.sample_rate_hz):
+                    send(payload)
+            return
         for frame in frames:
             position_ms = way.position_ms(frame)
             for payload in way.encoder.encode(frame.pcm, frame.sample_rate_hz):
@@ -191,11 +210,27 @@ class StreamSession:
 
     # The backend's words
 
-    def receive(self, message: WireMessage, now: float) -> None:
-        """A message of the backend. Never raises for what is in it."""
+    def receive(self, message: WireMessage, now: float) -> bool:
+        """A message of the backend. Never raises for what is in it.
+
+        False: it was audio that went on at once, and neither `next_timeout` nor `is_abusive` has changed.
+        """
+        playout = self.playout
+        if self._raw_audio and playout is not None and message.__class__ is bytes and message:
+            playout.receive_audio(message, "", now)
+            return playout.next_timeout is not None
+        self._receive(message, now)
+        return True
+
+    def _receive(self, message: WireMessage, now: float) -> None:
         self.counters.messages_in += 1
+        if self._bucket.take(now) > 0:
+            self._is_flooded = True
+            return
         for said in self._protocol.receive(message):
             match said:
+                case Audio(payload) if self._is_opus and not payload_ms(self._started.format, payload):
+                    self.refuse("malformed message", "not a packet of Opus (RFC 6716 section 3)")
                 case Audio(payload, chunk_id) if self.playout is not None:
                     self.playout.receive_audio(payload, chunk_id, now)
                 case Malformed(detail):

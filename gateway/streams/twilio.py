@@ -37,6 +37,8 @@ TWILIO_FORMAT = StreamFormat("pcmu", 8000)
 """The only one there is: `audio/x-mulaw`, 8 kHz, without a file's header."""
 ACCOUNT_SID = "AC7061726c657900000000000000000000"
 """Whose calls these are, unless the settings name another: there is one account, and this spells its name."""
+_MAX_MARK_CHARACTERS = 1024
+"""A thousand may wait at once."""
 _CALL_SID_PREFIX = "CA7061726c6579"
 _CALL_ID = re.compile(r"call_([0-9a-f]{20})")
 _CALL_SID = re.compile(_CALL_SID_PREFIX + "([0-9a-f]{20})")
@@ -114,7 +116,9 @@ class TwilioProtocol:
                 return [Audio(payload)] if payload else [Malformed("media without a payload in base64")]
             case "mark":
                 name = text_of(object_of(parsed, "mark"), "name")
-                return [Mark(name)] if name else [Malformed("mark without a name")]
+                if not 1 <= len(name) <= _MAX_MARK_CHARACTERS:
+                    return [Malformed(f"mark without a name of 1 to {_MAX_MARK_CHARACTERS} characters")]
+                return [Mark(name)]
             case "clear":
                 return [Clear()]
             case _:

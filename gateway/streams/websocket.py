@@ -47,7 +47,6 @@ _SILENT = logging.getLogger("picows.silent")
 _SILENT.setLevel(logging.CRITICAL + 1)  # what matters is told by `Disconnected` and `ConnectFailed`
 _NO_STATUS = 1005
 _MAX_REASON_BYTES = 123
-_MAX_FRAGMENTS = 64
 _TEXT, _BINARY = picows.WSMsgType.TEXT, picows.WSMsgType.BINARY
 
 
@@ -117,7 +116,7 @@ class _WebSocket(picows.WSListener):
         self._transport: picows.WSTransport | None = None
         self._early: list[WireMessage] | None = []
         """What came before whoever connects had the connection."""
-        self._fragments: list[bytes] = []
+        self._fragments = bytearray()
         self._fragments_are_text = False
         self._end: Disconnected | None = None
         """How it ended, as far as anybody said so."""
@@ -137,12 +136,16 @@ class _WebSocket(picows.WSListener):
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         kind = frame.msg_type
+        if self._end is not None and kind is not picows.WSMsgType.CLOSE:
+            return  # we have said goodbye, or something is wrong with what came before
         if kind is _BINARY and frame.fin and self._early is None:
-            self._receive(frame.get_payload_as_bytes())
+            payload = frame.get_payload_as_bytes()
+            if len(payload) <= MAX_MESSAGE_BYTES:  # picows ends the connection for it, but may hand it over before
+                self._receive(payload)
         elif kind in (_TEXT, _BINARY):
             self._begin_message(frame, is_text=kind is _TEXT)
         elif kind is picows.WSMsgType.CONTINUATION:
-            self._fragments.append(frame.get_payload_as_bytes())
+            self._fragments += frame.get_payload_as_memoryview()
             self._maybe_end_message(frame)
         elif kind is picows.WSMsgType.CLOSE:
             code = int(frame.get_close_code()) or _NO_STATUS  # type: ignore[call-overload]
@@ -185,21 +188,19 @@ class _WebSocket(picows.WSListener):
     # Messages
 
     def _begin_message(self, frame: picows.WSFrame, *, is_text: bool) -> None:
-        self._fragments = [frame.get_payload_as_bytes()]
+        self._fragments = bytearray(frame.get_payload_as_memoryview())
         self._fragments_are_text = is_text
         self._maybe_end_message(frame)
 
     def _maybe_end_message(self, frame: picows.WSFrame) -> None:
-        if sum(map(len, self._fragments)) > MAX_MESSAGE_BYTES:
+        if len(self._fragments) > MAX_MESSAGE_BYTES:
             self._fragments.clear()
             self.close(MESSAGE_TOO_BIG, "message too big")
             return
         if not frame.fin:
-            if len(self._fragments) > _MAX_FRAGMENTS:
-                self._fragments = [b"".join(self._fragments)]
             return
-        payload = b"".join(self._fragments)
-        self._fragments = []
+        payload = bytes(self._fragments)
+        self._fragments.clear()
         message: WireMessage = payload
         if self._fragments_are_text:
             try:

@@ -119,6 +119,12 @@ class Metrics:
         self.clock_late_ticks = Counter(
             "parley_clock_late_ticks", "Ticks of the media clock that came too late.", registry=registry
         )
+        self.clock_bursts = Counter(
+            "parley_clock_bursts",
+            "Bursts of RTP frames, by their lateness: below so many milliseconds, and not below the label before.",
+            ["below_ms"],
+            registry=registry,
+        )
         self.event_loop_lag = Histogram(
             "parley_event_loop_lag_seconds",
             "How late the event loop runs what is due.",
@@ -174,6 +180,11 @@ class Metrics:
             "Audio of backends that was refused because the playout queue was full.",
             registry=registry,
         )
+        self.stream_gaps = Counter(
+            "parley_stream_gaps",
+            "Times that a stream's playout queue was empty when more came: backends' pauses, and audio that was late.",
+            registry=registry,
+        )
         self.stream_faults = Counter(
             "parley_stream_faults", "Messages of backends that were not understood, or not possible.", registry=registry
         )
@@ -200,10 +211,11 @@ class Metrics:
     def stream_disconnected(self, protocol: str) -> None:
         self.stream_disconnects.labels(protocol).inc()
 
-    def stream_counted(self, dropped_messages: int, refused_ms: float, faults: int) -> None:
+    def stream_counted(self, dropped_messages: int, refused_ms: float, gaps: int, faults: int) -> None:
         """What a stream that ended has counted."""
         self.stream_dropped_messages.inc(dropped_messages)
         self.stream_refused.inc(refused_ms / 1e3)
+        self.stream_gaps.inc(gaps)
         self.stream_faults.inc(faults)
 
     def turn_measured(self, response_ms: float, segments_ms: Mapping[str, float]) -> None:

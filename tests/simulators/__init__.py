@@ -1,4 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the gateway talks to, as small programs of their own: real sockets, scripted behaviour."""
-
-__all__: list[str] = []
+"""Backends as others write them, speaking their side of a protocol over a real connection."""
