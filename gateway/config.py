@@ -438,7 +438,7 @@ class EventsConfig(Section):
     keep_hours: Annotated[int, Field(ge=1, le=720)] = 24
     """So long events are kept; a webhook that has not taken one by then never gets it."""
     keep_events: Annotated[int, Field(ge=1000)] = 1_000_000
-    """No more than that are kept, whatever their age."""
+    """No more than that are kept, whatever their age: some 600 bytes each."""
 
 
 class WebhookConfig(Section):

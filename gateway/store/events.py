@@ -36,10 +36,15 @@ _PRUNED = update(EventLogRow).values(kept_after=bindparam("new_kept_after"))
 
 
 class Put(Protocol):
-    """Queue steps that are committed together; `settled` is told when they are, or never will be."""
+    """Queue steps that are committed together; `settled` is told when they are, or never will be. `last`: steps that
+    may come after others that are committed with them."""
 
     def __call__(
-        self, *steps: Step, wait: bool = False, settled: Callable[[], None] | None = None
+        self,
+        *steps: Step,
+        wait: bool = False,
+        settled: Callable[[], None] | None = None,
+        last: tuple[Step, ...] = (),
     ) -> Awaitable[None]: ...
 
 
@@ -78,12 +83,12 @@ class EventRows:
             "at": event.at,
             "data": self._sealer.seal(json.dumps(dict(event.data), separators=(",", ":")), _SEALED),
         }
-        deliveries = [(_ADD_DELIVERY, {"cursor": event.cursor, "webhook": name}) for name in webhooks]
-        await self._put((_ADD, row), *deliveries, settled=settled)
+        deliveries = tuple((_ADD_DELIVERY, {"cursor": event.cursor, "webhook": name}) for name in webhooks)
+        await self._put((_ADD, row), settled=settled, last=deliveries)
 
     async def delivered(self, webhook: str, cursor: int) -> None:
         """This webhook has got the event, or is never going to."""
-        await self._put((_DELIVERED, {"of_cursor": cursor, "of_webhook": webhook}))
+        await self._put(last=((_DELIVERED, {"of_cursor": cursor, "of_webhook": webhook}),))
 
     async def read(
         self, after: int, up_to: int, limit: int, *, call_id: str | None, kinds: Collection[EventKind] | None
