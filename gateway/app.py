@@ -110,6 +110,7 @@ async def _serve(config: Config) -> None:
             lambda event: tokens.forget_call(event.call_id) if event.kind == "call.ended" else None
         )
         prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
+        streams.find = prompts.from_url
         app = create_app(
             SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,

@@ -31,14 +31,14 @@ from gateway.events.event import EventKind
 from gateway.signing import SigningSecret
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from gateway.streams.order import Fallback
-from gateway.streams.protocols import chosen_format
+from gateway.streams.protocols import check_options, chosen_format, protocol_kind
 from gateway.streams.twilio import ACCOUNT_SID
 from media import noise
 from media.encryption import EncryptionKey
 
 Codec = Literal["opus", "g722", "pcmu", "pcma", "l16"]
 Transport = Literal["udp", "tcp", "tls"]
-RouteAction = Literal["agent", "stream", "echo", "play", "bridge", "reject"]
+RouteAction = Literal["agent", "stream", "flow", "echo", "play", "bridge", "reject"]
 
 MAX_CALLS = 2000
 """What scripts/build_pjsua2 compiles PJSIP for (media/native/config_site.h)."""
@@ -49,14 +49,26 @@ _TOOLS = ("hang_up",)
 _ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
     "agent": frozenset({"agent"}),
     "stream": frozenset(
-        {"stream_url", "protocol", "codec", "direction", "sample_rate", "track", "token", "fallback", "events"}
+        {
+            "stream_url",
+            "protocol",
+            "codec",
+            "direction",
+            "sample_rate",
+            "track",
+            "token",
+            "fallback",
+            "events",
+            "options",
+        }
     ),
+    "flow": frozenset({"flow_url"}),
     "echo": frozenset(),
     "play": frozenset({"file"}),
     "bridge": frozenset({"to"}),
     "reject": frozenset({"code"}),
 }
-_ACTION_NEEDS: dict[RouteAction, str] = {"play": "file", "bridge": "to"}
+_ACTION_NEEDS: dict[RouteAction, str] = {"flow": "flow_url", "play": "file", "bridge": "to"}
 
 
 def _software_version() -> str:
@@ -383,6 +395,11 @@ class RouteConfig(Section):
     """When the backend stays away: hangup, agent NAME, or play FILE (WAV, then the call ends)."""
     events: tuple[Literal["speech"], ...] = ()
     """What is told only on demand: when the caller speaks."""
+    options: dict[str, str] = {}
+    """What one protocol alone has. teler: `chunk_ms`, 20 to 2000. conversationrelay: `agent`, whose voice, ears and
+    greeting it gets; `partial_prompts`, true or false. twilio: `account_sid`."""
+    flow_url: str | None = None
+    """Action flow: who is asked what to do with the call, https://... (http:// on networks of `outbound.allow`)."""
     file: ExistingFile | None = None
     """Action play: a WAV file; then the call is ended."""
     to: str | None = None
@@ -566,6 +583,14 @@ def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[t
         chosen_format(route.protocol or "parley", route.codec, route.sample_rate)
     except BadStreamOrder as fault:
         yield ("route", index, "codec"), str(fault)
+    try:
+        check_options(route.protocol or "parley", route.options)
+    except BadStreamOrder as fault:
+        yield ("route", index, "options"), str(fault)
+    if route.options.get("agent", next(iter(config.agents))) not in config.agents:
+        yield ("route", index, "options"), f"there is no agent {route.options['agent']!r}"
+    if route.answer == "backend" and not protocol_kind(route.protocol or "parley").answers:
+        yield ("route", index, "answer"), f"a backend cannot answer a call by protocol {route.protocol}"
     fallback = Fallback.parse(route.fallback)
     if fallback.kind == "agent" and (fallback.name or next(iter(config.agents))) not in config.agents:
         yield ("route", index, "fallback"), f"there is no agent {fallback.name!r}"

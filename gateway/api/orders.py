@@ -53,8 +53,8 @@ class StreamOrder(Body):
     """A media stream to a backend (INTERFACES, "Media streaming")."""
 
     stream_url: _Url | None = None
-    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket. None: it comes to
-    us, by `/api/v1/calls/{id}/stream`."""
+    """Where the backend listens: wss://, ws:// on allowed networks; audiosocket://HOST:PORT for audiosocket. None: it
+    comes to us, by `/api/v1/calls/{id}/stream`."""
     protocol: ProtocolName = "parley"
     codec: Encoding | None = None
     """None: the protocol's own; of `parley` l16."""
@@ -70,6 +70,9 @@ class StreamOrder(Body):
     """Sent to the backend as `Authorization: Bearer`."""
     fallback: Annotated[str, Field(pattern=_FALLBACK)] = "hangup"
     """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
+    options: Annotated[dict[MetadataKey, Annotated[str, Field(max_length=128)]], Field(max_length=8)] = {}
+    """What one protocol alone has. teler: `chunk_ms`, 20 to 2000. conversationrelay: `agent`, whose voice, ears and
+    greeting it gets; `partial_prompts`, true or false. twilio: `account_sid`."""
     events: Annotated[list[Literal["speech"]], Field(max_length=1)] = []
     """What is told only on demand: when the caller speaks."""
     on_end: Literal["hangup", "return"] | None = None

@@ -2,7 +2,8 @@
 """An agent on a call: the session gets the leg's audio, the record gets what was said, the metrics get every turn."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import assert_never
 
 import structlog
@@ -22,6 +23,7 @@ from agent.events import (
     TurnReopened,
 )
 from agent.local.receptionist import Receptionist
+from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
 from gateway.api.control import ActivityKind
@@ -29,6 +31,7 @@ from gateway.calls.activity import Activity
 from gateway.calls.call import Call
 from gateway.calls.uplink import LineReport, Uplink
 from gateway.store.records import Role, TranscriptEntry, TurnRecord
+from gateway.streams.relay import relay_config
 from media.frames import PcmFrame
 from media.noise import Strength
 from media.playout import PlayoutEvent
@@ -52,8 +55,11 @@ class AgentActivity:
         services: AgentServices,
         make_speech_model: MakeSpeechModel,
         uplink: Uplink,
+        follow: Callable[[AgentEvent], None] | None = None,
     ) -> None:
+        """`follow` is told what the session tells us."""
         self._call = call
+        self._follow = follow
         self._uplink = uplink
         call.leg.tap_sent(self._uplink.receive_sent)
         facts = call.facts
@@ -96,7 +102,13 @@ class AgentActivity:
             for turn_index in list(self._said):
                 self._record_caller(turn_index)
 
+    @property
+    def session(self) -> AgentSession:
+        return self._session
+
     def _receive(self, event: AgentEvent) -> None:
+        if self._follow is not None:
+            self._follow(event)
         match event:
             case TurnCommitted():
                 self._said[event.turn_index] = event
@@ -181,6 +193,19 @@ class ConfiguredAgents:
 
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there."""
-        uplink = Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate, suppress_noise=self._suppress_noise)
         call.keys_secret = call.keys_secret or self._configs[name].secret_keys
-        return AgentActivity(call, self._configs[name], self._services[name], self._make_speech_model, uplink)
+        return AgentActivity(
+            call, self._configs[name], self._services[name], self._make_speech_model, self._uplink(call)
+        )
+
+    def converse(
+        self, name: str | None, call: Call, llm: LanguageModel, follow: Callable[[AgentEvent], None]
+    ) -> AgentActivity:
+        """Like an agent of this name, or one without a greeting, whose language model is another."""
+        config = AgentConfig(greeting="") if name is None else self._configs[name]
+        services = replace(self._services[name or next(iter(self._services))], llm=llm)
+        call.keys_secret = call.keys_secret or config.secret_keys
+        return AgentActivity(call, relay_config(config), services, self._make_speech_model, self._uplink(call), follow)
+
+    def _uplink(self, call: Call) -> Uplink:
+        return Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate, suppress_noise=self._suppress_noise)

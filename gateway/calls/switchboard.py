@@ -231,6 +231,8 @@ class Switchboard:
                 return lambda call: self._agents.start(name, call)
             case "stream":
                 return self.streams.activity(order_of_route(route))
+            case "flow":
+                return self.streams.flow(route.flow_url or "")
             case "reject" | "bridge":
                 raise AssertionError(f"action {route.action} is no activity that a route starts by itself")
             case _:
@@ -323,7 +325,9 @@ class Switchboard:
     async def _purpose(self, order: PlaceCall, play: Prompt | None) -> tuple[str | None, StartActivity]:
         """The agent, if it is one, and what the call is for when it is answered."""
         if order.flow is not None:
-            raise WrongCallState("flows are not in this version")
+            await self.streams.check_flow(order.flow.flow_url)
+            ask = self.streams.flow(order.flow.flow_url)
+            return None, ask if play is None else _after_prompt(order, play, ask)
         if order.stream is not None:
             stream = order_of_request(order.stream, gives_back=False)
             await self.streams.check(stream)

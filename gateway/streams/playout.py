@@ -13,8 +13,8 @@ When full (60 s): what exceeds it is refused, counted, and told once per overflo
 A backend that talks in real time has nothing in hand: a message that comes a little after the leg's clock has taken its
 frame leaves a gap. So the first message of a spurt is put one frame later when it would otherwise have come less than
 `SLACK_S` before that clock's tick. The clock's phase is known from the start of what was played before. What comes late
-all the same makes the queue longer; when for a second there was always a frame more in it than `SLACK_S` asks for, one
-quiet message is left out. Of a queue of more than `REAL_TIME_S` nothing is: that backend talks ahead of time.
+all the same makes the queue longer; when for half a second there was always more in it than `SLACK_S` asks for, quiet
+messages of that length are left out. Of a queue of more than `REAL_TIME_S` nothing is: that backend talks ahead.
 """
 
 import math
@@ -48,7 +48,7 @@ MAX_UTTERANCES = 48
 MAX_CHUNK_ID_CHARACTERS = 128
 MAX_MARKS = 1000
 """That are not reached yet; one more is refused."""
-_SYNC_S = 1.0
+_SYNC_S = 0.5
 """How often the leg is asked how much it really holds: in between that follows from what was written and the time."""
 _POLL_S = 0.25
 """How soon to look again at a leg that is not playing: on hold, paused, or sending keys."""
@@ -322,7 +322,7 @@ class StreamPlayout:
         if not len(pcm):
             return
         if length_ms <= self._surplus_s * 1000 and _is_quiet(pcm):
-            self._surplus_s = 0.0
+            self._surplus_s -= length_ms / 1000
             self.counters.skipped_ms += length_ms
             return
         if not self._is_open:

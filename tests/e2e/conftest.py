@@ -20,6 +20,7 @@ from media.wav import write_wav
 from tests.e2e.gateway_process import GatewayProcess
 
 SENTENCE = "What are your opening hours?"
+TWILIO_TOKEN = "known-to-backends"
 ANNOUNCEMENT = "Thank you for calling. Our office is closed for the holiday."
 
 
@@ -98,12 +99,16 @@ def friend_port() -> int:
 def gateway(announcement: Path, friend_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `manual` (an echo that the API answers),
     `brief` (the same within a second), `friend` (bridged with whoever is at `friend_port`), `attend` (a backend that
-    comes to us), everything else the agent. Prompts: `tone.wav`, 2 s of 1 kHz at 16 kHz."""
+    comes to us, on this machine too), everything else the agent. Prompts: `tone.wav`, 2 s of 1 kHz at 16 kHz."""
     folder = tmp_path_factory.mktemp("gateway")
     (folder / "data" / "prompts").mkdir(parents=True)
     (folder / "data").chmod(0o700)
     write_wav(folder / "data" / "prompts" / "tone.wav", tone([1000], 2000, 16000), 16000)
     settings = f"""
+[outbound]
+allow = ["127.0.0.0/8"]
+[twilio]
+auth_token = "{TWILIO_TOKEN}"
 [[route]]
 match = "echo"
 action = "echo"
