@@ -185,7 +185,7 @@ void MixLine::watch(size_t samples) noexcept {
     const size_t left = end_ - begin_;
     watched_ += samples;
     low_ = std::min(low_, left);
-    if (left > of_ms(kFar_ms)) {
+    if (left > of_ms(kLong_ms)) {
         far_for_ += samples;
         far_low_ = std::min(far_low_, left);
     } else {
@@ -201,7 +201,7 @@ void MixLine::watch_anew() noexcept {
 
 void MixLine::shorten(size_t samples) noexcept {
     const size_t keep = of_ms(kKeep_ms), watch = of_ms(watch_ms_);
-    const bool far = far_for_ >= of_ms(kFarWatch_ms);
+    const bool far = far_for_ > 0 && far_for_ >= of_ms(far_low_ > of_ms(kFar_ms) ? kFarWatch_ms : kLongWatch_ms);
     if (!far && watched_ < watch)
         return;
     const size_t low = far ? far_low_ : low_;

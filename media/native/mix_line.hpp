@@ -28,7 +28,8 @@ struct MixLineCounters {
 // - a queue that runs dry is led out and starts again with the next audio, kKeep behind it: it has grown by the gap;
 // - if for a while never less than kKeep + kSlack was left, the rest is cut out: where it is quiet, and after twice that
 //   while anywhere, one end faded into the other over 5 ms. Every gap doubles the while, up to kLongestWatch;
-// - kFar and more for kFarWatch (a machine stood still) is cut anywhere.
+// - more than kFar for kFarWatch (a machine stood still), or than kLong for kLongWatch, is cut anywhere: no gap now and
+//   then is worth that delay.
 // Clocks that drift fill or empty the queue by less than a millisecond in ten seconds, and are followed the same way.
 //
 // Lock-free. Bounded: what is not fetched makes the ring drop its oldest frames, what is fetched and not played stays
@@ -37,6 +38,8 @@ class MixLine {
   public:
     static constexpr int64_t kKeep_ms = 2;
     static constexpr int64_t kSlack_ms = 6;
+    static constexpr int64_t kLong_ms = 40;
+    static constexpr int64_t kLongWatch_ms = 4'000;
     static constexpr int64_t kFar_ms = 100;
     static constexpr int64_t kFarWatch_ms = 300;
     static constexpr int64_t kLongest_ms = 400;
@@ -113,7 +116,7 @@ class MixLine {
     size_t frame_samples_ = 0;
     size_t watched_ = 0; // samples since which `low_` holds
     size_t low_ = 0;     // least that was left
-    size_t far_for_ = 0; // samples since which more than kFar has been left, and the least of it
+    size_t far_for_ = 0; // samples since which more than kLong has been left, and the least of it
     size_t far_low_ = 0;
     int64_t watch_ms_ = kWatch_ms;
 };

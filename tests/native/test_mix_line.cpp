@@ -167,6 +167,21 @@ TEST("what is too long is cut where it is quiet, elsewhere a while later, withou
     }
 }
 
+TEST("a long delay is not kept for fear of gaps") {
+    Line legs;
+    for (int i = 0; i < 8; ++i) { // each doubles the while that is waited
+        legs.run(0.5);
+        legs.arrives_s += 0.09;
+        legs.run(0.2);
+        legs.arrives_s = legs.written_s;
+    }
+    legs.run(0.1);
+    CHECK(legs.line.counters().shortages >= 1);
+    CHECK(delay_ms(legs.line) > 40);
+    legs.run(9);
+    CHECK(delay_ms(legs.line) < 40);
+}
+
 TEST("after a machine stood still a mix line is soon in time again, and bounded meanwhile") {
     Line legs;
     legs.run(1);

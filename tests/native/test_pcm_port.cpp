@@ -935,6 +935,34 @@ TEST("a listener gets what is said to a call without what lines bring there") {
     CHECK(two.a.stream.sent.back() > 300);
 }
 
+TEST("a listener is not told secret keys") {
+    for (const bool secret : {false, true}) {
+        Call call, listener;
+        listener.port->mixFrom(*call.port, kSpoken, kIntoSent, 1.0);
+        call.tick();
+        CHECK(call.port->dial("5", 2, 200, 100, secret));
+        bool heard = false;
+        for (int i = 0; i < 8; ++i) {
+            call.tick();
+            listener.tick();
+            heard = heard || listener.stream.last_frame() != constant(160, 0);
+        }
+        CHECK(call.stream.last_frame() != constant(160, 0));
+        CHECK(heard == !secret);
+    }
+}
+
+TEST("a stream that begins anew is brought nothing that waited for it") {
+    Two two;
+    two.b.port->mixFrom(*two.a.port, kHeard, kIntoSent, 1.0);
+    two.tick(5);
+    two.b.port->detach();
+    two.a.tick(10);
+    two.b.port->attach(two.b.stream.tap());
+    two.tick(3);
+    CHECK(two.b.port->lineCounters().queued_samples <= 160);
+}
+
 TEST("a voice in Python's ear is heard there and nowhere else") {
     Two two;
     Call agent;
