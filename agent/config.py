@@ -75,6 +75,8 @@ class InterruptionConfig(_Table):
     """What the first sound of speech does, until it is confirmed or turns out to be nothing."""
     duck_gain_db: Annotated[float, Field(ge=-60.0, le=0.0)] = -15.0
     """How much quieter `duck` is."""
+    resume: bool = True
+    """What the agent was kept from saying by a sound that turns out to have been no speech is said after it."""
 
 
 class DeadlinesConfig(_Table):

@@ -45,10 +45,16 @@ class BargeIn:
 
     def __init__(self, config: InterruptionConfig) -> None:
         self._config = config
+        self._is_enabled = config.enabled
         self._is_audible = False
         self._is_ducked = False
         self._sound: _Sound | None = None
         self._events: list[BargeInEvent] = []
+
+    def enable(self, enabled: bool, now: float) -> None:
+        """Whether speech may stop the agent, from now on."""
+        self._is_enabled = enabled
+        self._weigh(now)
 
     def receive_audible(self, now: float) -> None:
         """The agent is heard from now on."""
@@ -77,7 +83,7 @@ class BargeIn:
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called next, monotonic seconds."""
-        if self._is_audible and self._config.enabled and self._sound is not None and self._sound.is_speech:
+        if self._is_audible and self._is_enabled and self._sound is not None and self._sound.is_speech:
             return self._sound.confirmed_at
         return None
 
@@ -96,7 +102,7 @@ class BargeIn:
             self._events.append(BrokenIn())
             self._duck(False)
         else:
-            self._duck(self._is_audible and self._config.enabled and self._sound is not None)
+            self._duck(self._is_audible and self._is_enabled and self._sound is not None)
 
     def _duck(self, wanted: bool) -> None:
         if wanted != self._is_ducked and self._config.at_onset != "none":

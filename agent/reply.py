@@ -23,7 +23,7 @@ from agent.events import AudioOut
 from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
 from agent.sentences import ClauseChunker
-from agent.services.llm import ReplyEvent, TextDelta, ToolCall
+from agent.services.llm import ReplyEvent, Silence, TextDelta, ToolCall
 from agent.services.tts import SpeechChunk, TextToSpeech
 from agent.speakable import speakable
 from media.frames import PcmSamples
@@ -137,6 +137,7 @@ class Speaker:
     async def _answer(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
         deadlines = self._config.deadlines
         chunker = ClauseChunker()
+        may_be_empty = False
         in_time = within(words, "llm", first_ms=deadlines.llm_first_token_ms, next_ms=deadlines.llm_stall_ms)
         async with aclosing(in_time) as events:
             async for event in events:
@@ -149,8 +150,10 @@ class Speaker:
                         reply.hang_up = "goodbye"
                     case ToolCall(name):
                         log.warning("tool_unknown", tool=name)
+                    case Silence():
+                        may_be_empty = True
         await self._say_all(reply, chunker)
-        if not reply.spoken.clauses and reply.hang_up is None:
+        if not reply.spoken.clauses and reply.hang_up is None and not may_be_empty:
             raise ServiceUnavailable("llm", "the answer was empty")
 
     async def _say_all(self, reply: Reply, chunker: ClauseChunker, text: str = "") -> None:

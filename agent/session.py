@@ -12,7 +12,7 @@ loop; none blocks.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from itertools import count
 from typing import assert_never
 
@@ -24,6 +24,7 @@ from agent.ear import Ear
 from agent.errors import ServiceError
 from agent.events import AgentEvent, AudioOut, HangUpRequested, TranscriptPartial
 from agent.interruption import Duck, Restore
+from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
 from agent.speech import MakeSpeechModel, SpeechDetector
@@ -131,6 +132,21 @@ class AgentSession:
             self._turns.announce(text, self._clock())
             self._drain()
 
+    def say_words(self, words: AsyncIterator[ReplyEvent]) -> None:
+        """Say what comes, as it comes, as soon as nobody speaks. Raises `AgentMisuse` when too much is waiting."""
+        self._turns.announce("", self._clock(), words)
+        self._drain()
+
+    def stop_speaking(self) -> None:
+        """Stop what is being heard of us. Nothing happens when nothing is."""
+        self._turns.stop_speaking(self._clock())
+        self._drain()
+
+    def let_interrupt(self, allowed: bool) -> None:
+        """Whether the caller's speech may stop us, from now on (until then as `interruption.enabled` says)."""
+        self._turns.let_interrupt(allowed, self._clock())
+        self._drain()
+
     async def run(self) -> str:
         """Greet, and converse until the agent hangs up; returns why, as `HangUpRequested` said."""
         self._hung_up = asyncio.get_running_loop().create_future()
@@ -202,7 +218,7 @@ class AgentSession:
                 self._dialogue.stop()
             case ForgetTurn(was_noise):
                 self._ear.forget()
-                if was_noise and self._dialogue.unsaid:
+                if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
                 self._turns.announce(self._dialogue.apology(), now)

@@ -8,7 +8,7 @@
         │                └─INTERRUPTED────│─────────────│─────────────┤
         │<───TURN_EMPTY───────────────────┘             │             │
         │<───REPLY_OVER─────────────────────────────────┤             │
-        │<───REPLY_OVER, KEY_PRESSED────────────────────│─────────────┘
+        │<───REPLY_OVER, STOPPED────────────────────────│─────────────┘
         └────TURN_OVER (keys alone), ANNOUNCED─────────>┘
 
     1 SPEECH_STARTED   2 SPEECH_ENDED   3 TURN_OVER   4 AUDIBLE   and from each of them, HUNG_UP > ENDED
@@ -21,6 +21,7 @@ never asks the time. Answers about a pause or a reply that is gone carry its id 
 """
 
 from collections import deque
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
@@ -32,6 +33,7 @@ from agent.endpointing import AskIfOver, Endpointing, PauseBroken, TurnEmpty, Tu
 from agent.errors import AgentMisuse
 from agent.interruption import BargeIn, BrokenIn, Duck, Restore
 from agent.ledger import LedgerMarks, Stage
+from agent.services.llm import ReplyEvent
 from agent.services.stt import Transcript
 from agent.speech import SpeechDismissed, SpeechEnded, SpeechEvent, SpeechStarted, SpeechSuspected
 
@@ -62,7 +64,8 @@ class Cause(Enum):
     AUDIBLE = "audible"
     REPLY_OVER = "reply_over"
     INTERRUPTED = "interrupted"
-    KEY_PRESSED = "key_pressed"
+    STOPPED = "stopped"
+    """A key was pressed, or whoever decides wants it."""
     HUNG_UP = "hung_up"
 
 
@@ -78,7 +81,7 @@ TRANSITIONS: dict[tuple[TurnState, Cause], TurnState] = {
     (TurnState.PREPARING, Cause.AUDIBLE): TurnState.SPEAKING,
     (TurnState.PREPARING, Cause.REPLY_OVER): TurnState.LISTENING,
     (TurnState.SPEAKING, Cause.INTERRUPTED): TurnState.CALLER_SPEAKING,
-    (TurnState.SPEAKING, Cause.KEY_PRESSED): TurnState.LISTENING,
+    (TurnState.SPEAKING, Cause.STOPPED): TurnState.LISTENING,
     (TurnState.SPEAKING, Cause.REPLY_OVER): TurnState.LISTENING,
     **{(state, Cause.HUNG_UP): TurnState.ENDED for state in TurnState},
 }
@@ -128,6 +131,8 @@ class Announce:
 
     reply_id: int
     text: str
+    words: AsyncIterator[ReplyEvent] | None = None
+    """Instead of a text that is known beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +192,7 @@ class TurnTaking:
         self._speech: SpeechStarted | None = None
         """The caller's present speech."""
         self._reply_id = 0
-        self._announcements: deque[str] = deque()
+        self._announcements: deque[tuple[str, AsyncIterator[ReplyEvent] | None]] = deque()
         """Waiting for their turn; `announce` refuses when full."""
         self._actions: list[TurnAction] = []
 
@@ -253,7 +258,7 @@ class TurnTaking:
             return
         self._keypad.receive_digit(digit, now)
         if self.state is TurnState.SPEAKING:
-            self._stop_for_keys(now)
+            self._stop_reply(now)
         self._follow(now)
 
     def receive_audible(self, reply_id: int, now: float) -> None:
@@ -265,7 +270,7 @@ class TurnTaking:
         self._actions.append(ForgetTurn(was_noise=False))
         self._barge_in.receive_audible(now)
         if self._keypad.is_waiting:
-            self._stop_for_keys(now)
+            self._stop_reply(now)
         self._follow(now)
 
     def receive_reply_over(self, reply_id: int, now: float) -> None:
@@ -281,11 +286,22 @@ class TurnTaking:
             self._caller_speaks(self._speech, now)
         self._follow(now)
 
-    def announce(self, text: str, now: float) -> None:
+    def announce(self, text: str, now: float, words: AsyncIterator[ReplyEvent] | None = None) -> None:
         """Say something as soon as nobody speaks. Raises `AgentMisuse` when too much is waiting."""
         if len(self._announcements) >= 8:
             raise AgentMisuse("eight announcements are waiting already")
-        self._announcements.append(text)
+        self._announcements.append((text, words))
+        self._follow(now)
+
+    def stop_speaking(self, now: float) -> None:
+        """Stop the reply that is heard, if there is one; what is waiting to be said comes next."""
+        if self.state is TurnState.SPEAKING:
+            self._stop_reply(now)
+            self._follow(now)
+
+    def let_interrupt(self, allowed: bool, now: float) -> None:
+        """Whether the caller's speech may stop what we say, from now on."""
+        self._barge_in.enable(allowed, now)
         self._follow(now)
 
     def hang_up(self, now: float) -> None:
@@ -343,7 +359,7 @@ class TurnTaking:
                 self._answer_keys(now)
             elif self._announcements and not self._keypad.is_waiting:
                 self._begin_reply(Cause.ANNOUNCED)
-                self._actions.append(Announce(self._reply_id, self._announcements.popleft()))
+                self._actions.append(Announce(self._reply_id, *self._announcements.popleft()))
 
     def _caller_speaks(self, speech: SpeechStarted, now: float, cause: Cause = Cause.SPEECH_STARTED) -> None:
         if self.state is TurnState.PREPARING:
@@ -391,9 +407,9 @@ class TurnTaking:
     def _next_turn(self) -> None:
         self._turn = _CallerTurn(self._turn.index + (self._turn.answered is not None))
 
-    def _stop_for_keys(self, now: float) -> None:
+    def _stop_reply(self, now: float) -> None:
         self._actions.append(Interrupt(self._reply_id))
-        self._change(Cause.KEY_PRESSED)
+        self._change(Cause.STOPPED)
         self._barge_in.receive_inaudible(now)
         if self._speech is not None:
             self._caller_speaks(self._speech, now)

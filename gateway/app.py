@@ -32,7 +32,7 @@ from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, MediaConfig
-from gateway.events import EventBus
+from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
 from gateway.outbound import fetch
 from gateway.rates import Rate
@@ -51,6 +51,8 @@ log = structlog.get_logger(__name__)
 _DRAIN_S = 30.0
 """How long calls may go on after SIGTERM before they are hung up. A second signal ends the wait."""
 _COUNTERS_PERIOD_S = 1.0
+_LATENESS_MS = ("0.1", "0.5", "1", "2", "5", "10", "20", "inf")
+"""Bounds of `HubStats.late_histogram`."""
 _M_ARENA_MAX = -8
 """malloc.h"""
 
@@ -87,14 +89,17 @@ async def _serve(config: Config) -> None:
         journal = Journal(store, metrics)
         tasks.create_task(journal.write_until_closed(), name="journal")
         stack.push_async_callback(journal.close)
-        events = EventBus()
+        events = await open_events(config, store, journal, metrics)
+        await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
         reception = Reception()
-        streams = await stack.enter_async_context(open_streams(config, agents, events, metrics, reception))
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events, streams)
+        streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
+        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
+            tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
+            tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
             tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
@@ -105,10 +110,12 @@ async def _serve(config: Config) -> None:
             lambda event: tokens.forget_call(event.call_id) if event.kind == "call.ended" else None
         )
         prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
+        streams.find = prompts.from_url
         app = create_app(
             SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
             metrics,
+            events,
             keys=KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys()),
             tokens=tokens,
             rate=_rate(config.http),
@@ -231,6 +238,8 @@ async def _publish_counters(
         await asyncio.sleep(_COUNTERS_PERIOD_S)
         now = hub.stats()
         metrics.clock_late_ticks.inc(now.late_bursts - before.late_bursts)
+        for bound, late, late_before in zip(_LATENESS_MS, now.late_histogram, before.late_histogram, strict=True):
+            metrics.clock_bursts.labels(bound).inc(late - late_before)
         metrics.inference_queue_depth.labels("offline").set(engines.pool.queued)
         before = now
         recorded = recordings.stats()

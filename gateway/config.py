@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,17 +26,19 @@ from pydantic import (
 
 from agent.config import AgentConfig
 from gateway.errors import BadStreamOrder
+from gateway.events.catalogue import KEPT_KINDS, kinds_matching
+from gateway.events.event import EventKind
 from gateway.signing import SigningSecret
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from gateway.streams.order import Fallback
-from gateway.streams.protocols import chosen_format
+from gateway.streams.protocols import check_options, chosen_format, protocol_kind
 from gateway.streams.twilio import ACCOUNT_SID
 from media import noise
 from media.encryption import EncryptionKey
 
 Codec = Literal["opus", "g722", "pcmu", "pcma", "l16"]
 Transport = Literal["udp", "tcp", "tls"]
-RouteAction = Literal["agent", "stream", "echo", "play", "bridge", "reject"]
+RouteAction = Literal["agent", "stream", "flow", "echo", "play", "bridge", "reject"]
 
 MAX_CALLS = 2000
 """What scripts/build_pjsua2 compiles PJSIP for (media/native/config_site.h)."""
@@ -46,14 +49,26 @@ _TOOLS = ("hang_up",)
 _ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
     "agent": frozenset({"agent"}),
     "stream": frozenset(
-        {"stream_url", "protocol", "codec", "direction", "sample_rate", "track", "token", "fallback", "events"}
+        {
+            "stream_url",
+            "protocol",
+            "codec",
+            "direction",
+            "sample_rate",
+            "track",
+            "token",
+            "fallback",
+            "events",
+            "options",
+        }
     ),
+    "flow": frozenset({"flow_url"}),
     "echo": frozenset(),
     "play": frozenset({"file"}),
     "bridge": frozenset({"to"}),
     "reject": frozenset({"code"}),
 }
-_ACTION_NEEDS: dict[RouteAction, str] = {"play": "file", "bridge": "to"}
+_ACTION_NEEDS: dict[RouteAction, str] = {"flow": "flow_url", "play": "file", "bridge": "to"}
 
 
 def _software_version() -> str:
@@ -128,6 +143,13 @@ def _bearer_key(value: SecretStr) -> SecretStr:
 
 def _signing_secret(value: SecretStr) -> SecretStr:
     SigningSecret.parse(value.get_secret_value())
+    return value
+
+
+def _webhook_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL like https://example.com/parley")
     return value
 
 
@@ -373,16 +395,22 @@ class RouteConfig(Section):
     """When the backend stays away: hangup, agent NAME, or play FILE (WAV, then the call ends)."""
     events: tuple[Literal["speech"], ...] = ()
     """What is told only on demand: when the caller speaks."""
+    options: dict[str, str] = {}
+    """What one protocol alone has. teler: `chunk_ms`, 20 to 2000. conversationrelay: `agent`, whose voice, ears and
+    greeting it gets; `partial_prompts`, true or false. twilio: `account_sid`."""
+    flow_url: str | None = None
+    """Action flow: who is asked what to do with the call, https://... (http:// on networks of `outbound.allow`)."""
     file: ExistingFile | None = None
     """Action play: a WAV file; then the call is ended."""
     to: str | None = None
+    """Action bridge: a SIP URI, or a number for the trunk. The caller hears ringing until they answer."""
     code: Annotated[int, Field(ge=400, le=699)] = 603
     """Action reject: the SIP status to answer with."""
     answer: Literal["auto", "manual", "backend"] = "auto"
     """`backend`, for action stream: connect while it rings; the backend answers or rejects. `manual`: let it ring until
     the API answers or refuses the call (`POST /calls/{id}/answer`, `hangup`)."""
     answer_timeout_s: Annotated[float, Field(ge=1, le=180)] = 60.0
-    """How long a call may ring for that; then it is refused with 480."""
+    """How long a call may ring for that, or for the other side of a bridge; then it is refused with 480."""
 
     @model_validator(mode="after")
     def _keys_fit_the_action(self) -> "RouteConfig":
@@ -402,6 +430,45 @@ class RouteConfig(Section):
         if self.source is not None and not _is_inside(source_address, self.source):
             return False
         return re.fullmatch(self.match, dialled_user) is not None
+
+
+class EventsConfig(Section):
+    """`[events]`: what happened on calls (docs/events.md), for feeds that resume and webhooks that were away."""
+
+    keep_hours: Annotated[int, Field(ge=1, le=720)] = 24
+    """So long events are kept; a webhook that has not taken one by then never gets it."""
+    keep_events: Annotated[int, Field(ge=1000)] = 1_000_000
+    """No more than that are kept, whatever their age."""
+
+
+class WebhookConfig(Section):
+    """`[[webhook]]`: a receiver of events, by signed POST."""
+
+    url: Annotated[str, AfterValidator(_webhook_url)]
+    """Where to; inside `outbound.allow` when it is not public."""
+    name: Name | None = None
+    """What logs and metrics call it, and what is left to deliver is kept under. None: the URL's host."""
+    secrets: tuple[SigningSecretText, ...] = ()
+    """Sign with each of these (Standard Webhooks; `echo whsec_$(openssl rand -base64 32)`). None: unsigned."""
+    kinds: tuple[str, ...] = ()
+    """`call.ended`, `transcript.*`... None: all that are kept."""
+
+    @property
+    def label(self) -> str:
+        """The name in force."""
+        return self.name or urlsplit(self.url).hostname or ""
+
+    @property
+    def wanted(self) -> frozenset[EventKind]:
+        """The kinds it gets."""
+        return kinds_matching(self.kinds) & KEPT_KINDS
+
+    @model_validator(mode="after")
+    def _kinds_exist_and_are_kept(self) -> "WebhookConfig":
+        for pattern in self.kinds:
+            if not kinds_matching((pattern,)) & KEPT_KINDS:
+                raise ValueError(f"{pattern} is told to live feeds only, not to webhooks")
+        return self
 
 
 class ServiceConfig(Section):
@@ -425,6 +492,8 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
+    events: EventsConfig = EventsConfig()
+    webhook: tuple[WebhookConfig, ...] = ()
     stream: StreamConfig = StreamConfig()
     twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
@@ -483,6 +552,11 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
             yield ("trunk", index, "register"), "registering needs a username"
         if trunk.transport not in config.sip.transports:
             yield ("trunk", index, "transport"), f"{trunk.transport} is not among sip.transports"
+    labels: set[str] = set()
+    for index, webhook in enumerate(config.webhook):
+        if webhook.label in labels:
+            yield ("webhook", index, "name"), f"there is another webhook {webhook.label!r}: give each a name"
+        labels.add(webhook.label)
     for name, agent in config.agents.items():
         if agent.knowledge is not None and not agent.knowledge.is_dir():
             yield ("agents", name, "knowledge"), f"there is no folder {agent.knowledge}"
@@ -492,6 +566,8 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         yield from _stream_faults(config, index, route)
         if route.action == "agent" and route.agent is None and len(config.agents) > 1:
             yield ("route", index, "agent"), f"is missing: one of {', '.join(config.agents)}"
+        if route.action == "bridge" and route.answer != "auto":
+            yield ("route", index, "answer"), 'a bridge is answered when the other side answers: "auto"'
 
 
 def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[tuple[ConfigPath, str]]:
@@ -507,6 +583,14 @@ def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[t
         chosen_format(route.protocol or "parley", route.codec, route.sample_rate)
     except BadStreamOrder as fault:
         yield ("route", index, "codec"), str(fault)
+    try:
+        check_options(route.protocol or "parley", route.options)
+    except BadStreamOrder as fault:
+        yield ("route", index, "options"), str(fault)
+    if route.options.get("agent", next(iter(config.agents))) not in config.agents:
+        yield ("route", index, "options"), f"there is no agent {route.options['agent']!r}"
+    if route.answer == "backend" and not protocol_kind(route.protocol or "parley").answers:
+        yield ("route", index, "answer"), f"a backend cannot answer a call by protocol {route.protocol}"
     fallback = Fallback.parse(route.fallback)
     if fallback.kind == "agent" and (fallback.name or next(iter(config.agents))) not in config.agents:
         yield ("route", index, "fallback"), f"there is no agent {fallback.name!r}"
@@ -528,9 +612,6 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for index, trunk in enumerate(config.trunk):
         if trunk.profile is not None:
             yield ("trunk", index, "profile"), later
-    for index, route in enumerate(config.route):
-        if route.action == "bridge":
-            yield ("route", index, "action"), f'"{route.action}" {later}: agent, stream, echo, play and reject are'
     for name, agent in config.agents.items():
         if agent.voice is not None:
             yield ("agents", name, "voice"), f"{later}: there is one offline voice"

@@ -30,7 +30,7 @@ PREFIX = "PARLEY_"
 _SECRETS = frozenset({"api_key", "api_keys", "password", "encryption_key", "redis_url", "secret", "secrets", "url"})
 """Keys whose values are never repeated in a message (URLs may carry a password)."""
 
-_LISTS_OF_TABLES = (("trunk",), ("route",))
+_LISTS_OF_TABLES = (("trunk",), ("route",), ("webhook",))
 
 _ATTEMPTS = 5
 """Taking out a key may leave its table without one it needs, which is taken out next."""

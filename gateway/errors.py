@@ -10,6 +10,7 @@
     ├── UrlError               a URL that somebody gave us to connect to (`field`)
     │   ├── UrlRefused             it leads where strangers must not reach, or is none
     │   └── UrlUnreachable         its host has no address, or does not answer
+    ├── FlowFailed             a call's flow URL does not say what to do with it
     ├── TokenRefused           a stream token that is unknown, used, expired or for another call
     ├── TooManyTokens          too many stream tokens are outstanding: ask again later
     ├── SignatureRefused       a message that is not signed with a known secret, or is old
@@ -90,6 +91,10 @@ class UrlRefused(UrlError):
 
 class UrlUnreachable(UrlError):
     """It is right as it stands, but nobody answers there; it may work again later."""
+
+
+class FlowFailed(GatewayError):
+    """A call's flow URL did not say what to do with it; the message says why, and repeats nothing it sent."""
 
 
 class SignatureRefused(GatewayError):

@@ -56,8 +56,43 @@ class NativePort(Protocol):
     def takesEvents(self) -> bool: ...
     def detectTones(self, mode: int) -> None: ...
     def mute(self, on: bool) -> None: ...
+    def muteHeard(self, on: bool) -> None: ...
     def tapSent(self, on: bool) -> None: ...
+    def mixFrom(self, source: "NativePort", track: int, end: int, gain: float) -> bool: ...
+    def unmix(self, source: "NativePort", track: int, end: int) -> None: ...
+    def lineCounters(self) -> dict[str, int]: ...
     def counters(self) -> dict[str, Any]: ...
+
+
+class LineTrack(IntEnum):
+    """Which of a call's two directions a line takes along."""
+
+    HEARD = 0
+    """The far end's voice, decoded and in order."""
+    SPOKEN = 1
+    """What we say to it: playout, announcements, keys; nothing that lines bring there."""
+
+
+class LineEnd(IntEnum):
+    """Where a line ends."""
+
+    SENT = 0
+    """In what is sent to the far end."""
+    EAR = 1
+    """In what `on_frames` is given, and nobody else hears."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineCounters:
+    """Of the lines that bring audio to a call, together."""
+
+    shortages: int
+    """Times that a line ran dry: its source fell silent, or was later than ever."""
+    cuts: int
+    """Times that a queue was longer than needed, and was shortened."""
+    dropped: int
+    """Parts of frames that the call did not fetch in time."""
+    queued_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +262,8 @@ class CallAudio:
         """Told the keys that the far end presses: events of RFC 4733, and tones while they are looked for."""
         self.on_fault: Callable[[], None] | None = None
         """Told once when one of these callbacks raised; none of them is called any more."""
+        self._lines_in: set[tuple[CallAudio, LineTrack, LineEnd]] = set()
+        self._lines_out: set[tuple[CallAudio, LineTrack, LineEnd]] = set()
         self._sent_sinks: tuple[Callable[[list[PcmFrame]], None], ...] = ()
         self._write = port.write
         self._sample_rate_hz = port.sampleRate()
@@ -351,6 +388,38 @@ class CallAudio:
         """Send silence while the queue runs on."""
         self._port.mute(on)
 
+    def mix_from(
+        self, source: "CallAudio", track: LineTrack = LineTrack.HEARD, end: LineEnd = LineEnd.SENT, gain: float = 1.0
+    ) -> None:
+        """Have another call's audio mixed in here (gain 0 to 4), natively, on the clock; again: change the gain.
+
+        A line's queue is as long as the source's jitter wants it (media/native/mix_line.hpp). Two tracks of one source
+        are two lines. Raises `MediaMisuse` when 16 lines end here, or begin there.
+        """
+        if self._closed or source._closed:
+            return
+        if not self._port.mixFrom(source._port, track, end, gain):
+            raise MediaMisuse("a call takes 16 lines at most")
+        self._lines_in.add((source, track, end))
+        source._lines_out.add((self, track, end))
+
+    def unmix(self, source: "CallAudio", track: LineTrack | None = None, end: LineEnd | None = None) -> None:
+        """End that, over one frame; without track or end: whatever comes from there. What is not there is no fault."""
+        for line in list(self._lines_in):
+            if line[0] is source and track in (None, line[1]) and end in (None, line[2]):
+                self._port.unmix(source._port, line[1], line[2])
+                self._lines_in.discard(line)
+                source._lines_out.discard((self, line[1], line[2]))
+
+    def line_counters(self) -> LineCounters:
+        counted = self._port.lineCounters()
+        queued_ms = counted.pop("queued_samples") * 1000 / self._sample_rate_hz
+        return LineCounters(**counted, queued_ms=queued_ms)
+
+    def mute_heard(self, on: bool) -> None:
+        """Give silence in place of what the far end says, to `on_frames` and to lines. Keys are heard all the same."""
+        self._port.muteHeard(on)
+
     @property
     def queued_ms(self) -> float:
         return self._port.queuedSamples() * 1000 / self._sample_rate_hz
@@ -371,6 +440,10 @@ class CallAudio:
         # The sinks belong to owners who hold this object: without them the port's buffers need no garbage collector.
         self._on_frames = self.on_playout = self.on_announcement = self.on_rate = self.on_key = self.on_fault = None
         self._sent_sinks = ()
+        for source, *_ in list(self._lines_in):
+            self.unmix(source)
+        for sink, *_ in list(self._lines_out):
+            sink.unmix(self)
         self._port.listen(False)
         self._port.tapSent(False)
         self._port.clear()

@@ -7,7 +7,7 @@
 All audio here is signed 16-bit mono numpy arrays with their rate beside them.
 """
 
-from agent.services.llm import Conversation, LanguageModel, Message, ReplyEvent, TextDelta, ToolCall
+from agent.services.llm import Conversation, LanguageModel, Message, ReplyEvent, Silence, TextDelta, ToolCall
 from agent.services.stt import SpeechToText, SttStream, Transcript
 from agent.services.tts import SpeechChunk, TextToSpeech
 from agent.services.turn import TurnDetector
@@ -17,6 +17,7 @@ __all__ = [
     "LanguageModel",
     "Message",
     "ReplyEvent",
+    "Silence",
     "SpeechChunk",
     "SpeechToText",
     "SttStream",

@@ -43,7 +43,12 @@ class ToolCall:
     arguments: Mapping[str, object] = field(default_factory=dict)
 
 
-ReplyEvent = TextDelta | ToolCall
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """There is nothing to say to this: an answer without words is one, and no failure."""
+
+
+ReplyEvent = TextDelta | ToolCall | Silence
 
 
 class LanguageModel(Protocol):

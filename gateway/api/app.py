@@ -4,14 +4,16 @@
 import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
 
+from gateway.api.bridging import BridgeControl, bridging_router
 from gateway.api.calls import calls_router
 from gateway.api.control import CallControl
+from gateway.api.events import events_router
 from gateway.api.gate import BearerGate
 from gateway.api.health import health_router
 from gateway.api.idempotency import IdempotentRequests
@@ -26,6 +28,7 @@ from gateway.api.streams import streams_router
 from gateway.api.tokens import tokens_router
 from gateway.api.twilio import twilio_router
 from gateway.config import VERSION
+from gateway.events import EventLog
 from gateway.rates import Rate
 from gateway.store import SessionStore
 from gateway.streams.tokens import StreamTokens
@@ -35,10 +38,15 @@ BASE_PATH = "/api/v1"
 _MAX_BODY_BYTES = 64 * 1024
 
 
+class LiveCalls(CallControl, BridgeControl, Protocol):
+    """All that the API may do with calls."""
+
+
 def create_app(
-    calls: CallControl,
+    calls: LiveCalls,
     store: SessionStore,
     metrics: Metrics,
+    events: EventLog,
     *,
     keys: KeyRing,
     tokens: StreamTokens,
@@ -58,7 +66,9 @@ def create_app(
     # HTTPBearer only describes; BearerGate asks.
     api = APIRouter(prefix=BASE_PATH, dependencies=[Security(HTTPBearer(auto_error=False))])
     api.include_router(calls_router(calls, IdempotentRequests(store)))
+    api.include_router(bridging_router(calls))
     api.include_router(sessions_router(store))
+    api.include_router(events_router(events, metrics))
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, calls))
     if attach is not None:
@@ -104,5 +114,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
             for method, operation in methods.items():
                 needed = scope_needed(method.upper(), path.removeprefix(BASE_PATH))
                 operation["security"] = [{"HTTPBearer": [needed]}]
-                operation["responses"] |= {str(status): one for status, one in problem_responses(403, 429).items()}
+                # 400 is a body that is no text at all.
+                more = problem_responses(403, 429, *((400,) if "requestBody" in operation else ()))
+                operation["responses"] |= {str(status): one for status, one in more.items()}
     return described

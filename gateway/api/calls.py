@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/calls`: place calls, see them, and act on them while they run."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Response
 from pydantic import BaseModel
@@ -37,6 +37,16 @@ IdempotencyKey = Annotated[
 ]
 
 
+_TEXT = {"schema": {"type": "string"}}
+_PLACED: dict[str, Any] = {
+    "description": "Created",
+    "headers": {
+        "Location": {"description": "Where the call is.", "required": True, **_TEXT},
+        "Idempotency-Replayed": {"description": "`true`: this is the answer of the first such request.", **_TEXT},
+    },
+}
+
+
 class CallList(BaseModel):
     """The calls that are not over, oldest first."""
 
@@ -49,7 +59,7 @@ def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
     of_one_call = problem_responses(404, 409)
     of_its_media = problem_responses(404, 409, 502)
 
-    @router.post("", status_code=201, responses=problem_responses(502, 503))
+    @router.post("", status_code=201, responses={**problem_responses(502, 503), 201: _PLACED})
     async def place_call(order: PlaceCall, response: Response, idempotency_key: IdempotencyKey = None) -> CallInfo:
         """Dial; answers while it rings. Follow it with GET."""
         if idempotency_key is None:
@@ -79,7 +89,7 @@ def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
     @router.post("/{call_id}/hangup", status_code=204, responses=of_one_call)
     async def hang_up(call_id: CallId, order: HangUpOrder | None = None) -> None:
         """End the call, or refuse it with a code while it rings here."""
-        await calls.hangup(call_id, order or HangUpOrder())
+        await calls.hangup(call_id, order)
 
     @router.post("/{call_id}/hold", responses=of_one_call)
     async def hold(call_id: CallId) -> CallInfo:

@@ -18,7 +18,7 @@ CallStateName = Literal["offered", "dialing", "active", "held", "ended"]
 
 RecordingOrder = Literal["start", "pause", "resume", "stop"]
 RecordingStateName = Literal["off", "on", "paused", "ended"]
-ActivityKind = Literal["agent", "stream", "echo", "play", "bridge"]
+ActivityKind = Literal["agent", "stream", "echo", "play", "bridge", "supervise"]
 MuteSide = Literal["ours", "theirs"]
 TransferMode = Literal["blind", "attended"]
 TransferStatus = Literal["trying", "ringing", "completed", "failed"]
@@ -113,7 +113,7 @@ class CallControl(Protocol):
         """Answer an inbound call that rings until somebody decides."""
         ...
 
-    async def hangup(self, call_id: str, order: "HangUpOrder") -> None:
+    async def hangup(self, call_id: str, order: "HangUpOrder | None" = None) -> None:
         """End it, whatever its state; with a code, refuse one that rings."""
         ...
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from gateway.api.keyring import KeyRing, key_hash, new_key
+from gateway.api.numbers import JSON_NUMBER
 from gateway.api.problems import problem_responses
 from gateway.api.scopes import Scope
 from gateway.store import ApiKeyRecord, SessionStore
@@ -24,7 +25,7 @@ class CreateKey(BaseModel):
     """What it is for, for people."""
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=10)]
     """What it may do."""
-    ttl_days: Annotated[int | None, Field(ge=1, le=3650)] = None
+    ttl_days: Annotated[int | None, Field(ge=1, le=3650), JSON_NUMBER] = None
     """How long it is good; null: until it is revoked."""
 
 

@@ -3,9 +3,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from gateway.api.control import MuteSide, RecordingOrder, TransferMode
+from gateway.api.numbers import JSON_NUMBER
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from media.keys import KEY_MS, MAX_KEY_MS, MIN_KEY_MS
 
@@ -25,7 +26,7 @@ _HeaderValue = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x
 
 
 class Body(BaseModel):
-    """A request's JSON object."""
+    """A request's JSON object. Numbers and truth values are taken as such only, not as text that looks like them."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -52,8 +53,8 @@ class StreamOrder(Body):
     """A media stream to a backend (INTERFACES, "Media streaming")."""
 
     stream_url: _Url | None = None
-    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket. None: it comes to
-    us, by `/api/v1/calls/{id}/stream`."""
+    """Where the backend listens: wss://, ws:// on allowed networks; audiosocket://HOST:PORT for audiosocket. None: it
+    comes to us, by `/api/v1/calls/{id}/stream`."""
     protocol: ProtocolName = "parley"
     codec: Encoding | None = None
     """None: the protocol's own; of `parley` l16."""
@@ -69,6 +70,9 @@ class StreamOrder(Body):
     """Sent to the backend as `Authorization: Bearer`."""
     fallback: Annotated[str, Field(pattern=_FALLBACK)] = "hangup"
     """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
+    options: Annotated[dict[MetadataKey, Annotated[str, Field(max_length=128)]], Field(max_length=8)] = {}
+    """What one protocol alone has. teler: `chunk_ms`, 20 to 2000. conversationrelay: `agent`, whose voice, ears and
+    greeting it gets; `partial_prompts`, true or false. twilio: `account_sid`."""
     events: Annotated[list[Literal["speech"]], Field(max_length=1)] = []
     """What is told only on demand: when the caller speaks."""
     on_end: Literal["hangup", "return"] | None = None
@@ -103,9 +107,9 @@ class PlayOrder(Body):
     """WAV, MP3 or Ogg file in the folder `media.prompts_dir`, by its path there."""
     url: _Url | None = None
     """The same behind https:// (http:// on allowed networks)."""
-    loop: Annotated[int, Field(ge=0, le=1000)] = 1
+    loop: Annotated[int, Field(ge=0, le=1000), JSON_NUMBER] = 1
     """How often; 0: until it is stopped."""
-    gain: Annotated[float, Field(ge=0, le=MAX_GAIN)] = 1.0
+    gain: Annotated[float, Field(ge=0, le=MAX_GAIN), JSON_NUMBER] = 1.0
     """Factor of the amplitude."""
 
     @model_validator(mode="after")
@@ -136,7 +140,7 @@ class PlaceCall(Body):
     """Played first. With no agent, stream or flow named the call ends after it."""
     metadata: Metadata = {}
     """Yours; comes back in the call and its session."""
-    timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
+    timeout_s: Annotated[float, Field(ge=1, le=600), JSON_NUMBER] = 60.0
     """How long it may ring."""
 
     @model_validator(mode="after")
@@ -149,7 +153,7 @@ class PlaceCall(Body):
 class HangUpOrder(Body):
     """How to refuse an inbound call that rings."""
 
-    code: Annotated[int | None, Field(ge=400, le=699)] = None
+    code: Annotated[int | None, Field(ge=400, le=699), JSON_NUMBER] = None
     """SIP status to answer with; only while it rings. None: 603, and a call that stands is ended."""
     reason: Annotated[str, Field(max_length=64, pattern=r"^[\x20-\x7e]*$")] = ""
     """Reason phrase beside the code."""
@@ -189,9 +193,11 @@ class TransferOrder(Body):
     mode: TransferMode = "blind"
     """attended: to the far end of `call_id`, which must be a call of ours that stands."""
     call_id: Annotated[str | None, Field(max_length=128)] = None
-    headers: Annotated[dict[_HeaderName, _HeaderValue], Field(max_length=10)] = {}
+    headers: Annotated[
+        dict[_HeaderName, _HeaderValue], Field(max_length=10, json_schema_extra={"additionalProperties": False})
+    ] = {}
     """More headers for the REFER: X-... and User-to-User."""
-    timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
+    timeout_s: Annotated[float, Field(ge=1, le=600), JSON_NUMBER] = 60.0
     """How long the far end may take to say how it went."""
 
     model_config = ConfigDict(
@@ -239,16 +245,16 @@ class DtmfOrder(Body):
     """0-9 * # A-D; a comma waits 2 s, a w half a second."""
     method: Literal["auto", "rfc4733", "info", "inband"] = "auto"
     """auto: RFC 4733 events if the far end takes them, tones in the audio if not."""
-    duration_ms: Annotated[int, Field(ge=MIN_KEY_MS, le=MAX_KEY_MS)] = KEY_MS
+    duration_ms: Annotated[int, Field(ge=MIN_KEY_MS, le=MAX_KEY_MS), JSON_NUMBER] = KEY_MS
     """How long each key is pressed."""
-    secret: bool = False
+    secret: StrictBool = False
     """Tones of them are left out of the recording. Digits that we send are kept nowhere else."""
 
 
 class KeysOrder(Body):
     """What happens to keys that the far end presses."""
 
-    secret: bool
+    secret: StrictBool
     """They are shown as `*`, to the language model and in the record."""
 
 

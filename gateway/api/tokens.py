@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.control import CallControl
+from gateway.api.numbers import JSON_NUMBER
 from gateway.api.problems import problem_responses
 from gateway.streams.tokens import MAX_TTL_S, StreamTokens, TokenScope
 
@@ -21,7 +22,7 @@ class IssueToken(BaseModel):
     """stream: the backend hears, speaks and acts. listen: it hears, and nothing else."""
     call_id: Annotated[str | None, Field(min_length=1, max_length=128)] = None
     """The only call it is good for; null: any one call, also one that does not exist yet."""
-    ttl_s: Annotated[int, Field(ge=1, le=MAX_TTL_S)] = 60
+    ttl_s: Annotated[int, Field(ge=1, le=MAX_TTL_S), JSON_NUMBER] = 60
     """Seconds until it is worth nothing."""
 
 

@@ -20,7 +20,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from gateway.api.control import CallControl, CallInfo, CallStateName
-from gateway.api.orders import HangUpOrder
 from gateway.errors import NoSuchCall
 from gateway.streams.twilio import call_id
 
@@ -74,7 +73,7 @@ def twilio_router(calls: CallControl, admits: Callable[[str], bool]) -> APIRoute
         if status == "canceled" and _STATUS[call.state] != "ringing":
             return _error(400, _NOT_CANCELABLE, "Call is not in a state that can be canceled")
         try:
-            await calls.hangup(call.call_id, HangUpOrder())
+            await calls.hangup(call.call_id)
         except NoSuchCall:  # over in this very moment
             return _error(404, _NOT_FOUND, f"The requested resource {request.url.path} was not found")
         return JSONResponse({**_resource(call, account_sid, sid), "status": status, "end_time": _date(_now())})

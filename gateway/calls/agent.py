@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An agent on a call: the session gets the leg's audio, the record gets what was said, the metrics get every turn."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import assert_never
 
 import structlog
@@ -21,6 +23,7 @@ from agent.events import (
     TurnReopened,
 )
 from agent.local.receptionist import Receptionist
+from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
 from gateway.api.control import ActivityKind
@@ -28,11 +31,15 @@ from gateway.calls.activity import Activity
 from gateway.calls.call import Call
 from gateway.calls.uplink import LineReport, Uplink
 from gateway.store.records import Role, TranscriptEntry, TurnRecord
+from gateway.streams.relay import relay_config
 from media.frames import PcmFrame
 from media.noise import Strength
 from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
+
+_PARTIALS_S = 0.25
+"""Between two partial transcripts of a call."""
 
 
 class AgentActivity:
@@ -48,8 +55,11 @@ class AgentActivity:
         services: AgentServices,
         make_speech_model: MakeSpeechModel,
         uplink: Uplink,
+        follow: Callable[[AgentEvent], None] | None = None,
     ) -> None:
+        """`follow` is told what the session tells us."""
         self._call = call
+        self._follow = follow
         self._uplink = uplink
         call.leg.tap_sent(self._uplink.receive_sent)
         facts = call.facts
@@ -66,6 +76,7 @@ class AgentActivity:
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
+        self._next_partial_at = 0.0
 
     @property
     def line(self) -> LineReport:
@@ -91,7 +102,13 @@ class AgentActivity:
             for turn_index in list(self._said):
                 self._record_caller(turn_index)
 
+    @property
+    def session(self) -> AgentSession:
+        return self._session
+
     def _receive(self, event: AgentEvent) -> None:
+        if self._follow is not None:
+            self._follow(event)
         match event:
             case TurnCommitted():
                 self._said[event.turn_index] = event
@@ -105,20 +122,27 @@ class AgentActivity:
                 self._record_agent(event.text, event.heard_text, event.started_at, event.ended_at, interrupted=True)
             case TurnMeasured(ledger):
                 self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms)
-                self._call.journal.turn(
-                    self._call.call_id,
-                    TurnRecord(
-                        index=ledger.turn_index,
-                        segments_ms=ledger.segments_ms,
-                        response_ms=ledger.response_ms,
-                        speculative=ledger.speculative,
-                        interrupted=ledger.interrupted,
-                    ),
+                turn = TurnRecord(
+                    index=ledger.turn_index,
+                    segments_ms=ledger.segments_ms,
+                    response_ms=ledger.response_ms,
+                    speculative=ledger.speculative,
+                    interrupted=ledger.interrupted,
                 )
-            case HangUpRequested() | ServiceFailed() | TranscriptPartial():
-                pass  # `run` returns the reason, the session logs failures, partials have no reader yet
+                self._call.journal.turn(self._call.call_id, turn)
+                self._call.publish("turn.measured", **turn.model_dump())
+            case TranscriptPartial():
+                self._tell_partial(event, time.monotonic())
+            case HangUpRequested() | ServiceFailed():
+                pass  # `run` returns the reason, the session logs failures
             case _:
                 assert_never(event)
+
+    def _tell_partial(self, partial: TranscriptPartial, now: float) -> None:
+        """Only while somebody looks on, and not more often than he can read."""
+        if self._call.is_watched and now >= self._next_partial_at:
+            self._next_partial_at = now + _PARTIALS_S
+            self._call.publish("transcript.partial", turn_index=partial.turn_index, text=partial.text)
 
     def _record_caller(self, turn_index: int | None) -> None:
         said = self._said.pop(turn_index, None) if turn_index is not None else None
@@ -140,6 +164,7 @@ class AgentActivity:
             heard_text=heard,
         )
         self._call.journal.said(self._call.call_id, entry)
+        self._call.publish("transcript.final", **entry.model_dump())
 
 
 class ConfiguredAgents:
@@ -168,6 +193,19 @@ class ConfiguredAgents:
 
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there."""
-        uplink = Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate, suppress_noise=self._suppress_noise)
         call.keys_secret = call.keys_secret or self._configs[name].secret_keys
-        return AgentActivity(call, self._configs[name], self._services[name], self._make_speech_model, uplink)
+        return AgentActivity(
+            call, self._configs[name], self._services[name], self._make_speech_model, self._uplink(call)
+        )
+
+    def converse(
+        self, name: str | None, call: Call, llm: LanguageModel, follow: Callable[[AgentEvent], None]
+    ) -> AgentActivity:
+        """Like an agent of this name, or one without a greeting, whose language model is another."""
+        config = AgentConfig(greeting="") if name is None else self._configs[name]
+        services = replace(self._services[name or next(iter(self._services))], llm=llm)
+        call.keys_secret = call.keys_secret or config.secret_keys
+        return AgentActivity(call, relay_config(config), services, self._make_speech_model, self._uplink(call), follow)
+
+    def _uplink(self, call: Call) -> Uplink:
+        return Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate, suppress_noise=self._suppress_noise)

@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import assert_never
 
 import structlog
@@ -13,7 +12,7 @@ import structlog
 from gateway.api.control import RecordingOrder
 from gateway.calls.activity import Activity
 from gateway.calls.announcements import Announcements, PlaybackEnd
-from gateway.calls.facts import CallFacts
+from gateway.calls.facts import CallFacts, ended, parties
 from gateway.calls.journal import Journal
 from gateway.calls.keypad import Keypad
 from gateway.calls.quality import quality_record
@@ -104,7 +103,11 @@ class Call:
             self._verdict = asyncio.get_running_loop().create_future()
         self._rings_there = False
         self._ears: tuple[Ear, ...] = ()
+        self._activity_listens = True
+        self._followers: tuple[Callable[[], None], ...] = ()
         self._events = events
+        self._untold: list[tuple[EventKind, dict[str, object]]] | None = []
+        """Events from before the call has a session; None: it has one."""
         self._recording = recording
         self._record_from_the_start = record
         self._is_recorded = False
@@ -163,6 +166,7 @@ class Call:
             case "start":
                 self._recording.start(self.leg, self.elapsed_ms(time.monotonic()))
                 self._is_recorded = True
+                self._listen()
                 self._journal.recording_began(self.call_id, self._recording.path)
             case "pause":
                 self._recording.pause()
@@ -170,17 +174,41 @@ class Call:
                 self._recording.resume()
             case "stop":
                 self._is_recorded = False
+                self._listen()
                 self._journal.recording_ended(self.call_id, await self._recording.stop())
             case _:
                 assert_never(order)
+        self.publish("recording.changed", state=self.recording.value)
 
     def elapsed_ms(self, now: float) -> int:
         """Monotonic time `now` as milliseconds since the call was answered."""
         return max(0, round((now - self._answered_at) * 1000))
 
+    def begin(self) -> None:
+        """The call exists: its record begins, and its story."""
+        self._journal.began(self.facts)
+        untold, self._untold = self._untold or (), None
+        # The fields of a kind are in gateway.events.catalogue, for this one those of `parties`.
+        self._events.publish(
+            "call.offered" if self.facts.direction == "inbound" else "call.dialing", self.call_id, parties(self.facts)
+        )
+        for kind, data in untold:
+            self._events.publish(kind, self.call_id, data)
+
     def publish(self, kind: EventKind, **data: object) -> None:
-        """Tell whoever follows this call's events. `data` is JSON; it may hold speech and numbers, logs may not."""
-        self._events.publish(kind, self.call_id, data)
+        """Tell whoever follows this call's events. `data` is JSON; it may hold speech and numbers, logs may not.
+
+        Its fields are those that `gateway.events.catalogue` names for this kind.
+        """
+        if self._untold is not None:
+            self._untold.append((kind, data))
+        else:
+            self._events.publish(kind, self.call_id, data)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether events that are not kept are worth publishing."""
+        return self._events.is_watched
 
     def hand_over(self, start: StartActivity) -> None:
         """Let another activity take the call; what was queued to be said is dropped.
@@ -199,10 +227,25 @@ class Call:
     def add_ear(self, ear: Ear) -> None:
         """From now on also give `ear` the caller's frames, as they come; it must not block."""
         self._ears += (ear,)
+        self._listen()
 
     def remove_ear(self, ear: Ear) -> None:
         """End that; one that is not there is no fault."""
         self._ears = tuple(one for one in self._ears if one != ear)
+        self._listen()
+
+    def listen(self, on: bool) -> None:
+        """Whether the activity wants the caller's frames, which it does by itself. A recording and ears get theirs."""
+        self._activity_listens = on
+        self._listen()
+
+    def follow(self, follower: Callable[[], None]) -> None:
+        """From now on tell `follower` when the call has been held, resumed or is over; it must not block."""
+        self._followers += (follower,)
+
+    def unfollow(self, follower: Callable[[], None]) -> None:
+        """End that; one that is not there is no fault."""
+        self._followers = tuple(one for one in self._followers if one != follower)
 
     def follow_with(self, start: StartActivity) -> None:
         """What the call is for once the activity of now has ended of itself, in place of being hung up."""
@@ -240,17 +283,20 @@ class Call:
             case CallProgress():
                 self._rings_there = self._rings_there or event.code == _RINGING
                 self._move(CallEvent.PROGRESS, f"response {event.code}")
+                self.publish("call.progress", sip_code=event.code)
             case CallConfirmed():
                 self._move(CallEvent.CONFIRMED, "answered")
                 self.facts.answered_at, self._answered_at = time.time(), time.monotonic()
                 self._journal.answered(self.facts)
+                self.publish("call.answered", codec=self.facts.codec, srtp=self.facts.srtp)
                 if self._held_by:  # offered so from the start
-                    self._move(CallEvent.HELD, self._held_by)
+                    self._move_hold()
                 self._maybe_ready()
             case HoldChanged():
+                held_before = self._held_by
                 self._held_by = "us" if event.held_by_us else "peer" if event.held_by_peer else ""
-                if self.state in (CallState.ACTIVE, CallState.HELD):
-                    self._move(CallEvent.HELD if self._held_by else CallEvent.RESUMED, self._held_by or "all")
+                if self.state in (CallState.ACTIVE, CallState.HELD) and self._held_by != held_before:
+                    self._move_hold()
             case DigitReceived():
                 self.keypad.receive_info(event)
             case TransferReported():
@@ -267,6 +313,9 @@ class Call:
                 raise AssertionError(f"{event!r} belongs to the switchboard")
             case _:
                 assert_never(event)
+        if isinstance(event, HoldChanged | CallEnded):
+            for follower in self._followers:
+                follower()
 
     async def run(self) -> None:
         """The whole life of the leg. Ends when PJSIP has let go of it; on cancellation hangs up first."""
@@ -284,6 +333,20 @@ class Call:
             raise
         finally:
             await self._finish()
+
+    @property
+    def is_held_by_us(self) -> bool:
+        return self._held_by == "us"
+
+    @property
+    def final_code(self) -> int:
+        """SIP status that the call ended with; 0 while it has not."""
+        return 0 if self._ended is None else self._ended.code
+
+    def drop(self, reason: str) -> None:
+        """`hang_up` for those who cannot wait."""
+        self._our_reason = self._our_reason or reason
+        self._endpoint.refuse(self.call_id, 0)
 
     def expect_end(self, reason: str | None) -> None:
         """Call it this when the far end hangs up, from now on; None: what it is called by itself."""
@@ -303,6 +366,12 @@ class Call:
         """How the call sounds so far; None before it has audio. Raises `NoSuchCall` when it has just ended."""
         return None if self.audio is None else self._rate(self.audio, await self._endpoint.quality(self.call_id))
 
+    async def tell_quality(self) -> None:
+        """Publish it, when the call stands. Raises `NoSuchCall` when it has just ended."""
+        if self.state in (CallState.ACTIVE, CallState.HELD):
+            quality = await self.quality()
+            self.publish("call.quality", quality=None if quality is None else quality.model_dump())
+
     def mute(self, muted: bool) -> None:
         """Send silence instead of what we say, or end that."""
         self.leg.mute(muted)
@@ -313,7 +382,7 @@ class Call:
 
         Keys are heard all the same.
         """
-        self.leg.on_frames = self._receive_muted_frames if muted else self._receive_frames
+        self.leg.mute_heard(muted)
         self.muted_theirs = muted
 
     async def hang_up(self, reason: str, code: int = 0, phrase: str = "") -> None:
@@ -382,8 +451,8 @@ class Call:
 
     async def _attend(self, start: StartActivity) -> str | None:
         self.attending, self.activity = start, start(self)
-        if self.activity.hears_keys:
-            self.leg.detect_tones(self._inband_keys)
+        self.publish("call.activity", activity=self.activity.kind, agent=self.facts.agent)
+        self.leg.detect_tones(self._inband_keys if self.activity.hears_keys else ToneDetection.OFF)
         async with asyncio.TaskGroup() as tasks:
             activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")
             self._activity_task = activity
@@ -427,10 +496,13 @@ class Call:
                 recording = await self._recording.close()
             if recording is not None:
                 self._journal.recording_ended(self.call_id, recording)
+                if self._is_recorded:
+                    self.publish("recording.changed", state=self.recording.value)
         except TimeoutError:
             self._log.warning("recording_not_closed", cause="the disk does not answer")
         finally:
             self._journal.ended(facts, quality)
+            self._events.publish("call.ended", self.call_id, ended(facts, quality))
 
     def _rate(self, audio: CallAudio, leg: LegQuality) -> Quality:
         line = None if self.activity is None else self.activity.line
@@ -454,7 +526,7 @@ class Call:
         self.facts.codec, self.facts.srtp = event.codec, event.srtp
         if self.audio is None:
             self.audio = CallAudio(self._hub, event.port)
-            self.audio.on_frames = self._receive_frames
+            self._listen()
             self.audio.on_playout = self._receive_playout
             self.audio.on_key = self.keypad.receive_key
             self.audio.on_rate = self._receive_rate
@@ -466,6 +538,12 @@ class Call:
         if self.audio is not None and self.state in (CallState.ACTIVE, CallState.HELD):
             self._ready_or_over.set()
 
+    def _listen(self) -> None:
+        """Frames that nobody wants do not come."""
+        if self.audio is not None:
+            wanted = self._activity_listens or self._is_recorded or bool(self._ears)
+            self.audio.on_frames = self._receive_frames if wanted else None
+
     def _receive_frames(self, frames: list[PcmFrame]) -> None:
         if self._is_recorded:
             self._recording.receive_frames(frames)
@@ -474,10 +552,8 @@ class Call:
         for ear in self._ears:
             ear(frames)
 
-    def _receive_muted_frames(self, frames: list[PcmFrame]) -> None:
-        self._receive_frames([replace(frame, pcm=bytes(len(frame.pcm))) for frame in frames])
-
     def _receive_press(self, digit: str) -> None:
+        self.publish("dtmf.received", digit="*" if self.keys_secret else digit, secret=self.keys_secret)
         if self.activity is not None:
             self.activity.receive_digit(digit, secret=self.keys_secret)
 
@@ -494,6 +570,14 @@ class Call:
     def _receive_playout(self, event: PlayoutEvent) -> None:
         if self.activity is not None:
             self.activity.receive_playout(event)
+
+    def _move_hold(self) -> None:
+        if self._held_by:
+            self._move(CallEvent.HELD, self._held_by)
+            self.publish("call.held", by=self._held_by)
+        else:
+            self._move(CallEvent.RESUMED, "all")
+            self.publish("call.resumed")
 
     def _move(self, event: CallEvent, cause: str) -> None:
         old, self.state = self.state, next_state(self.state, event)

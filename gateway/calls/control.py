@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 
+from gateway.api.bridging import BridgeInfo, BridgeOrder, SuperviseOrder
 from gateway.api.control import CallInfo, MuteSide, Playback, RecordingOrder, Stopped
 from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
 from gateway.calls.call import Call
@@ -41,9 +42,9 @@ class SwitchboardControl:
         call.accept()
         return _info(call)
 
-    async def hangup(self, call_id: str, order: HangUpOrder) -> None:
+    async def hangup(self, call_id: str, order: HangUpOrder | None = None) -> None:
         call = self._switchboard.call(call_id)
-        if order.code is None:
+        if order is None or order.code is None:
             await call.hang_up("api")
         else:
             call.reject(order.code, order.reason)
@@ -108,6 +109,22 @@ class SwitchboardControl:
 
     async def stop(self, call_id: str, playback_id: str | None) -> Stopped:
         return self._standing(call_id).announcements.stop(playback_id)
+
+    async def bridge(self, call_id: str, order: BridgeOrder) -> BridgeInfo:
+        call = self._standing(call_id)
+        if order.call_id is None:
+            other = await self._switchboard.bridge_by_dialling(call, order)
+        else:
+            other = self._standing(order.call_id)
+            await self._switchboard.bridges.join(call, other, give_back=order.on_end == "return")
+        return BridgeInfo(call_id=call_id, other_call_id=other.call_id, bridged=order.call_id is not None)
+
+    async def unbridge(self, call_id: str) -> None:
+        self._switchboard.bridges.unbridge(self._standing(call_id))
+
+    async def supervise(self, call_id: str, order: SuperviseOrder) -> None:
+        call = self._standing(call_id)
+        self._switchboard.bridges.supervise(call, self._standing(order.supervisor), order.mode)
 
     async def start_stream(self, order: StartStream) -> StreamInfo:
         call = self._standing(order.call_id)

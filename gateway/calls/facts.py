@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gateway.store.records import Direction
+from gateway.store.records import Direction, Quality
 
 
 @dataclass(slots=True)
@@ -36,3 +36,25 @@ class CallFacts:
 def utc(wall_time: float) -> datetime:
     """Seconds since the epoch as the records have them."""
     return datetime.fromtimestamp(wall_time, UTC)
+
+
+def parties(facts: CallFacts) -> dict[str, object]:
+    """Who talks to whom, as events tell it."""
+    return {
+        "direction": facts.direction,
+        "from": facts.from_,
+        "to": facts.to,
+        "agent": facts.agent,
+        "metadata": dict(facts.metadata),
+    }
+
+
+def ended(facts: CallFacts, quality: Quality | None) -> dict[str, object]:
+    """How a call went, as its last event tells it."""
+    answered_at, ended_at = facts.answered_at, facts.ended_at
+    return {
+        **parties(facts),
+        "reason": facts.end_reason,
+        "duration_ms": None if answered_at is None or ended_at is None else round((ended_at - answered_at) * 1000),
+        "quality": None if quality is None else quality.model_dump(),
+    }

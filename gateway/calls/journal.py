@@ -2,12 +2,13 @@
 """Carries what happens on calls into the store: in order, without making the event loop's callbacks wait."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import structlog
 
 from gateway.calls.facts import CallFacts, utc
+from gateway.events import Event
 from gateway.store.records import Quality, RecordingFacts, SessionSummary, TranscriptEntry, TurnRecord
 from gateway.store.repository import SessionStore
 from gateway.telemetry import Metrics
@@ -68,6 +69,23 @@ class Journal:
         at, reason = utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
         self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=quality))
 
+    def event(self, event: Event, webhooks: Sequence[str], settled: Callable[[], None]) -> None:
+        """`settled` is called when it is in the database, or never will be."""
+
+        async def write() -> None:
+            try:
+                await self._store.events.add(event, webhooks, settled)
+            except BaseException:
+                settled()
+                raise
+
+        if not self._put(write):
+            settled()
+
+    def delivered(self, webhook: str, cursor: int) -> None:
+        """A webhook has got an event, or is never going to."""
+        self._put(lambda: self._store.events.delivered(webhook, cursor))
+
     async def write_until_closed(self) -> None:
         """The writing task."""
         while (write := await self._queue.get()) is not None:
@@ -82,8 +100,10 @@ class Journal:
         """Nothing more comes; the task ends when everything is with the store."""
         await self._queue.put(None)
 
-    def _put(self, write: _Write) -> None:
+    def _put(self, write: _Write) -> bool:
         try:
             self._queue.put_nowait(write)
         except asyncio.QueueFull:
             self._metrics.store_failed_writes.inc()
+            return False
+        return True

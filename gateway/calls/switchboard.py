@@ -10,8 +10,10 @@ from typing import Protocol, Self, assert_never
 
 import structlog
 
+from gateway.api.bridging import BridgeOrder
 from gateway.api.orders import PlaceCall
 from gateway.calls.activity import Activity, Echo, Play, PlayPrompt
+from gateway.calls.bridge import Bridges
 from gateway.calls.call import BeforeAnswer, Call, StartActivity
 from gateway.calls.dialplan import caller_id, destination, host_of, trunk_of
 from gateway.calls.facts import CallFacts
@@ -20,7 +22,7 @@ from gateway.calls.prompts import Prompt
 from gateway.calls.recording import CallRecording
 from gateway.calls.transfer import Transfer
 from gateway.config import Config, RouteConfig
-from gateway.errors import CallError, CallRejected, NoSuchAgent, NoSuchCall, TooManyCalls, WrongCallState
+from gateway.errors import BadAddress, CallError, CallRejected, NoSuchAgent, NoSuchCall, TooManyCalls, WrongCallState
 from gateway.events import EventBus
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
@@ -38,6 +40,7 @@ log = structlog.get_logger(__name__)
 _NOT_FOUND = 404
 _TEMPORARILY_UNAVAILABLE = 480
 _MEDIA_WATCH_S = 2.0
+_QUALITY_S = 10.0
 
 
 class Agents(Protocol):
@@ -81,6 +84,7 @@ class Switchboard:
         """Addresses of each trunk we are registered with."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self.bridges = Bridges()
         self.is_draining = False
         """No new calls are taken."""
         # Read once, at the start: a call must not wait for the disk, nor find the file gone.
@@ -159,8 +163,7 @@ class Switchboard:
                 agent=route.agent if route.action == "agent" else None,
                 metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
             )
-            call = self._new_call(facts, self._activity_of(route), self._before_answer(route))
-            self._start(call)
+            self._start(self._new_call(facts, *self._plan(route)))
 
     def _refuse(self, event: IncomingCall, code: int, cause: str) -> None:
         log.info("call_refused", call_id=event.handle, code=code, cause=cause)
@@ -188,10 +191,10 @@ class Switchboard:
 
     def _start(self, call: Call) -> None:
         assert self._tasks is not None
+        call.begin()
         self._running[call.call_id] = self._tasks.create_task(self._live(call), name=call.call_id)
 
     async def _live(self, call: Call) -> None:
-        self._journal.began(call.facts)
         self._metrics.call_began(call.facts.direction)
         try:
             await call.run()
@@ -208,6 +211,13 @@ class Switchboard:
         if not self._calls:
             self._none_left.set()
 
+    def _plan(self, route: RouteConfig) -> tuple[StartActivity, BeforeAnswer | None]:
+        """What a call of this route is for, and who decides over it while it rings."""
+        if route.action != "bridge":
+            return self._activity_of(route), self._before_answer(route)
+        bridge = self.bridges.of_route(lambda caller, start: self._dial_for(caller, route, start))
+        return bridge.activity, bridge.before_answer
+
     def _activity_of(self, route: RouteConfig) -> StartActivity:
         match route.action:
             case "echo":
@@ -221,8 +231,10 @@ class Switchboard:
                 return lambda call: self._agents.start(name, call)
             case "stream":
                 return self.streams.activity(order_of_route(route))
+            case "flow":
+                return self.streams.flow(route.flow_url or "")
             case "reject" | "bridge":
-                raise AssertionError(f"action {route.action} is no activity of this version")
+                raise AssertionError(f"action {route.action} is no activity that a route starts by itself")
             case _:
                 assert_never(route.action)
 
@@ -250,6 +262,14 @@ class Switchboard:
                     with contextlib.suppress(CallError):  # over already
                         await call.hang_up("media_timeout")
 
+    async def watch_quality(self) -> None:
+        """Tell how the standing calls sound, while somebody looks on; runs until cancelled."""
+        while True:
+            await asyncio.sleep(_QUALITY_S)
+            for call in self.calls if self.events.is_watched else ():
+                with contextlib.suppress(CallError):  # over already
+                    await call.tell_quality()
+
     # What the API asks for
 
     async def place(self, order: PlaceCall, play: Prompt | None = None) -> Call:
@@ -260,6 +280,16 @@ class Switchboard:
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
         agent, start = await self._purpose(order, play)
+        return await self._dial(order, start, agent)
+
+    async def bridge_by_dialling(self, call: Call, order: BridgeOrder) -> Call:
+        """Dial, and bridge with `call` when they answer; returns while it rings. Raises as `place` does."""
+        return await self.bridges.dial(call, lambda start: self._dial(order, start), give_back=order.on_end == "return")
+
+    async def _dial(self, order: PlaceCall | BridgeOrder, start: StartActivity, agent: str | None = None) -> Call:
+        if self.is_draining or self._tasks is None:
+            raise TooManyCalls("the gateway is shutting down")
+        assert order.to is not None
         where = destination(self._config, order.to, order.profile)
         caller = caller_id(order.from_, where, self.endpoint.address)
         facts = CallFacts(
@@ -276,41 +306,41 @@ class Switchboard:
         try:
             await self.endpoint.place(facts.call_id, where.uri, trunk=where.trunk, caller_id=caller)
         except BaseException:
+            self.endpoint.refuse(facts.call_id, 0)  # whoever asked may be gone before the INVITE is out
             self._forget(call)
             raise
         self._start(call)
         return call
 
+    async def _dial_for(self, caller: Call, route: RouteConfig, start: StartActivity) -> Call:
+        """Whom a route leads to: they see who calls, if that can be said in a From."""
+        order = BridgeOrder.model_validate(
+            {"to": route.to, "from": caller.facts.from_, "timeout_s": route.answer_timeout_s}
+        )
+        try:
+            return await self._dial(order, start)
+        except BadAddress:
+            return await self._dial(order.model_copy(update={"from_": None}), start)
+
     async def _purpose(self, order: PlaceCall, play: Prompt | None) -> tuple[str | None, StartActivity]:
         """The agent, if it is one, and what the call is for when it is answered."""
         if order.flow is not None:
-            raise WrongCallState("flows are not in this version")
+            await self.streams.check_flow(order.flow.flow_url)
+            ask = self.streams.flow(order.flow.flow_url)
+            return None, ask if play is None else _after_prompt(order, play, ask)
         if order.stream is not None:
             stream = order_of_request(order.stream, gives_back=False)
             await self.streams.check(stream)
             begin = self.streams.activity(stream)
-            return None, begin if play is None else self._after_prompt(order, play, begin)
-        name = None if order.agent is None and play is not None else self._agent(order.agent)
+            return None, begin if play is None else _after_prompt(order, play, begin)
+        if play is not None and order.agent is None:
+            return None, _after_prompt(order, play, None)
+        name = self._agent(order.agent)
 
         def start(call: Call) -> Activity:
-            return self._agents.start(name or "", call)
+            return self._agents.start(name, call)
 
-        def play_first(call: Call) -> Activity:
-            assert play is not None
-            assert order.play is not None
-            if name is not None:
-                call.follow_with(start)
-            return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
-
-        return name, start if play is None else play_first
-
-    def _after_prompt(self, order: PlaceCall, play: Prompt, then: StartActivity) -> StartActivity:
-        def play_first(call: Call) -> Activity:
-            assert order.play is not None
-            call.follow_with(then)
-            return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
-
-        return play_first
+        return name, start if play is None else _after_prompt(order, play, start)
 
     async def _transfer_for_backend(self, call: Call, request: messages.Transfer) -> None:
         if request.mode == "attended":
@@ -383,6 +413,18 @@ class Switchboard:
     def calls(self) -> list[Call]:
         """Calls that have not ended, oldest first."""
         return list(self._calls.values())
+
+
+def _after_prompt(order: PlaceCall, play: Prompt, then: StartActivity | None) -> StartActivity:
+    """First the order's recording; None: then the call is ended."""
+
+    def play_first(call: Call) -> Activity:
+        assert order.play is not None
+        if then is not None:
+            call.follow_with(then)
+        return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
+
+    return play_first
 
 
 def _recording_threads(config: Config) -> int:

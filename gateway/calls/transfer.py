@@ -81,4 +81,4 @@ class Transfer:
             self._call.expect_end(END_REASON)
         if status in ("completed", "failed"):
             self._decided.set()
-        self._call.publish("call.transfer", **self.info.model_dump())
+        self._call.publish("call.transfer", to=self.info.to, mode=self.info.mode, status=status, sip_code=code)

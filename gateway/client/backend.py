@@ -16,7 +16,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from typing import Literal
+from urllib.parse import quote, urlencode
 
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
@@ -105,14 +106,28 @@ async def serve(
 
 
 @contextlib.asynccontextmanager
-async def attach(base_url: str, call_id: str, token: str) -> AsyncIterator[StreamCall]:
+async def attach(
+    base_url: str,
+    call_id: str,
+    token: str,
+    *,
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None,
+    sample_rate: int | None = None,
+    direction: Literal["inbound", "outbound", "bidirectional"] | None = None,
+    track: Literal["inbound", "outbound", "both"] | None = None,
+) -> AsyncIterator[StreamCall]:
     """Connect to a call from our side, for backends that nobody can reach: `token` is from `ParleyClient.create_token`.
+
+    What is left out is as in `StreamOrder`. All of it counts only when no stream of the call waits for a backend.
 
     Raises `NotReachable`, `ApiError` (`NotAllowed`: the token was used, is too old, or is for another call),
     `BadAnswer`.
     """
-    path = f"/api/v1/calls/{quote(call_id, safe='')}/stream?token={quote(token, safe='')}"
-    connection = await open_websocket(base_url, path, subprotocol=SUBPROTOCOL)
+    wanted = {"token": token, "codec": codec, "sample_rate": sample_rate, "direction": direction, "track": track}
+    query = urlencode({name: value for name, value in wanted.items() if value is not None})
+    connection = await open_websocket(
+        base_url, f"/api/v1/calls/{quote(call_id, safe='')}/stream?{query}", subprotocol=SUBPROTOCOL
+    )
     async with connection:
         start = await _first_message(connection)
         if start is None:

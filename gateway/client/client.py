@@ -10,7 +10,7 @@ async with ParleyClient("http://127.0.0.1:8080", api_key) as parley:
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
@@ -19,13 +19,23 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from gateway.client.errors import BadAnswer, NotReachable, api_error
+from gateway.client.events import EventFeed
 from gateway.client.models import (
     AgentOrder,
+    ApiKeyRecord,
+    BridgeInfo,
+    BridgeOrder,
     CallInfo,
     CallList,
+    CreatedKey,
+    CreateKey,
     DtmfOrder,
+    EventPage,
     FlowOrder,
     HangUpOrder,
+    IssuedToken,
+    IssueToken,
+    KeyList,
     KeysOrder,
     MuteOrder,
     PlaceCall,
@@ -35,14 +45,21 @@ from gateway.client.models import (
     SayOrder,
     SessionPage,
     SessionRecord,
+    StartStream,
     StopOrder,
     Stopped,
+    StopStream,
+    StreamInfo,
+    StreamList,
     StreamOrder,
+    SuperviseOrder,
     TransferOrder,
 )
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Metadata = Mapping[str, str]
+Scope = Literal["calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "admin"]
+"""What an API key may do."""
 
 _TIMEOUT_S = 30.0
 _PLACE_PAUSES_S = (0.5, 2.0)
@@ -212,6 +229,78 @@ class ParleyClient:
         """Hand the call to an agent, from whatever has it."""
         return await self._post(f"{_of(call_id)}/agent", AgentOrder(agent=agent), CallInfo)
 
+    # Calls that hear each other
+
+    async def bridge(
+        self,
+        call_id: str,
+        other_call_id: str | None = None,
+        *,
+        to: str | None = None,
+        from_: str | None = None,
+        profile: str | None = None,
+        timeout_s: float = 60.0,
+        metadata: Metadata | None = None,
+        on_end: Literal["return", "hangup"] = "return",
+    ) -> BridgeInfo:
+        """Let the call talk to another one that stands, or to somebody who is dialled first."""
+        order = BridgeOrder(
+            call_id=other_call_id,
+            to=to,
+            from_=from_,
+            profile=profile,
+            timeout_s=timeout_s,
+            metadata=dict(metadata or {}),
+            on_end=on_end,
+        )
+        return await self._post(f"{_of(call_id)}/bridge", order, BridgeInfo)
+
+    async def unbridge(self, call_id: str) -> None:
+        """Part them: each gets back what it was for before."""
+        await self._request("POST", f"{_of(call_id)}/unbridge")
+
+    async def supervise(
+        self, call_id: str, supervisor: str, mode: Literal["listen", "whisper", "barge", "off"] = "listen"
+    ) -> None:
+        """Let another call listen to this one, whisper to it, or barge in; again: change that."""
+        await self._request("POST", f"{_of(call_id)}/supervise", SuperviseOrder(supervisor=supervisor, mode=mode))
+
+    # Streams and events
+
+    async def start_stream(self, call_id: str, order: StreamOrder) -> StreamInfo:
+        """Connect a call that stands to a backend. One that talks takes the call over; others hear it beside."""
+        return await self._post("/stream/start", StartStream(call_id=call_id, **dict(order)), StreamInfo)
+
+    async def stop_stream(self, stream_id: str) -> StreamInfo:
+        """End a stream; its call goes on as the order's `on_end` says."""
+        return await self._post("/stream/stop", StopStream(stream_id=stream_id), StreamInfo)
+
+    async def streams(self, call_id: str) -> tuple[StreamInfo, ...]:
+        """The call's streams that have not ended, oldest first."""
+        return (await self._get(f"{_of(call_id)}/streams", StreamList)).streams
+
+    async def create_token(
+        self, call_id: str | None = None, *, scope: Literal["stream", "listen"] = "stream", ttl_s: int = 60
+    ) -> IssuedToken:
+        """A token with which a backend attaches itself to a call, once (`attach`)."""
+        return await self._post("/tokens", IssueToken(call_id=call_id, scope=scope, ttl_s=ttl_s), IssuedToken)
+
+    def events(self, *, after: int | None = None, call_id: str | None = None, kinds: Sequence[str] = ()) -> EventFeed:
+        """What happens on calls from now on, or after a cursor (0: from the oldest that is kept); of one call, or of
+        some kinds (`call.ended`, `transcript.*`) only. Survives drops."""
+        return EventFeed(self.base_url, self._api_key, after=after, call_id=call_id, kinds=kinds)
+
+    async def past_events(
+        self, after: int = 0, *, limit: int = 100, call_id: str | None = None, kinds: Sequence[str] = ()
+    ) -> EventPage:
+        """A page of events that are kept; `after=page.cursor` for the next."""
+        parameters = {"after": str(after), "limit": str(limit)}
+        if call_id is not None:
+            parameters["call_id"] = call_id
+        if kinds:
+            parameters["kinds"] = ",".join(kinds)
+        return await self._get("/events", EventPage, parameters)
+
     # Sessions
 
     async def sessions(self, *, limit: int = 50, before: str | None = None) -> SessionPage:
@@ -238,6 +327,20 @@ class ParleyClient:
                         file.write(block)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
+
+    # API keys
+
+    async def create_key(self, name: str, scopes: Sequence[Scope], *, ttl_days: int | None = None) -> CreatedKey:
+        """A new API key; its `key` is told this once."""
+        return await self._post("/keys", CreateKey(name=name, scopes=tuple(scopes), ttl_days=ttl_days), CreatedKey)
+
+    async def api_keys(self) -> tuple[ApiKeyRecord, ...]:
+        """The keys that were made so, without what opens."""
+        return (await self._get("/keys", KeyList)).keys
+
+    async def revoke_key(self, key_id: str) -> None:
+        """From now on it opens nothing."""
+        await self._request("DELETE", f"/keys/{quote(key_id, safe='')}")
 
     # Plumbing
 

@@ -31,6 +31,34 @@ class ApiKeyRecord(Model):
     expires_at: datetime | None = None
 
 
+class BridgeInfo(Model):
+    """Two calls."""
+
+    call_id: str
+    other_call_id: str
+    bridged: bool
+    """They hear each other; if not, the other one is being dialled: `call.bridged` tells, or its `call.ended`."""
+
+
+class BridgeOrder(Model):
+    """Whom to talk to: a call of ours that stands, or somebody to be dialled first."""
+
+    call_id: str | None = None
+    to: str | None = None
+    """SIP URI, or a number for the trunk."""
+    from_: str | None = Field(None, validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
+    """Our address as the one who is dialled sees it."""
+    profile: str | None = None
+    """Name of the trunk to go through."""
+    timeout_s: float = 60.0
+    """How long it may ring."""
+    metadata: dict[str, str] | None = None
+    """Of the call that is placed."""
+    on_end: Literal["return", "hangup"] = "return"
+    """When the two part (`unbridge`, or one hangs up), a call that stands gets back what it was for, its agent from
+    the beginning; or is hung up. One that was dialled for the bridge is hung up always."""
+
+
 class TransferInfo(Model):
     """How a transfer goes, as the far end reports (RFC 3515 section 2.4.5)."""
 
@@ -118,7 +146,7 @@ class CallInfo(Model):
     """offered: ringing here; dialing: ringing there; held: by us, the peer or both."""
     ringing: bool = False
     """The far end's telephone rings; or ours does, and waits for `answer` or `hangup`."""
-    activity: Literal["agent", "stream", "echo", "play", "bridge"] | Literal["none"] = "none"
+    activity: Literal["agent", "stream", "echo", "play", "bridge", "supervise"] | Literal["none"] = "none"
     """What the call is for at this moment; none: it is not answered, or just over."""
     started_at: datetime
     answered_at: datetime | None = None
@@ -184,6 +212,48 @@ class DtmfOrder(Model):
     """Tones of them are left out of the recording. Digits that we send are kept nowhere else."""
 
 
+class EventInfo(Model):
+    """Something that happened on a call."""
+
+    cursor: int
+    """Grows with every event, and never repeats; some numbers are left out."""
+    kind: Literal[
+        "call.offered",
+        "call.dialing",
+        "call.progress",
+        "call.answered",
+        "call.held",
+        "call.resumed",
+        "call.ended",
+        "call.activity",
+        "call.transfer",
+        "call.bridged",
+        "call.unbridged",
+        "call.quality",
+        "transcript.partial",
+        "transcript.final",
+        "turn.measured",
+        "dtmf.received",
+        "recording.changed",
+        "playback.finished",
+        "stream.connected",
+        "stream.disconnected",
+        "stream.stopped",
+    ]
+    call_id: str
+    at: datetime
+    data: dict[str, Any]
+    """See docs/events.md."""
+
+
+class EventPage(Model):
+    """Events that are kept, oldest first."""
+
+    events: tuple[EventInfo, ...]
+    cursor: int
+    complete: bool
+
+
 class FlowOrder(Model):
     """A Teler call flow: when the call is answered, the URL is asked what to do with it."""
 
@@ -244,8 +314,8 @@ class StreamOrder(Model):
     """A media stream to a backend (INTERFACES, "Media streaming")."""
 
     stream_url: str | None = None
-    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket. None: it comes
-    to us, by `/api/v1/calls/{id}/stream`."""
+    """Where the backend listens: wss://, ws:// on allowed networks; audiosocket://HOST:PORT for audiosocket. None:
+    it comes to us, by `/api/v1/calls/{id}/stream`."""
     protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
     codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
     """None: the protocol's own; of `parley` l16."""
@@ -261,6 +331,9 @@ class StreamOrder(Model):
     """Sent to the backend as `Authorization: Bearer`."""
     fallback: str = "hangup"
     """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
+    options: dict[str, str] = {}
+    """What one protocol alone has. teler: `chunk_ms`, 20 to 2000. conversationrelay: `agent`, whose voice, ears and
+    greeting it gets; `partial_prompts`, true or false. twilio: `account_sid`."""
     events: tuple[Literal["speech"], ...] = ()
     """What is told only on demand: when the caller speaks."""
     on_end: Literal["hangup", "return"] | None = None
@@ -433,8 +506,8 @@ class StartStream(Model):
     """A stream on a call that stands. One that talks takes the call over; others hear it beside whoever talks."""
 
     stream_url: str | None = None
-    """Where the backend listens: wss://, ws:// on allowed networks, tcp://HOST:PORT for audiosocket. None: it comes
-    to us, by `/api/v1/calls/{id}/stream`."""
+    """Where the backend listens: wss://, ws:// on allowed networks; audiosocket://HOST:PORT for audiosocket. None:
+    it comes to us, by `/api/v1/calls/{id}/stream`."""
     protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
     codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
     """None: the protocol's own; of `parley` l16."""
@@ -450,6 +523,9 @@ class StartStream(Model):
     """Sent to the backend as `Authorization: Bearer`."""
     fallback: str = "hangup"
     """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
+    options: dict[str, str] = {}
+    """What one protocol alone has. teler: `chunk_ms`, 20 to 2000. conversationrelay: `agent`, whose voice, ears and
+    greeting it gets; `partial_prompts`, true or false. twilio: `account_sid`."""
     events: tuple[Literal["speech"], ...] = ()
     """What is told only on demand: when the caller speaks."""
     on_end: Literal["hangup", "return"] | None = None
@@ -507,6 +583,17 @@ class StreamList(Model):
     """A call's streams that have not ended, oldest first."""
 
     streams: tuple[StreamInfo, ...]
+
+
+class SuperviseOrder(Model):
+    """Who supervises the call, and how."""
+
+    supervisor: str
+    """A call of ours that stands: its far end hears this call's far end, what is said to it, and the one it is
+    bridged with. When it is over, that call gets back what it was for."""
+    mode: Literal["listen", "whisper", "barge", "off"] = "listen"
+    """whisper: be heard by this call's far end when it is bridged, else by its agent or stream alone. barge: by
+    everybody. off: end it."""
 
 
 class TransferOrder(Model):

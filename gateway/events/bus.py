@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Carries events from the calls to whoever follows them."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from gateway.events.event import Event, EventKind
@@ -13,6 +14,7 @@ class EventBus:
     def __init__(self, first_cursor: int = 1) -> None:
         self._cursor = first_cursor
         self._followers: tuple[Callable[[Event], None], ...] = ()
+        self._watchers = 0
 
     def publish(self, kind: EventKind, call_id: str, data: Mapping[str, object]) -> None:
         """Tell every follower, in order."""
@@ -28,3 +30,22 @@ class EventBus:
     def unfollow(self, follower: Callable[[Event], None]) -> None:
         """End that."""
         self._followers = tuple(one for one in self._followers if one != follower)
+
+    @property
+    def end(self) -> int:
+        """What is published next comes after this cursor."""
+        return self._cursor - 1
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether events that are not kept (`gateway.events.catalogue`) are worth the trouble: somebody looks on."""
+        return self._watchers > 0
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Somebody follows live, inside."""
+        self._watchers += 1
+        try:
+            yield
+        finally:
+            self._watchers -= 1

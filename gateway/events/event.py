@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be told of a call."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,10 +37,22 @@ class Event:
     """One thing that happened."""
 
     cursor: int
-    """Grows by one with every event of this gateway; to resume, ask for what came after it."""
+    """Grows with every event of this gateway, over restarts too, and never repeats; to resume, ask for what came after
+    it. Some numbers are left out."""
     kind: EventKind
     call_id: str
     at: datetime
     """UTC."""
     data: Mapping[str, object]
     """JSON."""
+
+    def as_json(self) -> str:
+        """As the feed and webhooks tell it: `{"cursor", "kind", "call_id", "at", "data"}`."""
+        values = {
+            "cursor": self.cursor,
+            "kind": self.kind,
+            "call_id": self.call_id,
+            "at": self.at.isoformat().replace("+00:00", "Z"),
+            "data": dict(self.data),
+        }
+        return json.dumps(values, separators=(",", ":"))

@@ -14,7 +14,7 @@ SQLite runs with `synchronous=NORMAL`: a committed record is in the kernel's han
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Executable, Update, bindparam, delete, event, insert, select, tuple_, update
+from sqlalchemy import Delete, Executable, Update, bindparam, delete, event, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.errors import StartupError, StoreError
+from gateway.store.events import EventRows, Step
 from gateway.store.folder import DataFolder
 from gateway.store.records import (
     ApiKeyRecord,
@@ -52,8 +53,6 @@ _BUSY_TIMEOUT_S = 5.0
 _MAX_ANSWERS = 100_000
 """Kept for idempotency keys: those of a day, at more than one call a second. Beyond it the oldest are forgotten."""
 
-_Step = tuple[Executable, dict[str, Any]]
-
 log = structlog.get_logger(__name__)
 
 
@@ -67,9 +66,6 @@ _ERASE = delete(SessionRow).where(SessionRow.call_id == bindparam("of_call"))
 _ERASE_ANSWERS = delete(AnswerRow).where(AnswerRow.call_id == bindparam("of_call"))
 _FORGET_ANSWERS = delete(AnswerRow).where(AnswerRow.at < bindparam("before"))
 _KEEP_ANSWER = insert(AnswerRow)
-_CROWD_OUT_ANSWERS = delete(AnswerRow).where(
-    AnswerRow.at < select(AnswerRow.at).order_by(AnswerRow.at.desc()).offset(_MAX_ANSWERS).limit(1).scalar_subquery()
-)
 
 
 def _update(*columns: str) -> Update:
@@ -77,6 +73,13 @@ def _update(*columns: str) -> Update:
     return update(SessionRow).where(of_call).values({name: bindparam(f"new_{name}") for name in columns})
 
 
+def crowd_out_answers(most: int) -> Delete:
+    """Forget all but so many, the newest."""
+    oldest = select(AnswerRow.at).order_by(AnswerRow.at.desc()).offset(most - 1).limit(1)
+    return delete(AnswerRow).where(AnswerRow.at < oldest.scalar_subquery())
+
+
+_CROWD_OUT_ANSWERS = crowd_out_answers(_MAX_ANSWERS)
 _ANSWER = _update("answered_at", "codec")
 _ASSIGN = _update("agent")
 _RECORD = _update("recording")
@@ -88,8 +91,10 @@ _FINISH = _update("ended_at", "end_reason", "quality")
 class _Write:
     """Statements with their parameters, that belong together; `done` is for somebody who waits for the commit."""
 
-    steps: tuple[_Step, ...]
+    steps: tuple[Step, ...]
     done: "asyncio.Future[None] | None" = None
+    settled: Callable[[], None] | None = None
+    """Told when it is committed or given up; must not raise."""
 
 
 class SessionStore:
@@ -107,6 +112,12 @@ class SessionStore:
         self._set_turn = _upsert_turn(engine.dialect.name)
         self._queue: asyncio.Queue[_Write | None] = asyncio.Queue(_QUEUE_RECORDS)
         self._failing = False
+        self.events = EventRows(self._put, self._reading, self._sealer, engine)
+        """What was told of the calls."""
+        self.was_alone = folder.is_alone
+        """No other gateway used the folder when we began: what one has left unfinished is ours to finish."""
+        self.on_erased: Callable[[str], None] = lambda call_id: None
+        """Told the call whose session has been erased."""
 
     # Writing, for calls
 
@@ -222,6 +233,7 @@ class SessionStore:
             (_ADD_AUDIT, {"at": datetime.now(UTC), "action": "session_erased", "subject": call_id}),
             wait=True,
         )
+        self.on_erased(call_id)
         await self._forget_freed_pages()
         return True
 
@@ -246,7 +258,7 @@ class SessionStore:
         await self._put((_REVOKE_KEY, {"of_key": key_id}), self._audit("api_key_revoked", key_id), wait=True)
         return True
 
-    def _audit(self, action: str, subject: str) -> _Step:
+    def _audit(self, action: str, subject: str) -> Step:
         return (_ADD_AUDIT, {"at": datetime.now(UTC), "action": action, "subject": subject})
 
     # Requests that may be repeated
@@ -257,8 +269,8 @@ class SessionStore:
         values["answer"] = self._sealer.seal(answer.answer, "answers.answer")
         await self._put(
             (_FORGET_ANSWERS, {"before": forget_before}),
-            (_CROWD_OUT_ANSWERS, {}),
             (_KEEP_ANSWER, values),
+            (_CROWD_OUT_ANSWERS, {}),
             wait=True,
         )
 
@@ -274,9 +286,9 @@ class SessionStore:
 
     # The writer
 
-    async def _put(self, *steps: _Step, wait: bool = False) -> None:
+    async def _put(self, *steps: Step, wait: bool = False, settled: Callable[[], None] | None = None) -> None:
         done = asyncio.get_running_loop().create_future() if wait else None
-        await self._queue.put(_Write(steps, done))
+        await self._queue.put(_Write(steps, done, settled))
         self._metrics.store_queue_depth.set(self._queue.qsize())
         if done is not None:
             await done
@@ -318,6 +330,8 @@ class SessionStore:
             for write in batch:
                 if write.done is not None and not write.done.done():
                     write.done.set_result(None)
+                if write.settled is not None:
+                    write.settled()
 
     async def _execute(self, batch: Iterable[_Write]) -> None:
         steps = [step for write in batch for step in write.steps]
@@ -337,6 +351,8 @@ class SessionStore:
             log.error("store_cannot_write", cause=cause, effect="records are lost, calls go on")
         if write.done is not None and not write.done.done():
             write.done.set_exception(StoreError(f"the database refused: {cause}"))
+        if write.settled is not None:
+            write.settled()
 
     # Plumbing
 

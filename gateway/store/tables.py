@@ -4,7 +4,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Float, ForeignKey, Index, Integer, MetaData, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, MetaData, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -121,3 +121,37 @@ class AuditRow(Table):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     action: Mapped[str] = mapped_column(Text)
     subject: Mapped[str] = mapped_column(Text)
+
+
+class EventRow(Table):
+    """Something that was told of a call (`gateway.events`), for a while."""
+
+    __tablename__ = "events"
+
+    cursor: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    call_id: Mapped[str] = mapped_column(ForeignKey("sessions.call_id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    data: Mapped[str] = mapped_column(Text)
+    """JSON, sealed when there is a key."""
+
+
+class DeliveryRow(Table):
+    """An event that a webhook has still to get."""
+
+    __tablename__ = "deliveries"
+
+    cursor: Mapped[int] = mapped_column(ForeignKey("events.cursor", ondelete="CASCADE"), primary_key=True)
+    webhook: Mapped[str] = mapped_column(Text, primary_key=True)
+
+
+class EventLogRow(Table):
+    """One row: what must not be forgotten about cursors."""
+
+    __tablename__ = "event_log"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    runs: Mapped[int] = mapped_column(Integer)
+    """How often a gateway has begun to use this database: every run has cursors of its own."""
+    kept_after: Mapped[int] = mapped_column(BigInteger)
+    """Events up to this cursor have been removed for their age or number."""

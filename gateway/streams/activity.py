@@ -11,7 +11,7 @@ from gateway.streams.stream import Ending, Stream
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
 
-_END_REASONS = {
+END_REASONS = {
     Ending.STOPPED: "stream_ended",
     Ending.BACKEND_CLOSED: "stream_ended",
     Ending.BACKEND_HUNG_UP: "backend_hung_up",
@@ -60,7 +60,7 @@ class StreamActivity:
             await asyncio.wait((stream.ending,))
             ending = stream.ending.result()
             self._successor(ending)
-            return _END_REASONS[ending]
+            return END_REASONS[ending]
         finally:
             self._call.leg.untap_sent(stream.receive_sent)
             stream.end(Ending.STOPPED)

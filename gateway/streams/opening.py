@@ -15,6 +15,7 @@ from gateway.streams.order import Fallback, StreamOrder
 from gateway.streams.reception import Reception
 from gateway.streams.stream import StreamLimits, StreamMetrics
 from gateway.streams.streams import Agents, Streams
+from gateway.streams.tcp import TcpConnector
 from gateway.streams.twilio import twilio_signature
 from gateway.streams.websocket import WebSocketConnector
 from media.wav import read_wav
@@ -30,11 +31,12 @@ def open_streams(
         [SigningSecret.parse(secret.get_secret_value()) for secret in stream.secrets], config.twilio.token
     )
     websocket = WebSocketConnector(guard, upgrade.headers, _tls(stream.ca_file))
+    tcp = TcpConnector(guard)
     fallbacks = (Fallback.parse(route.fallback) for route in config.routes)
     files = {fallback.name: read_wav(Path(fallback.name)) for fallback in fallbacks if fallback.kind == "play"}
     return Streams(
         guard,
-        {"ws": websocket, "wss": websocket, "": reception.connector()},
+        {"ws": websocket, "wss": websocket, "audiosocket": tcp, "tcp": tcp, "": reception.connector()},
         agents,
         next(iter(config.agents)),
         files,
@@ -42,6 +44,7 @@ def open_streams(
         metrics,
         noise(stream.comfort_dbov) if isinstance(stream.comfort, str) else ComfortSound(*read_wav(stream.comfort)),
         StreamLimits(connect_s=stream.connect_s, reconnect_s=stream.reconnect_s, stuck_s=stream.stuck_s),
+        account_sid=config.twilio.account_sid,
     )
 
 

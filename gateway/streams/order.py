@@ -74,7 +74,7 @@ class StreamOrder:
     wants: frozenset[SpeechWanted] = frozenset()
     """What costs something and is told only to those who want it."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """What one protocol alone understands (Teler's `chunk_ms`)."""
+    """What one protocol alone understands (`gateway.streams.protocols`)."""
 
     @property
     def talks(self) -> bool:

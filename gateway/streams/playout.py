@@ -12,13 +12,18 @@ When full (60 s): what exceeds it is refused, counted, and told once per overflo
 
 A backend that talks in real time has nothing in hand: a message that comes a little after the leg's clock has taken its
 frame leaves a gap. So the first message of a spurt is put one frame later when it would otherwise have come less than
-`SLACK_S` before that clock's tick. The clock's phase is known from the start of what was played before.
+`SLACK_S` before that clock's tick. The clock's phase is known from the start of what was played before. What comes late
+all the same makes the queue longer; when for half a second there was always more in it than `SLACK_S` asks for, quiet
+messages of that length are left out. Of a queue of more than `REAL_TIME_S` nothing is: that backend talks ahead.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import numpy as np
 
 from gateway.streams.messages import BackendFault, FlowControl, MarkReached, PlayoutCleared, StreamFormat
 from gateway.streams.transcoder import Decoder, Payload, bytes_per_ms, payload_ms
@@ -35,12 +40,15 @@ SLICE_MS = 200.0
 """Converted in one go."""
 SLACK_S = 0.01
 """How much later than usual a message of a spurt in real time may come without leaving a gap."""
+REAL_TIME_S = 0.1
+QUIET = 100
+"""Mean of the samples' absolute values, some -50 dBov."""
 MAX_UTTERANCES = 48
 """In the leg's queue, which has room for 63: marks may come faster than they are played."""
 MAX_CHUNK_ID_CHARACTERS = 128
 MAX_MARKS = 1000
 """That are not reached yet; one more is refused."""
-_SYNC_S = 1.0
+_SYNC_S = 0.5
 """How often the leg is asked how much it really holds: in between that follows from what was written and the time."""
 _POLL_S = 0.25
 """How soon to look again at a leg that is not playing: on hold, paused, or sending keys."""
@@ -97,6 +105,8 @@ class PlayoutCounters:
 
     refused_ms: float = 0.0
     refused_marks: int = 0
+    skipped_ms: float = 0.0
+    """Quiet messages left out, because the queue of a backend in real time had grown."""
     gaps: int = 0
     """Times that the queue was empty when more came: the pauses between what was said, and audio that came late."""
 
@@ -123,6 +133,10 @@ class StreamPlayout:
         self._empty_at = 0.0
         """When the leg's queue will run dry if nothing more comes."""
         self._sync_at = 0.0
+        self._least_ahead_s = math.inf
+        """The shortest that the queue was when more came, since `_sync`."""
+        self._surplus_s = 0.0
+        """So much of a stream in real time can be left out."""
         self._tick_at: float | None = None
         """A moment at which the leg's clock took a frame."""
         self._played_ms = 0.0
@@ -159,6 +173,8 @@ class StreamPlayout:
         if not self._backlog and not chunk_id and length_ms <= SLICE_MS and ahead_s < AHEAD_S:
             if ahead_s <= 0.0:
                 self._begin_spurt(length_ms, now)
+            elif ahead_s < self._least_ahead_s:
+                self._least_ahead_s = ahead_s
             self._write(payload, length_ms, now)
             return
         if chunk_id:
@@ -263,8 +279,17 @@ class StreamPlayout:
     # The leg's queue
 
     def _sync(self, now: float) -> None:
+        if now >= self._sync_at:
+            is_real_time = self._least_ahead_s < REAL_TIME_S
+            self._surplus_s = self._least_ahead_s - SLACK_S if is_real_time else 0.0
+            self._least_ahead_s = math.inf
         self._sync_at = now + _SYNC_S
-        self._empty_at = now + self._line.queued_ms / 1000
+        queued_s = self._line.queued_ms / 1000
+        self._empty_at = now + queued_s + self._until_tick_s(now) if queued_s else now
+
+    def _until_tick_s(self, now: float) -> float:
+        """Until the leg's clock takes its next frame; the worst while its phase is unknown."""
+        return 0.0 if self._tick_at is None else _FRAME_S - (now - self._tick_at) % _FRAME_S
 
     def _begin_spurt(self, length_ms: float, now: float) -> None:
         """The queue seems empty: begin to count anew, and come in time for the leg's clock."""
@@ -276,11 +301,11 @@ class StreamPlayout:
         for over in self._utterances:
             self._reach(over, played=True)
         self._utterances.clear()
-        self._played_ms = 0.0
-        self._empty_at = now
+        self._played_ms = self._surplus_s = 0.0
+        self._least_ahead_s = math.inf
+        until_tick_s = self._until_tick_s(now)
+        self._empty_at = now + until_tick_s
         self._open("")
-        # As long as the clock's phase is unknown, as if it were the worst.
-        until_tick_s = 0.0 if self._tick_at is None else _FRAME_S - (now - self._tick_at) % _FRAME_S
         if length_ms <= 3 * _FRAME_S * 1000 and until_tick_s < SLACK_S:
             self._write_silence(_FRAME_S, now)
 
@@ -289,12 +314,16 @@ class StreamPlayout:
         rate_hz = self._line.sample_rate_hz
         taken = self._play(utterance.utterance_id, bytes(2 * round(seconds * rate_hz)), rate_hz)
         utterance.lead_ms = taken * 1000 / rate_hz
-        self._empty_at = now + seconds
+        self._empty_at += seconds
 
     def _write(self, payload: Payload, length_ms: float, now: float) -> None:
         rate_hz = self._line.sample_rate_hz
         pcm = self._decoder.decode(payload, rate_hz)
         if not len(pcm):
+            return
+        if length_ms <= self._surplus_s * 1000 and _is_quiet(pcm):
+            self._surplus_s -= length_ms / 1000
+            self.counters.skipped_ms += length_ms
             return
         if not self._is_open:
             self._open("")
@@ -456,3 +485,7 @@ class StreamPlayout:
         if queued_ms <= XON_MS:
             self._is_off = False
             self._tell(FlowControl(xoff=False, queued_ms=round(queued_ms)))
+
+
+def _is_quiet(pcm: Payload) -> bool:
+    return float(np.abs(np.frombuffer(pcm, "<i2").astype(np.int32)).mean()) < QUIET

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The wire protocols there are. Whoever adds one adds its line to `PROTOCOLS`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from gateway.errors import BadStreamOrder
 from gateway.streams.audiosocket import AudioSocketProtocol
@@ -22,8 +23,18 @@ class ProtocolKind:
     formats: tuple[StreamFormat, ...] = ()
     """The only ones it can carry, its usual one first; none: every format."""
     schemes: tuple[str, ...] = ("wss", "ws")
+    raw_audio: bool = False
+    """Binary messages are payloads of the stream's format and nothing else, both ways."""
     answers: bool = False
     """Whether its backends can answer or reject a call that rings."""
+    is_text: bool = False
+    """The backend converses in text: there is no audio on the wire, and `make` is not for it."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What an order may say besides (`StreamOrder.options`), and the regular expression of each value."""
+
+
+def _no_wire(order: StreamOrder) -> WireProtocol:
+    raise AssertionError(f"{order.protocol} has no audio on its wire")
 
 
 def _l16(*rates_hz: int) -> tuple[StreamFormat, ...]:
@@ -31,13 +42,25 @@ def _l16(*rates_hz: int) -> tuple[StreamFormat, ...]:
 
 
 PROTOCOLS: dict[ProtocolName, ProtocolKind] = {
-    "parley": ProtocolKind(lambda order: ParleyProtocol(), answers=True),
+    "parley": ProtocolKind(lambda order: ParleyProtocol(), raw_audio=True, answers=True),
     "twilio": ProtocolKind(lambda order: TwilioProtocol(), formats=(TWILIO_FORMAT,)),
     "teler": ProtocolKind(
-        lambda order: TelerProtocol(int(order.options.get("chunk_ms", CHUNK_MS))), formats=_l16(8000, 16000)
+        lambda order: TelerProtocol(int(order.options.get("chunk_ms", CHUNK_MS))),
+        formats=_l16(8000, 16000),
+        options={"chunk_ms": r"[2468]0|[1-9][02468]0|1\d[02468]0|2000"},
+    ),
+    "conversationrelay": ProtocolKind(
+        _no_wire,
+        formats=_l16(8000),
+        is_text=True,
+        options={
+            "account_sid": r"AC[0-9a-f]{32}",
+            "agent": r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}",
+            "partial_prompts": "true|false",
+        },
     ),
     "audiosocket": ProtocolKind(
-        lambda order: AudioSocketProtocol(), formats=_l16(8000, 16000, 24000, 48000), schemes=("tcp",)
+        lambda order: AudioSocketProtocol(), formats=_l16(8000, 16000, 24000, 48000), schemes=("audiosocket", "tcp")
     ),
 }
 
@@ -48,6 +71,16 @@ def protocol_kind(name: ProtocolName) -> ProtocolKind:
         return PROTOCOLS[name]
     except KeyError:
         raise BadStreamOrder(f"protocol {name} is none of {', '.join(PROTOCOLS)}") from None
+
+
+def check_options(protocol: ProtocolName, options: Mapping[str, str]) -> None:
+    """Raises `BadStreamOrder` for an option that the protocol does not have, or a value that it cannot be."""
+    known = protocol_kind(protocol).options
+    for name, value in options.items():
+        if name not in known:
+            raise BadStreamOrder(f"protocol {protocol} has no option {name}: {', '.join(known) or 'none'}")
+        if re.fullmatch(known[name], value) is None:
+            raise BadStreamOrder(f"protocol {protocol}, option {name}: this cannot be its value")
 
 
 def chosen_format(protocol: ProtocolName, encoding: Encoding | None, sample_rate_hz: int | None) -> StreamFormat:

@@ -29,6 +29,7 @@ def order_of_request(body: orders.StreamOrder, *, gives_back: bool) -> StreamOrd
         on_end=body.on_end or ("return" if gives_back else "hangup"),
         fallback=Fallback.parse(body.fallback),
         wants=frozenset(body.events),
+        options=dict(body.options),
     )
 
 
@@ -44,4 +45,5 @@ def order_of_route(route: RouteConfig) -> StreamOrder:
         token="" if route.token is None else route.token.get_secret_value(),
         fallback=Fallback.parse(route.fallback),
         wants=frozenset(route.events),
+        options=dict(route.options),
     )

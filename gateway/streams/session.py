@@ -63,6 +63,7 @@ class SessionCounters:
     """Since the stream began."""
 
     messages_in: int = 0
+    """Raw audio aside."""
     faults: int = 0
     """Messages that were not understood, or not possible."""
 
@@ -78,8 +79,12 @@ class StreamSession:
         sound: ComfortSound,
         *,
         wants_speech: bool = False,
+        raw_audio: bool = False,
     ) -> None:
-        """`started`: the call's facts, of which every connection is told what has changed since."""
+        """`started`: the call's facts, of which every connection is told what has changed since. `raw_audio`: the
+        protocol's binary messages are payloads and nothing else, both ways; then they need not pass it.
+        """
+        self._raw_audio = raw_audio
         self.counters = SessionCounters()
         self.outbox = Outbox()
         self.playout: StreamPlayout | None = None
@@ -184,6 +189,11 @@ class StreamSession:
     def receive_frames(self, frames: list[PcmFrame], track: Track) -> None:
         """Frames of one of the stream's tracks."""
         way, tell_audio, send = self._tracks[track], self._tell_audio, self.outbox.send_audio
+        if self._raw_audio and self._speech is None:
+            for frame in frames:
+                for payload in way.encoder.encode(frame.pcm, frame.sample_rate_hz):
+                    send(payload)
+            return
         for frame in frames:
             position_ms = way.position_ms(frame)
             for payload in way.encoder.encode(frame.pcm, frame.sample_rate_hz):
@@ -200,8 +210,19 @@ class StreamSession:
 
     # The backend's words
 
-    def receive(self, message: WireMessage, now: float) -> None:
-        """A message of the backend. Never raises for what is in it."""
+    def receive(self, message: WireMessage, now: float) -> bool:
+        """A message of the backend. Never raises for what is in it.
+
+        False: it was audio that went on at once, and neither `next_timeout` nor `is_abusive` has changed.
+        """
+        playout = self.playout
+        if self._raw_audio and playout is not None and message.__class__ is bytes and message:
+            playout.receive_audio(message, "", now)
+            return playout.next_timeout is not None
+        self._receive(message, now)
+        return True
+
+    def _receive(self, message: WireMessage, now: float) -> None:
         self.counters.messages_in += 1
         if self._bucket.take(now) > 0:
             self._is_flooded = True

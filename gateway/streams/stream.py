@@ -63,7 +63,7 @@ class StreamMetrics(Protocol):
     def stream_began(self, protocol: str) -> None: ...
     def stream_ended(self, protocol: str, end: str) -> None: ...
     def stream_disconnected(self, protocol: str) -> None: ...
-    def stream_counted(self, dropped_messages: int, refused_ms: float, faults: int) -> None: ...
+    def stream_counted(self, dropped_messages: int, refused_ms: float, gaps: int, faults: int) -> None: ...
 
 
 Hands = Callable[["Stream", CallRequest], None]
@@ -84,6 +84,8 @@ class Stream:
         sound: ComfortSound,
         metrics: StreamMetrics,
         hands: Hands,
+        *,
+        raw_audio: bool,
     ) -> None:
         facts = call.facts
         self.stream_id = stream_id
@@ -118,7 +120,10 @@ class Stream:
             metadata=order.metadata,
             answered=facts.answered_at is not None,
         )
-        self.session = StreamSession(started, make_protocol, self._ask, sound, wants_speech="speech" in order.wants)
+        wants_speech = "speech" in order.wants
+        self.session = StreamSession(
+            started, make_protocol, self._ask, sound, wants_speech=wants_speech, raw_audio=raw_audio
+        )
 
     @property
     def info(self) -> StreamInfo:
@@ -181,7 +186,8 @@ class Stream:
 
     def receive(self, message: WireMessage) -> None:
         session = self.session
-        session.receive(message, time.monotonic())
+        if not session.receive(message, time.monotonic()):
+            return
         if session.next_timeout != self._armed_for:
             self._rearm()
         if session.is_abusive and self._connection is not None:
@@ -299,6 +305,7 @@ class Stream:
         self._metrics.stream_counted(
             self.session.outbox.dropped_messages,
             0.0 if playout is None else playout.counters.refused_ms,
+            0 if playout is None else playout.counters.gaps,
             self.session.counters.faults,
         )
         self._log.info("stream_ended", cause=ending.value)

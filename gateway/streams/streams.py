@@ -6,14 +6,20 @@ import contextlib
 import secrets
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self, assert_never
 
 import structlog
 
+from agent.events import AgentEvent
+from agent.services.llm import LanguageModel
 from gateway.calls.activity import Activity, Play
+from gateway.calls.agent import AgentActivity
 from gateway.calls.call import BeforeAnswer, Call, StartActivity
+from gateway.calls.prompts import Prompt
 from gateway.errors import (
+    BadPrompt,
     BadStreamOrder,
     CallError,
     CallRejected,
@@ -22,11 +28,13 @@ from gateway.errors import (
     WrongCallState,
 )
 from gateway.events import Event, EventBus
-from gateway.guard import STREAM_URL, OutboundGuard
+from gateway.guard import FLOW_URL, STREAM_URL, OutboundGuard
+from gateway.outbound import http_client
 from gateway.streams.activity import StreamActivity
 from gateway.streams.comfort import ComfortSound
 from gateway.streams.connection import Connector
 from gateway.streams.control import StreamInfo
+from gateway.streams.flow_activity import FlowActivity
 from gateway.streams.messages import (
     Answer,
     CallAnswered,
@@ -39,9 +47,11 @@ from gateway.streams.messages import (
     TransferProgress,
 )
 from gateway.streams.order import Fallback, StreamOrder
-from gateway.streams.protocols import protocol_kind
+from gateway.streams.protocols import check_options, protocol_kind
+from gateway.streams.relay_activity import Find, RelayActivity, relay_info
 from gateway.streams.session import CallRequest
 from gateway.streams.stream import Ending, Stream, StreamLimits, StreamMetrics
+from gateway.streams.twilio import ACCOUNT_SID
 from media.errors import MediaError
 from media.frames import PcmSamples
 
@@ -66,6 +76,10 @@ class Agents(Protocol):
 
     def start(self, name: str, call: Call) -> Activity: ...
 
+    def converse(
+        self, name: str | None, call: Call, llm: LanguageModel, follow: Callable[[AgentEvent], None]
+    ) -> AgentActivity: ...
+
 
 class Streams:
     """An async context manager, one for the process: leaving it ends what runs."""
@@ -81,11 +95,15 @@ class Streams:
         metrics: StreamMetrics,
         sound: ComfortSound,
         limits: StreamLimits | None = None,
+        *,
+        account_sid: str = ACCOUNT_SID,
     ) -> None:
         """`connectors`: by URL scheme; "": of backends that come to us. `files`: recordings that fallbacks name, with
-        their rates."""
+        their rates. `account_sid`: what backends that know Twilio are told, unless an order has another."""
         self.transfer: TransferCall | None = None
         """Who can transfer calls."""
+        self.find: Find | None = None
+        """Who can fetch recordings."""
         self._guard = guard
         self._connectors = connectors
         self._agents = agents
@@ -95,7 +113,10 @@ class Streams:
         self._metrics = metrics
         self._sound = sound
         self._limits = limits or StreamLimits()
+        self._account_sid = account_sid
+        self._flows = http_client(guard, FLOW_URL)
         self._streams: dict[str, Stream] = {}
+        self._relays: dict[str, RelayActivity] = {}
         self._given_up: weakref.WeakSet[Call] = weakref.WeakSet()
         """Calls that were answered for their fallback, since the backend stayed away while they rang."""
         self._tasks: asyncio.TaskGroup | None = None
@@ -114,6 +135,7 @@ class Streams:
             stream.end(Ending.STOPPED)
         await self._tasks.__aexit__(None, None, None)
         self._tasks = None
+        await self._flows.aclose()
 
     # For the dialplan
 
@@ -124,6 +146,8 @@ class Streams:
             if call in self._given_up:
                 self._given_up.discard(call)
                 return self._fall_back(order.fallback)(call)
+            if protocol_kind(order.protocol).is_text:
+                return self._relay(call, order)
             return self._attend(call, self._ringing_of(call) or self._launch(call, order))
 
         return start
@@ -149,13 +173,32 @@ class Streams:
 
         return decide
 
+    def flow(self, url: str) -> StartActivity:
+        """What a call is for whose flow URL says so."""
+
+        async def stream(order: StreamOrder) -> StartActivity:
+            await self.check(order)
+            return self.activity(order)
+
+        return lambda call: FlowActivity(call, url, self._flows, self._find, stream)
+
     # For the API
+
+    async def check_flow(self, url: str) -> None:
+        """Whether it can be asked. Raises `UrlRefused`."""
+        with contextlib.suppress(UrlUnreachable):  # it may have an address when it is needed
+            await self._guard.check(url, FLOW_URL)
 
     async def check(self, order: StreamOrder) -> None:
         """Whether there can be such a stream. Raises `BadStreamOrder`, `UrlRefused`."""
         kind = protocol_kind(order.protocol)
         if order.format not in (kind.formats or (order.format,)):
             raise BadStreamOrder(f"protocol {order.protocol} does not carry {order.format.encoding}")
+        check_options(order.protocol, order.options)
+        if (agent := order.options.get("agent")) is not None and agent not in self._agents:
+            raise BadStreamOrder(f"the agent {agent!r} is not configured")
+        if kind.is_text and order.direction != "bidirectional":
+            raise BadStreamOrder(f"a stream of protocol {order.protocol} is bidirectional")
         if order.fallback.kind == "agent" and (order.fallback.name or self._default_agent) not in self._agents:
             raise BadStreamOrder(f"the fallback's agent {order.fallback.name!r} is not configured")
         scheme = order.url.partition(":")[0]
@@ -181,6 +224,8 @@ class Streams:
             self._fork(call, stream)
             return stream.info
         before = call.attending
+        if protocol_kind(order.protocol).is_text:
+            return self._hand_to_relay(call, order, before if order.on_end == "return" else None)
         stream = self._launch(call, order, connector)
         try:
             call.hand_over(lambda call: self._attend(call, stream, before if order.on_end == "return" else None))
@@ -191,7 +236,7 @@ class Streams:
 
     async def stop(self, stream_id: str) -> StreamInfo:
         """See `StreamControl.stop`."""
-        stream = self._streams.get(stream_id)
+        stream = self._streams.get(stream_id) or self._relays.get(stream_id)
         if stream is None:
             raise NoSuchStream(stream_id)
         stream.end(Ending.STOPPED)
@@ -199,7 +244,8 @@ class Streams:
 
     def of_call(self, call_id: str) -> Sequence[StreamInfo]:
         """See `StreamControl.of_call`."""
-        return [stream.info for stream in self._streams.values() if stream.call.call_id == call_id]
+        streams: list[Stream | RelayActivity] = [*self._streams.values(), *self._relays.values()]
+        return [stream.info for stream in streams if stream.call.call_id == call_id]
 
     # Streams
 
@@ -215,8 +261,9 @@ class Streams:
     def _launch(self, call: Call, order: StreamOrder, connector: Connector | None = None) -> Stream:
         assert self._tasks is not None
         kind = protocol_kind(order.protocol)
+        order = self._filled_in(order)
         stream = Stream(
-            f"str_{secrets.token_hex(10)}",
+            _new_id(),
             call,
             order,
             connector or self._connectors[order.url.partition(":")[0]],
@@ -225,6 +272,7 @@ class Streams:
             self._sound,
             self._metrics,
             self._ask,
+            raw_audio=kind.raw_audio,
         )
         self._streams[stream.stream_id] = stream
         self._tasks.create_task(self._live(stream), name=f"{call.call_id}:{stream.stream_id}")
@@ -257,6 +305,43 @@ class Streams:
                 call.audio.untap_sent(stream.receive_sent)
 
         stream.ending.add_done_callback(deafen)
+
+    def _hand_to_relay(self, call: Call, order: StreamOrder, before: StartActivity | None) -> StreamInfo:
+        stream_id = _new_id()
+        call.hand_over(lambda call: self._relay(call, order, before, stream_id))
+        return relay_info(call, order, stream_id, "connecting")
+
+    def _relay(
+        self, call: Call, order: StreamOrder, before: StartActivity | None = None, stream_id: str = ""
+    ) -> RelayActivity:
+        def after(ending: Ending) -> bool:
+            start = self._successor(order, ending, before)
+            if start is not None:
+                call.follow_with(start)
+            return start is not None
+
+        relay = RelayActivity(
+            call,
+            self._filled_in(order),
+            self._connectors[order.url.partition(":")[0]],
+            lambda llm, follow: self._agents.converse(order.options.get("agent"), call, llm, follow),
+            self._find,
+            after,
+            stream_id or _new_id(),
+        )
+        self._relays[relay.stream_id] = relay
+        relay.ending.add_done_callback(lambda _: self._relays.pop(relay.stream_id, None))
+        return relay
+
+    def _filled_in(self, order: StreamOrder) -> StreamOrder:
+        if "account_sid" not in protocol_kind(order.protocol).options:
+            return order
+        return replace(order, options={"account_sid": self._account_sid, **order.options})
+
+    async def _find(self, url: str) -> Prompt:
+        if self.find is None:
+            raise BadPrompt("nothing can be played here")
+        return await self.find(url)
 
     def _attend(self, call: Call, stream: Stream, before: StartActivity | None = None) -> StreamActivity:
         def after(ending: Ending) -> bool:
@@ -337,3 +422,7 @@ class Streams:
             for stream in self._streams.values():
                 if stream.call.call_id == event.call_id:
                     stream.session.tell(TransferProgress(str(event.data.get("status", ""))))
+
+
+def _new_id() -> str:
+    return f"str_{secrets.token_hex(10)}"

@@ -29,7 +29,7 @@ from gateway.streams.messages import (
 CHUNK_MS = 400
 """Teler's own default."""
 _BYTES_PER_SAMPLE = 2
-_ACCOUNT_ID = "acc_parley"
+ACCOUNT_ID = "acc_parley"
 _CALL_APP_ID = "va_parley"
 
 
@@ -39,14 +39,14 @@ class TelerProtocol:
     subprotocol = None
 
     def __init__(
-        self, chunk_ms: int = CHUNK_MS, *, account_id: str = _ACCOUNT_ID, call_app_id: str = _CALL_APP_ID
+        self, chunk_ms: int = CHUNK_MS, *, account_id: str = ACCOUNT_ID, call_app_id: str = _CALL_APP_ID
     ) -> None:
         self._chunk_ms = chunk_ms
         self._account_id = account_id
         self._call_app_id = call_app_id
         self._stream_id = ""
         self._message_id = 0
-        self._chunk_bytes = 0
+        self._chunk_bytes = 1
         self._gathered = bytearray()
         """Less than a chunk of the caller's audio."""
 
@@ -54,14 +54,15 @@ class TelerProtocol:
         if track != "inbound":
             return None
         self._gathered += payload
-        return self._audio_message() if len(self._gathered) >= self._chunk_bytes else None
+        whole_bytes = len(self._gathered) // self._chunk_bytes * self._chunk_bytes
+        return self._audio_message(whole_bytes) if whole_bytes else None
 
     def tell(self, event: StreamEvent) -> list[WireMessage]:
         match event:
             case StreamStarted():
                 return [self._start(event)]
             case StreamStopped() if self._gathered:
-                return [self._audio_message()]
+                return [self._audio_message(len(self._gathered))]
             case _:
                 return []
 
@@ -96,10 +97,10 @@ class TelerProtocol:
             }
         )
 
-    def _audio_message(self) -> WireMessage:
+    def _audio_message(self, size: int) -> WireMessage:
         self._message_id += 1
-        data = {"audio_b64": base64_text(bytes(self._gathered))}
-        self._gathered.clear()
+        data = {"audio_b64": base64_text(bytes(self._gathered[:size]))}
+        del self._gathered[:size]
         return compact({"type": "audio", "stream_id": self._stream_id, "message_id": self._message_id, "data": data})
 
     def _audio_of(self, parsed: Mapping[str, object]) -> BackendMessage:

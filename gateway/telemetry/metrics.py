@@ -119,6 +119,12 @@ class Metrics:
         self.clock_late_ticks = Counter(
             "parley_clock_late_ticks", "Ticks of the media clock that came too late.", registry=registry
         )
+        self.clock_bursts = Counter(
+            "parley_clock_bursts",
+            "Bursts of RTP frames, by their lateness: below so many milliseconds, and not below the label before.",
+            ["below_ms"],
+            registry=registry,
+        )
         self.event_loop_lag = Histogram(
             "parley_event_loop_lag_seconds",
             "How late the event loop runs what is due.",
@@ -130,6 +136,20 @@ class Metrics:
         )
         self.store_failed_writes = Counter(
             "parley_store_failed_writes", "Records lost because the database refused them.", registry=registry
+        )
+        self.events = Counter("parley_events", "Events of calls.", ["kind"], registry=registry)
+        self.event_feeds = Gauge("parley_event_feeds", "WebSockets that follow the events.", registry=registry)
+        self.webhook_queue = Gauge(
+            "parley_webhook_queue_events",
+            "Events in memory that a webhook has still to get; with 2,000, more may wait in the database.",
+            ["webhook"],
+            registry=registry,
+        )
+        self.webhook_deliveries = Counter(
+            "parley_webhook_deliveries",
+            "Attempts to deliver an event, by outcome: delivered, refused, unreachable, given_up (for good).",
+            ["webhook", "outcome"],
+            registry=registry,
         )
         self.recordings_active = Gauge("parley_recordings_active", "Calls that are being recorded.", registry=registry)
         self.recording_queue = Gauge(
@@ -160,6 +180,11 @@ class Metrics:
             "Audio of backends that was refused because the playout queue was full.",
             registry=registry,
         )
+        self.stream_gaps = Counter(
+            "parley_stream_gaps",
+            "Times that a stream's playout queue was empty when more came: backends' pauses, and audio that was late.",
+            registry=registry,
+        )
         self.stream_faults = Counter(
             "parley_stream_faults", "Messages of backends that were not understood, or not possible.", registry=registry
         )
@@ -186,10 +211,11 @@ class Metrics:
     def stream_disconnected(self, protocol: str) -> None:
         self.stream_disconnects.labels(protocol).inc()
 
-    def stream_counted(self, dropped_messages: int, refused_ms: float, faults: int) -> None:
+    def stream_counted(self, dropped_messages: int, refused_ms: float, gaps: int, faults: int) -> None:
         """What a stream that ended has counted."""
         self.stream_dropped_messages.inc(dropped_messages)
         self.stream_refused.inc(refused_ms / 1e3)
+        self.stream_gaps.inc(gaps)
         self.stream_faults.inc(faults)
 
     def turn_measured(self, response_ms: float, segments_ms: Mapping[str, float]) -> None:

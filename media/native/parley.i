@@ -72,6 +72,12 @@ static PyObject *heard_tuple(const parley::Heard &heard) {
         "ssrc_changes", (unsigned long long)u.ssrc_changes, "resets", (unsigned long long)u.resets,
         "wait_ms", (double)c.wait_ns / 1e6);
 }
+%typemap(out) parley::MixLineCounters {
+    const parley::MixLineCounters &c = $1;
+    $result = Py_BuildValue("{s:K,s:K,s:K,s:L}", "shortages", (unsigned long long)c.shortages, "cuts",
+                            (unsigned long long)c.cuts, "dropped", (unsigned long long)c.dropped, "queued_samples",
+                            (long long)c.queued_samples);
+}
 %typemap(out) parley::RtpStats {
     const parley::RtpStats &s = $1;
     $result = Py_BuildValue("{s:K,s:K,s:K,s:I,s:K,s:K,s:K,s:I,s:I,s:K,s:I,s:d}",
@@ -128,7 +134,11 @@ class PcmPort {
     bool takesEvents() const;
     void detectTones(int mode);
     void mute(bool on);
+    void muteHeard(bool on);
     void tapSent(bool on);
+    bool mixFrom(parley::PcmPort &source, int track, int end, double gain);
+    void unmix(parley::PcmPort &source, int track, int end);
+    parley::MixLineCounters lineCounters() const;
     parley::PortCounters counters() const;
 
   private:

@@ -113,6 +113,16 @@ bool PcmPort::dial(const std::string &keys, int method, unsigned on_ms, unsigned
                       static_cast<uint16_t>(off_ms), secret);
 }
 
+bool PcmPort::mixFrom(PcmPort &source, int track, int end, double gain) {
+    return CallLines::connect(source.lines_, source.id(), static_cast<LineTrack>(track), lines_,
+                              static_cast<LineEnd>(end), gain);
+}
+
+void PcmPort::unmix(PcmPort &source, int track, int end) {
+    CallLines::disconnect(source.lines_, source.id(), static_cast<LineTrack>(track), lines_,
+                          static_cast<LineEnd>(end));
+}
+
 PortCounters PcmPort::counters() const {
     std::lock_guard lock(control_);
     PortCounters counters;
@@ -157,6 +167,8 @@ void PcmPort::drain(PortBatch &batch) {
     playout_.trim();
     if (announcements_)
         announcements_->trim();
+    if (lines_.to_sweep())
+        lines_.sweep();
 }
 
 // ---- SIP thread
@@ -169,6 +181,7 @@ void PcmPort::attach(const StreamTap &tap) {
     takes_events_ = tap.takes_events;
     frame_.assign(size_t{tap.frame_samples} * tap.channels, 0);
     mono_.assign(tap.frame_samples, 0);
+    silence_.assign(tap.frame_samples, 0);
     // Frames that Python has not fetched are given up when their rate is: what it reads from here on has the new one.
     if (!heard_ || heard_->max_samples() < tap.frame_samples || tap.rate_hz != old_rate) {
         if (heard_)
@@ -185,6 +198,7 @@ void PcmPort::attach(const StreamTap &tap) {
             playout->set_rate(tap.rate_hz, kPlayoutCapacity_ms);
             playout->settle();
         }
+    lines_.flush();
     const int64_t now = monotonic_ns();
     position_ = position_ * tap.rate_hz / old_rate;
     if (detached_ns_ > 0)
@@ -296,7 +310,7 @@ template <class Receive> void PcmPort::with_uplink(int64_t now_ns, Receive recei
     bool gave = false, watch = false;
     {
         std::lock_guard lock(uplink_mutex_);
-        if (!uplink_ || !(listening_.load(std::memory_order_relaxed) || keys_.detects_tones()))
+        if (!uplink_ || !is_heard())
             return;
         receive(*uplink_);
         gave = std::exchange(gave_, false);
@@ -326,19 +340,28 @@ void PcmPort::receive_event(uint32_t ssrc, uint16_t sequence, int64_t now_ns) no
 }
 
 void PcmPort::take(const UplinkFrame &frame, const int16_t *pcm) noexcept {
-    gave_ = true;
-    if (!keys_.detects_tones()) {
-        heard_->push(frame, pcm);
-        return;
-    }
-    keys_.hear(pcm, frame.samples, frame.arrived_ns);
+    const bool tones = keys_.detects_tones();
+    if (tones && keys_.hear(pcm, frame.samples, frame.arrived_ns))
+        gave_ = true;
+    pcm = pass_heard(pcm, frame.samples);
     if (!listening_.load(std::memory_order_relaxed))
         return;
+    gave_ = true;
     UplinkFrame out = frame;
-    out.flags |= keys_.sounding() ? kDtmf : 0;
+    out.flags |= tones && keys_.sounding() ? kDtmf : 0;
     heard_->push(out, pcm);
 }
 
+const int16_t *PcmPort::pass_heard(const int16_t *pcm, size_t samples) noexcept {
+    if (heard_muted_.load(std::memory_order_relaxed) && samples <= silence_.size())
+        pcm = silence_.data();
+    return lines_.at_heard() ? lines_.pass_heard(sampleRate(), pcm, samples) : pcm;
+}
+
+// By Python, by the detector of tones, or by another call.
+bool PcmPort::is_heard() const noexcept {
+    return listening_.load(std::memory_order_relaxed) || keys_.detects_tones() || lines_.at_heard();
+}
 
 // ---- a stream that is heard through PJMEDIA's jitter buffer
 
@@ -358,7 +381,7 @@ void PcmPort::receive_frame(int64_t now_ns) noexcept {
     if (concealed)
         count(frames_concealed_);
     const bool listening = listening_.load(std::memory_order_relaxed), tones = keys_.detects_tones();
-    if (listening || tones) {
+    if (is_heard()) {
         const int16_t *pcm = frame_.data();
         if (tap_.channels > 1) {
             for (size_t i = 0; i < mono_.size(); ++i) {
@@ -370,6 +393,7 @@ void PcmPort::receive_frame(int64_t now_ns) noexcept {
             pcm = mono_.data();
         }
         news_ = (tones && keys_.hear(pcm, tap_.frame_samples, now_ns)) || news_;
+        pcm = pass_heard(pcm, tap_.frame_samples);
         if (listening) {
             UplinkFrame out;
             out.position = position_;
@@ -386,11 +410,15 @@ void PcmPort::receive_frame(int64_t now_ns) noexcept {
 // ---- sent
 
 void PcmPort::send_frame() noexcept {
-    if (!tap_.sends || !tap_.port->put_frame)
+    if (!tap_.sends || !tap_.port->put_frame) {
+        if (lines_.at_sent())
+            lines_.flush();
         return;
+    }
     PlayoutMark marks[2 * kMarksPerFrame]; // first those of announcements
     size_t announced = 0, mark_count = 0;
-    if (keys_.dialling()) {
+    const bool dialling = keys_.dialling();
+    if (dialling) {
         dial_frame();
     } else {
         keys_.idle();
@@ -402,6 +430,9 @@ void PcmPort::send_frame() noexcept {
     }
     if (!mono_.empty())
         last_sent_ = mono_.back();
+    if (lines_.at_sent())
+        lines_.pass_sent(tap_.rate_hz, mono_.data(), mono_.size(),
+                         dialling || muted_.load(std::memory_order_relaxed), keys_.secret());
 
     const int16_t *pcm = mono_.data();
     if (tap_.channels > 1) {

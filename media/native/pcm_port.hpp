@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "call_keys.hpp"
+#include "call_lines.hpp"
 #include "clock.hpp"
 #include "playout.hpp"
 #include "spsc_ring.hpp"
@@ -130,8 +131,15 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     bool takesEvents() const noexcept { return takes_events_.load(std::memory_order_relaxed); }
     void detectTones(int mode) noexcept { keys_.detect_tones(static_cast<ToneDetection>(mode)); }
     void mute(bool on) noexcept { muted_.store(on, std::memory_order_relaxed); }
+    // Nobody is given what the caller says: Python and lines get silence. Keys are heard all the same.
+    void muteHeard(bool on) noexcept { heard_muted_.store(on, std::memory_order_relaxed); }
     // Also give what was sent, frame by frame, flagged kSent, at the position of the uplink frame of the same tick.
     void tapSent(bool on) noexcept { tap_sent_.store(on, std::memory_order_relaxed); }
+    // Have `source`'s audio (LineTrack) mixed into what is sent here, or heard (LineEnd), from clock to clock without
+    // Python. Again: change the gain. False: more than CallLines::kMost. By one thread at a time.
+    bool mixFrom(PcmPort &source, int track, int end, double gain);
+    void unmix(PcmPort &source, int track, int end);
+    MixLineCounters lineCounters() const { return lines_.counters(); }
     PortCounters counters() const;
 
     // The hub's reader: append everything there is to `batch`.
@@ -175,6 +183,8 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     void dial_frame() noexcept;
     bool fill_announcement(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count,
                            size_t &filled) noexcept;
+    bool is_heard() const noexcept;
+    const int16_t *pass_heard(const int16_t *pcm, size_t samples) noexcept;
     void receive_frame(int64_t now_ns) noexcept;
     size_t fill(int16_t *out, size_t samples, PlayoutMark *marks, size_t &mark_count, size_t announced) noexcept;
     size_t mark_space(size_t taken) const noexcept;
@@ -208,6 +218,7 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     std::atomic<bool> listening_{false};
     std::atomic<bool> paused_{false};
     std::atomic<bool> muted_{false};
+    std::atomic<bool> heard_muted_{false};
     std::atomic<bool> tap_sent_{false};
     std::atomic<bool> takes_events_{false};
     std::atomic<int32_t> duck_{kUnity};
@@ -220,17 +231,19 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     std::unique_ptr<Playout> announcements_; // made with the first one, then kept
     std::atomic<Playout *> announcing_playout_{nullptr};
     CallKeys keys_;
+    CallLines lines_;
 
     mutable std::mutex uplink_mutex_;
     int64_t waited_ns_ = 0; // by the uplink of the stream before
     std::unique_ptr<Uplink> uplink_;
-    bool gave_ = false;     // the uplink has given a frame out
+    bool gave_ = false;     // the uplink has given out something for Python
     bool watched_ = false;  // on the hub's waiting list
 
     // The clock's.
     StreamTap tap_;
     std::vector<int16_t> frame_;
     std::vector<int16_t> mono_;
+    std::vector<int16_t> silence_;
     int64_t position_ = 0;
     int64_t heard_until_ = 0; // by the uplink of the stream before
     int64_t detached_ns_ = 0;

@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,12 @@ from agent.local.engines import OfflineEngines
 from agent.local.models import default_model_folder
 from media.frames import PcmSamples
 from media.resample import resample
+from media.tones import tone
 from media.wav import write_wav
 from tests.e2e.gateway_process import GatewayProcess
 
 SENTENCE = "What are your opening hours?"
+TWILIO_TOKEN = "known-to-backends"
 ANNOUNCEMENT = "Thank you for calling. Our office is closed for the holiday."
 
 
@@ -84,10 +87,28 @@ def question(voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def gateway(announcement: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `attend` (a backend that comes to us),
-    everything else the agent."""
+def friend_port() -> int:
+    """UDP port on 127.0.0.1 where the route `friend` looks for a telephone."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="session")
+def gateway(announcement: Path, friend_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `manual` (an echo that the API answers),
+    `brief` (the same within a second), `friend` (bridged with whoever is at `friend_port`), `attend` (a backend that
+    comes to us), everything else the agent. Backends may be on this machine. Prompts: `tone.wav`, 2 s of 1 kHz at 16 kHz."""
+    folder = tmp_path_factory.mktemp("gateway")
+    (folder / "data" / "prompts").mkdir(parents=True)
+    (folder / "data").chmod(0o700)
+    write_wav(folder / "data" / "prompts" / "tone.wav", tone([1000], 2000, 16000), 16000)
     settings = f"""
+[outbound]
+allow = ["127.0.0.0/8"]
+[twilio]
+auth_token = "{TWILIO_TOKEN}"
 [[route]]
 match = "echo"
 action = "echo"
@@ -104,8 +125,21 @@ match = "closed"
 action = "reject"
 code = 480
 [[route]]
+match = "manual"
+action = "echo"
+answer = "manual"
+[[route]]
+match = "brief"
+action = "echo"
+answer = "manual"
+answer_timeout_s = 1
+[[route]]
+match = "friend"
+action = "bridge"
+to = "sip:friend@127.0.0.1:{friend_port}"
+[[route]]
 action = "agent"
 """
-    with GatewayProcess(tmp_path_factory.mktemp("gateway"), settings) as process:
+    with GatewayProcess(folder, settings) as process:
         yield process
     assert process.process.returncode == 0, process.log.read_text()[-3000:]

@@ -84,6 +84,16 @@ class EchoLine:
             self._tick(frame)
         return began
 
+    @property
+    def heard(self) -> PcmSamples:
+        """All that was heard, by RTP time, from the moment it was first heard to now."""
+        return self._heard[: self._sent_frames * _FRAME]
+
+    @property
+    def position(self) -> int:
+        """Where in `heard` we are now."""
+        return self._sent_frames * _FRAME
+
     def stopped_after(self, moment: float) -> float | None:
         """Seconds from `moment` until the far end fell silent; None when it did not speak then."""
         if not any(moment - _STOPPED_S < at < moment for at in self._loud_at):

@@ -100,8 +100,13 @@ data_dir = "data"
         answer.raise_for_status()
         return answer.json()
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
-        return self._http.post(f"/api/v1{path}", json=body or {})
+    def post(
+        self, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        return self._http.post(f"/api/v1{path}", json=body or {}, headers=headers)
+
+    def delete(self, path: str) -> None:
+        self._http.delete(f"/api/v1{path}").raise_for_status()
 
     def page(self, path: str) -> str:
         """Text outside the base path: /metrics, /healthz."""

@@ -89,6 +89,11 @@ class RawCaller:
             self.remote_rtp = ("127.0.0.1", int(found[1]))
         return answer
 
+    @property
+    def peer(self) -> str:
+        """The To header of the dialog: the gateway, with its tag."""
+        return self._to
+
     def bye(self, user: str) -> Answer:
         self.sequence += 1
         self.send("BYE", user)
@@ -119,6 +124,24 @@ class RawCaller:
         assert found is not None, invite
         self.remote_rtp = ("127.0.0.1", int(found[1]))
         return self.request("ACK")
+
+    def respond(self, request: str, code: int, reason: str = "OK", headers: str = "") -> None:
+        """Answer a request that came to us inside the call."""
+        copied = "".join(re.findall(r"(?im)^(?:Via|From|To|Call-ID|CSeq|Record-Route)\s*:.*?\r\n", request))
+        here = self.sip.getsockname()[1]
+        self.send_bytes(
+            (
+                f"SIP/2.0 {code} {reason}\r\n{copied}Contact: <sip:raw@127.0.0.1:{here}>\r\n"
+                f"{headers}Content-Length: 0\r\n\r\n"
+            ).encode()
+        )
+
+    def notify(self, user: str, status: str, state: str = "active;expires=60") -> Answer:
+        """Tell how the call we were asked to make fares (RFC 3515 section 2.4.5); the answer."""
+        self.sequence += 1
+        headers = f"Event: refer\r\nSubscription-State: {state}\r\n"
+        self.send("NOTIFY", user, f"SIP/2.0 {status}\r\n", headers, "message/sipfrag;version=2.0")
+        return self.final("NOTIFY")
 
     def challenge(self, method: str) -> None:
         """Answer the next request of this method with a digest challenge of our own making."""
@@ -156,6 +179,14 @@ class RawCaller:
 
     def send_bytes(self, message: bytes) -> None:
         self.sip.sendto(message, self._target)
+
+    def provisional(self, timeout_s: float = 5.0) -> Answer:
+        """The next response other than 100. Raises `TimeoutError`."""
+        self.sip.settimeout(timeout_s)
+        while True:
+            text = self.sip.recv(65536).decode(errors="replace")
+            if text.startswith("SIP/2.0") and not text.startswith("SIP/2.0 100"):
+                return Answer(int(text.split()[1]), text)
 
     def final(self, method: str, timeout_s: float = 5.0) -> Answer:
         """The final response to our last request of this method. Raises `TimeoutError`."""

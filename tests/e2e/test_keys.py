@@ -35,6 +35,8 @@ def test_secret_keys_reach_neither_record_nor_log(gateway: GatewayProcess) -> No
     assert any("[pressed ********]" in entry["text"] for entry in transcript), transcript
     assert "47112893" not in str(transcript)
     assert "47112893" not in gateway.log.read_text()
+    told = gateway.get(f"/events?call_id={call_id}&kinds=dtmf.received&limit=1000")["events"]
+    assert [event["data"] for event in told[-9:]] == [{"digit": "*", "secret": True}] * 9
 
 
 def test_what_the_far_end_does_not_take_is_refused(gateway: GatewayProcess) -> None:

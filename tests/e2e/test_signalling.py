@@ -118,6 +118,10 @@ def test_the_peer_may_hold_and_resume(gateway: GatewayProcess, tmp_path: Path) -
     lines = [line for line in gateway.log.read_text().splitlines() if session["call_id"] in line]
     states = [entry["new"] for line in lines if (entry := json.loads(line))["event"] == "call_state"]
     assert states == ["active", "held", "active", "ended"]
+    events = gateway.get(f"/events?call_id={session['call_id']}&kinds=call.*")["events"]
+    told = [event["kind"].removeprefix("call.") for event in events if event["kind"] != "call.activity"]
+    assert told == ["offered", "answered", "held", "resumed", "ended"]
+    assert next(event["data"] for event in events if event["kind"] == "call.held") == {"by": "peer"}
 
 
 def test_we_may_hold_resume_mute_and_hang_up(gateway: GatewayProcess, tmp_path: Path) -> None:

@@ -116,12 +116,15 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
             f"/api/v1/calls/{{call_id}}/{name}"
             for name in (
                 *("answer", "hangup", "hold", "resume", "mute", "unmute", "dtmf", "keys", "record"),
-                *("agent", "transfer", "play", "say", "stop"),
+                *("agent", "transfer", "play", "say", "stop", "streams", "bridge", "unbridge", "supervise"),
             )
         ),
+        "/api/v1/stream/start",
+        "/api/v1/stream/stop",
         "/api/v1/sessions",
         "/api/v1/sessions/{call_id}",
         "/api/v1/sessions/{call_id}/recording",
+        "/api/v1/events",
         "/api/v1/keys",
         "/api/v1/keys/{key_id}",
         "/api/v1/tokens",
@@ -140,7 +143,7 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
                 if status.startswith("4"):
                     assert list(response["content"]) == ["application/problem+json"], (path, status)
     places = described["paths"]["/api/v1/calls"]["post"]["responses"]
-    assert set(places) == {"201", "401", "403", "413", "422", "429", "502", "503"}
+    assert set(places) == {"201", "400", "401", "403", "413", "422", "429", "502", "503"}
     assert "from" in schemas["CallInfo"]["properties"]
     assert "from" in schemas["PlaceCall"]["properties"]
 

@@ -151,6 +151,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
             ScriptedCalls(),
             api.store,
             Metrics(),
+            api.events,
             keys=KeyRing([KEY]),
             tokens=tokens,
             ready=lambda: [],

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls over HTTP. `ScriptedCalls` stands for the live calls, here and in the other API tests."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,11 +13,15 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.api import CallInfo, create_app
+from gateway.api.bridging import BridgeInfo, BridgeOrder, SuperviseOrder
 from gateway.api.control import MuteSide, Playback, RecordingOrder, Stopped, StoppedPlayback
 from gateway.api.keyring import KeyRing
-from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, TransferOrder
+from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
+from gateway.calls.journal import Journal
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
+from gateway.events import EventBus, EventLog
 from gateway.store import SessionStore, open_store
+from gateway.streams.control import StreamInfo
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
@@ -61,8 +66,8 @@ class ScriptedCalls:
     async def answer(self, call_id: str) -> CallInfo:
         return self._act("answer", call_id)
 
-    async def hangup(self, call_id: str, order: HangUpOrder) -> None:
-        self._act("hangup", call_id, str(order.code), order.reason)
+    async def hangup(self, call_id: str, order: HangUpOrder | None = None) -> None:
+        self._act("hangup", call_id, *(() if order is None else (str(order.code), order.reason)))
 
     async def hold(self, call_id: str) -> CallInfo:
         return self._act("hold", call_id)
@@ -102,6 +107,30 @@ class ScriptedCalls:
         self._act("stop", call_id, str(playback_id))
         return Stopped(played_ms=740, playbacks=[StoppedPlayback(playback_id="playback_1", played_ms=740)])
 
+    async def bridge(self, call_id: str, order: BridgeOrder) -> BridgeInfo:
+        self._act("bridge", call_id, order.model_dump_json())
+        return BridgeInfo(call_id=call_id, other_call_id=order.call_id or "call_9", bridged=order.call_id is not None)
+
+    async def unbridge(self, call_id: str) -> None:
+        self._act("unbridge", call_id)
+
+    async def supervise(self, call_id: str, order: SuperviseOrder) -> None:
+        self._act("supervise", call_id, order.supervisor, order.mode)
+
+    async def start_stream(self, order: StartStream) -> StreamInfo:
+        self._act("stream", order.call_id, order.stream_url or "")
+        return _stream(order.call_id, order.stream_url or "")
+
+    async def stop_stream(self, stream_id: str) -> StreamInfo:
+        self.asked.append(("stream_stop", stream_id))
+        if self.refuse_with is not None:
+            raise self.refuse_with
+        return _stream("call_1", "wss://backend.example/")
+
+    async def list_streams(self, call_id: str) -> Sequence[StreamInfo]:
+        self._act("streams", call_id)
+        return [_stream(call_id, "wss://backend.example/")]
+
     def _act(self, action: str, call_id: str, *arguments: str) -> CallInfo:
         self.asked.append((action, call_id, *arguments))
         if self.refuse_with is not None:
@@ -110,6 +139,20 @@ class ScriptedCalls:
             return self.live[call_id]
         except KeyError:
             raise NoSuchCall(call_id) from None
+
+
+def _stream(call_id: str, url: str) -> StreamInfo:
+    return StreamInfo(
+        stream_id="stream_1",
+        call_id=call_id,
+        stream_url=url,
+        protocol="parley",
+        codec="l16",
+        sample_rate=8000,
+        direction="bidirectional",
+        tracks=["inbound"],
+        state="connecting",
+    )
 
 
 @dataclass
@@ -124,6 +167,7 @@ class Api:
     metrics: Metrics
     not_ready: list[str]
     tokens: StreamTokens
+    events: EventLog
 
 
 @asynccontextmanager
@@ -134,10 +178,16 @@ async def running_api(
         calls, metrics, not_ready, tokens = ScriptedCalls(), Metrics(), list[str](), StreamTokens()
         url = f"sqlite+aiosqlite:///{folder}/parley.db"
         store = await stack.enter_async_context(open_store(url, folder, metrics, key))
+        journal = Journal(store, metrics)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks.create_task(journal.write_until_closed())
+        stack.push_async_callback(journal.close)
+        events = EventLog(EventBus((await store.events.begin_run())[0]), store.events, journal.event)
         app = create_app(
             calls,
             store,
             metrics,
+            events,
             keys=KeyRing(["other-key", KEY]),
             tokens=tokens,
             ready=lambda: not_ready,
@@ -150,7 +200,7 @@ async def running_api(
             )
             for headers in ({"Authorization": f"Bearer {KEY}"}, {})
         ]
-        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens)
+        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens, events)
 
 
 @pytest.fixture
@@ -212,7 +262,7 @@ async def test_calls_are_listed_and_shown(api: Api) -> None:
         ("mute", None, 200, ("ours",)),
         ("mute", {"side": "theirs"}, 200, ("theirs",)),
         ("unmute", {"side": "ours"}, 200, ("ours",)),
-        ("hangup", None, 204, ("None", "")),
+        ("hangup", None, 204, ()),
         ("hangup", {"code": 486, "reason": "In a meeting"}, 204, ("486", "In a meeting")),
         ("agent", None, 200, ("None",)),
         ("agent", {"agent": "clerk"}, 200, ("clerk",)),

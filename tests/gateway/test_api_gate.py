@@ -162,7 +162,14 @@ async def limited(folder: Path, rate: Rate) -> AsyncIterator[httpx.AsyncClient]:
     async with running_api(folder) as api:
         keys = KeyRing([KEY, "other"])
         app = create_app(
-            ScriptedCalls(), api.store, Metrics(), keys=keys, tokens=StreamTokens(), rate=rate, ready=lambda: []
+            ScriptedCalls(),
+            api.store,
+            Metrics(),
+            api.events,
+            keys=keys,
+            tokens=StreamTokens(),
+            rate=rate,
+            ready=lambda: [],
         )
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://parley") as client:
             yield client

@@ -134,17 +134,15 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
     faults = faults_of(
         tmp_path,
         """
-        [[route]]
-        action = "play"
-        [[route]]
-        action = "stream"
-        stream_url = "ws://127.0.0.1/"
+        [[trunk]]
+        name = "a"
+        [[trunk]]
+        name = "b"
+        host = "h"
+        profile = "twilio"
         """,
     )
-    assert faults == [
-        'route#1: action "play" needs the key file',
-        'route#2.action: "stream" is not supported in this version: agent, echo, play and reject are',
-    ]
+    assert faults == ["trunk#1.host: is missing", "trunk#2.profile: is not supported in this version"]
 
 
 @pytest.mark.parametrize(

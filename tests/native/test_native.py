@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "media" / "native"
 _CLASSES = (
-    *("call_keys", "clock", "concealer", "dialler", "dtmf_detector", "hub", "loss_policy", "network_delay", "pcm_port"),
-    *("playout", "redundancy", "telephone_event", "uplink"),
+    *("call_keys", "call_lines", "clock", "concealer", "dialler", "dtmf_detector", "hub", "loss_policy", "mix_line"),
+    *("network_delay", "pcm_port", "playout", "redundancy", "telephone_event", "uplink"),
 )
 SOURCES = [NATIVE / f"{name}.cpp" for name in _CLASSES]
 SANITIZERS = {"memory": "address,undefined", "threads": "thread"}
@@ -47,7 +47,7 @@ def test_rings_playout_clock_and_ports(sanitizer: str, includes: list[str], tmp_
         objects = list(pool.map(compile_one, [*SOURCES, *tests]))
     program = tmp_path / "native_tests"
     linked = subprocess.run(
-        ["g++", sanitize, *objects, "-o", str(program), "-lpthread"], capture_output=True, text=True
+        ["g++", sanitize, *objects, "-o", str(program), "-lpthread", "-lspeexdsp"], capture_output=True, text=True
     )
     assert linked.returncode == 0, linked.stderr[-4000:]
 

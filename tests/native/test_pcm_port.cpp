@@ -825,3 +825,216 @@ TEST("announcements go out in time however many there are, and survive hold and 
     CHECK(finished >= 17); // the first frame's eight marks were told before
     CHECK(std::count(wide.sent.begin(), wide.sent.end(), 100) >= 320);
 }
+
+// ---- lines to other calls
+
+namespace {
+
+constexpr int kHeard = 0, kSpoken = 1; // tracks
+constexpr int kIntoSent = 0, kIntoEar = 1;
+
+// Both ends of a bridge, on one thread: what one's stream brings, the other's gets.
+struct Two {
+    Call a, b;
+
+    void tick(int frames = 1) {
+        for (int i = 0; i < frames; ++i) {
+            a.tick();
+            b.tick();
+        }
+    }
+};
+
+bool rises(const std::vector<int16_t> &pcm) { // the fake stream's ramp
+    for (size_t i = 1; i < pcm.size(); ++i)
+        if (pcm[i] != pcm[i - 1] + 1)
+            return false;
+    return true;
+}
+
+} // namespace
+
+TEST("what one call hears is sent to another, both ways, over what is said there") {
+    Two two;
+    CHECK(two.b.port->mixFrom(*two.a.port, kHeard, kIntoSent, 1.0));
+    CHECK(two.a.port->mixFrom(*two.b.port, kHeard, kIntoSent, 1.0));
+    two.a.port->listen(false); // nobody in Python needs to
+    two.b.port->listen(false);
+    two.tick(20);
+    CHECK(rises(two.b.stream.last_frame()));
+    CHECK(rises(two.a.stream.last_frame()));
+    EQUAL(two.b.stream.sent.back(), 20 * 160 - 1 - 16);
+    two.b.write(1, constant(160, 100));
+    two.tick();
+    EQUAL(two.b.stream.last_frame()[0], 20 * 160 - 16 + 100);
+    two.tick(); // led out by itself
+    EQUAL(two.b.stream.sent.back(), 22 * 160 - 1 - 16);
+    EQUAL(two.a.port->lineCounters().shortages + two.b.port->lineCounters().shortages, 0u);
+    CHECK(two.a.drain().frames.empty());
+    two.b.port->unmix(*two.a.port, kHeard, kIntoSent);
+    two.tick(2);
+    CHECK(two.b.stream.last_frame() == constant(160, 0));
+    CHECK(!std::all_of(two.a.stream.sent.end() - 160, two.a.stream.sent.end(), [](int16_t one) { return one == 0; }));
+}
+
+TEST("what a line brings is tapped as sent, silenced by a mute, and not heard between dialled tones") {
+    Two two;
+    two.b.port->tapSent(true);
+    two.b.port->mixFrom(*two.a.port, kHeard, kIntoSent, 1.0);
+    two.tick(3);
+    two.b.drain();
+    two.tick();
+    const PortBatch batch = two.b.drain();
+    EQUAL(batch.frames.size(), 2u);
+    EQUAL(batch.pcm.back(), two.b.stream.sent.back());
+    CHECK(two.b.stream.sent.back() > 300);
+    two.b.port->mute(true);
+    two.tick(2);
+    CHECK(two.b.stream.last_frame() == constant(160, 0));
+    two.b.port->mute(false);
+    two.tick(2);
+    CHECK(rises(two.b.stream.last_frame()));
+    Call alone;
+    CHECK(two.b.port->dial("w5", 2, 100, 100, false) && alone.port->dial("w5", 2, 100, 100, false));
+    two.tick(20); // half a second's pause
+    CHECK(two.b.stream.last_frame() == constant(160, 0));
+    two.tick(8);
+    alone.tick(28);
+    CHECK(two.b.stream.last_frame() == alone.stream.last_frame());
+    CHECK(two.b.stream.last_frame() != constant(160, 0));
+}
+
+TEST("a caller who is muted is heard by nobody, but for keys") {
+    Two two;
+    two.b.port->mixFrom(*two.a.port, kHeard, kIntoSent, 1.0);
+    two.tick(3);
+    two.a.drain();
+    two.a.port->muteHeard(true);
+    two.tick(3);
+    CHECK(two.b.stream.last_frame() == constant(160, 0));
+    const PortBatch batch = two.a.drain();
+    EQUAL(batch.frames.size(), 3u);
+    CHECK(batch.pcm == constant(480, 0));
+    two.a.port->muteHeard(false);
+    two.tick(2);
+    CHECK(rises(two.b.stream.last_frame()));
+    EQUAL(two.b.port->lineCounters().shortages, 0u);
+}
+
+TEST("a listener gets what is said to a call without what lines bring there") {
+    Two two;
+    Call listener;
+    listener.port->mixFrom(*two.a.port, kSpoken, kIntoSent, 1.0);
+    two.a.port->mixFrom(*two.b.port, kHeard, kIntoSent, 1.0);
+    two.a.write(1, constant(3200, 77));
+    for (int i = 0; i < 5; ++i) {
+        two.tick();
+        listener.tick();
+    }
+    CHECK(listener.stream.last_frame() == constant(160, 77));
+    CHECK(two.a.stream.sent.back() > 300);
+}
+
+TEST("a voice in Python's ear is heard there and nowhere else") {
+    Two two;
+    Call agent;
+    agent.port->mixFrom(*two.b.port, kSpoken, kIntoEar, 1.0);
+    two.a.port->mixFrom(*agent.port, kHeard, kIntoSent, 1.0);
+    two.b.write(1, constant(3200, 5000));
+    PortBatch batch;
+    for (int i = 0; i < 5; ++i) {
+        two.tick();
+        agent.tick();
+        batch = agent.drain();
+    }
+    EQUAL(batch.frames.size(), 1u);
+    EQUAL(batch.pcm[159], 4 * 160 + 159 + 5000);
+    two.a.tick();
+    CHECK(rises(two.a.stream.last_frame())); // without it
+    CHECK(std::all_of(agent.stream.sent.begin(), agent.stream.sent.end(), [](int16_t one) { return one == 0; }));
+}
+
+TEST("lines survive hold and codec, bring nothing old, and cross rates") {
+    Two two;
+    two.b.port->mixFrom(*two.a.port, kHeard, kIntoSent, 1.0);
+    two.tick(5);
+    two.b.port->detach();
+    two.a.tick(10);
+    FakeStream wide;
+    StreamTap held = wide.tap(16000);
+    held.sends = false;
+    two.b.port->attach(held);
+    two.tick(10);
+    CHECK(wide.sent.empty());
+    two.b.port->detach();
+    two.b.port->attach(wide.tap(16000));
+    two.tick(10);
+    EQUAL(wide.sent.size(), 3200u);
+    CHECK(std::all_of(wide.sent.begin(), wide.sent.begin() + 30, [](int16_t one) { return one == 0; }));
+    CHECK(two.b.port->lineCounters().queued_samples <= 40);
+    const auto now = two.a.stream.next;
+    CHECK(std::abs(wide.sent.back() - now) < 160); // the ramp, some milliseconds late
+}
+
+TEST("a line is made once and changed then, their number is bounded, and the unknown is harmless") {
+    Two two;
+    two.b.port->unmix(*two.a.port, kHeard, kIntoSent);
+    CHECK(two.b.port->mixFrom(*two.a.port, kHeard, kIntoSent, 1.0));
+    CHECK(two.b.port->mixFrom(*two.a.port, kHeard, kIntoSent, 0.0));
+    two.tick(4);
+    CHECK(two.b.stream.last_frame() == constant(160, 0));
+    PcmHub hub;
+    std::vector<std::shared_ptr<PcmPort>> many;
+    size_t made = 0;
+    for (uint32_t id = 100; id < 140; ++id) {
+        many.push_back(std::make_shared<PcmPort>(hub, id));
+        made += two.b.port->mixFrom(*many.back(), kHeard, kIntoSent, 1.0);
+    }
+    EQUAL(made, parley::CallLines::kMost - 1);
+    many.clear(); // their lines run dry
+    two.tick(2);
+    auto detached = std::make_shared<PcmPort>(hub, 200);
+    for (int i = 0; i < 100; ++i) { // without a clock nothing fades out, and still there is room
+        CHECK(detached->mixFrom(*two.a.port, kHeard, kIntoSent, 1.0));
+        detached->unmix(*two.a.port, kHeard, kIntoSent);
+    }
+}
+
+TEST("lines come and go while clocks run and packets arrive") {
+    TappedCall calls[3];
+    MediaClock clock;
+    clock.start();
+    for (auto &call : calls)
+        clock.attach(call.port, 1'000'000);
+    std::atomic<bool> done{false};
+    std::vector<std::thread> networks;
+    for (auto &call : calls)
+        networks.emplace_back([&done, &call] {
+            while (!done) {
+                call.receive(call.sender.next());
+                std::this_thread::sleep_for(1ms);
+            }
+        });
+    for (int round = 0; round < 100; ++round) {
+        const bool on = round % 2 == 0;
+        for (int i = 0; i < 3; ++i)
+            for (const int end : {kIntoSent, kIntoEar})
+                for (const int track : {kHeard, kSpoken}) {
+                    auto &sink = *calls[i].port, &source = *calls[(i + 1) % 3].port;
+                    on ? static_cast<void>(sink.mixFrom(source, track, end, 0.5)) : sink.unmix(source, track, end);
+                }
+        for (auto &call : calls) {
+            call.drain();
+            call.port->lineCounters();
+        }
+        std::this_thread::sleep_for(2ms);
+    }
+    done = true;
+    for (auto &network : networks)
+        network.join();
+    for (auto &call : calls)
+        clock.detach(call.port.get());
+    clock.stop();
+    for (auto &call : calls)
+        CHECK(call.port->counters().frames_out > 0);
+}

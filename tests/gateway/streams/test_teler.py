@@ -65,6 +65,14 @@ def test_a_chunk_of_16_khz_has_twice_the_bytes() -> None:
     assert protocol.audio(FRAME, 10, "inbound") is not None
 
 
+def test_odd_frames_are_cut_to_whole_chunks() -> None:
+    protocol = TelerProtocol(chunk_ms=20)
+    protocol.tell(STARTED)
+    sent = [protocol.audio(bytes(size), 0, "inbound") for size in (500, 100, 1000)]
+    sizes = [message and len(base64.b64decode(json.loads(message)["data"]["audio_b64"])) for message in sent]
+    assert sizes == [320, None, 1280]
+
+
 def test_our_own_voice_has_no_word() -> None:
     protocol = TelerProtocol(chunk_ms=20)
     protocol.tell(STARTED)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`/calls/{id}/bridge`, `unbridge`, `supervise`: calls that hear each other."""
+
+from typing import Annotated, Any, Literal, Protocol
+
+from fastapi import APIRouter, Path
+from pydantic import ConfigDict, Field, model_validator
+
+from gateway.api.orders import Address, Body, Metadata
+from gateway.api.problems import problem_responses
+from gateway.store.records import Record
+
+CallId = Annotated[str, Path(max_length=128, description="Names the call here and its session afterwards.")]
+_OtherId = Annotated[str, Field(min_length=1, max_length=128)]
+SuperviseMode = Literal["listen", "whisper", "barge", "off"]
+_NOT_NULL: dict[str, Any] = {"not": {"type": "null"}}
+
+
+class BridgeOrder(Body):
+    """Whom to talk to: a call of ours that stands, or somebody to be dialled first."""
+
+    call_id: _OtherId | None = None
+    to: Address | None = None
+    """SIP URI, or a number for the trunk."""
+    from_: Annotated[str | None, Field(validation_alias="from", max_length=512)] = None
+    """Our address as the one who is dialled sees it."""
+    profile: Annotated[str | None, Field(max_length=64)] = None
+    """Name of the trunk to go through."""
+    timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
+    """How long it may ring."""
+    metadata: Annotated[Metadata, Field(default_factory=dict)]
+    """Of the call that is placed."""
+    on_end: Literal["return", "hangup"] = "return"
+    """When the two part (`unbridge`, or one hangs up), a call that stands gets back what it was for, its agent from the
+    beginning; or is hung up. One that was dialled for the bridge is hung up always."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {
+                    "required": ["call_id"],
+                    "properties": {"call_id": _NOT_NULL, "to": {"type": "null"}},
+                },
+                {"required": ["to"], "properties": {"to": _NOT_NULL, "call_id": {"type": "null"}}},
+            ]
+        }
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "BridgeOrder":
+        if (self.call_id is None) == (self.to is None):
+            raise ValueError("a bridge has either call_id or to")
+        return self
+
+
+class SuperviseOrder(Body):
+    """Who supervises the call, and how."""
+
+    supervisor: _OtherId
+    """A call of ours that stands: its far end hears this call's far end, what is said to it, and the one it is bridged
+    with. When it is over, that call gets back what it was for."""
+    mode: SuperviseMode = "listen"
+    """whisper: be heard by this call's far end when it is bridged, else by its agent or stream alone. barge: by
+    everybody. off: end it."""
+
+
+class BridgeInfo(Record):
+    """Two calls."""
+
+    call_id: str
+    other_call_id: str
+    bridged: bool
+    """They hear each other; if not, the other one is being dialled: `call.bridged` tells, or its `call.ended`."""
+
+
+class BridgeControl(Protocol):
+    """What the API needs of bridges. Who names a call gets `NoSuchCall`, or `WrongCallState` when it does not fit."""
+
+    async def bridge(self, call_id: str, order: BridgeOrder) -> BridgeInfo:
+        """Raises `BadAddress`, `NoSuchTrunk`, `TooManyCalls` when somebody is to be dialled."""
+        ...
+
+    async def unbridge(self, call_id: str) -> None: ...
+
+    async def supervise(self, call_id: str, order: SuperviseOrder) -> None: ...
+
+
+def bridging_router(calls: BridgeControl) -> APIRouter:
+    """The routes over this hub."""
+    router = APIRouter(prefix="/calls", tags=["calls"], responses=problem_responses(401, 404, 409, 413, 422))
+
+    @router.post("/{call_id}/bridge", responses=problem_responses(503))
+    async def bridge(call_id: CallId, order: BridgeOrder) -> BridgeInfo:
+        """Let the call talk to another one. What either is for steps aside until they part."""
+        return await calls.bridge(call_id, order)
+
+    @router.post("/{call_id}/unbridge", status_code=204)
+    async def unbridge(call_id: CallId) -> None:
+        """Part them: each gets back what it was for before, or is hung up."""
+        await calls.unbridge(call_id)
+
+    @router.post("/{call_id}/supervise", status_code=204)
+    async def supervise(call_id: CallId, order: SuperviseOrder) -> None:
+        """Let another call listen to this one, whisper to it, or barge in; again: change that."""
+        await calls.supervise(call_id, order)
+
+    return router

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`/events`: what happens on calls, as a WebSocket that goes on by itself and as pages to ask for.
+
+A feed begins with `{"kind": "feed.started", "cursor", "complete"}`; whoever comes again with the last cursor he saw
+gets what he missed, then what happens. Who reads nothing for ten seconds is cut off (gateway.api.connections).
+"""
+
+import asyncio
+import contextlib
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Query, WebSocket
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.websockets import WebSocketDisconnect
+
+from gateway.api.problems import problem_response, problem_responses
+from gateway.errors import StoreError
+from gateway.events import KEPT_KINDS, EventKind, EventLog, Wanted, kinds_matching
+from gateway.store.records import Record
+from gateway.telemetry import Metrics
+
+log = structlog.get_logger(__name__)
+
+_PAGE_EVENTS = 100
+_TRY_AGAIN_LATER = 1013
+"""In RFC 6455's registry. Our database does not answer; the reason holds the cursor to go on from."""
+
+_Cursor = Annotated[int, Field(ge=0, lt=2**63, description="Of the last event seen; 0: from the oldest kept on.")]
+_CallId = Annotated[str, Field(max_length=128, description="Of this call only.")]
+_Kinds = Annotated[str, Field(max_length=1024, description="`call.ended,transcript.*`: of these kinds only.")]
+
+
+class EventInfo(Record):
+    """Something that happened on a call."""
+
+    cursor: int
+    """Grows with every event, and never repeats; some numbers are left out."""
+    kind: EventKind
+    call_id: str
+    at: datetime
+    data: dict[str, Any]
+    """See docs/events.md."""
+
+
+class EventPage(BaseModel):
+    """Events that are kept, oldest first."""
+
+    events: list[EventInfo]
+    cursor: int
+    """Ask again with this as `after`."""
+    complete: bool
+    """False: some of what came after your cursor is not kept any more."""
+
+
+class _FeedQuery(BaseModel):
+    after: _Cursor | None = None
+    call_id: _CallId | None = None
+    kinds: _Kinds = ""
+
+
+def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
+    """The routes over this log."""
+    router = APIRouter(prefix="/events", tags=["events"], responses=problem_responses(401, 422, 503))
+
+    @router.get("")
+    async def list_events(
+        after: Annotated[_Cursor, Query()] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        call_id: Annotated[_CallId | None, Query()] = None,
+        kinds: Annotated[_Kinds, Query()] = "",
+    ) -> EventPage:
+        """What happened after a cursor. For what happens from now on, open this address as a WebSocket."""
+        try:
+            wanted = Wanted((_kinds(kinds) or KEPT_KINDS) & KEPT_KINDS, call_id)
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+        page = await events.read(after, limit, wanted)
+        return EventPage(
+            events=[
+                EventInfo(cursor=one.cursor, kind=one.kind, call_id=one.call_id, at=one.at, data=dict(one.data))
+                for one in page.events
+            ],
+            cursor=page.position,
+            complete=_is_complete(events, after),
+        )
+
+    @router.websocket("")
+    async def follow_events(socket: WebSocket) -> None:
+        try:
+            query = TypeAdapter(_FeedQuery).validate_python(dict(socket.query_params))
+            wanted = Wanted(_kinds(query.kinds), query.call_id)
+        except (ValidationError, ValueError):
+            await socket.send_denial_response(
+                problem_response(422, "after is a cursor, kinds are separated by commas (docs/events.md)")
+            )
+            return
+        await socket.accept()
+        metrics.event_feeds.inc()
+        feed = _Feed(socket, events, wanted, query.after)
+        try:
+            await feed.run()
+        except StoreError as error:
+            log.warning("event_feed_closed", cause=str(error))
+            await feed.close()
+        finally:
+            metrics.event_feeds.dec()
+
+    return router
+
+
+class _Feed:
+    """One WebSocket. It holds no queue: `position` is where it reads on in the log."""
+
+    def __init__(self, socket: WebSocket, events: EventLog, wanted: Wanted, after: int | None) -> None:
+        self._socket = socket
+        self._events = events
+        self._wanted = wanted
+        self._position = events.end if after is None else min(after, events.end)
+        self._is_complete = after is None or _is_complete(events, after)
+
+    async def run(self) -> None:
+        """Until the client goes. Raises `StoreError`."""
+        feeding = asyncio.ensure_future(self._feed())
+        listening = asyncio.ensure_future(self._listen())
+        try:
+            await asyncio.wait((feeding, listening), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (feeding, listening):
+                task.cancel()
+            results = await asyncio.gather(feeding, listening, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
+                raise result
+
+    async def close(self) -> None:
+        """Say where to go on, if there is still somebody."""
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await self._socket.close(_TRY_AGAIN_LATER, json.dumps({"cursor": self._position}))
+
+    async def _feed(self) -> None:
+        started = {"kind": "feed.started", "cursor": self._position, "complete": self._is_complete}
+        with self._events.bus.watching():
+            await self._socket.send_text(json.dumps(started))
+            while True:
+                page = await self._events.read(self._position, _PAGE_EVENTS, self._wanted)
+                for event in page.events:
+                    await self._socket.send_text(event.as_json())
+                    self._position = event.cursor
+                self._position = page.position
+                await self._events.wait(self._position)
+
+    async def _listen(self) -> None:
+        """Nothing is expected of the client but its going."""
+        while (await self._socket.receive())["type"] != "websocket.disconnect":
+            pass
+
+
+def _kinds(text: str) -> frozenset[EventKind] | None:
+    return kinds_matching(text.split(",")) if text else None
+
+
+def _is_complete(events: EventLog, after: int) -> bool:
+    return events.kept_after <= after <= events.end

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every kind of event: when it is told, what is in its data, and whether it is kept. docs/events.md shows this."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from gateway.events.event import EventKind
+
+
+@dataclass(frozen=True, slots=True)
+class KindFacts:
+    """What there is to know of a kind."""
+
+    when: str
+    data: Mapping[str, str]
+    """Fields of the event's data, and what they hold."""
+    is_kept: bool = True
+    """False: told only to whoever follows the feed live; no webhook, no resuming, nothing on the disk."""
+
+
+_PARTIES = {
+    "direction": "`inbound` or `outbound`",
+    "from": "the caller",
+    "to": "who was called",
+    "agent": "name of the agent, or null",
+    "metadata": "as in the call",
+}
+
+CATALOGUE: Mapping[EventKind, KindFacts] = {
+    "call.offered": KindFacts("An inbound call has come and is not answered yet.", _PARTIES),
+    "call.dialing": KindFacts("An outbound call has been sent out.", _PARTIES),
+    "call.progress": KindFacts("The far end rings, or is otherwise on its way.", {"sip_code": "180, 183..."}),
+    "call.answered": KindFacts("The call stands.", {"codec": "name, or null", "srtp": "media is encrypted"}),
+    "call.held": KindFacts("The call is on hold; again when somebody else holds it.", {"by": "`us` or `peer`"}),
+    "call.resumed": KindFacts("Nobody holds the call any more.", {}),
+    "call.ended": KindFacts(
+        "The call is over: the last event of a call.",
+        {
+            **_PARTIES,
+            "reason": "as `end_reason` of the session",
+            "duration_ms": "since it was answered; null: it never was",
+            "quality": "as `quality` of the session, or null",
+        },
+    ),
+    "call.activity": KindFacts(
+        "Somebody has taken the call: at its begin, and when it is handed over.",
+        {"activity": "`agent`, `stream`, `echo`, `play`...", "agent": "its name, or null"},
+    ),
+    "call.transfer": KindFacts(
+        "A transfer has begun, goes on, or is decided.",
+        {
+            "to": "a SIP URI, or the id of our other call",
+            "mode": "`blind` or `attended`",
+            "status": "as `transfer.status` of the call",
+            "sip_code": "what the far end told last, or null",
+        },
+    ),
+    "call.bridged": KindFacts("The call and another one hear each other.", {"other_call_id": "the other"}),
+    "call.unbridged": KindFacts(
+        "They do not any more.", {"other_call_id": "the other", "cause": "who or what has parted them"}
+    ),
+    "call.quality": KindFacts(
+        "Every ten seconds while the call stands; the last figures come with `call.ended`.",
+        {"quality": "as `quality` of the session, so far"},
+        is_kept=False,
+    ),
+    "transcript.partial": KindFacts(
+        "While the caller speaks, at most four times a second.",
+        {"turn_index": "of the turn that is being spoken", "text": "what it sounds like so far"},
+        is_kept=False,
+    ),
+    "transcript.final": KindFacts(
+        "Somebody has said something: the caller when the answer to it begins, the agent when it falls silent.",
+        {
+            "role": "`user` or `assistant`",
+            "text": "all of it",
+            "started_ms": "since the call was answered",
+            "ended_ms": "likewise",
+            "interrupted": "the caller broke in",
+            "heard_text": "agent only: what was really sent; else null",
+        },
+    ),
+    "turn.measured": KindFacts(
+        "A turn has been answered, and the answer has ended.",
+        {
+            "index": "of the turn",
+            "segments_ms": "contiguous parts of the response time, which sum to it",
+            "response_ms": "end of the caller's speech to our first audible packet",
+            "speculative": "begun before the caller had finished",
+            "interrupted": "the caller broke in",
+        },
+    ),
+    "dtmf.received": KindFacts(
+        "The far end pressed a key.", {"digit": "0-9 * # A-D; `*` when secret", "secret": "it is shown to nobody"}
+    ),
+    "recording.changed": KindFacts("The recording began, was paused, resumed or ended.", {"state": "as in the call"}),
+    "playback.finished": KindFacts(
+        "An announcement (`play`, `say`) has ended.",
+        {
+            "playback_id": "which",
+            "end": "`completed`, `stopped`, `failed` or `hung_up`",
+            "played_ms": "of it that were sent",
+        },
+    ),
+    "stream.connected": KindFacts(
+        "A stream and its backend have found each other.",
+        {"stream_id": "which", "reconnected": "it is not the first time"},
+    ),
+    "stream.disconnected": KindFacts(
+        "A stream has lost its backend, for now.",
+        {"stream_id": "which", "code": "why, of RFC 6455 (1006: it broke off)"},
+    ),
+    "stream.stopped": KindFacts(
+        "A stream is over.",
+        {
+            "stream_id": "which",
+            "reason": "`stopped`, `backend_closed`, `backend_hung_up`, `backend_unreachable` or `call_ended`",
+            "handoff_data": "protocol conversationrelay only: what the backend ended with, or null",
+        },
+    ),
+}
+
+
+KEPT_KINDS: frozenset[EventKind] = frozenset(kind for kind, facts in CATALOGUE.items() if facts.is_kept)
+"""Those that are in the log."""
+
+
+def kinds_matching(patterns: Iterable[str]) -> frozenset[EventKind]:
+    """The kinds that `call.ended` or `transcript.*` name; none given: all. Raises `ValueError` for what names none."""
+    found: set[EventKind] = set()
+    named = list(patterns)
+    for pattern in named:
+        family = pattern.removesuffix("*") if pattern.endswith(".*") else None
+        matching = [kind for kind in CATALOGUE if kind == pattern or (family is not None and kind.startswith(family))]
+        if not matching:
+            raise ValueError(f"{pattern!r} is no kind of event: see docs/events.md")
+        found.update(matching)
+    return frozenset(found if named else cast("set[EventKind]", CATALOGUE.keys()))
+
+
+def catalogue_table() -> str:
+    """The catalogue in Markdown."""
+    rows = ["| kind | when | data | kept |", "|---|---|---|---|"]
+    for kind, facts in CATALOGUE.items():
+        data = "; ".join(f"`{field}`: {meaning}" for field, meaning in facts.data.items()) or "-"
+        rows.append(f"| `{kind}` | {facts.when} | {data} | {'yes' if facts.is_kept else 'live only'} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A call whose flow URL is asked what it is for; then it is for that."""
+
+from collections.abc import Awaitable, Callable
+
+import httpx
+import structlog
+
+from gateway.api.control import ActivityKind
+from gateway.calls.activity import PlayPrompt
+from gateway.calls.call import Call, StartActivity
+from gateway.calls.prompts import Prompt
+from gateway.calls.recording import RecordingState
+from gateway.errors import BadPrompt, BadStreamOrder, FlowFailed, UrlError
+from gateway.streams.flow import HangUpAction, PlayAction, StreamAction, ask_flow
+from gateway.streams.order import StreamOrder
+from media.frames import PcmFrame
+from media.playout import PlayoutEvent
+
+log = structlog.get_logger(__name__)
+
+
+class FlowActivity:
+    """Nobody hears or speaks meanwhile."""
+
+    kind: ActivityKind = "stream"
+    hears_keys = False
+    line = None
+    """Nobody listens."""
+
+    def __init__(
+        self,
+        call: Call,
+        url: str,
+        client: httpx.AsyncClient,
+        find: Callable[[str], Awaitable[Prompt]],
+        stream: Callable[[StreamOrder], Awaitable[StartActivity]],
+    ) -> None:
+        """`find`: the recording behind a URL; raises `BadPrompt`, `UrlError`. `stream`: what a call is for that is
+        streamed; raises `BadStreamOrder`, `UrlError`."""
+        self._call = call
+        self._url = url
+        self._client = client
+        self._find = find
+        self._stream = stream
+
+    def receive_frames(self, frames: list[PcmFrame]) -> None:
+        pass
+
+    def receive_playout(self, event: PlayoutEvent) -> None:
+        pass
+
+    def receive_digit(self, digit: str, *, secret: bool) -> None:
+        pass
+
+    def audio_changed(self) -> None:
+        pass
+
+    async def run(self) -> str:
+        try:
+            action = await ask_flow(self._client, self._url, self._call.facts)
+            match action:
+                case StreamAction():
+                    order = StreamOrder(
+                        action.ws_url, "teler", action.format, options={"chunk_ms": str(action.chunk_ms)}
+                    )
+                    start = await self._stream(order)
+                    if action.record and self._call.recording is RecordingState.OFF:
+                        await self._call.record("start")
+                    self._call.follow_with(start)
+                case PlayAction(media_url):
+                    prompt = await self._find(media_url)
+                    self._call.follow_with(lambda call: PlayPrompt(call.announcements, prompt, loop=1, gain=1.0))
+                case HangUpAction():
+                    pass
+        except (FlowFailed, BadPrompt, BadStreamOrder, UrlError) as fault:
+            log.warning("flow_failed", cause=str(fault))
+            return "flow_failed"
+        return "completed"

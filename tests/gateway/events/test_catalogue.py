@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalogue of events says what the code publishes, and the documentation what the catalogue says."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from gateway.api.control import TransferInfo
+from gateway.calls.facts import CallFacts, ended, parties
+from gateway.events import CATALOGUE, KEPT_KINDS, EventKind, kinds_matching
+from gateway.events.catalogue import catalogue_table
+from gateway.store import TranscriptEntry, TurnRecord
+
+ROOT = Path(__file__).parents[3]
+FACTS = CallFacts("c1", "inbound", "ann", "desk")
+WHOLE: dict[str, set[str]] = {
+    "call.offered": set(parties(FACTS)),
+    "call.dialing": set(parties(FACTS)),
+    "call.ended": set(ended(FACTS, None)),
+    "transcript.final": set(TranscriptEntry.model_fields),
+    "turn.measured": set(TurnRecord.model_fields),
+    "call.transfer": set(TransferInfo.model_fields),
+}
+"""Kinds whose data is a whole record."""
+RARE = {"stream.stopped": {"handoff_data"}}
+"""Fields that some publications of a kind have."""
+DOCUMENTED: dict[str, set[str]] = {str(kind): set(facts.data) for kind, facts in CATALOGUE.items()}
+
+
+def publications() -> Iterator[tuple[str, str, set[str | None]]]:
+    """Where the code calls `publish` with a kind: the place, the kind, the data's fields (None: `**fields`)."""
+    for path in sorted((ROOT / "gateway").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "publish":
+                fields = {keyword.arg for keyword in node.keywords}
+                for kind in _kinds(node.args[0]) if node.args else ():
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", kind, fields
+
+
+def _kinds(argument: ast.expr) -> list[str]:
+    texts = (node.value for node in ast.walk(argument) if isinstance(node, ast.Constant))
+    return [text for text in texts if isinstance(text, str) and "." in text]
+
+
+def test_every_kind_is_in_the_catalogue() -> None:
+    assert list(CATALOGUE) == list(get_args(EventKind))
+
+
+def test_the_documentation_shows_the_catalogue() -> None:
+    shown = (ROOT / "docs" / "events.md").read_text()
+    assert catalogue_table() in shown, f"put this into docs/events.md:\n{catalogue_table()}"
+
+
+@pytest.mark.parametrize(("place", "kind", "fields"), [pytest.param(*one, id=one[0]) for one in publications()])
+def test_what_is_published_has_no_field_that_the_catalogue_lacks(
+    place: str, kind: str, fields: set[str | None]
+) -> None:
+    assert kind in DOCUMENTED, f"{place}: gateway/events/catalogue.py lacks {kind}"
+    if fields == {None}:
+        assert kind in WHOLE, f"{place}: say in this test what the record of {kind} is"
+        fields = {*WHOLE[kind]}
+    assert fields <= DOCUMENTED[kind], f"{place}: gateway/events/catalogue.py lacks a field"
+
+
+def test_every_field_of_the_catalogue_is_published_somewhere() -> None:
+    published = {kind: {*fields} for kind, fields in WHOLE.items()}
+    for _, kind, fields in publications():
+        published.setdefault(kind, set()).update(field for field in fields if field is not None)
+    for kind in published:
+        assert DOCUMENTED[kind] - published[kind] <= RARE.get(kind, set()), kind
+
+
+def test_a_pattern_names_a_kind_or_a_family() -> None:
+    assert kinds_matching(["call.ended", "transcript.*"]) == {"call.ended", "transcript.partial", "transcript.final"}
+    assert kinds_matching([]) == set(CATALOGUE)
+    assert "transcript.partial" not in KEPT_KINDS
+
+
+@pytest.mark.parametrize("pattern", ["call", "call.*.x", "*", "", "call.finished", "dtmf*"])
+def test_a_pattern_that_names_nothing_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="no kind of event"):
+        kinds_matching([pattern])
