@@ -116,6 +116,7 @@ async def test_hostile_backends_leave_neither_tasks_nor_descriptors_behind(tmp_p
             ScriptedCalls(),
             api.store,
             Metrics(),
+            api.events,
             keys=KeyRing([]),
             tokens=tokens,
             ready=lambda: [],
