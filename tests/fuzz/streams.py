@@ -310,8 +310,10 @@ class Found:
 
 
 def fuzz(case: tuple[ProtocolName, Encoding, int], count: int, seed: int = 4, *, measure_memory: bool = True) -> Found:
-    """Feed `count` messages, two thousand to a session; congested in between. Of `conversationrelay`, whose engine is an
-    agent's, to its parser alone."""
+    """Feed `count` messages, two thousand to a session; congested in between.
+
+    Of `conversationrelay`, whose engine is an agent's, the parser alone gets them.
+    """
     protocol, encoding, rate_hz = case
     found = Found()
     mutator = Mutator(protocol, seed).messages()
