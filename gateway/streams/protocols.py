@@ -11,7 +11,7 @@ from gateway.streams.messages import USUAL_FORMAT, Encoding, ProtocolName, Strea
 from gateway.streams.order import StreamOrder, stream_format
 from gateway.streams.parley import ParleyProtocol
 from gateway.streams.teler import CHUNK_MS, TelerProtocol
-from gateway.streams.twilio import TWILIO_FORMAT, TwilioProtocol
+from gateway.streams.twilio import ACCOUNT_SID, TWILIO_FORMAT, TwilioProtocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,11 @@ def _l16(*rates_hz: int) -> tuple[StreamFormat, ...]:
 
 PROTOCOLS: dict[ProtocolName, ProtocolKind] = {
     "parley": ProtocolKind(lambda order: ParleyProtocol(), raw_audio=True, answers=True),
-    "twilio": ProtocolKind(lambda order: TwilioProtocol(), formats=(TWILIO_FORMAT,)),
+    "twilio": ProtocolKind(
+        lambda order: TwilioProtocol(order.options.get("account_sid", ACCOUNT_SID)),
+        formats=(TWILIO_FORMAT,),
+        options={"account_sid": r"AC[0-9a-f]{32}"},
+    ),
     "teler": ProtocolKind(
         lambda order: TelerProtocol(int(order.options.get("chunk_ms", CHUNK_MS))),
         formats=_l16(8000, 16000),
