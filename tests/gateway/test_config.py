@@ -147,6 +147,11 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
     ]
 
 
+def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> None:
+    faults = faults_of(tmp_path, '[[route]]\naction = "bridge"\nto = "100"\nanswer = "manual"\n')
+    assert faults == ['route#1.answer: a bridge is answered when the other side answers: "auto"']
+
+
 @pytest.mark.parametrize(
     ("toml", "fault"),
     [
