@@ -43,7 +43,11 @@ def _l16(*rates_hz: int) -> tuple[StreamFormat, ...]:
 
 PROTOCOLS: dict[ProtocolName, ProtocolKind] = {
     "parley": ProtocolKind(lambda order: ParleyProtocol(), raw_audio=True, answers=True),
-    "twilio": ProtocolKind(lambda order: TwilioProtocol(), formats=(TWILIO_FORMAT,)),
+    "twilio": ProtocolKind(
+        lambda order: TwilioProtocol(order.options.get("account_sid", ACCOUNT_SID)),
+        formats=(TWILIO_FORMAT,),
+        options={"account_sid": r"AC[0-9a-f]{32}"},
+    ),
     "teler": ProtocolKind(
         lambda order: TelerProtocol(int(order.options.get("chunk_ms", CHUNK_MS))),
         formats=_l16(8000, 16000),

@@ -2,7 +2,6 @@
 """A text backend on a call (`conversationrelay`): an agent's ears and mouth, and a connection in place of its mind."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -175,11 +174,12 @@ class RelayActivity:
             self._connection.write(text)
 
     async def _connect(self) -> bool:
-        backoff = Backoff(_CONNECT_S, time.monotonic())
-        while (at := backoff.next_attempt(time.monotonic())) is not None:
-            await asyncio.sleep(max(0.0, at - time.monotonic()))
+        now = asyncio.get_running_loop().time
+        backoff = Backoff(_CONNECT_S, now())
+        while (at := backoff.next_attempt(now())) is not None:
+            await asyncio.sleep(max(0.0, at - now()))
             try:
-                async with asyncio.timeout(max(0.01, backoff.deadline - time.monotonic())):
+                async with asyncio.timeout(max(0.01, backoff.deadline - now())):
                     connection = await self._connector.connect(self.call.call_id, self.order, None, self)
             except (ConnectFailed, TimeoutError) as failure:
                 self._log.info("stream_not_connected", cause=str(failure))
