@@ -11,7 +11,7 @@ from gateway.streams.messages import USUAL_FORMAT, Encoding, ProtocolName, Strea
 from gateway.streams.order import StreamOrder, stream_format
 from gateway.streams.parley import ParleyProtocol
 from gateway.streams.teler import CHUNK_MS, TelerProtocol
-from gateway.streams.twilio import TWILIO_FORMAT, TwilioProtocol
+from gateway.streams.twilio import ACCOUNT_SID, TWILIO_FORMAT, TwilioProtocol
 
 
 @dataclass(frozen=True, slots=True)
