@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Config, RouteConfig, WebhookConfig
+from gateway.config import Config, RouteConfig
 from gateway.environment import load_config
 from gateway.errors import ConfigError
 from media import noise
@@ -134,17 +134,15 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
     faults = faults_of(
         tmp_path,
         """
-        [[route]]
-        action = "play"
-        [[route]]
-        action = "echo"
-        answer = "backend"
+        [[trunk]]
+        name = "a"
+        [[trunk]]
+        name = "b"
+        host = "h"
+        profile = "twilio"
         """,
     )
-    assert faults == [
-        'route#1: action "play" needs the key file',
-        'route#2.answer: "backend" is for action "stream"',
-    ]
+    assert faults == ["trunk#1.host: is missing", "trunk#2.profile: is not supported in this version"]
 
 
 def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> None:
@@ -281,47 +279,3 @@ def test_a_key_is_never_shown(tmp_path: Path) -> None:
     config = load_config(None, {"HOME": str(tmp_path), "PARLEY_STORE__ENCRYPTION_KEY": key})
     assert config.store.key is not None
     assert key not in repr(config)
-
-
-def test_webhooks_have_names_of_their_own_and_kinds_that_exist(tmp_path: Path) -> None:
-    assert faults_of(
-        tmp_path,
-        """
-        [[webhook]]
-        url = "https://example.com/a"
-        [[webhook]]
-        url = "https://example.com/b"
-        """,
-    ) == ["webhook#2.name: there is another webhook 'example.com': give each a name"]
-    faults = faults_of(
-        tmp_path,
-        """
-        [[webhook]]
-        url = "ftp://example.com/a"
-        [[webhook]]
-        url = "https://example.com/b"
-        kinds = ["call.finished"]
-        [[webhook]]
-        url = "https://example.com/c"
-        kinds = ["transcript.partial"]
-        [[webhook]]
-        url = "https://example.com/d"
-        secrets = ["too short"]
-        """,
-    )
-    assert [fault.split(":")[0] for fault in faults] == [
-        "webhook#1.url",
-        "webhook#2",
-        "webhook#3",
-        "webhook#4.secrets#1",
-    ]
-    assert "call.finished" in faults[1]
-    assert "live feeds only" in faults[2]
-    assert "too short" not in str(faults)
-
-
-def test_a_webhook_gets_the_kinds_it_names_and_never_what_is_not_kept() -> None:
-    some = WebhookConfig(url="https://example.com:8443/x", kinds=("transcript.*", "call.ended"))
-    assert some.wanted == {"transcript.final", "call.ended"}
-    assert some.label == "example.com"
-    assert "call.quality" not in WebhookConfig(url="https://example.com/x").wanted

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How `scripts/test` shares the tests between two processes: one makes the calls, one after the other, beginning at
+once; the other does everything else beside it, and gives way to the calls' clocks."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_CALLS = Path(__file__).parent / "e2e"
+_NICE = 10
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not _makes_calls(item))
+    for item in items:
+        if _makes_calls(item):
+            item.add_marker(pytest.mark.xdist_group("calls"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ and not _makes_calls(item) and os.nice(0) < _NICE:
+        os.nice(_NICE - os.nice(0))
+
+
+def _makes_calls(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(_CALLS)
