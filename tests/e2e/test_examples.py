@@ -79,6 +79,10 @@ async def a_call(gateway: GatewayProcess, parley: ParleyClient) -> AsyncIterator
         await parley.answer(call.call_id)
         assert (await asyncio.to_thread(caller.acknowledge, "manual")).code == 200
         async with Telephone(caller).talking() as telephone:
+            async with asyncio.timeout(10):
+                async for event in parley.events(call_id=call.call_id, after=0):
+                    if event.kind == "call.activity":
+                        break
             yield telephone, call
             with contextlib.suppress(NotFound):  # over already
                 await parley.hangup(call.call_id)

@@ -20,6 +20,7 @@ from gateway.client import (
     TransferMessage,
     serving,
 )
+from gateway.client.stream_call import Inbox
 from gateway.conformance.caller import Caller, Circumstances, Target, calling
 from gateway.signing import SigningSecret, signature_headers
 from gateway.streams.messages import (
@@ -317,3 +318,15 @@ async def test_the_format_is_the_one_of_the_stream() -> None:
     async with serving(note) as backend, calling(Target(backend.url, StreamFormat("pcmu", 8000))) as caller:
         await asked(caller, 1)
     assert formats == [("pcmu", 8000)]
+
+
+async def test_events_that_nobody_takes_are_bounded_too_and_push_no_audio_out() -> None:
+    inbox = Inbox()
+    inbox.put(b"audio")
+    for number in range(1, 1002):
+        inbox.put(DtmfMessage(seq=number, digit="1", duration_ms=80))
+    assert inbox.dropped == 1
+    assert await inbox.take() == b"audio"
+    oldest = await inbox.take()
+    assert isinstance(oldest, DtmfMessage)
+    assert oldest.seq == 2
