@@ -24,6 +24,7 @@ from gateway.calls.call import Call
 from gateway.errors import GatewayError, TokenRefused
 from gateway.streams.connection import (
     ABNORMAL_CLOSURE,
+    NO_STATUS,
     NORMAL_CLOSURE,
     POLICY_VIOLATION,
     ConnectFailed,
@@ -31,8 +32,8 @@ from gateway.streams.connection import (
     Receiver,
 )
 from gateway.streams.control import StreamControl, StreamInfo
-from gateway.streams.messages import Encoding, ProtocolName, StreamDirection, Track, WireMessage
-from gateway.streams.order import StreamOrder
+from gateway.streams.messages import Encoding, ProtocolName, StreamDirection, WireMessage
+from gateway.streams.order import TRACKS, StreamOrder
 from gateway.streams.protocols import chosen_format
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
@@ -42,12 +43,6 @@ _ADMISSION_S = 10.0
 _CONGESTED_BYTES = 64 * 1024
 _MAX_WAITING_BYTES = 4 * 1024 * 1024
 """Nobody heeded `congested`: the connection ends."""
-
-_TRACKS: dict[str, tuple[Track, ...]] = {
-    "inbound": ("inbound",),
-    "outbound": ("outbound",),
-    "both": ("inbound", "outbound"),
-}
 
 
 class Attachment(BaseModel):
@@ -71,7 +66,7 @@ class Attachment(BaseModel):
             protocol=self.protocol,
             format=chosen_format(self.protocol, self.codec, self.sample_rate),
             direction=direction,
-            tracks=_TRACKS[self.track],
+            tracks=TRACKS[self.track],
             on_end="return",
         )
 
@@ -151,7 +146,11 @@ class AttachedBackend:
         if self._admitted.done():
             raise ConnectFailed("the backend has gone")
         self._admitted.set_result((subprotocol, receiver))
-        await asyncio.shield(self._accepted)
+        try:
+            await asyncio.shield(self._accepted)
+        except asyncio.CancelledError:
+            self.abort()  # who let it in does not want it any more
+            raise
         return self
 
     # Connection
@@ -223,7 +222,8 @@ class AttachedBackend:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
-                return Disconnected(message.get("code", ABNORMAL_CLOSURE), message.get("reason") or "")
+                code = message.get("code", ABNORMAL_CLOSURE)
+                return Disconnected(NORMAL_CLOSURE if code == NO_STATUS else code, message.get("reason") or "")
             if self._goodbye is not None:
                 continue
             if self.listens_only:

@@ -22,6 +22,14 @@ RATES_HZ: dict[Encoding, tuple[int, ...]] = {
 """Allowed sample rates of every encoding; the first is its usual one."""
 
 
+TRACKS: dict[Literal["inbound", "outbound", "both"], tuple[Track, ...]] = {
+    "inbound": ("inbound",),
+    "outbound": ("outbound",),
+    "both": ("inbound", "outbound"),
+}
+"""What a request or a route calls the tracks of a stream."""
+
+
 def stream_format(encoding: Encoding, sample_rate_hz: int | None = None) -> StreamFormat:
     """The format, at the encoding's usual rate unless one is named. Raises `BadStreamOrder`."""
     rates_hz = RATES_HZ[encoding]
