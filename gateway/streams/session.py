@@ -138,7 +138,6 @@ class StreamSession:
         """From now on the leg is somebody else's: the sound that stands for the backend ends now, and not later."""
         if self._comfort is not None:
             self._comfort.stop()
-            self._comfort = None
 
     def answered(self) -> None:
         """The call, which rang, has been answered: later connections begin with that."""
