@@ -24,7 +24,6 @@ from gateway.calls.call import Call
 from gateway.errors import GatewayError, TokenRefused
 from gateway.streams.connection import (
     ABNORMAL_CLOSURE,
-    NO_STATUS,
     NORMAL_CLOSURE,
     POLICY_VIOLATION,
     ConnectFailed,
@@ -222,8 +221,8 @@ class AttachedBackend:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
-                code = message.get("code", ABNORMAL_CLOSURE)
-                return Disconnected(NORMAL_CLOSURE if code == NO_STATUS else code, message.get("reason") or "")
+                # 1005 is a goodbye without a code, or none: uvicorn says the same for both. It counts as a loss.
+                return Disconnected(message.get("code", ABNORMAL_CLOSURE), message.get("reason") or "")
             if self._goodbye is not None:
                 continue
             if self.listens_only:

@@ -14,8 +14,6 @@ NORMAL_CLOSURE = 1000
 GOING_AWAY = 1001
 POLICY_VIOLATION = 1008
 MESSAGE_TOO_BIG = 1009
-NO_STATUS = 1005
-"""The other end said goodbye without a code: never sent, and as good as `NORMAL_CLOSURE`."""
 ABNORMAL_CLOSURE = 1006
 """Nobody said goodbye."""
 

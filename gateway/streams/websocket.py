@@ -19,7 +19,6 @@ from gateway.guard import STREAM_URL, OutboundGuard
 from gateway.streams.connection import (
     ABNORMAL_CLOSURE,
     MESSAGE_TOO_BIG,
-    NO_STATUS,
     NORMAL_CLOSURE,
     ConnectFailed,
     Connection,
@@ -46,6 +45,7 @@ UpgradeHeaders = Callable[[str, StreamOrder, float], Mapping[str, str]]
 
 _SILENT = logging.getLogger("picows.silent")
 _SILENT.setLevel(logging.CRITICAL + 1)  # what matters is told by `Disconnected` and `ConnectFailed`
+_NO_STATUS = 1005
 _MAX_REASON_BYTES = 123
 _TEXT, _BINARY = picows.WSMsgType.TEXT, picows.WSMsgType.BINARY
 
@@ -151,8 +151,8 @@ class _WebSocket(picows.WSListener):
             self._fragments += frame.get_payload_as_memoryview()
             self._maybe_end_message(frame)
         elif kind is picows.WSMsgType.CLOSE:
-            code = int(frame.get_close_code()) or NO_STATUS  # type: ignore[call-overload]
-            self._end = self._end or Disconnected(NORMAL_CLOSURE if code == NO_STATUS else code)
+            code = int(frame.get_close_code()) or _NO_STATUS  # type: ignore[call-overload]
+            self._end = self._end or Disconnected(NORMAL_CLOSURE if code == _NO_STATUS else code)
             transport.send_close(picows.WSCloseCode.OK)
             transport.disconnect()
 

@@ -359,15 +359,6 @@ async def test_the_stream_says_goodbye_after_what_it_wrote(running: Running) -> 
     assert stream.ends == [Disconnected(1000, "done")]
 
 
-async def test_a_backend_that_says_goodbye_without_a_code_is_done_and_not_lost(running: Running) -> None:
-    async with running.attach(f"token={running.token()}") as client:
-        await running.stream.until(lambda one: one.connection)
-        client.protocol.send_close()
-        client.transport.write(b"".join(client.protocol.data_to_send()))
-        await running.stream.until(lambda one: one.ends)
-    assert running.stream.ends == [Disconnected(1000, "")]
-
-
 async def test_a_stream_that_gives_up_while_its_backend_is_let_in_leaves_no_connection(running: Running) -> None:
     running.streams.connects = False
     async with asyncio.TaskGroup() as tasks:
