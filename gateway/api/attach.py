@@ -145,7 +145,11 @@ class AttachedBackend:
         if self._admitted.done():
             raise ConnectFailed("the backend has gone")
         self._admitted.set_result((subprotocol, receiver))
-        await asyncio.shield(self._accepted)
+        try:
+            await asyncio.shield(self._accepted)
+        except asyncio.CancelledError:
+            self.abort()  # who let it in does not want it any more
+            raise
         return self
 
     # Connection
@@ -217,6 +221,7 @@ class AttachedBackend:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
+                # 1005 is a goodbye without a code, or none: uvicorn says the same for both. It counts as a loss.
                 return Disconnected(message.get("code", ABNORMAL_CLOSURE), message.get("reason") or "")
             if self._goodbye is not None:
                 continue

@@ -3,14 +3,14 @@
 
 from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from pydantic import ConfigDict, Field, model_validator
 
+from gateway.api.calls import CallId
 from gateway.api.orders import Address, Body, Metadata
 from gateway.api.problems import problem_responses
 from gateway.store.records import Record
 
-CallId = Annotated[str, Path(max_length=128, description="Names the call here and its session afterwards.")]
 _OtherId = Annotated[str, Field(min_length=1, max_length=128)]
 SuperviseMode = Literal["listen", "whisper", "barge", "off"]
 _NOT_NULL: dict[str, Any] = {"not": {"type": "null"}}

@@ -87,4 +87,7 @@ class BearerGate:
 
 
 def _has_token(scope: Scope) -> bool:
-    return b"token" in parse_qs(scope.get("query_string", b""), max_num_fields=20)
+    try:
+        return b"token" in parse_qs(scope.get("query_string", b""), max_num_fields=20)
+    except ValueError:  # more fields than there can be
+        return False

@@ -64,7 +64,6 @@ class AgentActivity:
         self._call = call
         self._follow = follow
         self._uplink = uplink
-        call.leg.tap_sent(self._uplink.receive_sent)
         facts = call.facts
         caller = facts.from_ if facts.direction == "inbound" else facts.to
         self._session = AgentSession(
@@ -101,6 +100,7 @@ class AgentActivity:
         self._session.audio_changed(self._call.leg.sample_rate_hz)
 
     async def run(self) -> str:
+        self._call.leg.tap_sent(self._uplink.receive_sent)
         try:
             return await self._session.run()
         finally:

@@ -70,7 +70,7 @@ class Announcements:
     """Those of one call, whose audio is there."""
 
     def __init__(
-        self, audio: CallAudio, told: Told, spawn: Callable[[Coroutine[object, object, None]], object]
+        self, audio: CallAudio, told: Told, spawn: Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
     ) -> None:
         """`spawn` runs a coroutine as a task of the call."""
         self._audio = audio
@@ -82,7 +82,8 @@ class Announcements:
         self._unwanted: set[int] = set()
         """Utterances that were stopped before their turn: they are broken off when it comes."""
         self._news = asyncio.Event()
-        self._is_running = False
+        self._task: asyncio.Task[None] | None = None
+        """Writes, as long as there is something to be written or heard."""
         self._is_closed = False
         audio.on_announcement = self._receive
 
@@ -124,7 +125,8 @@ class Announcements:
         while self._waiting:
             self._tell(self._waiting.popleft(), "hung_up", 0)
         self._audio.on_announcement = None
-        self._news.set()
+        if self._task is not None:
+            self._task.cancel()  # a voice that is slow must not keep the call from its end
 
     # The task
 
@@ -138,7 +140,7 @@ class Announcements:
                 else:
                     await self._sleep((left_ms - _JOIN_MS) / 1000 if self._waiting else None)
         finally:
-            self._is_running = False
+            self._task = None
 
     async def _write(self, one: _Announcement) -> None:
         """Hand it to the leg, block by block; returns when all is written, or it has been stopped."""
@@ -183,9 +185,8 @@ class Announcements:
         one = _Announcement(sound)
         self._waiting.append(one)
         self._news.set()
-        if not self._is_running:
-            self._is_running = True
-            self._spawn(self._run())
+        if self._task is None:
+            self._task = self._spawn(self._run())
         return one
 
     def _offered(self, one: _Announcement) -> Playback:

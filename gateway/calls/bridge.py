@@ -273,6 +273,9 @@ class Bridges:
         is for now. Raises `WrongCallState`."""
         if call is other:
             raise WrongCallState("a call cannot be bridged with itself")
+        for one in (call, other):
+            if not one.is_attended:  # before either is taken from what it is for
+                raise WrongCallState(f"call {one.call_id} is not being attended")
         bridge = self._new()
         back = [self._purpose(one) if give_back else None for one in (call, other)]
         for one in (call, other):
@@ -305,10 +308,19 @@ class Bridges:
         def gone() -> None:
             if call.state is CallState.ENDED:
                 bridge.part("hung_up")
+            if bridge.parted.is_set():
+                call.unfollow(gone)
 
-        other = await dial(answered)
         call.follow(gone)
-        self.expect(bridge, other)
+        try:
+            other = await dial(answered)
+            self.expect(bridge, other)
+        except BaseException:
+            bridge.part("failed")
+            raise
+        finally:
+            if bridge.parted.is_set():
+                call.unfollow(gone)
         return other
 
     def of_route(self, dial: Callable[[Call, StartActivity], Awaitable[Call]]) -> "RouteBridge":

@@ -220,12 +220,18 @@ class Call:
             self.facts.agent = agent
             self._journal.assigned(self.call_id, agent)
 
+    @property
+    def is_attended(self) -> bool:
+        """There is an activity, which can be handed over from: nobody else has been promised the call."""
+        task = self._activity_task
+        return task is not None and not task.done() and not task.cancelling() and not self._over.is_set()
+
     def hand_over(self, start: StartActivity) -> None:
         """Let another activity take the call; what was queued to be said is dropped.
 
         Raises `WrongCallState` when there is no activity yet, or the call is ending.
         """
-        if self._activity_task is None or self._activity_task.done() or self._over.is_set():
+        if self._activity_task is None or not self.is_attended:
             raise WrongCallState("the call is not being attended")
         self._successor = start
         self._activity_task.cancel()
@@ -456,8 +462,10 @@ class Call:
                 while start is not None and not self._over.is_set():
                     reason = await self._attend(start)
                     start, self._successor = self._successor, None
-                    if start is not None:
+                    if start is not None:  # who comes finds the leg as if it were new
                         self.leg.clear()
+                        self.leg.resume()
+                        self.leg.duck(1.0)
             finally:
                 self._announcements = None
                 announcements.close()

@@ -30,7 +30,9 @@ class CallFacts:
     ended_at: float | None = None
     end_reason: str | None = None
     """`caller_hung_up`, `callee_hung_up`, `goodbye`, `completed`, `api`, `rejected`, `transferred`, `timeout`,
-    `no_audio`, `media_timeout`, `shutdown`, `service_failure`, `failed`, or `sip_CODE` for a call that was refused."""
+    `no_audio`, `media_timeout`, `shutdown`, `service_failure`, `failed`, `stream_ended`, `backend_hung_up`,
+    `backend_unreachable`, `flow_failed`, `bridge_ended`, `supervision_ended`, `lost` (our process died), or `sip_CODE`
+    for a call that was refused."""
 
 
 def utc(wall_time: float) -> datetime:

@@ -64,3 +64,4 @@ class StreamActivity:
         finally:
             self._call.leg.untap_sent(stream.receive_sent)
             stream.end(Ending.STOPPED)
+            stream.fall_silent()

@@ -15,14 +15,24 @@ from gateway.calls.call import Call
 from gateway.calls.prompts import Prompt
 from gateway.calls.uplink import LineReport
 from gateway.errors import CallError, UrlError
+from gateway.rates import TokenBucket
 from gateway.streams.activity import END_REASONS
 from gateway.streams.backoff import Backoff
-from gateway.streams.connection import NORMAL_CLOSURE, ConnectFailed, Connection, Connector, Disconnected
+from gateway.streams.connection import (
+    NORMAL_CLOSURE,
+    POLICY_VIOLATION,
+    ConnectFailed,
+    Connection,
+    Connector,
+    Disconnected,
+)
 from gateway.streams.control import StreamInfo, StreamState
 from gateway.streams.conversationrelay import EndSession, Interruptible, PlayMedia, error, setup
 from gateway.streams.messages import SendKeys, StreamStarted, WireMessage
 from gateway.streams.order import StreamOrder
+from gateway.streams.outbox import MAX_CONTROL_MESSAGES
 from gateway.streams.relay import RelayConversation, RelayOrder
+from gateway.streams.session import MESSAGE_RATE
 from gateway.streams.stream import Ending
 from gateway.streams.twilio import ACCOUNT_SID
 from media.errors import MediaError
@@ -82,6 +92,10 @@ class RelayActivity:
         """At most `_MOST_ORDERS`."""
         self._news = asyncio.Event()
         self._handoff_data = ""
+        self._bucket = TokenBucket(MESSAGE_RATE, asyncio.get_running_loop().time())
+        self._is_congested = False
+        self._unread_messages = 0
+        """Of ours, since it reads too slowly."""
         self._log = log.bind(call_id=call.call_id, stream_id=stream_id)
 
     # The call's side
@@ -149,6 +163,12 @@ class RelayActivity:
     # The connection's side
 
     def receive(self, message: WireMessage) -> None:
+        if self._bucket.take(asyncio.get_running_loop().time()) > 0:
+            self._log.warning("stream_abused", cause="too many messages")
+            if self._connection is not None:
+                self._connection.close(POLICY_VIOLATION, "too many messages")
+            self.end(Ending.BACKEND_CLOSED)
+            return
         for order in self._conversation.receive(message):
             if isinstance(order, EndSession):
                 self._handoff_data = order.handoff_data
@@ -160,7 +180,8 @@ class RelayActivity:
                 self._send(error("Too many orders are waiting"))
 
     def congested(self, is_congested: bool) -> None:
-        """It reads too slowly; the little text we send waits for it."""
+        """It reads too slowly; the little text we send waits for it, until that is too much."""
+        self._is_congested, self._unread_messages = is_congested, 0
 
     def disconnected(self, how: Disconnected) -> None:
         self._connection = None
@@ -170,8 +191,14 @@ class RelayActivity:
         self.end(Ending.BACKEND_CLOSED if how.is_normal else Ending.UNREACHABLE)
 
     def _send(self, text: str) -> None:
-        if self._connection is not None:
-            self._connection.write(text)
+        if self._connection is None:
+            return
+        if self._is_congested:
+            self._unread_messages += 1
+            if self._unread_messages > MAX_CONTROL_MESSAGES:
+                self._connection.abort()
+                return
+        self._connection.write(text)
 
     async def _connect(self) -> bool:
         now = asyncio.get_running_loop().time

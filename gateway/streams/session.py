@@ -134,6 +134,11 @@ class StreamSession:
         if not self.outbox.is_open:
             self._comfort.start(now)
 
+    def fall_silent(self) -> None:
+        """From now on the leg is somebody else's: the sound that stands for the backend ends now, and not later."""
+        if self._comfort is not None:
+            self._comfort.stop()
+
     def answered(self) -> None:
         """The call, which rang, has been answered: later connections begin with that."""
         self._started = replace(self._started, answered=True)
@@ -156,11 +161,13 @@ class StreamSession:
     def disconnected(self, now: float, *, is_over: bool = False) -> None:
         """The connection is gone; unless the stream is over, the caller hears that the line is alive."""
         self.outbox.close()
+        if self.playout is not None:
+            self.playout.resume()  # nobody else would
+        if self._comfort is None:
+            return
         if is_over:
-            if self._comfort is not None:
-                self._comfort.stop()
-        elif self.playout is not None and self._comfort is not None:
-            self.playout.resume()
+            self._comfort.stop()
+        else:
             self._comfort.start(now)
 
     def congested(self, is_congested: bool, now: float) -> None:

@@ -182,6 +182,10 @@ class Stream:
         self.session.speak_on(self.call.leg, time.monotonic())
         self._rearm()
 
+    def fall_silent(self) -> None:
+        """Somebody else speaks on the leg from now on: what is queued there is his."""
+        self.session.fall_silent()
+
     # The connection's side
 
     def receive(self, message: WireMessage) -> None:
@@ -197,9 +201,7 @@ class Stream:
 
     def congested(self, is_congested: bool) -> None:
         self.session.congested(is_congested, time.monotonic())
-        if self._stuck_timer is not None:
-            self._stuck_timer.cancel()
-            self._stuck_timer = None
+        self._forget_stuck()
         if is_congested:
             self._stuck_timer = self._loop.call_later(self._limits.stuck_s, self._give_up_stuck)
 
@@ -209,8 +211,14 @@ class Stream:
             # At once, and not when the task comes to it: the caller is to hear that the line is alive.
             is_over = how.is_normal or self.ending.done()
             self._connection = None
+            self._forget_stuck()  # it must not end the next connection
             self.session.disconnected(time.monotonic(), is_over=is_over)
             self._rearm()
+
+    def _forget_stuck(self) -> None:
+        if self._stuck_timer is not None:
+            self._stuck_timer.cancel()
+            self._stuck_timer = None
 
     def _give_up_stuck(self) -> None:
         if self._connection is not None:
@@ -297,9 +305,9 @@ class Stream:
             self.session.tell(StreamStopped(ending.value))
             connection.close(NORMAL_CLOSURE)
         self.session.disconnected(time.monotonic(), is_over=True)
-        for timer in (self._timer, self._stuck_timer):
-            if timer is not None:
-                timer.cancel()
+        self._forget_stuck()
+        if self._timer is not None:
+            self._timer.cancel()
         playout = self.session.playout
         self._metrics.stream_ended(self.order.protocol, ending.value)
         self._metrics.stream_counted(

@@ -213,8 +213,7 @@ class Streams:
 
     async def start(self, call: Call, order: StreamOrder, connector: Connector | None = None) -> StreamInfo:
         """See `StreamControl.start`."""
-        if connector is None:
-            await self.check(order)
+        await self.check(order)
         if call.facts.answered_at is None or call.facts.ended_at is not None:
             raise WrongCallState("the call is not active")
         if len(self.of_call(call.call_id)) >= MAX_STREAMS_OF_A_CALL:
@@ -225,7 +224,7 @@ class Streams:
             return stream.info
         before = call.attending
         if protocol_kind(order.protocol).is_text:
-            return self._hand_to_relay(call, order, before if order.on_end == "return" else None)
+            return self._hand_to_relay(call, order, connector, before if order.on_end == "return" else None)
         stream = self._launch(call, order, connector)
         try:
             call.hand_over(lambda call: self._attend(call, stream, before if order.on_end == "return" else None))
@@ -306,13 +305,20 @@ class Streams:
 
         stream.ending.add_done_callback(deafen)
 
-    def _hand_to_relay(self, call: Call, order: StreamOrder, before: StartActivity | None) -> StreamInfo:
+    def _hand_to_relay(
+        self, call: Call, order: StreamOrder, connector: Connector | None, before: StartActivity | None
+    ) -> StreamInfo:
         stream_id = _new_id()
-        call.hand_over(lambda call: self._relay(call, order, before, stream_id))
+        call.hand_over(lambda call: self._relay(call, order, connector, before, stream_id))
         return relay_info(call, order, stream_id, "connecting")
 
     def _relay(
-        self, call: Call, order: StreamOrder, before: StartActivity | None = None, stream_id: str = ""
+        self,
+        call: Call,
+        order: StreamOrder,
+        connector: Connector | None = None,
+        before: StartActivity | None = None,
+        stream_id: str = "",
     ) -> RelayActivity:
         def after(ending: Ending) -> bool:
             start = self._successor(order, ending, before)
@@ -323,7 +329,7 @@ class Streams:
         relay = RelayActivity(
             call,
             self._filled_in(order),
-            self._connectors[order.url.partition(":")[0]],
+            connector or self._connectors[order.url.partition(":")[0]],
             lambda llm, follow: self._agents.converse(order.options.get("agent"), call, llm, follow),
             self._find,
             after,

@@ -90,6 +90,9 @@ class WebSocketConnector:
             raise ConnectFailed(f"the backend answered {status}", is_final=400 <= status < 500) from refusal
         except (picows.WSError, OSError, ssl.SSLError, TimeoutError) as fault:
             raise ConnectFailed(f"no WebSocket: {type(fault).__name__}") from fault
+        except asyncio.CancelledError:
+            connection.abort()  # it may have opened in this very moment
+            raise
         finally:
             if not connection.is_open:
                 tcp.close()

@@ -87,6 +87,8 @@ class ScriptedStreams:
     tasks: asyncio.TaskGroup
     started: list[Stream] = field(default_factory=list)
     refuse_with: Exception | None = None
+    connectors: list[Connector] = field(default_factory=list)
+    has_started: asyncio.Event = field(default_factory=asyncio.Event)
     connects: bool = True
     lost: StreamOrder | None = None
     """A stream that has lost its backend, and does not wait for another yet."""
@@ -96,7 +98,9 @@ class ScriptedStreams:
             raise self.refuse_with
         assert connector is not None
         stream = Stream(order)
+        self.connectors.append(connector)
         self.started.append(stream)
+        self.has_started.set()
         if self.connects:
             self.tasks.create_task(stream.connect(connector))
         return cast(StreamInfo, None)
@@ -355,6 +359,24 @@ async def test_the_stream_says_goodbye_after_what_it_wrote(running: Running) -> 
         assert await close_code(client) == (1000, "done")
     await stream.until(lambda one: one.ends)
     assert stream.ends == [Disconnected(1000, "done")]
+
+
+async def test_a_stream_that_gives_up_while_its_backend_is_let_in_leaves_no_connection(running: Running) -> None:
+    running.streams.connects = False
+    async with asyncio.TaskGroup() as tasks:
+        opening = tasks.create_task(_open_and_wait(running.attach(f"token={running.token()}")))
+        async with asyncio.timeout(WAIT_S):
+            await running.streams.has_started.wait()
+        connecting = tasks.create_task(running.stream.connect(running.streams.connectors[0]))
+        await asyncio.sleep(0)
+        connecting.cancel()
+    assert opening.result() == 1006
+    assert running.stream.received == []
+
+
+async def _open_and_wait(attaching: Any) -> int | None:
+    async with attaching as client:
+        return (await close_code(client))[0]
 
 
 async def test_an_aborted_connection_is_over_at_once(running: Running) -> None:

@@ -228,6 +228,7 @@ async def test_when_too_many_tokens_are_outstanding_the_next_comes_later(
         ("/api/v1/calls/c1/stream", b"token=x", True),
         ("/api/v1/calls/c1/stream", b"codec=l16&token=x", True),
         ("/api/v1/calls/c1/stream", b"codec=token", False),
+        ("/api/v1/calls/c1/stream", b"a=1&" * 100 + b"token=x", False),
         ("/api/v1/calls/c1/stream/x", b"token=x", False),
         ("/api/v1/calls/c1/hangup", b"token=x", False),
         ("/api/v1/events", b"token=x", False),

@@ -257,3 +257,13 @@ async def test_on_another_rate_of_the_leg_it_lasts_as_long() -> None:
         one.announcements.play(prompt(1000), loop=1, gain=1.0)
         await asyncio.sleep(2)
         assert [end[1:] for end in one.ends] == [("completed", 1000)]
+
+
+@in_virtual_time
+async def test_a_voice_that_is_slow_does_not_keep_the_call_from_its_end() -> None:
+    async with line() as one:
+        slow = one.announcements.say(speech(1000, waits_s=100.0))
+        await asyncio.sleep(1)
+        began_at = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began_at < 1
+    assert one.ends == [(slow.playback_id, "hung_up", 0)]

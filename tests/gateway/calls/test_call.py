@@ -1,85 +1,94 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The end of a call, when something of it fails."""
+"""A call that one activity takes over from another, in virtual time and without SIP."""
 
-from pathlib import Path
-from typing import Any, cast
+import asyncio
+from types import SimpleNamespace
+from typing import cast
 
-import pytest
-
+from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
+from gateway.calls.bridge import LinkedActivity
 from gateway.calls.call import Call
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
-from gateway.calls.recording import CallRecording
-from gateway.events import Event, EventBus
+from gateway.calls.recording import CallRecording, RecordingState
+from gateway.events import EventBus
 from gateway.sip.endpoint import SipEndpoint
-from gateway.sip.events import CallEnded
+from gateway.sip.events import CallConfirmed
+from gateway.store.records import Direction
 from gateway.telemetry import Metrics
+from media.keys import ToneDetection
 from media.ports import CallAudio, PcmHub
-from media.recorder import RecordingWriter
+from tests.fakes.leg import FakeLeg
+from tests.fakes.virtual_time import in_virtual_time
 
-_NONE = cast(Any, None)
+
+class Leg(FakeLeg):
+    """With what a call itself asks of its audio."""
+
+    def detect_tones(self, mode: ToneDetection) -> None: ...
+
+    def counters(self) -> SimpleNamespace:
+        return SimpleNamespace(frames_dropped=0, frames_skipped=0, underruns=0, samples_refused=0)
+
+    def close(self) -> None: ...
 
 
-class Ends:
-    """The journal, as far as the end of a call writes into it."""
+class Elsewhere:
+    """Endpoint, journal and recording: nothing comes back from them."""
+
+    state = RecordingState.OFF
+
+    def began(self, facts: CallFacts) -> None: ...
+    def answered(self, facts: CallFacts) -> None: ...
+    def ended(self, facts: CallFacts, quality: object) -> None: ...
+    async def answer(self, handle: str) -> None: ...
+    async def hang_up(self, handle: str, code: int = 0, phrase: str = "") -> None: ...
+    async def close(self) -> None: ...
+
+
+class Talker(LinkedActivity):
+    """Has the call until it is taken from it."""
+
+    kind: ActivityKind = "agent"
 
     def __init__(self) -> None:
-        self.reasons: list[str | None] = []
+        self.has_begun = asyncio.Event()
 
-    def ended(self, facts: CallFacts, quality: object) -> None:
-        self.reasons.append(facts.end_reason)
-
-
-class BrokenAudio:
-    """Audio of which nothing can be had."""
-
-    is_closed = False
-
-    def __init__(self, fails_at: str) -> None:
-        self._fails_at = fails_at
-
-    def counters(self) -> object:
-        if self._fails_at == "counters":
-            raise OSError("counters")
-        return cast(Any, type("Counters", (), dict.fromkeys(_COUNTERS, 0)))
-
-    def close(self) -> None:
-        self.is_closed = True
-        if self._fails_at == "close":
-            raise OSError("close")
+    async def run(self) -> str:
+        self.has_begun.set()
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("it ends by cancellation only")
 
 
-_COUNTERS = ("frames_dropped", "frames_skipped", "underruns", "samples_refused")
-
-
-@pytest.mark.parametrize("fails_at", ["counters", "close", "recording"])
-async def test_a_call_whose_last_things_fail_is_recorded_as_ended(fails_at: str, tmp_path: Path) -> None:
-    ends, told, bus = Ends(), list[Event](), EventBus()
-    bus.follow(told.append)
-    recording = CallRecording(RecordingWriter("wav", None), tmp_path, "call_1")
-    if fails_at == "recording":
-
-        async def close() -> None:
-            raise OSError("recording")
-
-        recording.close = close  # type: ignore[method-assign]
+def call_of(first: Activity, leg: Leg, direction: Direction = "inbound") -> Call:
+    nothing = Elsewhere()
     call = Call(
-        CallFacts("call_1", "outbound", "parley", "ann"),
-        cast(SipEndpoint, None),
+        CallFacts("call_1", direction, "+15550100", "+15550101"),
+        cast(SipEndpoint, nothing),
         cast(PcmHub, None),
-        cast(Journal, ends),
+        cast(Journal, nothing),
         Metrics(),
-        lambda call: cast(Activity, _NONE),
-        recording,
-        bus,
+        lambda call: first,
+        cast(CallRecording, nothing),
+        EventBus(),
     )
-    audio = BrokenAudio(fails_at)
-    call.audio = cast(CallAudio, audio)
-    call.receive(CallEnded("call_1", 486, "Busy Here", ended_by_peer=True))
-    # Where nothing else has failed, rating does: this audio has no sample rate.
-    with pytest.raises((OSError, AttributeError)):
-        await call.run()
-    assert ends.reasons == ["sip_486"]
-    assert [event.kind for event in told] == ["call.ended"]
-    assert audio.is_closed
+    call.audio = cast(CallAudio, leg)
+    return call
+
+
+@in_virtual_time
+async def test_who_takes_a_call_over_is_neither_ducked_nor_paused_for_what_was_said_before() -> None:
+    leg, first, second = Leg(), Talker(), Talker()
+    call = call_of(first, leg)
+    running = asyncio.create_task(call.run())
+    await asyncio.sleep(0.01)
+    call.receive(CallConfirmed("call_1"))
+    await first.has_begun.wait()
+    leg.duck(0.2)
+    leg.pause()
+    call.hand_over(lambda call: second)
+    await second.has_begun.wait()
+    assert (leg.gain, leg.is_paused) == (1.0, False)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

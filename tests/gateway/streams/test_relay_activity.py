@@ -44,6 +44,7 @@ class Wire:
     sent: list[dict[str, Any]] = field(default_factory=list)
     receiver: Receiver | None = None
     is_closed: bool = False
+    is_aborted: bool = False
 
     async def connect(
         self, call_id: str, order: StreamOrder, subprotocol: str | None, receiver: Receiver
@@ -60,7 +61,7 @@ class Wire:
         self.is_closed = True
 
     def abort(self) -> None:
-        raise AssertionError("nobody is in a hurry")
+        self.is_aborted = True
 
     def says(self, **message: Any) -> None:
         assert self.receiver is not None
@@ -254,3 +255,25 @@ async def test_a_secret_key_is_a_star() -> None:
         scene.activity.receive_digit("4", secret=True)
         scene.activity.receive_digit("4", secret=False)
         assert [message["digit"] for message in scene.wire.all("dtmf")] == ["*", "4"]
+
+
+@in_virtual_time
+async def test_a_backend_that_floods_us_is_done_with() -> None:
+    async with relayed(Wire()) as one:
+        assert one.wire.receiver is not None
+        for _ in range(20_000):
+            one.wire.receiver.receive("nonsense")
+        assert one.wire.is_closed
+        assert len(one.wire.all("error")) <= 5000
+        assert await one.running == "stream_ended"
+
+
+@in_virtual_time
+async def test_a_backend_that_asks_and_asks_and_reads_nothing_is_lost() -> None:
+    async with relayed(Wire()) as one:
+        assert one.wire.receiver is not None
+        one.wire.receiver.congested(True)
+        for _ in range(4000):
+            one.wire.receiver.receive("nonsense")
+        assert one.wire.is_aborted
+        assert len(one.wire.sent) < 2010
