@@ -213,10 +213,12 @@ class Call:
     def hand_over(self, start: StartActivity) -> None:
         """Let another activity take the call; what was queued to be said is dropped.
 
-        Raises `WrongCallState` when there is no activity yet, or the call is ending.
+        Raises `WrongCallState` when there is no activity yet, another one is to have the call already, or it is ending.
         """
         if self._activity_task is None or self._activity_task.done() or self._over.is_set():
             raise WrongCallState("the call is not being attended")
+        if self._activity_task.cancelling():  # whoever was promised the call would never begin, nor be told
+            raise WrongCallState("the call is being handed over")
         self._successor = start
         self._activity_task.cancel()
 
@@ -454,11 +456,15 @@ class Call:
         self.publish("call.activity", activity=self.activity.kind, agent=self.facts.agent)
         self.leg.detect_tones(self._inband_keys if self.activity.hears_keys else ToneDetection.OFF)
         async with asyncio.TaskGroup() as tasks:
-            activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")
-            self._activity_task = activity
+            activity = tasks.create_task(self._run_activity(self.activity), name=f"{self.call_id}:activity")
             watch = tasks.create_task(self._cancel_when_over(activity), name=f"{self.call_id}:over")
             activity.add_done_callback(lambda _: watch.cancel())
         return None if activity.cancelled() else activity.result()
+
+    async def _run_activity(self, activity: Activity) -> str:
+        # Not before its first step: what is cancelled earlier never begins, and leaves behind what it was to end.
+        self._activity_task = asyncio.current_task()
+        return await activity.run()
 
     async def _cancel_when_over(self, activity: "asyncio.Task[str]") -> None:
         await self._over.wait()
