@@ -33,6 +33,11 @@ class History:
         self._metadata = dict(metadata or {})
         self._max_messages = max_messages
 
+    @property
+    def is_empty(self) -> bool:
+        """Nobody has said anything yet."""
+        return not self._messages
+
     def caller_said(self, text: str) -> None:
         self._append(Message("user", text))
 

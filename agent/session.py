@@ -63,10 +63,13 @@ class AgentSession:
         *,
         caller: str = "",
         metadata: Mapping[str, str] | None = None,
+        history: History | None = None,
         utterance_ids: Iterator[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`utterance_ids` is shared by all who play into this leg: its ids only grow; by default nobody else does.
+        """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
+        superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
+        this leg: its ids only grow; by default nobody else does.
 
         `clock` is the one that stamps frames and playout events.
         """
@@ -79,9 +82,9 @@ class AgentSession:
         self._turns = TurnTaking(config)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
-        history = History(config.prompt, caller, metadata)
+        self.history = history or History(config.prompt, caller, metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
-        self._dialogue = Dialogue(config, services, out, ids, history, self._tasks, on_event, self._drain, clock)
+        self._dialogue = Dialogue(config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock)
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
 
@@ -148,13 +151,15 @@ class AgentSession:
         self._drain()
 
     async def run(self) -> str:
-        """Greet, and converse until the agent hangs up; returns why, as `HangUpRequested` said."""
+        """Greet, unless something was said before, and converse until the agent hangs up; returns why, as
+        `HangUpRequested` said."""
         self._hung_up = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.TaskGroup() as group:
                 self._tasks.begin(group)
                 self._tasks.listen(self._attach(self._ear))
-                self.say(self._config.greeting)
+                if self.history.is_empty:
+                    self.say(self._config.greeting)
                 reason = await self._hung_up
                 self._tasks.cancel()
             return reason

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 from urllib.parse import quote
 
 import httpx
@@ -27,6 +27,7 @@ from gateway.conformance.arguments import add_arguments as add_conformance_argum
 from gateway.environment import default_config_file, load_config
 from gateway.errors import ConfigError, StartupError
 from gateway.softphone.arguments import add_arguments as add_softphone_arguments
+from gateway.streams.messages import ProtocolName
 from gateway.telemetry.logs import configure_logging
 from media.errors import AudioFileError
 
@@ -66,7 +67,11 @@ def _parser() -> argparse.ArgumentParser:
 
     call = commands.add_parser("call", help="place a call through the gateway that runs", description=_call.__doc__)
     call.add_argument("to", metavar="TO", help="SIP URI, or a number for the trunk")
-    call.add_argument("--agent", metavar="NAME", help="who talks (default: the only agent)")
+    who = call.add_mutually_exclusive_group()
+    who.add_argument("--agent", metavar="NAME", help="who talks (default: the only agent)")
+    who.add_argument("--stream", metavar="URL", help="a backend in place of an agent: wss://...")
+    who.add_argument("--play", metavar="FILE", help="a recording alone: in the gateway's media.prompts_dir, or a URL")
+    call.add_argument("--protocol", choices=get_args(ProtocolName), help="that the backend speaks (default: parley)")
     call.add_argument("--profile", metavar="TRUNK", help="name of the trunk to go through")
     call.add_argument("--from", dest="from_", metavar="ADDRESS", help="our address as the far end sees it")
     call.add_argument("--timeout", type=float, default=60.0, metavar="S", help="how long it may ring (default 60)")
@@ -187,7 +192,7 @@ def _call(options: argparse.Namespace) -> int:
             "to": options.to,
             "from": options.from_,
             "profile": options.profile,
-            "agent": options.agent,
+            **_purpose(options),
             "timeout_s": options.timeout,
         }
         placed = api.post("/calls", json={key: value for key, value in order.items() if value is not None})
@@ -200,6 +205,18 @@ def _call(options: argparse.Namespace) -> int:
         session = _ended_session(api, call_id)
     print(json.dumps(session) if options.json else _told(session))
     return 0 if session["answered_at"] else 1
+
+
+def _purpose(options: argparse.Namespace) -> dict[str, Any]:
+    """What the call is for, as `POST /calls` takes it."""
+    if options.protocol is not None and options.stream is None:
+        _misused("--protocol is for --stream")
+    if options.stream is not None:
+        return {"stream": {"stream_url": options.stream, "protocol": options.protocol or "parley"}}
+    if options.play is not None:
+        source = "url" if options.play.startswith(("https://", "http://")) else "file"
+        return {"play": {source: options.play}}
+    return {"agent": options.agent}
 
 
 def _token(options: argparse.Namespace) -> int:
@@ -350,6 +367,11 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in group.exceptions:
         found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
     return found
+
+
+def _misused(message: str) -> NoReturn:
+    print(f"parley: {message}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def _fail(message: str) -> NoReturn:

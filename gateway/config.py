@@ -31,7 +31,7 @@ from gateway.events.event import EventKind
 from gateway.signing import SigningSecret
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from gateway.streams.order import Fallback
-from gateway.streams.protocols import check_options, chosen_format, protocol_kind
+from gateway.streams.protocols import check_options, chosen_format, chosen_tracks, protocol_kind
 from gateway.streams.twilio import ACCOUNT_SID
 from media import noise
 from media.encryption import EncryptionKey
@@ -388,7 +388,8 @@ class RouteConfig(Section):
     sample_rate: int | None = None
     """In Hz; if not named, what the codec usually has."""
     track: Literal["inbound", "outbound", "both"] = "inbound"
-    """Whose audio the backend gets: the caller's, what we send, or both."""
+    """Whose audio the backend gets: the caller's, what we send, or both, which only protocol twilio tells apart: of the
+    others start one stream for each."""
     token: SecretStr | None = None
     """Sent to the backend as `Authorization: Bearer`."""
     fallback: Annotated[str, AfterValidator(_fallback)] = "hangup"
@@ -583,6 +584,10 @@ def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[t
         chosen_format(route.protocol or "parley", route.codec, route.sample_rate)
     except BadStreamOrder as fault:
         yield ("route", index, "codec"), str(fault)
+    try:
+        chosen_tracks(route.protocol or "parley", route.track)
+    except BadStreamOrder as fault:
+        yield ("route", index, "track"), str(fault)
     try:
         check_options(route.protocol or "parley", route.options)
     except BadStreamOrder as fault:

@@ -23,9 +23,35 @@ class TokenBucket:
 
     def take(self, now: float) -> float:
         """0.0: go on. Otherwise the seconds to wait until this would succeed; nothing is taken then."""
+        wait_s = self.wait_s(now)
+        if wait_s == 0.0:
+            self._tokens -= 1.0
+        return wait_s
+
+    def wait_s(self, now: float) -> float:
+        """What `take` would return; nothing is taken."""
         self._tokens = min(self._rate.burst, self._tokens + (now - self._filled_at) * self._rate.per_s)
         self._filled_at = now
-        if self._tokens < 1.0:
-            return (1.0 - self._tokens) / self._rate.per_s
-        self._tokens -= 1.0
-        return 0.0
+        return max(0.0, (1.0 - self._tokens) / self._rate.per_s)
+
+
+class Buckets:
+    """One for each client of many, at most 10,000: drops the one not used for longest."""
+
+    def __init__(self, rate: Rate, most: int = 10_000) -> None:
+        self._rate = rate
+        self._most = most
+        self._by_client: dict[str, TokenBucket] = {}
+
+    def take(self, client: str, now: float) -> float:
+        """See `TokenBucket.take`."""
+        bucket = self._by_client.pop(client, None) or TokenBucket(self._rate, now)
+        self._by_client[client] = bucket
+        if len(self._by_client) > self._most:
+            del self._by_client[next(iter(self._by_client))]
+        return bucket.take(now)
+
+    def wait_s(self, client: str, now: float) -> float:
+        """What `take` would return; nothing is taken."""
+        bucket = self._by_client.get(client)
+        return 0.0 if bucket is None else bucket.wait_s(now)

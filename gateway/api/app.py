@@ -77,7 +77,7 @@ def create_app(
     api.include_router(streams_router(calls))
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
-    app.include_router(twilio_router(calls, lambda password: _may_end_calls(password, keys, twilio_auth_token)))
+    app.include_router(twilio_router(calls, lambda given: _may_end_calls(given, keys, twilio_auth_token), rate))
     install_problem_handlers(app)
     # Added last is asked first: no key, no body.
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)

@@ -31,9 +31,9 @@ from gateway.streams.connection import (
     Receiver,
 )
 from gateway.streams.control import StreamControl, StreamInfo
-from gateway.streams.messages import Encoding, ProtocolName, StreamDirection, Track, WireMessage
+from gateway.streams.messages import Encoding, ProtocolName, StreamDirection, WireMessage
 from gateway.streams.order import StreamOrder
-from gateway.streams.protocols import chosen_format
+from gateway.streams.protocols import chosen_format, chosen_tracks
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 
@@ -42,12 +42,6 @@ _ADMISSION_S = 10.0
 _CONGESTED_BYTES = 64 * 1024
 _MAX_WAITING_BYTES = 4 * 1024 * 1024
 """Nobody heeded `congested`: the connection ends."""
-
-_TRACKS: dict[str, tuple[Track, ...]] = {
-    "inbound": ("inbound",),
-    "outbound": ("outbound",),
-    "both": ("inbound", "outbound"),
-}
 
 
 class Attachment(BaseModel):
@@ -71,7 +65,7 @@ class Attachment(BaseModel):
             protocol=self.protocol,
             format=chosen_format(self.protocol, self.codec, self.sample_rate),
             direction=direction,
-            tracks=_TRACKS[self.track],
+            tracks=chosen_tracks(self.protocol, self.track),
             on_end="return",
         )
 

@@ -31,8 +31,8 @@ class BridgeOrder(Body):
     metadata: Annotated[Metadata, Field(default_factory=dict)]
     """Of the call that is placed."""
     on_end: Literal["return", "hangup"] = "return"
-    """When the two part (`unbridge`, or one hangs up), a call that stands gets back what it was for, its agent from the
-    beginning; or is hung up. One that was dialled for the bridge is hung up always."""
+    """When the two part (`unbridge`, or one hangs up), a call that stands gets back what it was for, its agent with the
+    conversation it had; or is hung up. One that was dialled for the bridge is hung up always."""
 
     model_config = ConfigDict(
         json_schema_extra={

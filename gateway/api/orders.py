@@ -63,7 +63,8 @@ class StreamOrder(Body):
     direction: StreamDirection = "bidirectional"
     """inbound: the caller's audio to the backend; outbound: the backend's to the caller."""
     track: Literal["inbound", "outbound", "both"] = "inbound"
-    """Whose audio the backend gets: the caller's, what we send, or both."""
+    """Whose audio the backend gets: the caller's, what we send, or both, which only protocol twilio tells apart: of the
+    others start one stream for each."""
     metadata: Metadata = {}
     """Told to the backend at its start."""
     token: Annotated[str | None, Field(max_length=4096, pattern=r"^[\x21-\x7e]+$")] = None

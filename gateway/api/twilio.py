@@ -10,6 +10,7 @@ the account may be any, for there is one account here.
 
 import base64
 import binascii
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -21,15 +22,19 @@ from starlette.responses import JSONResponse
 
 from gateway.api.control import CallControl, CallInfo, CallStateName
 from gateway.errors import NoSuchCall
+from gateway.rates import Buckets, Rate
 from gateway.streams.twilio import call_id
 
 _NOT_FOUND = 20404
 _UNAUTHORIZED = 20003
 _BAD_REQUEST = 20001
 _NOT_CANCELABLE = 21220
+_TOO_MANY_REQUESTS = 20429
 _VERSION = "2010-04-01"
 _MAX_FIELDS = 100
 _MAX_SID_CHARACTERS = 64
+WRONG_PASSWORDS = Rate(per_s=1, burst=20)
+"""Of one address; after that none of its passwords is looked at, so that they cannot be tried out."""
 
 _STATUS: dict[CallStateName, Literal["ringing", "in-progress", "completed"]] = {
     "offered": "ringing",
@@ -40,13 +45,27 @@ _STATUS: dict[CallStateName, Literal["ringing", "in-progress", "completed"]] = {
 }
 
 
-def twilio_router(calls: CallControl, admits: Callable[[str], bool]) -> APIRouter:
-    """`admits` judges a password, in constant time."""
+def twilio_router(
+    calls: CallControl,
+    admits: Callable[[str], bool],
+    rate: Rate | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> APIRouter:
+    """`admits` judges a password, in constant time. `rate`: requests of one address with one password that is right;
+    None: as many as it likes."""
+    wrong, right = Buckets(WRONG_PASSWORDS), None if rate is None else Buckets(rate)
     router = APIRouter(prefix=f"/{_VERSION}/Accounts/{{account_sid}}/Calls", include_in_schema=False)
 
     async def look_up(request: Request, sid: str) -> CallInfo | JSONResponse:
-        if not admits(_password(request)):
+        now, source = clock(), "" if request.client is None else request.client.host
+        if (wait_s := wrong.wait_s(source, now)) > 0:
+            return _too_often(wait_s)
+        password = _password(request)
+        if not admits(password):
+            wrong.take(source, now)
             return _error(401, _UNAUTHORIZED, "Authenticate", {"WWW-Authenticate": 'Basic realm="Parley"'})
+        if right is not None and (wait_s := right.take(f"{source} {password}", now)) > 0:
+            return _too_often(wait_s)
         own_id = call_id(sid)
         try:
             if own_id is not None:
@@ -79,6 +98,10 @@ def twilio_router(calls: CallControl, admits: Callable[[str], bool]) -> APIRoute
         return JSONResponse({**_resource(call, account_sid, sid), "status": status, "end_time": _date(_now())})
 
     return router
+
+
+def _too_often(wait_s: float) -> JSONResponse:
+    return _error(429, _TOO_MANY_REQUESTS, "Too Many Requests", {"Retry-After": str(int(wait_s) + 1)})
 
 
 def _password(request: Request) -> str:

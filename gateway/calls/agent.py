@@ -2,6 +2,7 @@
 """An agent on a call: the session gets the leg's audio, the record gets what was said, the metrics get every turn."""
 
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import assert_never
@@ -9,6 +10,7 @@ from typing import assert_never
 import structlog
 
 from agent.config import AgentConfig
+from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.events import (
     AgentEvent,
@@ -56,8 +58,9 @@ class AgentActivity:
         make_speech_model: MakeSpeechModel,
         uplink: Uplink,
         follow: Callable[[AgentEvent], None] | None = None,
+        history: History | None = None,
     ) -> None:
-        """`follow` is told what the session tells us."""
+        """`follow` is told what the session tells us. `history`: the agent had this call before."""
         self._call = call
         self._follow = follow
         self._uplink = uplink
@@ -72,11 +75,14 @@ class AgentActivity:
             self._receive,
             caller=caller,
             metadata=facts.metadata,
+            history=history,
             utterance_ids=call.leg.utterance_ids,
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
         self._next_partial_at = 0.0
+        self._first_turn = call.turn_count
+        """What the session counts from 0."""
 
     @property
     def line(self) -> LineReport:
@@ -112,6 +118,7 @@ class AgentActivity:
         match event:
             case TurnCommitted():
                 self._said[event.turn_index] = event
+                self._call.turn_count = self._first_turn + event.turn_index + 1
             case TurnReopened():
                 self._said.pop(event.turn_index, None)
             case ReplyStarted():
@@ -123,7 +130,7 @@ class AgentActivity:
             case TurnMeasured(ledger):
                 self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms)
                 turn = TurnRecord(
-                    index=ledger.turn_index,
+                    index=self._first_turn + ledger.turn_index,
                     segments_ms=ledger.segments_ms,
                     response_ms=ledger.response_ms,
                     speculative=ledger.speculative,
@@ -142,7 +149,8 @@ class AgentActivity:
         """Only while somebody looks on, and not more often than he can read."""
         if self._call.is_watched and now >= self._next_partial_at:
             self._next_partial_at = now + _PARTIALS_S
-            self._call.publish("transcript.partial", turn_index=partial.turn_index, text=partial.text)
+            turn_index = self._first_turn + partial.turn_index
+            self._call.publish("transcript.partial", turn_index=turn_index, text=partial.text)
 
     def _record_caller(self, turn_index: int | None) -> None:
         said = self._said.pop(turn_index, None) if turn_index is not None else None
@@ -187,16 +195,29 @@ class ConfiguredAgents:
         self._make_speech_model = make_speech_model
         self._echo_gate = echo_gate
         self._suppress_noise = suppress_noise
+        self._histories: weakref.WeakKeyDictionary[Call, dict[str, History]] = weakref.WeakKeyDictionary()
+        """Of the calls that stand, by agent."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._configs
 
     def start(self, name: str, call: Call) -> Activity:
-        """The activity of this agent on this call, whose audio is there."""
-        call.keys_secret = call.keys_secret or self._configs[name].secret_keys
-        return AgentActivity(
-            call, self._configs[name], self._services[name], self._make_speech_model, self._uplink(call)
+        """The activity of this agent on this call, whose audio is there. An agent that gets a call back goes on with
+        the conversation that it had."""
+        config = self._configs[name]
+        call.keys_secret = call.keys_secret or config.secret_keys
+        call.assign(name)
+        before = self._histories.setdefault(call, {})
+        activity = AgentActivity(
+            call,
+            config,
+            self._services[name],
+            self._make_speech_model,
+            self._uplink(call),
+            history=before.get(name),
         )
+        before[name] = activity.session.history
+        return activity
 
     def converse(
         self, name: str | None, call: Call, llm: LanguageModel, follow: Callable[[AgentEvent], None]

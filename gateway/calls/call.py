@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 
 _ANSWER_WAIT_S = 40.0
 """Longest time from our answer to ACK and audio: PJSIP itself gives up on the ACK after 32 s (RFC 3261, timer H)."""
+_ATTEND_WAIT_S = 2.0
 _RINGING = 180
 _DISK_WAIT_S = 10.0
 """How long the end of a call waits for its recording to be on the disk."""
@@ -80,12 +81,15 @@ class Call:
         self.attending: StartActivity = start_activity
         """What began the activity of now, and could begin it again."""
         self._activity_task: asyncio.Task[str] | None = None
+        self._attended_or_over = asyncio.Event()
         self.muted = False
         """We send silence."""
         self.muted_theirs = False
         """Nobody is given what the far end says."""
         self.keys_secret = False
         """What the far end presses from here on is shown to nobody."""
+        self.turn_count = 0
+        """Turns of the caller that agents have answered: the next one's index."""
         self.keypad = Keypad(facts.call_id, endpoint, self._receive_press)
         self._inband_keys = inband_keys
         self._log = log.bind(call_id=facts.call_id)  # events come from outside the call's own context
@@ -210,6 +214,12 @@ class Call:
         """Whether events that are not kept are worth publishing."""
         return self._events.is_watched
 
+    def assign(self, agent: str) -> None:
+        """This agent has the call now."""
+        if agent != self.facts.agent:
+            self.facts.agent = agent
+            self._journal.assigned(self.call_id, agent)
+
     def hand_over(self, start: StartActivity) -> None:
         """Let another activity take the call; what was queued to be said is dropped.
 
@@ -221,6 +231,12 @@ class Call:
             raise WrongCallState("the call is being handed over")
         self._successor = start
         self._activity_task.cancel()
+        self._unattended()  # until the successor has begun
+
+    async def until_attended(self) -> None:
+        """Until an activity has begun, which what is answered waits for a moment; at most 2 s, or until it is over."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._attended_or_over.wait(), _ATTEND_WAIT_S)
 
     async def until_over(self) -> None:
         """Until the leg is over."""
@@ -311,6 +327,7 @@ class Call:
                 self._ended = event
                 self._over.set()
                 self._ready_or_over.set()
+                self._attended_or_over.set()
             case IncomingCall() | RegistrationChanged():
                 raise AssertionError(f"{event!r} belongs to the switchboard")
             case _:
@@ -459,12 +476,18 @@ class Call:
             activity = tasks.create_task(self._run_activity(self.activity), name=f"{self.call_id}:activity")
             watch = tasks.create_task(self._cancel_when_over(activity), name=f"{self.call_id}:over")
             activity.add_done_callback(lambda _: watch.cancel())
+            activity.add_done_callback(lambda _: self._unattended())
+            self._attended_or_over.set()  # who waits for it runs after the activity's first step
         return None if activity.cancelled() else activity.result()
 
     async def _run_activity(self, activity: Activity) -> str:
         # Not before its first step: what is cancelled earlier never begins, and leaves behind what it was to end.
         self._activity_task = asyncio.current_task()
         return await activity.run()
+
+    def _unattended(self) -> None:
+        if not self._over.is_set():
+            self._attended_or_over.clear()
 
     async def _cancel_when_over(self, activity: "asyncio.Task[str]") -> None:
         await self._over.wait()
@@ -481,11 +504,17 @@ class Call:
             await self._record_end()
 
     async def _record_end(self) -> None:
+        """Whatever fails of it, the rest is done: a session without an end would stand for ever."""
         facts, event = self.facts, self._ended
         facts.ended_at = time.time()
         facts.end_reason = self._end_reason(event)
-        quality = None
-        if self.audio is not None:
+        quality: Quality | None = None
+        async with contextlib.AsyncExitStack() as ends:  # the last one first
+            ends.callback(lambda: self._tell_end(quality))
+            ends.push_async_callback(self._close_recording)
+            if self.audio is None:
+                return
+            ends.callback(self.audio.close)
             counters = self.audio.counters()
             self._metrics.uplink_dropped_frames.inc(counters.frames_dropped)
             self._metrics.clock_skipped_frames.inc(counters.frames_skipped)
@@ -496,19 +525,22 @@ class Call:
                 self._metrics.redundant_packets.inc(event.quality.tx_redundant)
                 self._metrics.call_rated(quality)
                 self._log.info("call_quality", **quality.model_dump(exclude={"levels"}, exclude_none=True))
-            self.audio.close()
+
+    async def _close_recording(self) -> None:
         try:
             async with asyncio.timeout(_DISK_WAIT_S):
                 recording = await self._recording.close()
-            if recording is not None:
-                self._journal.recording_ended(self.call_id, recording)
-                if self._is_recorded:
-                    self.publish("recording.changed", state=self.recording.value)
         except TimeoutError:
             self._log.warning("recording_not_closed", cause="the disk does not answer")
-        finally:
-            self._journal.ended(facts, quality)
-            self._events.publish("call.ended", self.call_id, ended(facts, quality))
+            return
+        if recording is not None:
+            self._journal.recording_ended(self.call_id, recording)
+            if self._is_recorded:
+                self.publish("recording.changed", state=self.recording.value)
+
+    def _tell_end(self, quality: Quality | None) -> None:
+        self._journal.ended(self.facts, quality)
+        self._events.publish("call.ended", self.call_id, ended(self.facts, quality))
 
     def _rate(self, audio: CallAudio, leg: LegQuality) -> Quality:
         line = None if self.activity is None else self.activity.line

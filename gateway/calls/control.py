@@ -84,7 +84,7 @@ class SwitchboardControl:
         return _info(call)
 
     async def hand_to_agent(self, call_id: str, agent: str | None) -> CallInfo:
-        call = self._standing(call_id)
+        call = await self._attended(call_id)
         self._switchboard.hand_to_agent(call, agent)
         return _info(call)
 
@@ -97,25 +97,25 @@ class SwitchboardControl:
         return _info(call)
 
     async def play(self, call_id: str, order: PlayOrder) -> Playback:
-        call = self._standing(call_id)
+        call = await self._attended(call_id)
         prompt = await self._prompt(order)
         if call.state is CallState.ENDED:  # while it was fetched
             raise NoSuchCall(call_id)
         return call.announcements.play(prompt, loop=order.loop, gain=order.gain)
 
     async def say(self, call_id: str, order: SayOrder) -> Playback:
-        call = self._standing(call_id)
+        call = await self._attended(call_id)
         return call.announcements.say(self._voices.speech(order.text, order.voice, order.language))
 
     async def stop(self, call_id: str, playback_id: str | None) -> Stopped:
         return self._standing(call_id).announcements.stop(playback_id)
 
     async def bridge(self, call_id: str, order: BridgeOrder) -> BridgeInfo:
-        call = self._standing(call_id)
+        call = await self._attended(call_id)
         if order.call_id is None:
             other = await self._switchboard.bridge_by_dialling(call, order)
         else:
-            other = self._standing(order.call_id)
+            other = await self._attended(order.call_id)
             await self._switchboard.bridges.join(call, other, give_back=order.on_end == "return")
         return BridgeInfo(call_id=call_id, other_call_id=other.call_id, bridged=order.call_id is not None)
 
@@ -123,11 +123,11 @@ class SwitchboardControl:
         self._switchboard.bridges.unbridge(self._standing(call_id))
 
     async def supervise(self, call_id: str, order: SuperviseOrder) -> None:
-        call = self._standing(call_id)
-        self._switchboard.bridges.supervise(call, self._standing(order.supervisor), order.mode)
+        call = await self._attended(call_id)
+        self._switchboard.bridges.supervise(call, await self._attended(order.supervisor), order.mode)
 
     async def start_stream(self, order: StartStream) -> StreamInfo:
-        call = self._standing(order.call_id)
+        call = await self._attended(order.call_id)
         gives_back = call.activity is not None and call.activity.kind == "agent"
         return await self._switchboard.streams.start(call, order_of_request(order, gives_back=gives_back))
 
@@ -141,6 +141,13 @@ class SwitchboardControl:
         if order.url is not None:
             return await self._prompts.from_url(order.url)
         return await self._prompts.from_file(order.file or "")
+
+    async def _attended(self, call_id: str) -> Call:
+        """A call that stands and has an activity: one that has just been answered has it in a moment."""
+        call = self._switchboard.call(call_id)
+        if call.state is not CallState.DIALING and not call.rings:
+            await call.until_attended()
+        return self._standing(call_id)
 
     def _standing(self, call_id: str) -> Call:
         call = self._switchboard.call(call_id)

@@ -53,6 +53,9 @@ class Journal:
         at, codec = utc(facts.answered_at or facts.started_at), facts.codec or ""
         self._put(lambda: self._store.answered(facts.call_id, at, codec))
 
+    def assigned(self, call_id: str, agent: str) -> None:
+        self._put(lambda: self._store.assigned(call_id, agent))
+
     def said(self, call_id: str, entry: TranscriptEntry) -> None:
         self._put(lambda: self._store.add_transcript(call_id, entry))
 

@@ -351,12 +351,7 @@ class Switchboard:
     def hand_to_agent(self, call: Call, name: str | None) -> None:
         """Whatever has the call loses it to this agent (None: the only one). Raises `NoSuchAgent`, `WrongCallState`."""
         agent = self._agent(name)
-
-        def start(call: Call) -> Activity:
-            call.facts.agent = agent
-            return self._agents.start(agent, call)
-
-        call.hand_over(start)
+        call.hand_over(lambda call: self._agents.start(agent, call))
 
     def _agent(self, name: str | None) -> str:
         only_agent = next(iter(self._config.agents)) if len(self._config.agents) == 1 else ""

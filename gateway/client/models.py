@@ -55,8 +55,8 @@ class BridgeOrder(Model):
     metadata: dict[str, str] | None = None
     """Of the call that is placed."""
     on_end: Literal["return", "hangup"] = "return"
-    """When the two part (`unbridge`, or one hangs up), a call that stands gets back what it was for, its agent from
-    the beginning; or is hung up. One that was dialled for the bridge is hung up always."""
+    """When the two part (`unbridge`, or one hangs up), a call that stands gets back what it was for, its agent with
+    the conversation it had; or is hung up. One that was dialled for the bridge is hung up always."""
 
 
 class TransferInfo(Model):
@@ -324,7 +324,8 @@ class StreamOrder(Model):
     direction: Literal["inbound", "outbound", "bidirectional"] = "bidirectional"
     """inbound: the caller's audio to the backend; outbound: the backend's to the caller."""
     track: Literal["inbound", "outbound", "both"] = "inbound"
-    """Whose audio the backend gets: the caller's, what we send, or both."""
+    """Whose audio the backend gets: the caller's, what we send, or both, which only protocol twilio tells apart: of
+    the others start one stream for each."""
     metadata: dict[str, str] = {}
     """Told to the backend at its start."""
     token: str | None = None
@@ -516,7 +517,8 @@ class StartStream(Model):
     direction: Literal["inbound", "outbound", "bidirectional"] = "bidirectional"
     """inbound: the caller's audio to the backend; outbound: the backend's to the caller."""
     track: Literal["inbound", "outbound", "both"] = "inbound"
-    """Whose audio the backend gets: the caller's, what we send, or both."""
+    """Whose audio the backend gets: the caller's, what we send, or both, which only protocol twilio tells apart: of
+    the others start one stream for each."""
     metadata: dict[str, str] = {}
     """Told to the backend at its start."""
     token: str | None = None

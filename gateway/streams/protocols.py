@@ -4,10 +4,11 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from gateway.errors import BadStreamOrder
 from gateway.streams.audiosocket import AudioSocketProtocol
-from gateway.streams.messages import USUAL_FORMAT, Encoding, ProtocolName, StreamFormat, WireProtocol
+from gateway.streams.messages import USUAL_FORMAT, Encoding, ProtocolName, StreamFormat, Track, WireProtocol
 from gateway.streams.order import StreamOrder, stream_format
 from gateway.streams.parley import ParleyProtocol
 from gateway.streams.teler import CHUNK_MS, TelerProtocol
@@ -25,6 +26,8 @@ class ProtocolKind:
     schemes: tuple[str, ...] = ("wss", "ws")
     raw_audio: bool = False
     """Binary messages are payloads of the stream's format and nothing else, both ways."""
+    names_tracks: bool = False
+    """Its audio messages say whose they are: a stream may have both tracks."""
     answers: bool = False
     """Whether its backends can answer or reject a call that rings."""
     is_text: bool = False
@@ -46,6 +49,7 @@ PROTOCOLS: dict[ProtocolName, ProtocolKind] = {
     "twilio": ProtocolKind(
         lambda order: TwilioProtocol(order.options.get("account_sid", ACCOUNT_SID)),
         formats=(TWILIO_FORMAT,),
+        names_tracks=True,
         options={"account_sid": r"AC[0-9a-f]{32}"},
     ),
     "teler": ProtocolKind(
@@ -85,6 +89,15 @@ def check_options(protocol: ProtocolName, options: Mapping[str, str]) -> None:
             raise BadStreamOrder(f"protocol {protocol} has no option {name}: {', '.join(known) or 'none'}")
         if re.fullmatch(known[name], value) is None:
             raise BadStreamOrder(f"protocol {protocol}, option {name}: this cannot be its value")
+
+
+def chosen_tracks(protocol: ProtocolName, track: Literal["inbound", "outbound", "both"]) -> tuple[Track, ...]:
+    """Whose audio a stream carries for which this is asked. Raises `BadStreamOrder`."""
+    if track != "both":
+        return (track,)
+    if not protocol_kind(protocol).names_tracks:
+        raise BadStreamOrder(f"protocol {protocol} cannot tell two tracks apart: start one stream for each")
+    return ("inbound", "outbound")
 
 
 def chosen_format(protocol: ProtocolName, encoding: Encoding | None, sample_rate_hz: int | None) -> StreamFormat:

@@ -1,19 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stream orders from what people write: a request's body, a route of the configuration."""
 
-from typing import Literal
-
 from gateway.api import orders
 from gateway.config import RouteConfig
-from gateway.streams.messages import Track
 from gateway.streams.order import Fallback, StreamOrder
-from gateway.streams.protocols import chosen_format
-
-_TRACKS: dict[Literal["inbound", "outbound", "both"], tuple[Track, ...]] = {
-    "inbound": ("inbound",),
-    "outbound": ("outbound",),
-    "both": ("inbound", "outbound"),
-}
+from gateway.streams.protocols import chosen_format, chosen_tracks
 
 
 def order_of_request(body: orders.StreamOrder, *, gives_back: bool) -> StreamOrder:
@@ -23,7 +14,7 @@ def order_of_request(body: orders.StreamOrder, *, gives_back: bool) -> StreamOrd
         protocol=body.protocol,
         format=chosen_format(body.protocol, body.codec, body.sample_rate),
         direction=body.direction,
-        tracks=_TRACKS[body.track],
+        tracks=chosen_tracks(body.protocol, body.track),
         metadata=dict(body.metadata),
         token=body.token or "",
         on_end=body.on_end or ("return" if gives_back else "hangup"),
@@ -41,7 +32,7 @@ def order_of_route(route: RouteConfig) -> StreamOrder:
         protocol=protocol,
         format=chosen_format(protocol, route.codec, route.sample_rate),
         direction=route.direction or "bidirectional",
-        tracks=_TRACKS[route.track],
+        tracks=chosen_tracks(protocol, route.track),
         token="" if route.token is None else route.token.get_secret_value(),
         fallback=Fallback.parse(route.fallback),
         wants=frozenset(route.events),

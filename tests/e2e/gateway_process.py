@@ -7,11 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+
+from tests.e2e.rtp_ports import RtpPorts
 
 PARLEY = [sys.executable, "-m", "gateway"]
 API_KEY = "e2e-key"
@@ -28,6 +31,8 @@ class GatewayProcess:
         self.folder = folder
         self.data_dir = folder / "data"
         self.config = folder / "parley.toml"
+        self._rtp = RtpPorts()
+        weakref.finalize(self, self._rtp.close)  # it may be started more than once
         self.config.write_text(
             f"""
 [sip]
@@ -38,8 +43,8 @@ max_calls = {max_calls}
 port = 0
 api_keys = ["{API_KEY}"]
 [media]
-rtp_port_min = 51000
-rtp_port_max = 52999
+rtp_port_min = {self._rtp.low}
+rtp_port_max = {self._rtp.high}
 record = {str(record).lower()}
 {media}
 [store]

@@ -183,7 +183,23 @@ def test_nobody_hears_a_far_end_that_is_muted_and_an_agent_takes_the_call(gatewa
         caller.hear()
         assert len(heard(caller, at_most_s=3.0)) > 4000  # its greeting
         assert gateway.get(f"/calls/{call_id}")["agent"] == "receptionist"
+        wait_for(lambda: gateway.get(f"/sessions/{call_id}")["agent"] == "receptionist", "the agent in the record")
         caller.bye("echo")
+
+
+def test_what_is_asked_of_a_call_that_is_just_being_answered_waits_for_it(gateway: GatewayProcess) -> None:
+    with RawCaller(gateway.sip_port) as caller, ThreadPoolExecutor() as pool:
+        caller.send("INVITE", "manual", caller.offer())
+        assert caller.provisional().code == _RINGING
+        call_id = call_of(gateway, caller)["call_id"]
+        assert gateway.post(f"/calls/{call_id}/say", {"text": "Hello."}).status_code == 409
+        assert gateway.post(f"/calls/{call_id}/answer").status_code == 200
+        said = pool.submit(gateway.post, f"/calls/{call_id}/say", {"text": "Hello."})
+        handed = pool.submit(gateway.post, f"/calls/{call_id}/agent")
+        time.sleep(0.3)  # they are there before our ACK is
+        assert caller.acknowledge("manual").code == 200
+        assert (said.result().status_code, handed.result().status_code) == (202, 200)
+        assert caller.bye("manual").code == 200
 
 
 def test_a_call_is_placed_that_plays_a_recording_and_ends(gateway: GatewayProcess) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from media.tones import tone
+from media.wav import write_wav
 from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.raw_caller import SILENCE, RawCaller
 from tests.mulaw import from_mu_law
@@ -30,10 +31,16 @@ def streams(tmp_path_factory: pytest.TempPathFactory, backend: ScriptedBackend) 
     def route(match: str, extra: str = "") -> str:
         return f'[[route]]\nmatch = "{match}"\naction = "stream"\nstream_url = "{backend.url}"\n{extra}\n'
 
+    folder = tmp_path_factory.mktemp("streams")
+    write_wav(folder / "sorry.wav", tone((1000.0,), 1000, 16000), 16000)
     settings = '[outbound]\nallow = ["127.0.0.0/8"]\n[stream]\nreconnect_s = 5\n'
     settings += route("stream", 'token = "secret"') + route("ring", 'answer = "backend"')
+    # Nobody may go there (outbound.allow), so it is given up at once.
+    away = '[[route]]\naction = "stream"\nstream_url = "wss://10.255.255.1/"\n'
+    settings += f'{away}match = "sorry"\nfallback = "play {folder / "sorry.wav"}"\n'
+    settings += f'{away}match = "desk"\nfallback = "agent"\n'
     settings += '[[route]]\nmatch = "echo"\naction = "echo"\n[[route]]\nmatch = ".*"\naction = "agent"\n'
-    with GatewayProcess(tmp_path_factory.mktemp("streams"), settings, record=False) as gateway:
+    with GatewayProcess(folder, settings, record=False) as gateway:
         yield gateway
 
 
@@ -159,6 +166,27 @@ def test_the_caller_hears_comfort_when_the_backend_dies_and_the_stream_resumes(s
             assert mortal.wait_for("mark")["state"] == "played"
             assert caller.bye("echo").code == 200
             assert mortal.wait_for("stop")["reason"] == "call_ended"
+        finally:
+            heard.stop()
+
+
+def test_a_backend_that_stays_away_is_replaced_by_a_recording_or_an_agent(streams: GatewayProcess) -> None:
+    with RawCaller(streams.sip_port) as caller:
+        assert caller.invite("sorry").code == 200
+        heard = Heard(caller)
+        try:
+            assert caller.request("BYE")
+        finally:
+            heard.stop()
+        assert heard.loud_ms() == pytest.approx(1000, abs=50)
+    with RawCaller(streams.sip_port) as caller:
+        assert caller.invite("desk").code == 200
+        heard = Heard(caller)
+        try:
+            wait_for(lambda: streams.get(f"/calls/{_standing_call(streams)}")["activity"] == "agent", "the agent")
+            wait_for(lambda: heard.loud_ms() > 500, "its greeting")
+            assert streams.get(f"/sessions/{_standing_call(streams)}")["agent"] == "receptionist"
+            assert caller.bye("desk").code == 200
         finally:
             heard.stop()
 

@@ -222,7 +222,7 @@ async def test_a_token_that_listens_starts_a_stream_that_listens_and_does_nothin
     for direction in ("bidirectional", "outbound"):
         status, body = await running.refusal(f"token={running.token('listen')}&direction={direction}")
         assert (status, "allows direction inbound only" in body) == (403, True)
-    async with running.attach(f"token={running.token('listen')}&track=both") as client:
+    async with running.attach(f"token={running.token('listen')}&track=both&protocol=twilio") as client:
         stream = running.stream
         assert (stream.order.direction, stream.order.tracks) == ("inbound", ("inbound", "outbound"))
         await client.send('{"type":"hangup"}')
@@ -240,6 +240,8 @@ async def test_a_token_that_listens_starts_a_stream_that_listens_and_does_nothin
         "sample_rate=loud",
         "direction=up",
         "track=x",
+        "track=both",
+        "track=both&protocol=teler",
         "url=wss://x",
         "protocol=twilio&codec=l16",
     ],

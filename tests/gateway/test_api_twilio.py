@@ -6,12 +6,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from gateway.api import CallInfo
 from gateway.api.orders import HangUpOrder
+from gateway.api.twilio import WRONG_PASSWORDS, twilio_router
 from gateway.errors import NoSuchCall
+from gateway.rates import Rate
 from gateway.streams.twilio import call_sid
-from tests.gateway.test_api_calls import KEY, STARTED, Api, running_api
+from tests.gateway.test_api_calls import KEY, STARTED, Api, ScriptedCalls, running_api
 
 CALL_ID = "call_0123456789abcdef0123"
 ACCOUNT = "AC" + "5" * 32
@@ -127,3 +130,25 @@ async def test_only_a_call_that_rings_can_be_canceled(api: Api, state: str, stat
     answer = await api.stranger.post(URL, auth=BASIC, data={"Status": "canceled"})
     assert answer.status_code == status_code
     assert ("hangup" in [asked[0] for asked in api.calls.asked]) == (status_code == 200)
+
+
+async def test_passwords_cannot_be_tried_out(api: Api) -> None:
+    statuses: list[int] = []
+    for number in range(10 * WRONG_PASSWORDS.burst):  # a slow machine earns another one now and then
+        answer = await api.stranger.get(URL, auth=httpx.BasicAuth(ACCOUNT, f"guess-{number}"))
+        statuses.append(answer.status_code)
+        if answer.status_code == 429:
+            break
+    assert set(statuses[:-1]) == {401}
+    assert len(statuses) > WRONG_PASSWORDS.burst
+    assert (answer.status_code, answer.json()["code"]) == (429, 20429)
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_a_right_password_is_good_for_as_many_requests_as_a_key() -> None:
+    calls = ScriptedCalls()
+    app = FastAPI()
+    app.include_router(twilio_router(calls, lambda password: password == KEY, Rate(per_s=0.001, burst=2)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://parley") as client:
+        answers = [(await client.get(URL, auth=BASIC)).status_code for _ in range(3)]
+    assert answers == [404, 404, 429]

@@ -164,6 +164,36 @@ async def test_an_answered_call_prints_what_was_said_and_exits_0(api: Api, parle
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "purpose"),
+    [
+        (("--stream", "wss://a.example/"), ("wss://a.example/", "parley", None, None)),
+        (("--stream", "wss://a.example/", "--protocol", "twilio"), ("wss://a.example/", "twilio", None, None)),
+        (("--play", "hello.wav"), (None, None, "hello.wav", None)),
+        (("--play", "https://a.example/hello.wav"), (None, None, None, "https://a.example/hello.wav")),
+    ],
+)
+async def test_a_stream_or_a_recording_may_have_the_call_in_place_of_an_agent(
+    api: Api, parley_call: Command, arguments: tuple[str, ...], purpose: tuple[str | None, ...]
+) -> None:
+    await a_call_that_ended(api)
+    assert (await parley_call("100", *arguments))[0] == 0
+    (order,) = api.calls.orders
+    stream, play = order.stream, order.play
+    url, protocol = (stream.stream_url, stream.protocol) if stream is not None else (None, None)
+    assert (url, protocol, play and play.file, play and play.url) == purpose
+    assert order.agent is None
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--agent", "desk", "--play", "a.wav"), ("--protocol", "twilio"), ("--protocol", "morse")]
+)
+async def test_what_a_call_cannot_be_for_is_bad_usage(api: Api, parley_call: Command, arguments: tuple[str]) -> None:
+    code, _, err = await parley_call("100", *arguments)
+    assert (code, api.calls.orders) == (2, [])
+    assert "--p" in err
+
+
 async def test_json_is_the_session_and_a_call_nobody_answered_exits_1(api: Api, parley_call: Command) -> None:
     await a_call_that_ended(api, answered=False)
     code, out, _ = await parley_call("100", "--json")

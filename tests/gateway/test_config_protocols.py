@@ -37,6 +37,7 @@ def test_a_routes_protocol_chooses_its_format_and_heeds_its_options(tmp_path: Pa
             'protocol = "conversationrelay"\noptions = { agent = "nobody" }',
             "route#1.options: there is no agent 'nobody'",
         ),
+        ('track = "both"', "route#1.track: protocol parley cannot tell two tracks apart: start one stream for each"),
         (
             'protocol = "twilio"\nanswer = "backend"',
             "route#1.answer: a backend cannot answer a call by protocol twilio",

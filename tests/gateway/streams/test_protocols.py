@@ -6,7 +6,7 @@ import pytest
 from gateway.errors import BadStreamOrder
 from gateway.streams.messages import ProtocolName, StreamFormat
 from gateway.streams.order import StreamOrder
-from gateway.streams.protocols import PROTOCOLS, check_options, chosen_format
+from gateway.streams.protocols import PROTOCOLS, check_options, chosen_format, chosen_tracks
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,14 @@ def test_an_adapter_heeds_its_options() -> None:
     order = StreamOrder("wss://a.example", "teler", StreamFormat("l16", 8000), options={"chunk_ms": "40"})
     protocol = PROTOCOLS["teler"].make(order)
     assert protocol.audio(bytes(320), 0, "inbound") is not None  # nothing is known of the format before the start
+
+
+def test_both_tracks_are_for_protocols_that_tell_them_apart() -> None:
+    assert chosen_tracks("twilio", "both") == ("inbound", "outbound")
+    for protocol in ("parley", "teler", "audiosocket", "conversationrelay"):
+        with pytest.raises(BadStreamOrder, match="one stream for each"):
+            chosen_tracks(protocol, "both")
+        assert chosen_tracks(protocol, "outbound") == ("outbound",)
 
 
 def test_a_protocol_names_what_it_carries() -> None:
