@@ -3,7 +3,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BaseModel
 
 from gateway.api.control import CallControl, CallInfo, Playback, Stopped
@@ -60,12 +60,16 @@ def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
     of_its_media = problem_responses(404, 409, 502)
 
     @router.post("", status_code=201, responses={**problem_responses(502, 503), 201: _PLACED})
-    async def place_call(order: PlaceCall, response: Response, idempotency_key: IdempotencyKey = None) -> CallInfo:
+    async def place_call(
+        order: PlaceCall, request: Request, response: Response, idempotency_key: IdempotencyKey = None
+    ) -> CallInfo:
         """Dial; answers while it rings. Follow it with GET."""
         if idempotency_key is None:
             call = await calls.place(order)
         else:
-            call, is_repeated = await requests.once(idempotency_key, order, lambda: calls.place(order))
+            call, is_repeated = await requests.once(
+                f"{request.state.key_id} {idempotency_key}", order, lambda: calls.place(order)
+            )
             if is_repeated:
                 response.headers["Idempotency-Replayed"] = "true"
         response.headers["Location"] = f"/api/v1/calls/{call.call_id}"

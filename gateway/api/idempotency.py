@@ -4,8 +4,8 @@
     key > its turn (those who come meanwhile wait) > kept answer? > place, keep the answer > next turn
 
 After draft-ietf-httpapi-idempotency-key-header. Answers are kept in the database, so they outlive the process; failures
-are not kept, and the next request with the key tries again. Whoever has an API key sees every call, so keys of
-different clients need no separation.
+are not kept, and the next request with the key tries again. Clients with API keys of their own do not meet: two that
+number their orders alike place two calls.
 """
 
 import asyncio

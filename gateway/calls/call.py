@@ -229,10 +229,12 @@ class Call:
     def hand_over(self, start: StartActivity) -> None:
         """Let another activity take the call; what was queued to be said is dropped.
 
-        Raises `WrongCallState` when there is no activity yet, or the call is ending.
+        Raises `WrongCallState` when there is no activity yet, another one is to have the call already, or it is ending.
         """
         if self._activity_task is None or not self.is_attended:
             raise WrongCallState("the call is not being attended")
+        if self._activity_task.cancelling():  # whoever was promised the call would never begin, nor be told
+            raise WrongCallState("the call is being handed over")
         self._successor = start
         self._activity_task.cancel()
         self._unattended()  # until the successor has begun
@@ -479,13 +481,17 @@ class Call:
         self.publish("call.activity", activity=self.activity.kind, agent=self.facts.agent)
         self.leg.detect_tones(self._inband_keys if self.activity.hears_keys else ToneDetection.OFF)
         async with asyncio.TaskGroup() as tasks:
-            activity = tasks.create_task(self.activity.run(), name=f"{self.call_id}:activity")
-            self._activity_task = activity
+            activity = tasks.create_task(self._run_activity(self.activity), name=f"{self.call_id}:activity")
             watch = tasks.create_task(self._cancel_when_over(activity), name=f"{self.call_id}:over")
             activity.add_done_callback(lambda _: watch.cancel())
             activity.add_done_callback(lambda _: self._unattended())
             self._attended_or_over.set()  # who waits for it runs after the activity's first step
         return None if activity.cancelled() else activity.result()
+
+    async def _run_activity(self, activity: Activity) -> str:
+        # Not before its first step: what is cancelled earlier never begins, and leaves behind what it was to end.
+        self._activity_task = asyncio.current_task()
+        return await activity.run()
 
     def _unattended(self) -> None:
         if not self._over.is_set():

@@ -260,7 +260,8 @@ class Stream:
 
     async def _connected(self, backoff: Backoff) -> None:
         """Until the connection is lost, or the stream is to end."""
-        assert self._lost is not None
+        if self._lost is None:  # it was to end before there was one
+            return
         await asyncio.wait((self._lost, self.ending), return_when=asyncio.FIRST_COMPLETED)
         if not self._lost.done():
             return

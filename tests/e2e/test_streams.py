@@ -2,6 +2,7 @@
 """Streams on real calls: a caller's RTP on one side, a WebSocket backend on the other."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -213,6 +214,24 @@ def test_a_fork_hears_the_call_beside_the_echo(streams: GatewayProcess, backend:
             assert caller.bye("echo").code == 200
         finally:
             heard.stop()
+
+
+def test_a_stream_that_is_stopped_while_it_connects_ends_quietly(streams: GatewayProcess) -> None:
+    with RawCaller(streams.sip_port) as caller, socket.create_server(("127.0.0.1", 0)) as silent:
+        assert caller.invite("echo").code == 200
+        call_id = _standing_call(streams)
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}/"
+        for _ in range(8):
+            order = {"call_id": call_id, "stream_url": url, "direction": "inbound"}
+            stream_id = streams.post("/stream/start", order).json()["stream_id"]
+            with silent.accept()[0] as connection:
+                assert connection.recv(4096).startswith(b"GET / ")
+                assert streams.post("/stream/stop", {"stream_id": stream_id}).status_code == 200
+                assert connection.recv(4096) == b""
+        wait_for(lambda: not streams.get(f"/calls/{call_id}/streams")["streams"], "the end of the streams")
+        assert streams.get(f"/calls/{call_id}")["activity"] == "echo"
+        assert "stream_fault" not in streams.log.read_text()
+        assert caller.bye("echo").code == 200
 
 
 def test_a_backend_rejects_a_call_that_rings_or_answers_it(streams: GatewayProcess, backend: ScriptedBackend) -> None:

@@ -58,6 +58,15 @@ async def test_other_keys_and_none_place_calls_of_their_own(api: Api) -> None:
     assert len(api.calls.orders) == 4
 
 
+async def test_clients_with_api_keys_of_their_own_do_not_meet(api: Api) -> None:
+    created = await api.client.post("/api/v1/keys", json={"name": "other", "scopes": ["calls:write"]})
+    headers = {"Idempotency-Key": "key-1", "Authorization": f"Bearer {created.json()['key']}"}
+    await place(api)
+    other = await api.client.post("/api/v1/calls", json=ORDER, headers=headers)
+    assert (other.status_code, "idempotency-replayed" in other.headers) == (201, False)
+    assert len(api.calls.orders) == 2
+
+
 async def test_a_failure_is_not_kept(api: Api) -> None:
     api.calls.refuse_with = TooManyCalls("full")
     assert (await place(api)).status_code == 503
