@@ -232,9 +232,8 @@ class Call:
         Raises `WrongCallState` when there is no activity yet, another one is to have the call already, or it is ending.
         """
         if self._activity_task is None or not self.is_attended:
-            raise WrongCallState("the call is not being attended")
-        if self._activity_task.cancelling():  # whoever was promised the call would never begin, nor be told
-            raise WrongCallState("the call is being handed over")
+            # If it is being handed over: whoever was promised the call would never begin, nor be told.
+            raise WrongCallState("the call is not being attended, or is just being handed over")
         self._successor = start
         self._activity_task.cancel()
         self._unattended()  # until the successor has begun

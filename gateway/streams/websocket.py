@@ -93,12 +93,9 @@ class WebSocketConnector:
             raise ConnectFailed(f"the backend answered {status}", is_final=400 <= status < 500) from refusal
         except (picows.WSError, OSError, ssl.SSLError, TimeoutError) as fault:
             raise ConnectFailed(f"no WebSocket: {type(fault).__name__}") from fault
-        except asyncio.CancelledError:
-            connection.abort()  # it may have opened in this very moment
-            raise
         finally:
             if not is_done:
-                connection.abort()
+                connection.abort()  # it may have opened in the very moment it was given up
                 # Not closed: picows' transport may still watch the descriptor, and libuv ends the process when one that
                 # is watched goes, or comes back as another's. The end that it reads now makes it close.
                 with contextlib.suppress(OSError):  # it has closed it already
