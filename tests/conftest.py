@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How `scripts/test` shares the tests between two processes: one makes the calls, one after the other, beginning at
-once; the other does everything else beside it, and gives way to the calls' clocks."""
+"""How `scripts/test` shares the tests between two processes: first those that make calls, file by file; then everything
+else, which gives way to the clocks of calls that still go on."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _makes_calls(item))
     for item in items:
         if _makes_calls(item):
-            item.add_marker(pytest.mark.xdist_group("calls"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 from tests.e2e.gateway_process import PARLEY, GatewayProcess
 
 _SCENARIOS = Path(__file__).parent / "sipp"
-_PORTS = itertools.count(30000 + os.getpid() % 1000 * 2, 20)
-"""Local ports for SIPp; spread so that a leftover of another run is not met."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.count(30000 + _WORKER * 4000 + os.getpid() % 100 * 20, 20)
+"""Local ports for SIPp; spread so that neither a leftover of another run nor a test beside this one is met."""
 
 _TERMINAL = {**os.environ, "TERM": "dumb"}
 
