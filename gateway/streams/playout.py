@@ -41,6 +41,8 @@ SLICE_MS = 200.0
 SLACK_S = 0.01
 """How much later than usual a message of a spurt in real time may come without leaving a gap."""
 REAL_TIME_S = 0.1
+GAP_S = 0.2
+"""Silence of this length is a pause of the backend's own; a shorter one in the middle of its audio is a gap."""
 QUIET = 100
 """Mean of the samples' absolute values, some -50 dBov."""
 MAX_UTTERANCES = 48
@@ -108,7 +110,7 @@ class PlayoutCounters:
     skipped_ms: float = 0.0
     """Quiet messages left out, because the queue of a backend in real time had grown."""
     gaps: int = 0
-    """Times that the queue was empty when more came: the pauses between what was said, and audio that came late."""
+    """Times that audio came late: less than `GAP_S` after the queue had run dry. What comes later is another reply."""
 
 
 class StreamPlayout:
@@ -130,6 +132,8 @@ class StreamPlayout:
         self._is_open = False
         self._mark_count = 0
         self._names_chunks = False
+        self._has_spoken = False
+        """Since the beginning or the last clear: only then can there be a gap."""
         self._empty_at = 0.0
         """When the leg's queue will run dry if nothing more comes."""
         self._sync_at = 0.0
@@ -228,7 +232,7 @@ class StreamPlayout:
         self._backlog.clear()
         self._utterances.clear()
         self._backlog_ms = self._played_ms = 0.0
-        self._is_open = False
+        self._is_open = self._has_spoken = False
         self._empty_at = now
         self._decoder.reset()
         self.next_timeout = None
@@ -285,7 +289,7 @@ class StreamPlayout:
             self._least_ahead_s = math.inf
         self._sync_at = now + _SYNC_S
         queued_s = self._line.queued_ms / 1000
-        self._empty_at = now + queued_s + self._until_tick_s(now) if queued_s else now
+        self._empty_at = now + queued_s + self._until_tick_s(now) if queued_s else min(now, self._empty_at)
 
     def _until_tick_s(self, now: float) -> float:
         """Until the leg's clock takes its next frame; the worst while its phase is unknown."""
@@ -293,10 +297,13 @@ class StreamPlayout:
 
     def _begin_spurt(self, length_ms: float, now: float) -> None:
         """The queue seems empty: begin to count anew, and come in time for the leg's clock."""
+        dry_at = self._empty_at
         self._sync(now)
         if self._empty_at > now:
             return
-        self.counters.gaps += 1
+        if self._has_spoken and now - dry_at < GAP_S:
+            self.counters.gaps += 1
+        self._has_spoken = True
         self._close()
         for over in self._utterances:
             self._reach(over, played=True)

@@ -182,7 +182,7 @@ class Metrics:
         )
         self.stream_gaps = Counter(
             "parley_stream_gaps",
-            "Times that a stream's playout queue was empty when more came: backends' pauses, and audio that was late.",
+            "Times that a backend's audio came late: within 200 ms of its playout queue running dry.",
             registry=registry,
         )
         self.stream_faults = Counter(

@@ -190,8 +190,27 @@ def test_a_stream_in_real_time_that_comes_just_before_the_tick_gets_a_frame_of_s
         scene.now += 0.002 - jitter
         for event in scene.line.tick(scene.now):
             scene.playout.receive_playout(event, scene.now)
-    assert scene.playout.counters.gaps == 1
+    assert scene.playout.counters.gaps == 0
     assert scene.line.queued_ms == 20
+
+
+@pytest.mark.parametrize(("pause_s", "gaps"), [(0.06, 1), (0.5, 0)])
+def test_audio_that_comes_late_is_a_gap_and_a_pause_or_the_beginning_is_none(
+    scene: Scene, pause_s: float, gaps: int
+) -> None:
+    for _ in range(2):
+        scene.say(_speech(100))
+        scene.run(0.1 + pause_s)
+    assert scene.playout.counters.gaps == gaps
+
+
+def test_what_follows_a_clear_is_no_gap(scene: Scene) -> None:
+    scene.say(_speech(100))
+    scene.run(0.04)
+    scene.playout.clear(scene.now)
+    scene.run(0.04)
+    scene.say(_speech(100))
+    assert scene.playout.counters.gaps == 0
 
 
 def test_the_legs_rate_may_be_another() -> None:
