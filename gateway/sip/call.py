@@ -45,6 +45,8 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         self.setJitter(jitter)
         self.handle = handle
         self.ending_by_us = False
+        self.silent_until: float | None = None
+        """An INVITE of ours to which nobody has said anything: when PJSIP gives it up, in monotonic seconds."""
         self.is_transferring = False
         """We sent a REFER and want to know how it fares."""
         self.muted_events = False
@@ -58,6 +60,8 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
 
     def onCallState(self, prm: pj.OnCallStateParam) -> None:
         info = self.getInfo()
+        if info.state in (pj.PJSIP_INV_STATE_EARLY, pj.PJSIP_INV_STATE_CONNECTING, pj.PJSIP_INV_STATE_CONFIRMED):
+            self.silent_until = None
         if info.state == pj.PJSIP_INV_STATE_EARLY and info.role == pj.PJSIP_ROLE_UAC:
             self._post(CallProgress(self.handle, info.lastStatusCode))
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self._confirmed:

@@ -5,6 +5,9 @@ import asyncio
 import queue
 import secrets
 import threading
+import time
+from bisect import insort
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -38,6 +41,10 @@ _POLL_MS = 10
 _REFUSAL_SLOTS = 32
 """Call slots beyond `max_calls`, for calls that are being answered 503."""
 _RETRY_AFTER_S = 10
+_SILENT_S = 33.0
+"""How long PJSIP keeps the slot of an INVITE that nobody answers, hung up or not: timer B of RFC 3261, 32 s."""
+_PJ_ETOOMANY = 70010
+"""PJSIP's status when it has no slot left; its Python has no name for it."""
 _LOCAL = ""
 """Name of the account that is no trunk's."""
 _TRANSPORT_TYPES = {
@@ -104,6 +111,8 @@ class _ThreadState:
     accounts: dict[str, SipAccount] = field(default_factory=dict)
     calls: dict[str, SipCall] = field(default_factory=dict)
     released: list[SipCall] = field(default_factory=list)
+    silent_until: deque[float] = field(default_factory=deque)
+    """When PJSIP gives back the slots of calls that are over for us: monotonic seconds, at most one for each slot."""
 
 
 class _Endpoint(pj.Endpoint):  # type: ignore[misc]
@@ -348,7 +357,7 @@ class SipEndpoint:
         self._state.accounts[name] = account
 
     def _on_invite(self, account: SipAccount, prm: pj.OnIncomingCallParam) -> None:
-        full = len(self._state.calls) >= self._settings.max_calls
+        full = self._is_full()
         call = self._new_call(account, new_handle(), prm.callId)
         if full:
             log.warning("call_refused_at_capacity", max_calls=self._settings.max_calls)
@@ -380,15 +389,24 @@ class SipEndpoint:
         self._state.calls[handle] = call
         return call
 
+    def _is_full(self) -> bool:
+        """Silent calls count until PJSIP has let go of them: its other slots are for those that are answered 503."""
+        silent, now = self._state.silent_until, time.monotonic()
+        while silent and silent[0] <= now:
+            silent.popleft()
+        return len(self._state.calls) + len(silent) >= self._settings.max_calls
+
     def _release(self, call: SipCall) -> None:
         self._state.calls.pop(call.handle, None)
+        if call.ending_by_us and call.silent_until is not None:
+            insort(self._state.silent_until, call.silent_until)
         self._state.released.append(call)
 
     def _place(self, handle: str, to: str, trunk: str, caller_id: str, headers: tuple[tuple[str, str], ...]) -> None:
         account = self._state.accounts.get(trunk)
         if account is None:
             raise NoSuchTrunk(f"there is no trunk {trunk!r}: see [[trunk]] in the configuration")
-        if len(self._state.calls) >= self._settings.max_calls:
+        if self._is_full():
             raise TooManyCalls(f"all {self._settings.max_calls} calls are in use (sip.max_calls)")
         operation = pj.CallOpParam(True)
         operation.opt.audioCount = 1
@@ -397,9 +415,12 @@ class SipEndpoint:
         add_headers(operation, headers)
         call = self._new_call(account, handle)
         try:
+            call.silent_until = time.monotonic() + _SILENT_S
             call.makeCall(to, operation)
         except pj.Error as fault:
             self._release(call)
+            if fault.status == _PJ_ETOOMANY:
+                raise TooManyCalls("PJSIP has no call left") from fault
             raise BadAddress(f"{to}: {fault.reason or fault.title}") from fault
 
     def _hang_up(self, handle: str, code: int, reason: str) -> None:
