@@ -7,7 +7,8 @@ from fastapi import APIRouter
 from pydantic import ConfigDict, Field, model_validator
 
 from gateway.api.calls import CallId
-from gateway.api.orders import Address, Body, Metadata
+from gateway.api.numbers import JSON_NUMBER
+from gateway.api.orders import NO_CONTROLS, Address, Body, Metadata
 from gateway.api.problems import problem_responses
 from gateway.store.records import Record
 
@@ -22,11 +23,11 @@ class BridgeOrder(Body):
     call_id: _OtherId | None = None
     to: Address | None = None
     """SIP URI, or a number for the trunk."""
-    from_: Annotated[str | None, Field(validation_alias="from", max_length=512)] = None
+    from_: Annotated[str | None, Field(validation_alias="from", max_length=512, pattern=NO_CONTROLS)] = None
     """Our address as the one who is dialled sees it."""
     profile: Annotated[str | None, Field(max_length=64)] = None
     """Name of the trunk to go through."""
-    timeout_s: Annotated[float, Field(ge=1, le=600)] = 60.0
+    timeout_s: Annotated[float, Field(ge=1, le=600), JSON_NUMBER] = 60.0
     """How long it may ring."""
     metadata: Annotated[Metadata, Field(default_factory=dict)]
     """Of the call that is placed."""

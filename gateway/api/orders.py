@@ -10,12 +10,12 @@ from gateway.api.numbers import JSON_NUMBER
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from media.keys import KEY_MS, MAX_KEY_MS, MIN_KEY_MS
 
-_NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
+NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 _MAX_URL = 2048
 _FALLBACK = r"^(hangup|agent( [A-Za-z0-9][A-Za-z0-9_-]{0,63})?)$"
 MAX_GAIN = 4.0
 
-Address = Annotated[str, Field(min_length=1, max_length=512, pattern=_NO_CONTROLS)]
+Address = Annotated[str, Field(min_length=1, max_length=512, pattern=NO_CONTROLS)]
 """SIP URI, or a number for the trunk."""
 _Url = Annotated[str, Field(min_length=1, max_length=_MAX_URL, pattern=r"^[\x21-\x7e]*$")]
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
@@ -104,7 +104,7 @@ class PlayOrder(Body):
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("file", "url"))
 
-    file: Annotated[str | None, Field(min_length=1, max_length=512, pattern=_NO_CONTROLS)] = None
+    file: Annotated[str | None, Field(min_length=1, max_length=512, pattern=NO_CONTROLS)] = None
     """WAV, MP3 or Ogg file in the folder `media.prompts_dir`, by its path there."""
     url: _Url | None = None
     """The same behind https:// (http:// on allowed networks)."""
@@ -127,7 +127,7 @@ class PlaceCall(Body):
 
     to: Address
     """SIP URI, or a number for the trunk."""
-    from_: Annotated[str | None, Field(validation_alias="from", max_length=512, pattern=_NO_CONTROLS)] = None
+    from_: Annotated[str | None, Field(validation_alias="from", max_length=512, pattern=NO_CONTROLS)] = None
     """Our address as the far end sees it."""
     profile: Annotated[str | None, Field(max_length=64)] = None
     """Name of the trunk to go through; by default the first that takes outgoing calls, for a number."""

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self, assert_never
 
 import structlog
+from pydantic import ValidationError
 
 from gateway.api.bridging import BridgeOrder
 from gateway.api.orders import PlaceCall
@@ -314,13 +315,13 @@ class Switchboard:
 
     async def _dial_for(self, caller: Call, route: RouteConfig, start: StartActivity) -> Call:
         """Whom a route leads to: they see who calls, if that can be said in a From."""
-        order = BridgeOrder.model_validate(
-            {"to": route.to, "from": caller.facts.from_, "timeout_s": route.answer_timeout_s}
-        )
+        wanted = {"to": route.to, "timeout_s": route.answer_timeout_s}
+        order = BridgeOrder.model_validate(wanted)
         try:
+            seen = BridgeOrder.model_validate({**wanted, "from": caller.facts.from_})
+            return await self._dial(seen, start)
+        except (BadAddress, ValidationError):
             return await self._dial(order, start)
-        except BadAddress:
-            return await self._dial(order.model_copy(update={"from_": None}), start)
 
     async def _purpose(self, order: PlaceCall, play: Prompt | None) -> tuple[str | None, StartActivity]:
         """The agent, if it is one, and what the call is for when it is answered."""

@@ -11,7 +11,7 @@ from gateway.calls.activity import PlayPrompt
 from gateway.calls.call import Call, StartActivity
 from gateway.calls.prompts import Prompt
 from gateway.calls.recording import RecordingState
-from gateway.errors import BadPrompt, BadStreamOrder, FlowFailed, UrlError
+from gateway.errors import CallError, FlowFailed, UrlError
 from gateway.streams.flow import HangUpAction, PlayAction, StreamAction, ask_flow
 from gateway.streams.order import StreamOrder
 from media.frames import PcmFrame
@@ -73,7 +73,7 @@ class FlowActivity:
                     self._call.follow_with(lambda call: PlayPrompt(call.announcements, prompt, loop=1, gain=1.0))
                 case HangUpAction():
                     pass
-        except (FlowFailed, BadPrompt, BadStreamOrder, UrlError) as fault:
+        except (FlowFailed, CallError, UrlError) as fault:
             log.warning("flow_failed", cause=str(fault))
             return "flow_failed"
         return "completed"

@@ -68,8 +68,10 @@ class RelayActivity:
         find: Find,
         successor: Callable[[Ending], bool],
         stream_id: str,
+        running: "dict[str, RelayActivity]",
     ) -> None:
-        """`successor` gives the call to whoever has it after this ending; False: nobody."""
+        """`successor` gives the call to whoever has it after this ending; False: nobody. In `running` it is found by
+        its id while it runs, and not when it is cancelled before."""
         self.call = call
         self.order = order
         self.stream_id = stream_id
@@ -79,6 +81,7 @@ class RelayActivity:
         self._connector = connector
         self._find = find
         self._successor = successor
+        self._running = running
         self._connection: Connection | None = None
         self._conversation = RelayConversation(
             self._send, partial_prompts=order.options.get("partial_prompts") == "true"
@@ -138,6 +141,7 @@ class RelayActivity:
 
     async def run(self) -> str:
         """Connect, and converse until either side ends it. Cancelled when the call ends first."""
+        self._running[self.stream_id] = self
         try:
             if await self._connect():
                 reason = await self._converse()
@@ -148,6 +152,7 @@ class RelayActivity:
                 self._successor(self.ending.result())
             return reason
         finally:
+            self._running.pop(self.stream_id, None)
             self._close()
 
     async def _converse(self) -> str:

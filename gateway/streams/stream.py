@@ -30,6 +30,9 @@ from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
 
+_LOOK_AGAIN_S = 0.02
+"""The shortest wait for the last of a backend's audio: on hold what is left of it stays."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
@@ -284,7 +287,7 @@ class Stream:
             queued_ms = playout.queued_ms(time.monotonic())
             if queued_ms <= 0.0:
                 break
-            await asyncio.wait((self.ending,), timeout=queued_ms / 1000)
+            await asyncio.wait((self.ending,), timeout=max(queued_ms / 1000, _LOOK_AGAIN_S))
 
     async def _unless_ending(self, connecting: Awaitable[bool]) -> bool:
         """What it comes to; True as well when the stream is to end meanwhile."""

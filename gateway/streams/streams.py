@@ -326,7 +326,7 @@ class Streams:
                 call.follow_with(start)
             return start is not None
 
-        relay = RelayActivity(
+        return RelayActivity(
             call,
             self._filled_in(order),
             connector or self._connectors[order.url.partition(":")[0]],
@@ -334,10 +334,8 @@ class Streams:
             self._find,
             after,
             stream_id or _new_id(),
+            self._relays,
         )
-        self._relays[relay.stream_id] = relay
-        relay.ending.add_done_callback(lambda _: self._relays.pop(relay.stream_id, None))
-        return relay
 
     def _filled_in(self, order: StreamOrder) -> StreamOrder:
         if "account_sid" not in protocol_kind(order.protocol).options:

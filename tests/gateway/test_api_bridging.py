@@ -42,6 +42,8 @@ async def test_a_supervisor_listens_unless_more_is_said(api: Api) -> None:
         ("bridge", {"call_id": "call_2", "to": "100"}, "body"),
         ("bridge", {"call_id": "call_2", "on_end": "party"}, "body.on_end"),
         ("bridge", {"to": "100", "timeout_s": 0}, "body.timeout_s"),
+        ("bridge", {"to": "100", "timeout_s": "20"}, "body.timeout_s"),
+        ("bridge", {"to": "100", "from": "desk\r\nX-Injected: 1"}, "body.from"),
         ("supervise", {"mode": "listen"}, "body.supervisor"),
         ("supervise", {"supervisor": "call_2", "mode": "shout"}, "body.mode"),
     ],

@@ -124,11 +124,14 @@ class Scene:
     activity: RelayActivity
     running: "asyncio.Task[str]"
     endings: list[Ending]
+    live: dict[str, RelayActivity]
+    """Found by id."""
 
 
 @asynccontextmanager
 async def relayed(wire: Wire) -> AsyncIterator[Scene]:
     call, endings = LineCall(), list[Ending]()
+    live = dict[str, RelayActivity]()
 
     async def find(url: str) -> Prompt:
         if "missing" in url:
@@ -147,11 +150,12 @@ async def relayed(wire: Wire) -> AsyncIterator[Scene]:
         find,
         successor,
         "str_1",
+        live,
     )
     running = asyncio.create_task(activity.run())
     clock = asyncio.create_task(call.leg.run())
     await asyncio.sleep(0.01)
-    yield Scene(call, wire, activity, running, endings)
+    yield Scene(call, wire, activity, running, endings, live)
     clock.cancel()
     running.cancel()
     await asyncio.gather(running, clock, return_exceptions=True)
@@ -277,3 +281,16 @@ async def test_a_backend_that_asks_and_asks_and_reads_nothing_is_lost() -> None:
             one.wire.receiver.receive("nonsense")
         assert one.wire.is_aborted
         assert len(one.wire.sent) < 2010
+
+
+@in_virtual_time
+async def test_a_conversation_is_found_while_it_runs_and_not_when_it_never_ran() -> None:
+    async with relayed(Wire()) as scene:
+        assert scene.live == {"str_1": scene.activity}
+        scene.activity.end(Ending.STOPPED)
+        await scene.running
+        assert scene.live == {}
+        never = asyncio.create_task(scene.activity.run())
+        never.cancel()
+        await asyncio.gather(never, return_exceptions=True)
+        assert scene.live == {}

@@ -140,3 +140,22 @@ async def test_who_has_the_leg_after_a_stream_without_a_backend_is_not_cut_off_b
         call.leg.play(next(call.leg.utterance_ids), bytes(1600))
         await running
         assert call.leg.queued_ms == 100
+
+
+@in_virtual_time
+async def test_a_goodbye_on_hold_is_waited_for_in_steps_that_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with streaming(Wires(), LineCall()) as (stream, running):
+        stream.speak()
+        playout = stream.session.playout
+        assert playout is not None
+        looks: list[float] = []
+
+        def almost_nothing_left(now: float) -> float:
+            looks.append(now)
+            return 1e-6
+
+        monkeypatch.setattr(playout, "queued_ms", almost_nothing_left)
+        stream.disconnected(Disconnected(1000))
+        await asyncio.sleep(1)
+        assert not running.done()
+        assert len(looks) <= 100
