@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import BadPrompt
+from gateway.errors import BadPrompt, UrlUnreachable
 from media.errors import AudioFileError
 from media.frames import PcmSamples
 
@@ -18,6 +18,10 @@ FETCH_S = 10.0
 """How long fetching one may take, in all."""
 _CACHE_BYTES = 64 << 20
 """Samples of files: half an hour at 16 kHz."""
+_FETCHES = 8
+"""At the same time; one more waits for its turn."""
+_MOST_WAITING = 64
+"""Those that run included; one more is refused."""
 _DECODERS = 2
 """At the same time: ten minutes of MP3 keep a core busy for a second."""
 
@@ -43,6 +47,9 @@ class Prompts:
     def __init__(self, folder: Path, fetch: Fetch) -> None:
         self._folder = folder
         self._fetch = fetch
+        self._fetching = asyncio.Semaphore(_FETCHES)
+        self._asked = 0
+        """Fetches that run or wait."""
         self._decoding = asyncio.Semaphore(_DECODERS)
         self._kept: OrderedDict[tuple[str, int, int], Prompt] = OrderedDict()
         self._kept_bytes = 0
@@ -63,9 +70,17 @@ class Prompts:
 
     async def from_url(self, url: str) -> Prompt:
         """What lies behind a URL; fetched every time. Raises `BadPrompt`, `UrlError`."""
-        content = await self._fetch(url)
-        async with self._decoding:
-            return await asyncio.to_thread(_decode, content, "url")
+        if self._asked >= _MOST_WAITING:
+            raise UrlUnreachable("url", f"{_MOST_WAITING} recordings are being fetched already: ask again later")
+        self._asked += 1
+        try:
+            # Decoded inside, too: otherwise what was fetched would pile up before the decoders.
+            async with self._fetching:
+                content = await self._fetch(url)
+                async with self._decoding:
+                    return await asyncio.to_thread(_decode, content, "url")
+        finally:
+            self._asked -= 1
 
     def _find(self, name: str) -> tuple[Path, tuple[str, int, int]]:
         """Where it is, and what changes when it does."""

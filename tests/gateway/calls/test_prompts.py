@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which files may be played, and that they are read once."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from gateway.calls import prompts as prompts_module
 from gateway.calls.prompts import Prompts
-from gateway.errors import BadPrompt
+from gateway.errors import BadPrompt, UrlUnreachable
 from media.tones import tone
 from media.wav import write_wav
 
@@ -88,3 +89,24 @@ async def test_a_large_file_is_not_read(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(prompts_module, "MAX_FILE_BYTES", 1000)
     with pytest.raises(BadPrompt, match="more than 1000 bytes"):
         await Prompts(folder, no_url).from_file("de/closed.wav")
+
+
+async def test_a_few_urls_are_fetched_at_once_and_too_many_refused(folder: Path) -> None:
+    running, most, go_on = 0, 0, asyncio.Event()
+
+    async def fetch(url: str) -> bytes:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await go_on.wait()
+        running -= 1
+        return (folder / "de" / "closed.wav").read_bytes()
+
+    prompts = Prompts(folder, fetch)
+    tasks = [asyncio.create_task(prompts.from_url("https://h/a.wav")) for _ in range(65)]
+    await asyncio.sleep(0)
+    go_on.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(one) for one in results if isinstance(one, Exception)] == [UrlUnreachable]
+    assert most == 8
+    assert (await prompts.from_url("https://h/a.wav")).duration_ms == 500
