@@ -12,6 +12,7 @@
     │   └── UrlUnreachable         its host has no address, or does not answer
     ├── FlowFailed             a call's flow URL does not say what to do with it
     ├── TokenRefused           a stream token that is unknown, used, expired or for another call
+    ├── ScopeMissing           a key that may not do this (`scope`)
     ├── TooManyTokens          too many stream tokens are outstanding: ask again later
     ├── SignatureRefused       a message that is not signed with a known secret, or is old
     └── CallError              a request about a call that cannot be carried out
@@ -103,6 +104,14 @@ class SignatureRefused(GatewayError):
 
 class TokenRefused(GatewayError):
     """The token does not open this; the message says why, and the token is used up."""
+
+
+class ScopeMissing(GatewayError):
+    """The key has not the scope that the request needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the key has not the scope {scope}")
+        self.scope = scope
 
 
 class TooManyTokens(GatewayError):

@@ -22,6 +22,8 @@ from gateway.api.orders import (
     TransferOrder,
 )
 from gateway.api.problems import problem_responses
+from gateway.api.scopes import allows
+from gateway.errors import ScopeMissing
 from media.keys import KeyMethod
 
 CallId = Annotated[str, Path(max_length=128, description="Names the call here and its session afterwards.")]
@@ -63,7 +65,10 @@ def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
     async def place_call(
         order: PlaceCall, request: Request, response: Response, idempotency_key: IdempotencyKey = None
     ) -> CallInfo:
-        """Dial; answers while it rings. Follow it with GET."""
+        """Dial; answers while it rings. Follow it with GET. With `stream` or `flow` the key needs the scope `streams`,
+        too."""
+        if (order.stream or order.flow) and not allows(request.state.scopes, "streams"):
+            raise ScopeMissing("streams")
         if idempotency_key is None:
             call = await calls.place(order)
         else:

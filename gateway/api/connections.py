@@ -163,6 +163,11 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             return
         super().send_receive_event_to_app()
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True  # uvicorn takes a refusal for none, and logs an error for each
+
     def _end_deadline(self) -> None:
         if self._reader_deadline is not None:
             self._reader_deadline.cancel()

@@ -13,8 +13,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.keyring import KeyRing
-from gateway.api.problems import problem_response
+from gateway.api.problems import problem_of, problem_response
 from gateway.api.scopes import allows, scope_needed
+from gateway.errors import ScopeMissing
 from gateway.rates import Rate, TokenBucket
 
 _ATTACH_PATH = re.compile(r"/calls/[^/]+/stream")
@@ -24,7 +25,7 @@ _ATTACH_PATH = re.compile(r"/calls/[^/]+/stream")
 class BearerGate:
     """ASGI middleware: under the prefix, nothing happens without `Authorization: Bearer KEY` (RFC 6750 section 2.1).
 
-    Whoever passes has `key_id` in the request's state.
+    Whoever passes has `key_id` and its `scopes` in the request's state.
     """
 
     def __init__(self, app: ASGIApp, *, keys: KeyRing, rate: Rate | None, prefix: str) -> None:
@@ -38,10 +39,12 @@ class BearerGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        if scope["type"] == "lifespan" or not (path == self._prefix or path.startswith(f"{self._prefix}/")):
+        is_ours = path == self._prefix or path.startswith(f"{self._prefix}/")
+        if scope["type"] == "lifespan" or (scope["type"] == "http" and not is_ours):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope, path.removeprefix(self._prefix))
+        # There are no WebSockets elsewhere.
+        refusal = self._refusal(scope, path.removeprefix(self._prefix)) if is_ours else problem_response(404)
         if refusal is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
@@ -68,13 +71,8 @@ class BearerGate:
             )
         needed = scope_needed(scope.get("method", "GET"), path)
         if not allows(holder.scopes, needed):
-            return problem_response(
-                403,
-                f"the key has not the scope {needed}",
-                name="scope-missing",
-                headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
-            )
-        scope.setdefault("state", {})["key_id"] = holder.key_id
+            return problem_of(ScopeMissing(needed))
+        scope.setdefault("state", {}).update(key_id=holder.key_id, scopes=holder.scopes)
         return None
 
     def _wait_s(self, key_id: str, now: float) -> float:

@@ -28,6 +28,7 @@ from gateway.errors import (
     NoSuchStream,
     NoSuchTrunk,
     NoSuchVoice,
+    ScopeMissing,
     StoreError,
     TokenRefused,
     TooManyCalls,
@@ -59,6 +60,7 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (UrlUnreachable, 502, "url-unreachable", "Nobody answers at the URL"),
     (TokenRefused, 403, "token-refused", "The token does not open this"),
     (TooManyTokens, 503, "too-many-tokens", "No more tokens are given out now"),
+    (ScopeMissing, 403, "scope-missing", "Forbidden"),
     (StoreError, 503, "store-failed", "The database does not work"),
 )
 
@@ -121,6 +123,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StoreError, _on_gateway_error)
     app.add_exception_handler(UrlError, _on_gateway_error)
     app.add_exception_handler(TokenRefused, _on_gateway_error)
+    app.add_exception_handler(ScopeMissing, _on_gateway_error)
     app.add_exception_handler(TooManyTokens, _on_gateway_error)
     app.add_exception_handler(Exception, _on_bug)
 
@@ -161,7 +164,9 @@ def problem_of(error: Exception) -> Response:
     """The answer to an error of the gateway."""
     for kind, status, name, title in _STATUS:
         if isinstance(error, kind):
-            headers = {"Retry-After": _RETRY_AFTER_S} if status == 503 else None
+            headers = {"Retry-After": _RETRY_AFTER_S} if status == 503 else {}
+            if isinstance(error, ScopeMissing):
+                headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
             return problem_response(status, str(error), name=name, title=title, headers=headers)
     return problem_response(500)
 

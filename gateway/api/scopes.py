@@ -10,7 +10,8 @@ from typing import Literal, get_args
 
 Scope = Literal["calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "admin"]
 """calls:read: see calls. calls:write: place them and act on them. streams: connect calls to backends, and tokens for
-it. sessions:read: transcripts and recordings. sessions:erase: delete them. events: the feed and webhooks. admin:
+it, calls placed with a stream or a flow included.
+sessions:read: transcripts and recordings. sessions:erase: delete them. events: the feed and webhooks. admin:
 everything, and the keys themselves."""
 
 ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))

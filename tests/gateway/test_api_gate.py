@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
-from gateway.api import create_app
+from gateway.api import bind_http, create_app, serving
 from gateway.api.gate import BearerGate
 from gateway.api.keyring import KeyRing, key_hash
 from gateway.api.scopes import ALL_SCOPES, scope_needed
@@ -79,6 +81,22 @@ async def test_a_key_does_what_its_scopes_say_and_is_told_which_one_is_missing(a
 )
 def test_every_address_needs_one_scope_and_an_unknown_one_the_highest(method: str, path: str, scope: str) -> None:
     assert scope_needed(method, path) == scope
+
+
+@pytest.mark.parametrize(
+    "purpose", [{"stream": {"stream_url": "wss://b.example/"}}, {"flow": {"flow_url": "https://b.example/"}}]
+)
+async def test_a_call_for_a_backend_needs_the_scope_of_streams_too(api: Api, purpose: dict[str, Any]) -> None:
+    order = {"to": "10", **purpose}
+    caller = (await made(api, "calls:write"))["key"]
+    refused = await api.stranger.post("/api/v1/calls", headers=bearer(caller), json=order)
+    assert refused.status_code == 403
+    assert refused.json()["type"] == "urn:parley:problem:scope-missing"
+    assert refused.json()["detail"] == "the key has not the scope streams"
+    assert api.calls.orders == []
+    assert (await api.stranger.post("/api/v1/calls", headers=bearer(caller), json={"to": "10"})).status_code == 201
+    both = (await made(api, "calls:write", "streams"))["key"]
+    assert (await api.stranger.post("/api/v1/calls", headers=bearer(both), json=order)).status_code == 201
 
 
 async def test_only_an_admin_makes_keys_and_an_admin_may_do_everything(api: Api) -> None:
@@ -251,3 +269,15 @@ async def test_a_token_in_the_address_opens_one_address_only(path: str, query: b
     with_key = {**scope, "headers": [(b"authorization", f"Bearer {KEY}".encode())]}
     await gate(with_key, None, send)  # type: ignore[arg-type]
     assert reached[-1] == path
+
+
+async def test_a_websocket_where_there_is_none_is_answered_and_no_error_of_ours(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = bind_http("127.0.0.1", 0)
+    async with serving(api.app, listener):
+        for path, status in (("/", 404), ("/metrics", 404), ("/api/v1/events", 401)):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(f"ws://127.0.0.1:{listener.getsockname()[1]}{path}")
+            assert refused.value.response.status_code == status
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
