@@ -3,12 +3,11 @@
 
 Relative paths are relative to the configuration file's folder (to the working directory when there is no file).
 Settings that a later version will understand have their shape here already, and are a fault when used: nothing is
-ignored in silence (see `_not_yet`).
+ignored in silence (see `gateway.contradictions`).
 """
 
 import ipaddress
 import re
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,15 +24,12 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
-from gateway.errors import BadStreamOrder
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
 from gateway.events.event import EventKind
 from gateway.signing import SigningSecret
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from gateway.streams.order import Fallback
-from gateway.streams.protocols import check_options, chosen_format, chosen_tracks, protocol_kind
 from gateway.streams.twilio import ACCOUNT_SID
-from media import noise
 from media.encryption import EncryptionKey
 
 Codec = Literal["opus", "g722", "pcmu", "pcma", "l16"]
@@ -42,9 +38,6 @@ RouteAction = Literal["agent", "stream", "flow", "echo", "play", "bridge", "reje
 
 MAX_CALLS = 2000
 """What scripts/build_pjsua2 compiles PJSIP for (media/native/config_site.h)."""
-
-_TOOLS = ("hang_up",)
-"""What an agent may do besides talking."""
 
 _ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
     "agent": frozenset({"agent"}),
@@ -516,8 +509,8 @@ class Config(Section):
 
     @property
     def open_files(self) -> int:
-        """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording) and everything else."""
-        return self.sip.max_calls * 3 + 512
+        """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else."""
+        return self.sip.max_calls * 4 + 1024
 
     def route_for(self, dialled_user: str, source_address: str, trunk: str | None = None) -> RouteConfig | None:
         """The first route that matches; None when the number leads nowhere."""
@@ -525,134 +518,6 @@ class Config(Section):
             if route.matches(dialled_user, source_address, trunk):
                 return route
         return None
-
-
-ConfigPath = tuple[str | int, ...]
-"""Where in the tree of settings: ("route", 2, "agent")."""
-
-
-def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
-    """What is wrong between settings that are each right, as (path, problem)."""
-    yield from _not_yet(config)
-    yield from _port_conflicts(config)
-    if "tls" in config.sip.transports:
-        for key in ("tls_cert", "tls_key"):
-            if getattr(config.sip, key) is None:
-                yield ("sip", key), "is missing: sip.transports has tls"
-    if config.media.noise_suppression != "off" and not noise.is_installed():
-        yield (
-            ("media", "noise_suppression"),
-            "needs the extra noise: .venv/bin/pip install -e '.[noise]'",
-        )
-    seen: set[str] = set()
-    for index, trunk in enumerate(config.trunk):
-        if trunk.name in seen:
-            yield ("trunk", index, "name"), f"there is another trunk named {trunk.name!r}"
-        seen.add(trunk.name)
-        if trunk.register_account and not trunk.username:
-            yield ("trunk", index, "register"), "registering needs a username"
-        if trunk.transport not in config.sip.transports:
-            yield ("trunk", index, "transport"), f"{trunk.transport} is not among sip.transports"
-    labels: set[str] = set()
-    for index, webhook in enumerate(config.webhook):
-        if webhook.label in labels:
-            yield ("webhook", index, "name"), f"there is another webhook {webhook.label!r}: give each a name"
-        labels.add(webhook.label)
-    for name, agent in config.agents.items():
-        if agent.knowledge is not None and not agent.knowledge.is_dir():
-            yield ("agents", name, "knowledge"), f"there is no folder {agent.knowledge}"
-    if not config.route and len(config.agents) > 1:
-        yield ("route",), "there are several agents and no [[route]] that says which number reaches which"
-    for index, route in enumerate(config.route):
-        yield from _stream_faults(config, index, route)
-        if route.action == "agent" and route.agent is None and len(config.agents) > 1:
-            yield ("route", index, "agent"), f"is missing: one of {', '.join(config.agents)}"
-        if route.action == "bridge" and route.answer != "auto":
-            yield ("route", index, "answer"), 'a bridge is answered when the other side answers: "auto"'
-
-
-def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[tuple[ConfigPath, str]]:
-    if route.answer == "backend" and route.action != "stream":
-        yield ("route", index, "answer"), '"backend" is for action "stream"'
-    if route.action != "stream":
-        return
-    if route.direction == "inbound":
-        yield ("route", index, "direction"), '"inbound" only listens: start such a stream beside another action'
-    if route.stream_url is None and route.protocol == "audiosocket":
-        yield ("route", index, "stream_url"), "is missing: backends of protocol audiosocket do not come to us"
-    try:
-        chosen_format(route.protocol or "parley", route.codec, route.sample_rate)
-    except BadStreamOrder as fault:
-        yield ("route", index, "codec"), str(fault)
-    try:
-        chosen_tracks(route.protocol or "parley", route.track)
-    except BadStreamOrder as fault:
-        yield ("route", index, "track"), str(fault)
-    try:
-        check_options(route.protocol or "parley", route.options)
-    except BadStreamOrder as fault:
-        yield ("route", index, "options"), str(fault)
-    if route.options.get("agent", next(iter(config.agents))) not in config.agents:
-        yield ("route", index, "options"), f"there is no agent {route.options['agent']!r}"
-    if route.answer == "backend" and not protocol_kind(route.protocol or "parley").answers:
-        yield ("route", index, "answer"), f"a backend cannot answer a call by protocol {route.protocol}"
-    fallback = Fallback.parse(route.fallback)
-    if fallback.kind == "agent" and (fallback.name or next(iter(config.agents))) not in config.agents:
-        yield ("route", index, "fallback"), f"there is no agent {fallback.name!r}"
-
-
-def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
-    """Settings whose feature this version lacks. Whoever builds the feature deletes its line."""
-    later = "is not supported in this version"
-    if config.store.url is not None and not config.store.url.startswith("sqlite+aiosqlite:///"):
-        yield ("store", "url"), f"{later}: only sqlite+aiosqlite:///FILE is"
-    for section, key in (
-        ("store", "retention"),
-        ("cluster", "redis_url"),
-        ("cluster", "node_id"),
-        ("cluster", "region"),
-    ):
-        if getattr(getattr(config, section), key) is not None:
-            yield (section, key), later
-    for index, trunk in enumerate(config.trunk):
-        if trunk.profile is not None:
-            yield ("trunk", index, "profile"), later
-    for name, agent in config.agents.items():
-        if agent.voice is not None:
-            yield ("agents", name, "voice"), f"{later}: there is one offline voice"
-        if agent.language != "en":
-            yield ("agents", name, "language"), f"{later}: only en is"
-        for tool in agent.tools:
-            if tool not in _TOOLS:
-                yield ("agents", name, "tools"), f"there is no tool {tool!r}: {', '.join(_TOOLS)}"
-    for name in config.services:
-        yield ("services", name), f"{later}: agents use the offline engines"
-
-
-def _port_conflicts(config: Config) -> Iterator[tuple[ConfigPath, str]]:
-    sip, http, media = config.sip, config.http, config.media
-    rtp = range(media.rtp_port_min, media.rtp_port_max + 1)
-    if not rtp:
-        yield ("media", "rtp_port_max"), f"is below media.rtp_port_min ({media.rtp_port_min})"
-    elif len(rtp) // 2 < sip.max_calls:
-        room = f"ports {rtp[0]} to {rtp[-1]} are enough for {len(rtp) // 2} calls, two each"
-        yield ("media", "rtp_port_max"), f"{room}; sip.max_calls is {sip.max_calls}"
-    if "udp" in sip.transports and sip.port in rtp:
-        yield ("sip", "port"), f"{sip.port} is inside the RTP range {rtp[0]} to {rtp[-1]}"
-    tcp_ports: dict[int, str] = {}
-    if "tcp" in sip.transports:
-        tcp_ports[sip.port] = "sip.port"
-    if "tls" in sip.transports:
-        if sip.tls_port and sip.tls_port in tcp_ports:
-            yield ("sip", "tls_port"), f"{sip.tls_port} is sip.port too"
-        tcp_ports[sip.tls_port] = "sip.tls_port"
-    if http.port and http.port in tcp_ports and _share_an_interface(sip.bind, http.host):
-        yield ("http", "port"), f"{http.port} is {tcp_ports[http.port]} too"
-
-
-def _share_an_interface(bind: str, host: str) -> bool:
-    everything = ("0.0.0.0", "::", "")
-    return bind in everything or host in everything or bind == host
 
 
 def _is_inside(address: str, network: str) -> bool:

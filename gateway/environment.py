@@ -23,7 +23,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from agent.local.models import default_model_folder
-from gateway.config import Config, ConfigPath, contradictions
+from gateway.config import Config
+from gateway.contradictions import ConfigPath, contradictions
 from gateway.errors import ConfigError, Fault
 
 PREFIX = "PARLEY_"

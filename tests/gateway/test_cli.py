@@ -261,7 +261,7 @@ def test_open_files_are_allowed_as_far_as_calls_need_them(tmp_path: Path) -> Non
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(700, 1000) (1000, 1000)"
-    assert Config().open_files == 3512
+    assert Config().open_files == 5024
 
 
 KEY_TEXT = base64.b64encode(bytes(range(32))).decode()

@@ -129,7 +129,9 @@ def test_a_missing_or_other_key_is_said(path: Path, key: EncryptionKey | None, s
         SealedFile(path, key)
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF and so on", b"PARLEYR1", sealed()[0][:-1]])
+@pytest.mark.parametrize(
+    "content", [b"", b"RIFF and so on", b"PARLEYR1", sealed()[0][:-1]], ids=["empty", "wav", "short", "shortened"]
+)
 def test_a_file_that_is_none_of_ours_is_said(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(AudioFileError, match=r"call_1\.wav\.enc"):
