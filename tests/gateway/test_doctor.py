@@ -134,7 +134,7 @@ def test_too_few_open_files_fail_with_the_number_to_set(monkeypatch: pytest.Monk
     monkeypatch.setattr(resource, "getrlimit", lambda what: (1024, 2000))
     (finding,) = doctor.check_open_files(Config())
     assert finding.status == "fail"
-    assert "LimitNOFILE=3512" in finding.fix
+    assert "LimitNOFILE=5024" in finding.fix
     assert statuses(doctor.check_open_files(Config(sip=SipConfig(max_calls=100)))) == [("open files", "ok")]
 
 
