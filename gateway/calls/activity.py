@@ -163,17 +163,11 @@ class Play:
         self._audio.play(self._utterance_id, np.ascontiguousarray(samples, dtype="<i2").tobytes(), rate_hz)
 
 
-class PlayPrompt:
-    """Plays a recording that the API named, as an announcement."""
+class DeafActivity:
+    """For what goes on while Python hears and says nothing: announcements, native lines, waiting."""
 
-    kind: ActivityKind = "play"
+    kind: ActivityKind
     hears_keys = False
-
-    def __init__(self, announcements: Announcements, prompt: Prompt, *, loop: int, gain: float) -> None:
-        self._announcements = announcements
-        self._prompt = prompt
-        self._loop = loop
-        self._gain = gain
 
     @property
     def line(self) -> None:
@@ -189,7 +183,19 @@ class PlayPrompt:
         pass
 
     def audio_changed(self) -> None:
-        """The announcement sees it."""
+        """Announcements and lines see it themselves."""
+
+
+class PlayPrompt(DeafActivity):
+    """Plays a recording that the API named, as an announcement."""
+
+    kind: ActivityKind = "play"
+
+    def __init__(self, announcements: Announcements, prompt: Prompt, *, loop: int, gain: float) -> None:
+        self._announcements = announcements
+        self._prompt = prompt
+        self._loop = loop
+        self._gain = gain
 
     async def run(self) -> str:
         await self._announcements.play_to_its_end(self._prompt, loop=self._loop, gain=self._gain)

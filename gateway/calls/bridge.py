@@ -23,13 +23,12 @@ import structlog
 
 from gateway.api.bridging import SuperviseMode
 from gateway.api.control import ActivityKind
+from gateway.calls.activity import DeafActivity
 from gateway.calls.call import Call, StartActivity
 from gateway.calls.state import CallState
 from gateway.errors import CallError, CallRejected, WrongCallState
 from media.errors import MediaMisuse
-from media.frames import PcmFrame
 from media.keys import KEY_MS
-from media.playout import PlayoutEvent
 from media.ports import CallAudio, LineEnd, LineTrack
 
 log = structlog.get_logger(__name__)
@@ -62,27 +61,10 @@ class Wiring:
         self._lines = wanted
 
 
-class LinkedActivity:
-    """What a call is for while native lines carry its audio: nothing in Python hears or says anything."""
+class LinkedActivity(DeafActivity):
+    """What a call is for while native lines carry its audio."""
 
     kind: ActivityKind = "bridge"
-    hears_keys = False
-
-    @property
-    def line(self) -> None:
-        """Nobody listens."""
-
-    def receive_frames(self, frames: list[PcmFrame]) -> None:
-        pass
-
-    def receive_playout(self, event: PlayoutEvent) -> None:
-        pass
-
-    def receive_digit(self, digit: str, *, secret: bool) -> None:
-        pass
-
-    def audio_changed(self) -> None:
-        """Lines convert."""
 
 
 class Bridged(LinkedActivity):

@@ -7,26 +7,21 @@ import httpx
 import structlog
 
 from gateway.api.control import ActivityKind
-from gateway.calls.activity import PlayPrompt
+from gateway.calls.activity import DeafActivity, PlayPrompt
 from gateway.calls.call import Call, StartActivity
 from gateway.calls.prompts import Prompt
 from gateway.calls.recording import RecordingState
 from gateway.errors import CallError, FlowFailed, UrlError
 from gateway.streams.flow import HangUpAction, PlayAction, StreamAction, ask_flow
 from gateway.streams.order import StreamOrder
-from media.frames import PcmFrame
-from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
 
 
-class FlowActivity:
+class FlowActivity(DeafActivity):
     """Nobody hears or speaks meanwhile."""
 
     kind: ActivityKind = "stream"
-    hears_keys = False
-    line = None
-    """Nobody listens."""
 
     def __init__(
         self,
@@ -43,18 +38,6 @@ class FlowActivity:
         self._client = client
         self._find = find
         self._stream = stream
-
-    def receive_frames(self, frames: list[PcmFrame]) -> None:
-        pass
-
-    def receive_playout(self, event: PlayoutEvent) -> None:
-        pass
-
-    def receive_digit(self, digit: str, *, secret: bool) -> None:
-        pass
-
-    def audio_changed(self) -> None:
-        pass
 
     async def run(self) -> str:
         try:
