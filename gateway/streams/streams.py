@@ -244,7 +244,7 @@ class Streams:
     def of_call(self, call_id: str) -> Sequence[StreamInfo]:
         """See `StreamControl.of_call`."""
         streams: list[Stream | RelayActivity] = [*self._streams.values(), *self._relays.values()]
-        return [stream.info for stream in streams if stream.call.call_id == call_id]
+        return [stream.info for stream in streams if stream.call.call_id == call_id and not stream.ending.done()]
 
     # Streams
 
