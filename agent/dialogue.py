@@ -26,11 +26,13 @@ from agent.events import (
 )
 from agent.phrases import Phrases
 from agent.reply import Reply, Speaker
+from agent.services.context import ContextSource
 from agent.services.llm import LanguageModel, ReplyEvent, TextDelta
 from agent.services.stt import SpeechToText
 from agent.services.tts import TextToSpeech
 from agent.services.turn import TurnDetector
 from agent.tasks import SessionTasks
+from agent.thinking import Thinking
 from agent.turn import Announce, Answer
 from media.playout import Cleared, PlayoutEvent
 
@@ -47,6 +49,8 @@ class AgentServices:
     turn_detector: TurnDetector | None
     """None: the waits alone decide."""
     phrases: Phrases
+    sources: tuple[ContextSource, ...] = ()
+    """What the language model is told for each turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Dialogue:
     ) -> None:
         """`on_progress` says that `events` has something new, when that is not the effect of a call from outside."""
         self._phrases = config.phrases
-        self._llm = services.llm
+        self._thinking = Thinking(services.llm, services.sources)
         self._speaker = Speaker(config, services.tts, services.phrases, out, utterance_ids, self._apologize_for, clock)
         self._out = out
         self._history = history
@@ -112,7 +116,7 @@ class Dialogue:
         committed = TurnCommitted(answer.turn_index, answer.text, answer.confidence, answer.started_at, ended_at)
         self._on_event(committed)
         self._history.caller_said(answer.text)
-        words = self._llm.reply(self._history.snapshot())
+        words = self._thinking.reply(self._history.snapshot())
         self._begin(Reply(answer.reply_id, answer.turn_index, answer.marks), words)
 
     def announce(self, announce: Announce) -> None:

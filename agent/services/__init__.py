@@ -1,18 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an agent needs of the outside: four Protocols, implemented offline in `agent.local`, hosted in `agent.clients`.
+"""What an agent needs of the outside: five Protocols, implemented offline in `agent.local`, hosted in `agent.clients`.
 
     caller audio > SpeechToText > text > LanguageModel > words > TextToSpeech > our audio
                  > TurnDetector > "has the caller finished?"
+    text > ContextSource > what the model should know for this turn
 
 All audio here is signed 16-bit mono numpy arrays with their rate beside them.
 """
 
-from agent.services.llm import Conversation, LanguageModel, Message, ReplyEvent, Silence, TextDelta, ToolCall
+from agent.services.context import ContextSource
+from agent.services.llm import (
+    ContextNote,
+    Conversation,
+    LanguageModel,
+    Message,
+    ReplyEvent,
+    Silence,
+    TextDelta,
+    ToolCall,
+    ToolSpec,
+)
 from agent.services.stt import SpeechToText, SttStream, Transcript
 from agent.services.tts import SpeechChunk, TextToSpeech
 from agent.services.turn import TurnDetector
 
 __all__ = [
+    "ContextNote",
+    "ContextSource",
     "Conversation",
     "LanguageModel",
     "Message",
@@ -24,6 +38,7 @@ __all__ = [
     "TextDelta",
     "TextToSpeech",
     "ToolCall",
+    "ToolSpec",
     "Transcript",
     "TurnDetector",
 ]

@@ -16,6 +16,30 @@ class Message:
     text: str
     interrupted: bool = False
     """Assistant only: the caller broke in, `text` ends there."""
+    tool_calls: "tuple[ToolCall, ...]" = ()
+    """Assistant only: what it wanted done."""
+    tool_call_id: str = ""
+    """Tool only: `call_id` of the call whose result `text` is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextNote:
+    """Something the model should know for this turn: a passage of the knowledge, what is remembered of the caller."""
+
+    source: str
+    """Where it is from, as the session record cites it: `hours.md:12`, `memory`, `caller`."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """Something the model may ask for."""
+
+    name: str
+    """Letters, digits, `_` and `-`; at most 64."""
+    description: str
+    parameters: Mapping[str, object]
+    """A JSON Schema of type `object`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +50,10 @@ class Conversation:
     caller: str = ""
     """The caller's address or number, for lookups; never put into a log."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[ContextNote, ...] = ()
+    """For this turn only. They go behind the messages, whose beginning stays the same from turn to turn: services cache
+    what they have read before."""
+    tools: tuple[ToolSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +69,8 @@ class ToolCall:
 
     name: str
     arguments: Mapping[str, object] = field(default_factory=dict)
+    call_id: str = ""
+    """The service's name for this call, which its result must carry."""
 
 
 @dataclass(frozen=True, slots=True)
