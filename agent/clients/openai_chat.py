@@ -213,8 +213,8 @@ class AnswerReader:
     def receive_data(self, data: str) -> list[ReplyEvent]:
         """What an event brings. Raises `ServiceError`: the service reports one, withholds its answer, or sends what is
         no answer."""
-        if data.strip() == "[DONE]":
-            self.is_over = True
+        if data.strip() in ("", "[DONE]"):
+            self.is_over = self.is_over or bool(data)
             return []
         try:
             chunk = json.loads(data)
