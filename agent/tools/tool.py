@@ -102,13 +102,16 @@ class ToolSource(Protocol):
         ...
 
 
+ToolFunction = Callable[[Mapping[str, object], OnCall], Awaitable[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionTool:
     """A tool that is a function."""
 
     key: str
     spec: ToolSpec
-    function: Callable[[Mapping[str, object], OnCall], Awaitable[str]]
+    function: ToolFunction
     traits: ToolTraits = field(default_factory=ToolTraits)
 
     async def run(self, arguments: Mapping[str, object], call: OnCall) -> str:
