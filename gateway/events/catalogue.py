@@ -91,6 +91,14 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "interrupted": "the caller broke in",
         },
     ),
+    "tool.called": KindFacts(
+        "A tool has done what the model wanted, or not. What it was given and what it gave is told to nobody else.",
+        {
+            "name": "`crm.get_order`, `transfer`...",
+            "outcome": "`ok`, `failed`, `timeout` or `cancelled`",
+            "took_ms": "from the model's wish to the result",
+        },
+    ),
     "dtmf.received": KindFacts(
         "The far end pressed a key.", {"digit": "0-9 * # A-D; `*` when secret", "secret": "it is shown to nobody"}
     ),

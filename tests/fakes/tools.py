@@ -67,3 +67,27 @@ class ScriptedTool:
         if self.fault is not None:
             raise self.fault
         return self.result
+
+
+@dataclass
+class ScriptedTalk:
+    """A conversation that is quiet, and in which keys were pressed."""
+
+    secret_keys: str = ""
+    expected: list[tuple[str, int | None]] = field(default_factory=list)
+
+    async def until_heard(self) -> None: ...
+
+    def take_secret_keys(self) -> str:
+        keys, self.secret_keys = self.secret_keys, ""
+        return keys
+
+    def keep_keys_secret(self) -> None: ...
+
+    def expect_answer(self, kind: str, length: int | None) -> None:
+        self.expected.append((kind, length))
+
+
+def on_call(caller: str = "sip:+15550100@example.com", secret_keys: str = "") -> OnCall:
+    """A call to use a tool on."""
+    return OnCall("call-1", caller, {"customer": "c 7"}, ScriptedControl(), ScriptedTalk(secret_keys))
