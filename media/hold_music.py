@@ -18,7 +18,7 @@ from media.frames import PcmSamples, check_rate
 _BLOCK_S = 0.04
 _LOWEST_HZ, _HIGHEST_HZ = 100, 3_500
 _BEGIN_S, _BEGIN_LIKENESS = 5.0, 0.74
-_END_S, _END_LIKENESS = 2.0, 0.62
+_END_S, _END_LIKENESS = 1.5, 0.62
 _TONE_LIKENESS = 0.985
 _AUDIBLE = 60.0
 """Root mean square of a block that is heard at all, some -55 dBov; quieter ones are like nothing."""

@@ -14,6 +14,7 @@ from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.events import (
     AgentEvent,
+    FarEndKnown,
     HangUpRequested,
     ReplyFinished,
     ReplyInterrupted,
@@ -74,6 +75,7 @@ class AgentActivity:
             self._receive,
             caller=caller,
             metadata=facts.metadata,
+            is_placed=facts.direction == "outbound",
             history=history,
             utterance_ids=call.leg.utterance_ids,
         )
@@ -140,6 +142,8 @@ class AgentActivity:
                 self._call.publish("turn.measured", **turn.model_dump())
             case TranscriptPartial():
                 self._tell_partial(event, time.monotonic())
+            case FarEndKnown(kind, cause):
+                self._call.publish("far_end.recognized", far_end=kind, cause=cause)
             case HangUpRequested() | ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:
