@@ -131,6 +131,8 @@ class AgentConfig(_Table):
     """Text to speech: a name of `[services]`, or `local`."""
     voice: str | None = None
     """A voice of that speech service; None is its own default."""
+    voices: dict[str, str] = Field(default_factory=dict)
+    """A voice for each other language that is spoken, by its code."""
     language: str = "en"
     """What callers speak, as an ISO 639-1 code."""
     prompt: str = "You are the receptionist. Answer briefly, in words that are easy to say and to hear."
