@@ -22,10 +22,10 @@ from agent.errors import ServiceError, ServiceUnavailable
 from agent.events import AudioOut
 from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
+from agent.rendering import Clause, PreparedClause, Renderer
 from agent.sentences import ClauseChunker
 from agent.services.llm import ReplyEvent, Silence, TextDelta, ToolCall
 from agent.services.tts import SpeechChunk, TextToSpeech
-from agent.speakable import speakable
 from media.frames import PcmSamples
 from media.limiter import Limiter
 from media.playout import Cleared, PlayoutEvent, UtteranceFinished, UtteranceStarted
@@ -113,16 +113,31 @@ class Speaker:
     ) -> None:
         """`on_failure` is told what failed, and returns what to say to the caller instead."""
         self._config = config
-        self._tts = tts
-        self._phrases = phrases
+        self._renderer = Renderer(config, tts, phrases)
         self._out = out
         self._utterance_ids = utterance_ids
         self._on_failure = on_failure
         self._clock = clock
         self._limiter: Limiter | None = None
+        self._prepared: PreparedClause | None = None
 
-    async def speak(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
-        """Speak all of it; return when all is written. The caller hears something even if a service fails."""
+    def prepare(self, text: str, *, is_all: bool = False) -> PreparedClause | None:
+        """The first clause of an answer that begins with this text, for `speak`; None while more text must come first.
+
+        `is_all`: nothing follows. Its sound is made by awaiting `PreparedClause.fill`; nothing is played.
+        """
+        chunker = ClauseChunker()
+        clauses = chunker.push(text) or (chunker.flush() if is_all else [])
+        return PreparedClause(Clause(clauses[0]), self._renderer) if clauses else None
+
+    async def speak(
+        self, reply: Reply, words: AsyncIterator[ReplyEvent], prepared: PreparedClause | None = None
+    ) -> None:
+        """Speak all of it; return when all is written. The caller hears something even if a service fails.
+
+        `prepared`: the sound of the first clause, if that turns out to be the same.
+        """
+        self._prepared = prepared
         try:
             await self._answer(reply, words)
         except ServiceError as error:
@@ -169,7 +184,7 @@ class Speaker:
         silence = LeadingSilence() if not reply.spoken.clauses else None
         resampler: StreamResampler | None = None
         try:
-            async with aclosing(self._render(text)) as chunks:
+            async with aclosing(self._sound(Clause(text))) as chunks:
                 async for chunk in chunks:
                     reply.mark(Stage.TTS_FIRST_BYTE, self._clock())
                     samples = chunk.samples
@@ -189,17 +204,11 @@ class Speaker:
             if clause.written_samples:
                 self._out.end_utterance(clause.utterance_id)
 
-    async def _render(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
-        if (ready := self._phrases.get(text)) is not None:
-            for chunk in ready:
-                yield chunk
-            return
-        deadlines = self._config.deadlines
-        speech = self._tts.synthesize(speakable(text), voice=self._config.voice)
-        in_time = within(speech, "tts", first_ms=deadlines.tts_first_byte_ms, next_ms=deadlines.tts_stall_ms)
-        async with aclosing(in_time) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def _sound(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.clause == clause:
+            return prepared.chunks()
+        return self._renderer.render(clause)
 
     async def _write(self, reply: Reply, clause: SpokenClause, samples: PcmSamples) -> None:
         pcm = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False).tobytes()

@@ -18,7 +18,7 @@ from piper.config import PiperConfig
 from agent.errors import AgentMisuse, ModelError, ServiceRejected, ServiceUnavailable
 from agent.local.inference import InferencePool, Priority
 from agent.local.onnx import OnnxModel
-from agent.services.tts import SpeechChunk
+from agent.services.tts import PLAIN, SpeechChunk, SpeechStyle
 from media.frames import PcmSamples
 
 _VOLUME = 0.8
@@ -90,22 +90,24 @@ class PiperTextToSpeech:
         return self._model.name
 
     async def synthesize(
-        self, text: str, *, voice: str | None = None, rate: float = 1.0
+        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN
     ) -> AsyncGenerator[SpeechChunk, None]:
+        rate = style.rate
         if not _RATES[0] <= rate <= _RATES[1]:
             raise AgentMisuse(f"speaking rate {rate} is not within {_RATES[0]} to {_RATES[1]}")
         if voice not in (None, self._model.name):
             raise ServiceRejected("piper", f"there is no voice {voice!r} in the model folder")
+        done = SpeechStyle(rate=rate)
         known = self.cache.get(text, rate)
         if known is not None:
             for samples in known:
-                yield SpeechChunk(samples, self._model.sample_rate_hz)
+                yield SpeechChunk(samples, self._model.sample_rate_hz, done)
             return
         sentences = self._model.render(text, rate)
         rendered: list[PcmSamples] = []
         while (chunk := await self._next(sentences)) is not None:
             rendered.append(chunk)
-            yield SpeechChunk(chunk, self._model.sample_rate_hz)
+            yield SpeechChunk(chunk, self._model.sample_rate_hz, done)
         self.cache.put(text, rate, tuple(rendered))
 
     async def _next(self, sentences: Iterator[PcmSamples]) -> PcmSamples | None:

@@ -8,7 +8,7 @@ import pytest
 from agent.errors import AgentMisuse, ModelError, ServiceRejected
 from agent.local.engines import OfflineEngines
 from agent.local.piper import PhraseCache, PiperTextToSpeech, PiperVoiceModel
-from agent.services.tts import SpeechChunk
+from agent.services.tts import SpeechChunk, SpeechStyle
 from media.frames import PcmSamples
 from media.resample import resample
 from tests.wer import word_error_rate
@@ -27,7 +27,7 @@ def tts(voice: PiperVoiceModel, engines: OfflineEngines) -> PiperTextToSpeech:
 
 
 async def chunks(tts: PiperTextToSpeech, text: str, rate: float = 1.0) -> list[SpeechChunk]:
-    return [chunk async for chunk in tts.synthesize(text, rate=rate)]
+    return [chunk async for chunk in tts.synthesize(text, style=SpeechStyle(rate=rate))]
 
 
 def seconds(spoken: list[SpeechChunk]) -> float:
