@@ -9,45 +9,44 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 
+from agent.clauses import Clause
 from agent.config import AgentConfig
 from agent.deadlines import within
 from agent.errors import ServiceError
+from agent.manner import combined
 from agent.phrases import Phrases
 from agent.services.tts import PLAIN, SpeechChunk, SpeechStyle, TextToSpeech
-from agent.speakable import speakable
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """A piece of a reply that is rendered, and heard, as one."""
-
-    text: str
-    """As it is remembered: without markup, not yet in speakable form."""
-    style: SpeechStyle = PLAIN
+from agent.speakable import speakable, spelled
 
 
 class Renderer:
     """One call's voice."""
 
     def __init__(self, config: AgentConfig, tts: TextToSpeech, phrases: Phrases) -> None:
+        self.style = PLAIN
+        """Of everything that is said, under what the markup says."""
         self._config = config
         self._tts = tts
         self._phrases = phrases
 
     def is_ready(self, text: str) -> bool:
-        """This clause, in the plain style, costs no rendering."""
+        """The sound of this clause is there."""
         return self._phrases.get(text) is not None
+
+    def style_of(self, clause: Clause) -> SpeechStyle:
+        """How the clause is to sound."""
+        return combined(self.style, clause.manner.style)
 
     async def render(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
         """The clause's sound, as it comes. Closing it cancels. Raises `ServiceError`."""
-        if clause.style == PLAIN and (ready := self._phrases.get(clause.text)) is not None:
+        if not clause.manner.is_spelled and (ready := self._phrases.get(clause.text)) is not None:
             for chunk in ready:
                 yield chunk
             return
         deadlines = self._config.deadlines
-        speech = self._tts.synthesize(speakable(clause.text), voice=self._config.voice, style=clause.style)
+        text = spelled(clause.text) if clause.manner.is_spelled else speakable(clause.text)
+        speech = self._tts.synthesize(text, voice=self._config.voice, style=self.style_of(clause))
         in_time = within(speech, "tts", first_ms=deadlines.tts_first_byte_ms, next_ms=deadlines.tts_stall_ms)
         async with aclosing(in_time) as chunks:
             async for chunk in chunks:
