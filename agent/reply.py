@@ -159,27 +159,32 @@ class Speaker:
         clauses = ClauseQueue(joins=self._joins, is_ready=self._renderer.is_ready)
         may_be_empty = False
         in_time = within(words, "llm", first_ms=deadlines.llm_first_token_ms, next_ms=deadlines.llm_stall_ms)
-        try:
-            async with ReadAhead(in_time) as events:
-                while not events.is_over:
+        failure: ServiceError | None = None
+        async with ReadAhead(in_time) as events:
+            while True:
+                try:
+                    if events.is_over:
+                        break
                     event = await events.next(clauses.patience_s(self._out.queued_ms))
-                    match event:
-                        case TextDelta(text):
-                            reply.mark(Stage.LLM_FIRST_TOKEN, self._clock())
-                            clauses.push(text)
-                        case ToolCall("hang_up") if "hang_up" in self._config.tools:
-                            reply.hang_up = "goodbye"
-                        case ToolCall(name):
-                            log.warning("tool_unknown", tool=name)
-                        case Silence():
-                            may_be_empty = True
-                    while (clause := clauses.next(self._out.queued_ms)) is not None:
-                        await self._say(reply, clause)
-        except ServiceError as error:
-            if error.service == "llm":  # what was whole is said before the apology
-                clauses.break_off()
-                await self._say_rest(reply, clauses)
-            raise
+                except ServiceError as error:
+                    failure = error
+                    break
+                match event:
+                    case TextDelta(text):
+                        reply.mark(Stage.LLM_FIRST_TOKEN, self._clock())
+                        clauses.push(text)
+                    case ToolCall("hang_up") if "hang_up" in self._config.tools:
+                        reply.hang_up = "goodbye"
+                    case ToolCall(name):
+                        log.warning("tool_unknown", tool=name)
+                    case Silence():
+                        may_be_empty = True
+                while (clause := clauses.next(self._out.queued_ms)) is not None:
+                    await self._say(reply, clause)
+        if failure is not None:  # what was whole is said before the apology
+            clauses.break_off()
+            await self._say_rest(reply, clauses)
+            raise failure
         clauses.close()
         await self._say_rest(reply, clauses)
         if not reply.spoken.clauses and reply.hang_up is None and not may_be_empty:
