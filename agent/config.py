@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent.services.tts import Emotion
+
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -120,6 +122,21 @@ class PhrasesConfig(_Table):
     max_failures: Annotated[int, Field(ge=1, le=20)] = 3
 
 
+class VoiceStyleConfig(_Table):
+    """How the agent speaks (agent/manner.py): its own way, what its words' markup says, and how the caller sounds."""
+
+    rate: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
+    """Pace; 1.0 is the voice's own."""
+    pitch_semitones: Annotated[float, Field(ge=-12.0, le=12.0)] = 0.0
+    volume_db: Annotated[float, Field(ge=-20.0, le=6.0)] = 0.0
+    emotion: Emotion = "neutral"
+    markup: bool = True
+    """The language model is told how to mark pace, pitch, volume and emotion. What it marks is never spoken."""
+    adapt: bool = True
+    """The caller's voice is listened to at the end of a turn: who is agitated is answered more slowly and softly, who
+    hesitates is given more time, and the language model is told of both."""
+
+
 class AgentConfig(_Table):
     """One agent."""
 
@@ -153,6 +170,7 @@ class AgentConfig(_Table):
     far_end: FarEndConfig = FarEndConfig()
     deadlines: DeadlinesConfig = DeadlinesConfig()
     phrases: PhrasesConfig = PhrasesConfig()
+    voice_style: VoiceStyleConfig = VoiceStyleConfig()
     speculation: Literal["off"] = "off"
     """Answering before the turn is over: only `off` so far."""
     realtime: Literal["off"] = "off"
