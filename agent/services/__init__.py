@@ -14,15 +14,15 @@ from agent.services.llm import (
     Conversation,
     LanguageModel,
     Message,
-    Pause,
     ReplyEvent,
+    SayNow,
     Silence,
     TextDelta,
     ToolCall,
     ToolSpec,
 )
 from agent.services.stt import SpeechToText, SttStream, Transcript
-from agent.services.tts import SpeechChunk, TextToSpeech
+from agent.services.tts import SpeechChunk, SpeechStyle, TextToSpeech
 from agent.services.turn import TurnDetector
 
 __all__ = [
@@ -31,10 +31,11 @@ __all__ = [
     "Conversation",
     "LanguageModel",
     "Message",
-    "Pause",
     "ReplyEvent",
+    "SayNow",
     "Silence",
     "SpeechChunk",
+    "SpeechStyle",
     "SpeechToText",
     "SttStream",
     "TextDelta",

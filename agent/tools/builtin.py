@@ -8,8 +8,8 @@ from agent.services.llm import ToolSpec
 from agent.tools.tool import FunctionTool, OnCall, Tool, ToolFunction, ToolTraits
 
 _AT_ONCE = ToolTraits(timeout_ms=5_000, fills=False)
-_TRANSFER = ToolTraits(timeout_ms=90_000, fills=False, ends_reply=True, on_interruption="finish")
-"""It rings at the target's."""
+_TRANSFER = ToolTraits(timeout_ms=90_000, fills=False, ends_reply=True, on_interruption="cancel")
+"""It rings at the target's. Who says no before he was put through is not."""
 _EXPECTED = ("digits", "email", "spelling", "yes_no", "date", "free")
 
 BUILTIN = ("hang_up", "transfer", "send_dtmf", "hold", "resume", "expect", "collect_digits")
@@ -65,7 +65,7 @@ def _transfer(targets: Mapping[str, str]) -> Tool:
         target = targets.get(str(arguments["target"]))
         if target is None:
             raise ToolFailed(f"nobody can be put through to that: only to {', '.join(targets)}")
-        await call.talk.until_heard()
+        await call.until_heard()
         await call.control.transfer(target)
         return "They are talking."
 
@@ -83,13 +83,13 @@ async def _hang_up(arguments: Mapping[str, object], call: OnCall) -> str:
 
 
 async def _send_dtmf(arguments: Mapping[str, object], call: OnCall) -> str:
-    await call.talk.until_heard()
+    await call.until_heard()
     await call.control.send_keys(str(arguments["keys"]))
     return "The keys are being pressed."
 
 
 async def _hold(arguments: Mapping[str, object], call: OnCall) -> str:
-    await call.talk.until_heard()
+    await call.until_heard()
     await call.control.hold()
     return "On hold."
 
