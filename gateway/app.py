@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -24,7 +25,7 @@ from agent.sentences import ClauseChunker
 from agent.services.llm import LanguageModel
 from agent.speakable import speakable
 from agent.tools.toolbox import Toolbox
-from gateway.api.app import create_app
+from gateway.api.app import BASE_PATH, create_app
 from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
 from gateway.api.keyring import KeyRing
@@ -52,6 +53,9 @@ from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from gateway.tools import ConfiguredTools, agent_tools, open_tools
 from media.ports import JitterPolicy, PcmHub
 from media.recorder import RecordingWriter
+
+if TYPE_CHECKING:
+    from gateway.mcp.endpoint import McpEndpoint
 
 log = structlog.get_logger(__name__)
 
@@ -124,18 +128,23 @@ async def _serve(config: Config) -> None:
         )
         prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
         streams.find = prompts.from_url
+        keys = KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys())
+        mcp = await _mcp_endpoint(keys) if config.http.mcp else None
         app = create_app(
             SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
             metrics,
             events,
-            keys=KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys()),
+            keys=keys,
             tokens=tokens,
             rate=_rate(config.http),
             attach=attach_router(streams, reception, tokens, switchboard.call),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
             twilio_auth_token=config.twilio.token,
+            mcp=mcp,
         )
+        if mcp is not None:
+            await stack.enter_async_context(mcp.running(app))
         await stack.enter_async_context(serving(app, listener))
         # What is loaded stays: a full collection over all of it was measured to hold the event loop up for 50 ms.
         gc.collect()
@@ -149,6 +158,13 @@ async def _serve(config: Config) -> None:
         await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()
         again.cancel()
+
+
+async def _mcp_endpoint(keys: KeyRing) -> "McpEndpoint":
+    """Here, since the SDK takes half a second and 23 MB to import."""
+    from gateway.mcp.endpoint import McpEndpoint
+
+    return McpEndpoint(keys, BASE_PATH)
 
 
 def _rate(http: HttpConfig) -> Rate | None:
