@@ -33,14 +33,16 @@ class Completeness(Enum):
     """Words do not tell."""
     CLEAR = "clear"
     """A request, or what was asked for: most often nothing more comes."""
-    QUESTION = "question"
-    """One that is complete."""
+    LIKELY = "likely"
+    """A complete question; as many digits as a phone number has."""
     WHOLE = "whole"
     """A turn by its form: "goodbye", "yes" where that was asked, ten digits of ten."""
     WORDLESS = "wordless"
     """No words at all: it was noise, or is not recognised."""
 
 
+_MOST_CHARACTERS = 300
+"""Of a longer turn only the end is judged; it also bounds what the patterns can cost."""
 _DIGIT_WORDS = frozenset(("zero", "oh", "o", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
 _PHONE_DIGITS = (10, 11)
 _FEWEST_DICTATED = 3
@@ -61,6 +63,12 @@ _ASKS = re.compile(
     r"|(?:when |until when )?(?:is|are|am|was|were|do|does|did|have|has|can|could|will|would|should|shall|may)"
     r" (?:i|you|we|he|she|it|they|there|the|my|your|our|this|that|these|those|any|some)\b)(?: [\w'-]+)+"
 )
+# Verbs that are nothing without what comes after them, unless the question is for just that ("what do you need?").
+_NEEDS_MORE = re.compile(
+    r"(?!.*\b(?:who|whom|what|which|where|how|all|as)\b).*\b(?:tell (?:me|you|us)|know|ask(?: you)?|bring|prefer|wants?"
+    r"|needs?|likes?|says?|said|give(?: me)?|have|has|get|got|takes?|make|find|buy|send(?: me)?|possible|able|wondering"
+    r"|told|speak|talk|called|named|about|calling|think|thought|hope|mean|heard|wish|try|trying|going|looking)"
+)
 _NO_QUESTION_TO = re.compile(r"^(?!.*\b(?:who|whom|what|which|where)\b).*\bto$")
 _REQUEST = re.compile(
     r".*\b(?:i(?:'d| would) like(?: to)?|i (?:want|need|have) to|i(?:'d| would) love to|i was (?:hoping|wondering)|"
@@ -68,7 +76,7 @@ _REQUEST = re.compile(
     r"(?: [\w'-]+){2,}"
 )
 _BYE = re.compile(r"\b(?:good ?bye|bye)\b")
-_POLITE = re.compile(r"\b(?:thanks|thank you|please)$")
+_POLITE = re.compile(r"\b(?:yes|yeah|yep|sure|no|nope)\b.*\b(?:thanks|thank you|please)$")
 _LETTER = re.compile(r"\b[a-z]\b")
 _EMAIL = re.compile(r"(?:@|\bat\b).*(?:\.|\bdot\b)\s*(?:[a-z]{2,}|[a-z](?:[\s.,-]+[a-z]){1,4})\W*$")
 _SPELLS_EMAIL = re.compile(r"@|\b(?:at|dot|underscore|dash)\b|\w\.\w")
@@ -82,6 +90,8 @@ _YEAR = re.compile(r"\b(?:19|20)\d\d\b|\bnineteen\b|\btwo thousand\b|\btwenty \w
 
 def judge(text: str, expectation: Expectation = FREE) -> Completeness:
     """How finished it looks; for an expectation that the words do not meet, as free speech."""
+    if len(text) > _MOST_CHARACTERS:
+        text = text[-_MOST_CHARACTERS:].partition(" ")[2]
     if not _plain(text):
         return Completeness.WORDLESS
     if is_goodbye(text) and yes_or_no(text) is None:
@@ -129,13 +139,15 @@ def _free(text: str) -> Completeness:
     if is_thanks(text) or is_greeting(text) or is_backchannel(text) or yes_or_no(text) is not None:
         return Completeness.LONE
     if is_question:
-        return Completeness.QUESTION
+        return Completeness.LIKELY
     if _DICTATED.search(text.lower()) and not _YEAR_OR_AMOUNT.search(text):
-        return Completeness.CLEAR if digit_count(text) in _PHONE_DIGITS else Completeness.OPEN
+        return Completeness.LIKELY if digit_count(text) in _PHONE_DIGITS else Completeness.OPEN
     return Completeness.CLEAR if _REQUEST.fullmatch(plain) else Completeness.DOUBTFUL
 
 
 def _is_open(text: str, plain: str, is_question: bool) -> bool:
+    if _NEEDS_MORE.fullmatch(plain) and len(plain.split()) > 1 and yes_or_no(text) is None:
+        return True
     if is_question and text.rstrip().endswith("?"):
         return bool(_NO_QUESTION_TO.match(plain))
     if trails_off(text) or asks_to_wait(text) or text.rstrip().endswith(_BREAKS_OFF):
@@ -157,7 +169,7 @@ def _digits(text: str, expectation: Expectation) -> Completeness | None:
         return None
     if expectation.length:
         return Completeness.WHOLE if count >= expectation.length else Completeness.OPEN
-    return Completeness.CLEAR if count in _PHONE_DIGITS and not expectation.terminator else Completeness.OPEN
+    return Completeness.LIKELY if count in _PHONE_DIGITS and not expectation.terminator else Completeness.OPEN
 
 
 def _email(text: str) -> Completeness | None:

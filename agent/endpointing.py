@@ -233,7 +233,7 @@ class Endpointing:
                 return pause.silent_since + min(at_once_s, config.short_wait_ms / 1e3)
             case Completeness.WORDLESS:
                 return pause.silent_since + min(at_once_s, config.fluent_wait_ms / 1e3)
-            case Completeness.QUESTION:
+            case Completeness.LIKELY:
                 wait_s = max(min(at_once_s, config.clear_wait_ms / 1e3), habit.least_s)
             case Completeness.CLEAR:
                 wait_s = max(config.clear_wait_ms / 1e3, habit.least_s)

@@ -254,7 +254,7 @@ _RECORDED_SPELLING: tuple[tuple[str, str], ...] = (
     (SPELL, "li"),
 )
 _RECORDED_NAMES = {"@": "letters/at", ".": "letters/dot"}
-_MOST_COMPLETE_PROMPTS = 16
+_MOST_IN_CLAUSE, _MOST_COMPLETE_PROMPTS = 17, 8
 _FEWEST_WORDS = 6
 
 
@@ -341,7 +341,11 @@ def _prompts() -> Iterable[tuple[str, str, list[PcmSamples]]]:
         if "," in text[:-1]:
             if natural:
                 at_comma.append((HELP, text, _parts(sound, natural)))
-        elif len(text.split()) >= _FEWEST_WORDS and len(in_clause) <= len(complete):
+        elif (
+            len(text.split()) >= _FEWEST_WORDS
+            and len(in_clause) < _MOST_IN_CLAUSE
+            and len(in_clause) <= 2 * len(complete)
+        ):
             inner = [gap for gap in gaps if 0.3 * len(sound) < gap[0] and gap[1] < 0.7 * len(sound)]
             if inner:
                 longest = max(inner, key=lambda gap: gap[1] - gap[0])
