@@ -50,6 +50,8 @@ class TurnConfig(_Table):
     """Then the transcript and the end-of-turn model are asked, side by side. Models do not judge better later."""
     over_probability: Probability = 0.8
     """The model is believed above this, and the agent answers at once."""
+    open_probability: Probability = 0.1
+    """Below this the model is believed that more comes, whatever was asked or requested."""
     short_wait_ms: Milliseconds = 300
     """For words that are a turn by their form (`goodbye`, ten digits of ten), whatever the model says."""
     clear_wait_ms: Milliseconds = 500
