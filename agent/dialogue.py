@@ -188,6 +188,11 @@ class Dialogue:
             self._events.append(ReplyAudible(reply.reply_id))
         self._maybe_finish(reply, event.sent_at)
 
+    @property
+    def is_behind(self) -> bool:
+        """Words have come that are not in the leg's queue yet."""
+        return self._reply is not None and self._speaker.is_behind
+
     def events(self) -> list[ReplyProgress]:
         """What became of the reply. Drain after each input."""
         events, self._events = self._events, []

@@ -29,6 +29,11 @@ class ReadAhead(Generic[Item]):
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def holds_any(self) -> bool:
+        """Something was read that has not been taken."""
+        return bool(self._held)
+
+    @property
     def is_over(self) -> bool:
         """All items have been taken. Raises what the generator raised."""
         if self._held or not self._is_done:

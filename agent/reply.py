@@ -25,7 +25,7 @@ from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
 from agent.read_ahead import ReadAhead
 from agent.rendering import PreparedClause, Renderer
-from agent.services.llm import ReplyEvent, SayNow, Silence, TextDelta, ToolCall
+from agent.services.llm import Pause, ReplyEvent, Silence, TextDelta, ToolCall
 from agent.services.tts import SpeechChunk, TextToSpeech
 from media.frames import PcmSamples
 from media.limiter import Limiter
@@ -121,7 +121,13 @@ class Speaker:
         self._on_failure = on_failure
         self._clock = clock
         self._limiter: Limiter | None = None
+        self._is_behind: Callable[[], bool] = lambda: False
         self._prepared: PreparedClause | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """Words have come that are not in the leg's queue yet."""
+        return self._is_behind()
 
     def prepare(self, text: str, *, is_all: bool = False) -> PreparedClause | None:
         """The first clause of an answer that begins with this text, for `speak`; None while more text must come first.
@@ -159,6 +165,8 @@ class Speaker:
         may_be_empty = False
         failure: ServiceError | None = None
         async with ReadAhead(words) as events:
+            is_saying = False
+            self._is_behind = lambda: is_saying or events.holds_any or clauses.has_words
             while True:
                 try:
                     if events.is_over:
@@ -175,14 +183,14 @@ class Speaker:
                         reply.hang_up = "goodbye"
                     case ToolCall(name):
                         log.warning("tool_unknown", tool=name)
-                    case SayNow(said):
-                        clauses.flush()
-                        await self._say_rest(reply, clauses)
-                        said.set()
+                    case Pause():
+                        clauses.end_clause()
                     case Silence():
                         may_be_empty = True
+                is_saying = True
                 while (clause := clauses.next(self._out.queued_ms)) is not None:
                     await self._say(reply, clause)
+                is_saying = False
         if failure is not None:  # what was whole is said before the apology
             clauses.break_off()
             await self._say_rest(reply, clauses)
@@ -199,7 +207,7 @@ class Speaker:
         await self._say_rest(reply, clauses)
 
     async def _say_rest(self, reply: Reply, clauses: ClauseQueue) -> None:
-        while clauses.is_waiting:
+        while not clauses.is_over:
             queued_ms = self._out.queued_ms
             if (clause := clauses.next(queued_ms)) is not None:
                 await self._say(reply, clause)

@@ -22,7 +22,17 @@ from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
 from agent.errors import ServiceError
-from agent.events import AgentEvent, AudioOut, FarEndKnown, HangUpRequested, ToolUsed, TranscriptPartial
+from agent.events import (
+    AgentEvent,
+    AudioOut,
+    FarEndKnown,
+    HangUpRequested,
+    ReplyFinished,
+    ReplyInterrupted,
+    ToolUsed,
+    TranscriptPartial,
+)
+from agent.expectation import Expectation, ExpectedKind
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
@@ -50,7 +60,7 @@ from agent.turn import (
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
 
-_SENT_POLL_MS = 20
+_HEARD_POLL_MS = 20
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
 """When speech recognition cannot be opened."""
 
@@ -100,7 +110,7 @@ class AgentSession:
                 services.tools, on_call, config.tool_use, self.history, self._tasks.use_tool, self._tool_used, clock
             )
         self._dialogue = Dialogue(
-            config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock, runner
+            config, services, out, ids, self.history, self._tasks, self._tell, self._drain, clock, runner
         )
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
@@ -144,17 +154,28 @@ class AgentSession:
         """The keys of the next entry are secret."""
         self._next_keys_secret = True
 
-    async def until_sent(self) -> None:
-        """Until nothing waits to be sent to the caller."""
-        while (queued_ms := self._out.queued_ms) > 0:  # noqa: ASYNC110 - nobody tells that a queue is empty
-            await asyncio.sleep(max(queued_ms, _SENT_POLL_MS) / 1e3)
+    async def until_heard(self) -> None:
+        """Until what was said so far has been sent."""
+        while (queued_ms := self._out.queued_ms) > 0 or self._dialogue.is_behind:  # noqa: ASYNC110 - nobody tells it
+            await asyncio.sleep(max(queued_ms, _HEARD_POLL_MS) / 1e3)
 
-    def expect_answer(self, kind: str, length: int | None) -> None:
-        """What kind of answer the caller's next turn will be."""
+    def expect_answer(self, kind: ExpectedKind, length: int | None) -> None:
+        """`expect`, for tools."""
+        self.expect(Expectation(kind, length))
 
     def playout(self, event: PlayoutEvent) -> None:
         """What the leg has sent of ours."""
         self._dialogue.receive_playout(event)
+        self._drain()
+
+    def expect(self, expectation: Expectation) -> None:
+        """What kind of answer the caller's next turn will be, or the one being spoken; for that turn only."""
+        self._turns.expect(expectation, self._clock())
+        self._drain()
+
+    def hesitate(self, factor: float) -> None:
+        """How hesitant the caller sounds, 1 (not at all) to 3: the agent waits so many times as long."""
+        self._turns.receive_hesitation(factor, self._clock())
         self._drain()
 
     def audio_changed(self, sample_rate_hz: int) -> None:
@@ -287,6 +308,14 @@ class AgentSession:
 
     def _tool_used(self, tool: str, outcome: Outcome, started_at: float, ended_at: float) -> None:
         self._on_event(ToolUsed(tool, outcome, started_at, ended_at))
+
+    def _tell(self, event: AgentEvent) -> None:
+        match event:
+            case ReplyFinished(text=said) | ReplyInterrupted(heard_text=said):
+                self._turns.receive_question(said, self._clock())
+            case _:
+                pass
+        self._on_event(event)
 
     def _tell_far_end(self, far_end: FarEnd, event: SpeechEvent, now: float) -> None:
         match event:

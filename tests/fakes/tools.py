@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.errors import AgentError, ToolFailed
+from agent.expectation import ExpectedKind
 from agent.services.llm import ToolSpec
 from agent.tools.tool import OnCall, ToolTraits
 
@@ -76,7 +77,7 @@ class ScriptedTalk:
     secret_keys: str = ""
     expected: list[tuple[str, int | None]] = field(default_factory=list)
 
-    async def until_sent(self) -> None: ...
+    async def until_heard(self) -> None: ...
 
     def take_secret_keys(self) -> str:
         keys, self.secret_keys = self.secret_keys, ""
@@ -84,7 +85,7 @@ class ScriptedTalk:
 
     def keep_keys_secret(self) -> None: ...
 
-    def expect_answer(self, kind: str, length: int | None) -> None:
+    def expect_answer(self, kind: ExpectedKind, length: int | None) -> None:
         self.expected.append((kind, length))
 
 
