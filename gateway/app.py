@@ -214,7 +214,6 @@ async def _agents(
             offline.append((config, receptionist))
         else:
             llm = models[config.llm]
-            await models[config.llm].warm()
         services[name] = AgentServices(
             stt=engines.stt,
             llm=llm,

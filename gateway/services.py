@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The hosted services of the configuration: `[services.NAME]` to the clients that agents share."""
 
+import asyncio
 import importlib.util
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,18 +12,32 @@ from gateway.telemetry import Metrics
 
 SERVICE_KINDS = ("openai",)
 """Those of which there is a client; all are language models so far."""
+_WARM_EVERY_S = 60.0
 
 
 @asynccontextmanager
 async def open_models(services: Mapping[str, ServiceConfig], metrics: Metrics) -> AsyncIterator[dict[str, OpenAiChat]]:
-    """The language models by name, their connections warm; closed on leaving."""
+    """The language models by name; a connection to each is kept warm. Closed on leaving."""
     async with AsyncExitStack() as stack:
         models = {}
         for name, service in services.items():
             model = OpenAiChat(chat_settings(name, service), on_usage=_counting(name, metrics))
             stack.push_async_callback(model.aclose)
             models[name] = model
-        yield models
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        warming = [tasks.create_task(_keep_warm(model), name=f"warm-{name}") for name, model in models.items()]
+        try:
+            yield models
+        finally:
+            for task in warming:
+                task.cancel()
+
+
+async def _keep_warm(model: OpenAiChat) -> None:
+    """So that no caller waits for a handshake; servers that close sooner than this are connected to anew."""
+    while True:
+        await model.warm()
+        await asyncio.sleep(_WARM_EVERY_S)
 
 
 def chat_settings(name: str, service: ServiceConfig) -> ChatSettings:
