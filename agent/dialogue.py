@@ -122,9 +122,9 @@ class Dialogue:
     def announce(self, announce: Announce) -> None:
         """Say what is known beforehand."""
         if announce.words is not None:
-            self._begin(Reply(announce.reply_id), announce.words)
+            self._begin(Reply(announce.reply_id, hang_up=announce.hang_up), announce.words)
             return
-        hang_up = self._hang_up_after_unsaid if announce.text == self.unsaid else None
+        hang_up = announce.hang_up or (self._hang_up_after_unsaid if announce.text == self.unsaid else None)
         self._begin(Reply(announce.reply_id, announcement=announce.text, hang_up=hang_up), _words(announce.text))
 
     def withdraw(self) -> None:

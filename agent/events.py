@@ -124,11 +124,20 @@ class ServiceFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SilencePrompted:
+    """The caller said nothing for a while and is asked about it, or the agent gives up."""
+
+    number: int
+    """How many times in a row; 0: goodbye."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """The last word has been heard: end the call."""
 
     reason: str
-    """`goodbye` (the agent's tool), `service_failure`."""
+    """`goodbye` (the agent's tool), `service_failure`, `silence` or `max_call` (agent/silence.py)."""
 
 
 AgentEvent = (
@@ -140,5 +149,6 @@ AgentEvent = (
     | ReplyInterrupted
     | TurnMeasured
     | ServiceFailed
+    | SilencePrompted
     | HangUpRequested
 )

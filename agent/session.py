@@ -11,6 +11,7 @@ loop; none blocks.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from itertools import count
@@ -21,12 +22,13 @@ from agent.conversation import History
 from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
-from agent.errors import ServiceError
-from agent.events import AgentEvent, AudioOut, HangUpRequested, TranscriptPartial
+from agent.errors import AgentMisuse, ServiceError
+from agent.events import AgentEvent, AudioOut, HangUpRequested, SilencePrompted, TranscriptPartial
 from agent.interruption import Duck, Restore
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
+from agent.silence import CallEndsSoon, CallHygiene, EndCall, Farewell, Reprompt
 from agent.speech import MakeSpeechModel, SpeechDetector
 from agent.tasks import SessionTasks
 from agent.turn import (
@@ -66,12 +68,15 @@ class AgentSession:
         history: History | None = None,
         utterance_ids: Iterator[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        is_engaged: Callable[[], bool] = lambda: False,
+        elapsed_s: float = 0.0,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
         this leg: its ids only grow; by default nobody else does.
 
-        `clock` is the one that stamps frames and playout events.
+        `clock` is the one that stamps frames and playout events. `is_engaged`: the caller cannot hear or be heard just
+        now (hold, transfer, an announcement), so that their silence means nothing. `elapsed_s`: since the call began.
         """
         self._config = config
         self._services = services
@@ -85,6 +90,10 @@ class AgentSession:
         self.history = history or History(config.prompt, caller, metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
         self._dialogue = Dialogue(config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock)
+        self._hygiene = CallHygiene(config.silence, clock() - elapsed_s)
+        self._is_engaged = is_engaged
+        self._opening: str | None = None
+        """Said first whatever was said before; None: the greeting, unless something was."""
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
 
@@ -150,6 +159,10 @@ class AgentSession:
         self._turns.let_interrupt(allowed, self._clock())
         self._drain()
 
+    def open_with(self, text: str) -> None:
+        """Say this at the beginning, in place of the greeting; to be called before `run`."""
+        self._opening = text
+
     async def run(self) -> str:
         """Greet, unless something was said before, and converse until the agent hangs up; returns why, as
         `HangUpRequested` said."""
@@ -158,8 +171,11 @@ class AgentSession:
             async with asyncio.TaskGroup() as group:
                 self._tasks.begin(group)
                 self._tasks.listen(self._attach(self._ear))
-                if self.history.is_empty:
+                if self._opening is not None:
+                    self.say(self._opening)
+                elif self.history.is_empty:
                     self.say(self._config.greeting)
+                self._drain()  # the silence begins
                 reason = await self._hung_up
                 self._tasks.cancel()
             return reason
@@ -177,7 +193,8 @@ class AgentSession:
             self._turns.receive_speech(event, now)
             self._follow(now)
         self._follow(now)
-        dues = (self._turns.next_timeout(), self._detector.next_timeout())
+        self._hygiene.receive_quiet(self._turns.is_quiet and not self._is_engaged(), now)
+        dues = (self._turns.next_timeout(), self._detector.next_timeout(), self._hygiene.next_timeout())
         due = min((due for due in dues if due is not None), default=None)
         self._tasks.wake_at(due, now, self._timeout)
 
@@ -185,7 +202,34 @@ class AgentSession:
         now = self._clock()
         self._detector.handle_timeout(now)
         self._turns.handle_timeout(now)
+        self._keep_order(now)
         self._drain()
+
+    def _keep_order(self, now: float) -> None:
+        """What is to be said to silence, and to a call that has lasted long enough."""
+        if not self._tasks.is_running:
+            return
+        self._hygiene.receive_quiet(self._turns.is_quiet and not self._is_engaged(), now)
+        self._hygiene.handle_timeout(now)
+        for event in self._hygiene.events():
+            match event:
+                case Reprompt(number, text):
+                    self._on_event(SilencePrompted(number, text))
+                    self._announce(text, now)
+                case CallEndsSoon(text):
+                    self._announce(text, now)
+                case Farewell(text, reason):
+                    if reason == "silence":
+                        self._on_event(SilencePrompted(0, text))
+                    self._announce(text, now, hang_up=reason)
+                case EndCall(reason):
+                    self._hang_up(reason, now)
+                case _:
+                    assert_never(event)
+
+    def _announce(self, text: str, now: float, *, hang_up: str | None = None) -> None:
+        with contextlib.suppress(AgentMisuse):  # so much is waiting to be said that this does not matter
+            self._turns.announce(text, now, hang_up=hang_up)
 
     def _follow(self, now: float) -> None:
         for progress in self._dialogue.events():
@@ -214,6 +258,7 @@ class AgentSession:
             case StopAsking():
                 self._tasks.stop_asking()
             case Answer():
+                self._hygiene.receive_turn(action.text)
                 self._dialogue.answer(action)
             case Announce():
                 self._dialogue.announce(action)

@@ -19,6 +19,7 @@ from agent.events import (
     ReplyInterrupted,
     ReplyStarted,
     ServiceFailed,
+    SilencePrompted,
     TranscriptPartial,
     TurnCommitted,
     TurnMeasured,
@@ -140,6 +141,8 @@ class AgentActivity:
                 self._call.publish("turn.measured", **turn.model_dump())
             case TranscriptPartial():
                 self._tell_partial(event, time.monotonic())
+            case SilencePrompted():
+                self._call.publish("silence.prompted", number=event.number, text=event.text)
             case HangUpRequested() | ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:

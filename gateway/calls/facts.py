@@ -31,8 +31,8 @@ class CallFacts:
     end_reason: str | None = None
     """`caller_hung_up`, `callee_hung_up`, `goodbye`, `completed`, `api`, `rejected`, `transferred`, `timeout`,
     `no_audio`, `media_timeout`, `shutdown`, `service_failure`, `failed`, `stream_ended`, `backend_hung_up`,
-    `backend_unreachable`, `flow_failed`, `bridge_ended`, `supervision_ended`, `lost` (our process died), or `sip_CODE`
-    for a call that was refused."""
+    `backend_unreachable`, `flow_failed`, `bridge_ended`, `supervision_ended`, `silence` (the caller said nothing),
+    `max_call` (it lasted too long), `lost` (our process died), or `sip_CODE` for a call that was refused."""
 
 
 def utc(wall_time: float) -> datetime:

@@ -233,6 +233,7 @@ class EventInfo(Model):
         "transcript.partial",
         "transcript.final",
         "turn.measured",
+        "silence.prompted",
         "dtmf.received",
         "recording.changed",
         "playback.finished",

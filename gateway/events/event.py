@@ -23,6 +23,7 @@ EventKind = Literal[
     "transcript.partial",
     "transcript.final",
     "turn.measured",
+    "silence.prompted",
     "dtmf.received",
     "recording.changed",
     "playback.finished",

@@ -39,6 +39,8 @@ class Scene:
         self.detector = detector or ScriptedDetector()
         self.events: list[AgentEvent] = []
         self.end_reason: str | None = None
+        self.is_engaged = False
+        """The caller is on hold, say."""
         self._is_prepared = prepared
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -50,7 +52,15 @@ class Scene:
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
         services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases)
-        self.session = AgentSession(self.config, services, self.leg, ScriptedModel, self.events.append, clock=loop.time)
+        self.session = AgentSession(
+            self.config,
+            services,
+            self.leg,
+            ScriptedModel,
+            self.events.append,
+            clock=loop.time,
+            is_engaged=lambda: self.is_engaged,
+        )
         self.leg.on_frames = self.session.feed
         self.leg.on_playout = self.session.playout
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self.leg.run())]
