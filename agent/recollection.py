@@ -52,8 +52,8 @@ class Recollection:
         return " ".join(part for part in said if part)
 
     def followed_by(self, later: "Recollection") -> "Recollection":
-        """Both as one: the later name counts, of the exchanges the first and the newest stay."""
-        exchanges = (*self.exchanges, *later.exchanges)
+        """Both as one: the later name counts; of the exchanges the first and the newest stay, each once."""
+        exchanges = tuple(dict.fromkeys((*self.exchanges, *later.exchanges)))
         if len(exchanges) > MOST_EXCHANGES:
             exchanges = (exchanges[0], *exchanges[1 - MOST_EXCHANGES :])
         summary = self.summary
@@ -62,7 +62,10 @@ class Recollection:
         elif later.summary:
             summary = f"{_in_words(self.exchanges)} {later.summary}".strip()[-_MOST_SUMMARY_CHARACTERS:]
         return Recollection(
-            later.caller_name or self.caller_name, exchanges, (*self.left, *later.left)[-_MOST_LEFT:], summary
+            later.caller_name or self.caller_name,
+            exchanges,
+            tuple(dict.fromkeys((*self.left, *later.left)))[-_MOST_LEFT:],
+            summary,
         )
 
     def told_as(self, summary: str) -> "Recollection":

@@ -32,6 +32,7 @@ from agent.speech import MakeSpeechModel
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
+from gateway.calls.memory import CallerMemories, CallMemory
 from gateway.calls.uplink import LineReport, Uplink
 from gateway.store.records import Role, TranscriptEntry, TurnRecord
 from gateway.streams.relay import relay_config
@@ -60,9 +61,12 @@ class AgentActivity:
         uplink: Uplink,
         follow: Callable[[AgentEvent], None] | None = None,
         history: History | None = None,
+        memory: CallMemory | None = None,
     ) -> None:
-        """`follow` is told what the session tells us. `history`: the agent had this call before."""
+        """`follow` is told what the session tells us. `history`: the agent had this call before. `memory`: what is
+        remembered of the caller; None: nothing is."""
         self._call = call
+        self._memory = memory
         self._follow = follow
         self._uplink = uplink
         facts = call.facts
@@ -77,6 +81,8 @@ class AgentActivity:
             metadata=facts.metadata,
             history=history,
             utterance_ids=call.leg.utterance_ids,
+            is_engaged=call.is_engaged,
+            elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
@@ -103,11 +109,15 @@ class AgentActivity:
     async def run(self) -> str:
         self._call.leg.tap_sent(self._uplink.receive_sent)
         try:
+            if self._memory is not None:
+                await self._memory.begin(self._session)
             return await self._session.run()
         finally:
             self._call.leg.untap_sent(self._uplink.receive_sent)
             for turn_index in list(self._said):
                 self._record_caller(turn_index)
+            if self._memory is not None:
+                self._memory.end()
 
     @property
     def session(self) -> AgentSession:
@@ -126,8 +136,10 @@ class AgentActivity:
                 self._record_caller(event.turn_index)
             case ReplyFinished():
                 self._record_agent(event.text, event.text, event.started_at, event.ended_at, interrupted=False)
+                self._remember(event.text, event.turn_index)
             case ReplyInterrupted():
                 self._record_agent(event.text, event.heard_text, event.started_at, event.ended_at, interrupted=True)
+                self._remember(event.heard_text, event.turn_index)
             case TurnMeasured(ledger):
                 self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms)
                 turn = TurnRecord(
@@ -159,6 +171,12 @@ class AgentActivity:
         said = self._said.pop(turn_index, None) if turn_index is not None else None
         if said is not None:
             self._record("user", said.text, None, said.started_at, said.ended_at, interrupted=False)
+            if self._memory is not None:
+                self._memory.receive_caller(said.text)
+
+    def _remember(self, heard_text: str, turn_index: int | None) -> None:
+        if self._memory is not None:
+            self._memory.receive_agent(heard_text, is_answer=turn_index is not None)
 
     def _record_agent(self, text: str, heard: str, started_at: float, ended_at: float, *, interrupted: bool) -> None:
         self._record("assistant", text, heard, started_at, ended_at, interrupted=interrupted)
@@ -190,7 +208,10 @@ class ConfiguredAgents:
         *,
         echo_gate: bool = True,
         suppress_noise: Strength | None = None,
+        memories: CallerMemories | None = None,
     ) -> None:
+        """`memories`: None: no caller is remembered, no call resumed."""
+        self.memories = memories
         self.offline = offline
         """Those whose answers are known beforehand."""
         self._configs = configs
@@ -218,6 +239,7 @@ class ConfiguredAgents:
             self._make_speech_model,
             self._uplink(call),
             history=before.get(name),
+            memory=None if self.memories is None else self.memories.of_call(call, name, config),
         )
         before[name] = activity.session.history
         return activity

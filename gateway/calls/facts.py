@@ -19,6 +19,8 @@ class CallFacts:
     """Caller: user part of the From header, or the whole URI when it has none."""
     to: str
     """Callee: dialled user part, or what we were asked to dial."""
+    peer: str = ""
+    """Whole address of the far end, as a URI; empty: not known."""
     trunk: str = ""
     """Name of the trunk that carries it; empty for none."""
     agent: str | None = None
