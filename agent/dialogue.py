@@ -31,6 +31,7 @@ from agent.services.llm import LanguageModel, ReplyEvent, TextDelta
 from agent.services.stt import SpeechToText
 from agent.services.tts import TextToSpeech
 from agent.services.turn import TurnDetector
+from agent.summary import Summarizer
 from agent.tasks import SessionTasks
 from agent.thinking import Thinking
 from agent.turn import Announce, Answer
@@ -51,6 +52,8 @@ class AgentServices:
     phrases: Phrases
     sources: tuple[ContextSource, ...] = ()
     """What the language model is told for each turn."""
+    summarizer: Summarizer | None = None
+    """Who puts the beginning of a long call into words; None: rules do (agent/summary.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from itertools import count
 from typing import assert_never
 
+import structlog
+
 from agent.config import AgentConfig
-from agent.conversation import History
+from agent.conversation import Fold, History
 from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
@@ -30,6 +32,7 @@ from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
 from agent.silence import CallEndsSoon, CallHygiene, EndCall, Farewell, Reprompt
 from agent.speech import MakeSpeechModel, SpeechDetector
+from agent.summary import Summarizer
 from agent.tasks import SessionTasks
 from agent.turn import (
     Announce,
@@ -47,6 +50,8 @@ from agent.turn import (
 )
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
+
+log = structlog.get_logger(__name__)
 
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
 """When speech recognition cannot be opened."""
@@ -238,6 +243,7 @@ class AgentSession:
                     self._turns.receive_audible(reply_id, now)
                 case ReplyOver(reply_id):
                     self._turns.receive_reply_over(reply_id, now)
+                    self._maybe_summarize()
                 case LastWordHeard(reason):
                     self._hang_up(reason, now)
                 case _:
@@ -279,6 +285,20 @@ class AgentSession:
                 self._out.duck(1.0)
             case _:
                 assert_never(action)
+
+    def _maybe_summarize(self) -> None:
+        """Have the beginning of a long call put into words, before there is so much that rules must do it."""
+        summarizer = self._services.summarizer
+        if summarizer is not None and (fold := self.history.begin_fold()) is not None:
+            self._tasks.aside(self._summarize(summarizer, fold))
+
+    async def _summarize(self, summarizer: Summarizer, fold: Fold) -> None:
+        summary = ""
+        try:
+            summary = await summarizer.summarize(fold.earlier, fold.messages)
+        except ServiceError as error:  # the rules will do it: nothing the caller needs to hear of
+            log.warning("not_summarized", service=error.service, detail=error.detail)
+        self.history.finish_fold(fold, summary)
 
     def _quieten(self) -> None:
         interruption = self._config.interruption

@@ -16,6 +16,7 @@ class SessionTasks:
         self._asking: set[asyncio.Task[None]] = set()
         """At most two per pause: the transcript and the end-of-turn model."""
         self._reply: asyncio.Task[None] | None = None
+        self._aside: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = 0.0
 
@@ -47,6 +48,10 @@ class SessionTasks:
         self._cancel(self._reply)
         self._reply = None
 
+    def aside(self, work: Work) -> None:
+        """What no turn waits for. One at a time: the one before is over."""
+        self._aside = self._start(work, "agent-aside")
+
     def wake_at(self, due: float | None, now: float, callback: Callable[[], None]) -> None:
         """Have `callback` called at `due` (both by the session's clock), or a little earlier: it looks again then.
 
@@ -73,6 +78,7 @@ class SessionTasks:
         self.stop_asking()
         self.stop_reply()
         self._cancel(self._ear)
+        self._cancel(self._aside)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -6,11 +6,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from agent.config import AgentConfig
+from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.events import AgentEvent
 from agent.phrases import Phrases
 from agent.services.llm import Message
 from agent.session import AgentSession
+from agent.summary import Summarizer
 from tests.fakes.leg import FakeLeg
 from tests.fakes.services import ScriptedDetector, ScriptedLlm, ScriptedModel, ScriptedStt, ScriptedTts
 
@@ -29,6 +31,8 @@ class Scene:
         detector: ScriptedDetector | None = None,
         leg: FakeLeg | None = None,
         prepared: bool = True,
+        history: History | None = None,
+        summarizer: Summarizer | None = None,
     ) -> None:
         """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand."""
         self.config = config or AgentConfig(greeting="")
@@ -41,6 +45,8 @@ class Scene:
         self.end_reason: str | None = None
         self.is_engaged = False
         """The caller is on hold, say."""
+        self._history = history
+        self._summarizer = summarizer
         self._is_prepared = prepared
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -51,13 +57,14 @@ class Scene:
             ready = ScriptedTts(first_byte_s=0.0)
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
-        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases)
+        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases, summarizer=self._summarizer)
         self.session = AgentSession(
             self.config,
             services,
             self.leg,
             ScriptedModel,
             self.events.append,
+            history=self._history,
             clock=loop.time,
             is_engaged=lambda: self.is_engaged,
         )
