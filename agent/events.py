@@ -133,11 +133,21 @@ class SilencePrompted:
 
 
 @dataclass(frozen=True, slots=True)
+class FarEndKnown:
+    """Who or what took a call that we placed."""
+
+    kind: str
+    """As `agent.far_end.FarEndKind` says."""
+    cause: str
+    """`words`, `tone` or `music`."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """The last word has been heard: end the call."""
 
     reason: str
-    """`goodbye` (the agent's tool), `service_failure`, `silence` or `max_call` (agent/silence.py)."""
+    """`goodbye` (the agent's tool), `service_failure`, and those of agent/silence.py and agent/far_end.py."""
 
 
 AgentEvent = (
@@ -150,5 +160,6 @@ AgentEvent = (
     | TurnMeasured
     | ServiceFailed
     | SilencePrompted
+    | FarEndKnown
     | HangUpRequested
 )

@@ -25,13 +25,15 @@ from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
 from agent.errors import AgentMisuse, ServiceError
-from agent.events import AgentEvent, AudioOut, HangUpRequested, SilencePrompted, TranscriptPartial
+from agent.events import AgentEvent, AudioOut, FarEndKnown, HangUpRequested, SilencePrompted, TranscriptPartial
+from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
+from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
-from agent.silence import CallEndsSoon, CallHygiene, EndCall, Farewell, Reprompt
-from agent.speech import MakeSpeechModel, SpeechDetector
+from agent.silence import CallEndsSoon, CallHygiene, CutOff, Farewell, Reprompt
+from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
 from agent.summary import Summarizer
 from agent.tasks import SessionTasks
 from agent.turn import (
@@ -70,6 +72,7 @@ class AgentSession:
         *,
         caller: str = "",
         metadata: Mapping[str, str] | None = None,
+        is_placed: bool = False,
         history: History | None = None,
         utterance_ids: Iterator[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -78,7 +81,7 @@ class AgentSession:
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
-        this leg: its ids only grow; by default nobody else does.
+        this leg: its ids only grow; by default nobody else does. `is_placed`: we called, and find out who answered.
 
         `clock` is the one that stamps frames and playout events. `is_engaged`: the caller cannot hear or be heard just
         now (hold, transfer, an announcement), so that their silence means nothing. `elapsed_s`: since the call began.
@@ -101,12 +104,19 @@ class AgentSession:
         """Said first whatever was said before; None: the greeting, unless something was."""
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
+        self._far_end: FarEndWatch | None = None
+        if is_placed and config.far_end.recognize:
+            self._far_end = FarEndWatch(config.far_end, out.sample_rate_hz)
+        self._last_word_reason: str | None = None
+        """Ends the call when what is said now has been heard."""
 
     def feed(self, frames: list[PcmFrame]) -> None:
         """The caller's next frames, flagged by `media.vad.mark_speech`."""
         for frame in frames:
             if frame.sample_rate_hz != self._ear.sample_rate_hz:
                 self.audio_changed(frame.sample_rate_hz)
+            if self._far_end is not None:
+                self._far_end.receive_frame(frame)
             self._ear.hear(frame)
             self._detector.receive_frame(frame)
         self._drain()
@@ -195,11 +205,17 @@ class AgentSession:
             return
         now = self._clock()
         for event in self._detector.events():
+            if self._far_end is not None:
+                self._tell_far_end(self._far_end.far_end, event, now)
             self._turns.receive_speech(event, now)
             self._follow(now)
         self._follow(now)
-        self._hygiene.receive_quiet(self._turns.is_quiet and not self._is_engaged(), now)
-        dues = (self._turns.next_timeout(), self._detector.next_timeout(), self._hygiene.next_timeout())
+        if self._far_end is not None:
+            self._follow_far_end(self._far_end.far_end, now)
+        self._hygiene.receive_quiet(self._is_quiet, now)
+        far_end_due = None if self._far_end is None else self._far_end.far_end.next_timeout()
+        engines_due = (self._turns.next_timeout(), self._detector.next_timeout(), self._hygiene.next_timeout())
+        dues = (*engines_due, far_end_due)
         due = min((due for due in dues if due is not None), default=None)
         self._tasks.wake_at(due, now, self._timeout)
 
@@ -208,13 +224,22 @@ class AgentSession:
         self._detector.handle_timeout(now)
         self._turns.handle_timeout(now)
         self._keep_order(now)
+        if self._far_end is not None:
+            self._far_end.far_end.handle_timeout(now)
         self._drain()
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Somebody could speak, and nobody does."""
+        if self._is_engaged() or (self._far_end is not None and not self._far_end.far_end.listens):
+            return False
+        return self._turns.is_quiet
 
     def _keep_order(self, now: float) -> None:
         """What is to be said to silence, and to a call that has lasted long enough."""
         if not self._tasks.is_running:
             return
-        self._hygiene.receive_quiet(self._turns.is_quiet and not self._is_engaged(), now)
+        self._hygiene.receive_quiet(self._is_quiet, now)
         self._hygiene.handle_timeout(now)
         for event in self._hygiene.events():
             match event:
@@ -227,7 +252,7 @@ class AgentSession:
                     if reason == "silence":
                         self._on_event(SilencePrompted(0, text))
                     self._announce(text, now, hang_up=reason)
-                case EndCall(reason):
+                case CutOff(reason):
                     self._hang_up(reason, now)
                 case _:
                     assert_never(event)
@@ -241,6 +266,8 @@ class AgentSession:
             match progress:
                 case ReplyAudible(reply_id):
                     self._turns.receive_audible(reply_id, now)
+                case ReplyOver() if self._last_word_reason is not None:
+                    self._hang_up(self._last_word_reason, now)
                 case ReplyOver(reply_id):
                     self._turns.receive_reply_over(reply_id, now)
                     self._maybe_summarize()
@@ -263,6 +290,8 @@ class AgentSession:
                     self._tasks.ask(self._ask_detector(self._services.turn_detector, pause_id))
             case StopAsking():
                 self._tasks.stop_asking()
+            case Answer() if self._is_answered_by_machine(action, now):
+                self._turns.receive_reply_over(action.reply_id, now)
             case Answer():
                 self._hygiene.receive_turn(action.text)
                 self._dialogue.answer(action)
@@ -299,6 +328,41 @@ class AgentSession:
         except ServiceError as error:  # the rules will do it: nothing the caller needs to hear of
             log.warning("not_summarized", service=error.service, detail=error.detail)
         self.history.finish_fold(fold, summary)
+
+    def _tell_far_end(self, far_end: FarEnd, event: SpeechEvent, now: float) -> None:
+        match event:
+            case SpeechStarted():
+                far_end.receive_speech(now)
+            case SpeechEnded(ended_at):
+                far_end.receive_silence(ended_at)
+
+    def _is_answered_by_machine(self, answer: Answer, now: float) -> bool:
+        """Whether what was said needs no answer: nobody would hear it."""
+        if self._far_end is None:
+            return False
+        self._far_end.far_end.receive_words(answer.text, now, is_final=True)
+        if self._far_end.far_end.listens:
+            return False
+        self._dialogue.note(answer)
+        return True
+
+    def _follow_far_end(self, far_end: FarEnd, now: float) -> None:
+        while events := far_end.events():
+            for event in events:
+                match event:
+                    case FarEndRecognized(kind, cause):
+                        self._on_event(FarEndKnown(kind.value, cause))
+                    case FallSilent():
+                        self._turns.stop_speaking(now)
+                    case LeaveMessage(text, reason):
+                        self._turns.let_interrupt(False, now)
+                        self._turns.announce(text, now)
+                        self._last_word_reason = reason
+                    case EndCall(reason):
+                        self._hang_up(reason, now)
+                    case _:
+                        assert_never(event)
+            self._follow(now)
 
     def _quieten(self) -> None:
         interruption = self._config.interruption
@@ -340,6 +404,9 @@ class AgentSession:
         return await in_time(opening, "stt", config.deadlines.stt_open_ms)
 
     def _partial(self, transcript: Transcript) -> None:
+        if self._far_end is not None:
+            self._far_end.far_end.receive_words(transcript.text, self._clock(), is_final=False)
+            self._drain()
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
 

@@ -2,7 +2,7 @@
 """A caller who says nothing, and a call that goes on for ever: when to ask, when to take leave.
 
     quiet for reprompt_after_s > Reprompt 1 ... max_reprompts > quiet again > Farewell("silence")
-    max_call_s - warn_before_s > CallEndsSoon     max_call_s > Farewell("max_call"), and a while later EndCall
+    max_call_s - warn_before_s > CallEndsSoon     max_call_s > Farewell("max_call"), and a while later CutOff
 
 Quiet is when nobody speaks, thinks, presses keys or is busy with the call: on hold, being transferred, hearing an
 announcement or muted. Every sound starts the wait anew; only a turn of the caller's makes the prompts begin again, so
@@ -48,13 +48,13 @@ class Farewell:
 
 
 @dataclass(frozen=True, slots=True)
-class EndCall:
+class CutOff:
     """Hang up now: the goodbye found no room."""
 
     reason: EndOfCall
 
 
-HygieneEvent = Reprompt | CallEndsSoon | Farewell | EndCall
+HygieneEvent = Reprompt | CallEndsSoon | Farewell | CutOff
 
 
 class CallHygiene:
@@ -125,7 +125,7 @@ class CallHygiene:
         self._warn_at = None
         if self._has_said_goodbye:
             self._end_at = None
-            self._events.append(EndCall("max_call"))
+            self._events.append(CutOff("max_call"))
         else:
             self._has_said_goodbye = True
             self._end_at = now + _GRACE_S

@@ -95,6 +95,13 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         "The caller has said nothing for a while, and the agent asks, or takes leave.",
         {"number": "how many times in a row, from 1; 0: goodbye, the call ends", "text": "what is said"},
     ),
+    "far_end.recognized": KindFacts(
+        "It is known who or what took a call that we placed and an agent conducts; again when that changes.",
+        {
+            "far_end": "`person`, `voicemail`, `menu`, `hold` (a queue, music), `fax` or `failed` (not in service)",
+            "cause": "`words`, `tone` or `music`",
+        },
+    ),
     "dtmf.received": KindFacts(
         "The far end pressed a key.", {"digit": "0-9 * # A-D; `*` when secret", "secret": "it is shown to nobody"}
     ),

@@ -24,6 +24,7 @@ EventKind = Literal[
     "transcript.final",
     "turn.measured",
     "silence.prompted",
+    "far_end.recognized",
     "dtmf.received",
     "recording.changed",
     "playback.finished",

@@ -2,7 +2,7 @@
 """How long a silent caller is waited for, and how long a call may last."""
 
 from agent.config import SilenceConfig
-from agent.silence import CallEndsSoon, CallHygiene, EndCall, Farewell, HygieneEvent, Reprompt
+from agent.silence import CallEndsSoon, CallHygiene, CutOff, Farewell, HygieneEvent, Reprompt
 
 CONFIG = SilenceConfig(reprompt_after_s=10, max_reprompts=2, phrases=("Hello?", "Are you there?"), goodbye="Bye.")
 LONG = SilenceConfig(reprompt_after_s=0, max_call_s=600, warn_before_s=60, call_ends_soon="Soon.", call_over="Over.")
@@ -89,7 +89,7 @@ def test_a_long_call_is_warned_and_ended_politely() -> None:
 
 def test_a_caller_who_cannot_be_told_that_the_call_is_over_is_cut_off() -> None:
     happened = Patience(LONG).until(10_000)
-    assert happened[-1] == (730, EndCall("max_call"))
+    assert happened[-1] == (730, CutOff("max_call"))
     assert len(happened) == 3
 
 

@@ -33,8 +33,10 @@ class Scene:
         prepared: bool = True,
         history: History | None = None,
         summarizer: Summarizer | None = None,
+        is_placed: bool = False,
     ) -> None:
-        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand."""
+        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `is_placed`: we
+        called."""
         self.config = config or AgentConfig(greeting="")
         self.leg = leg or FakeLeg()
         self.stt = ScriptedStt(self.leg.utterances)
@@ -48,6 +50,7 @@ class Scene:
         self._history = history
         self._summarizer = summarizer
         self._is_prepared = prepared
+        self._is_placed = is_placed
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -65,6 +68,7 @@ class Scene:
             ScriptedModel,
             self.events.append,
             history=self._history,
+            is_placed=self._is_placed,
             clock=loop.time,
             is_engaged=lambda: self.is_engaged,
         )

@@ -58,4 +58,4 @@ def test_withheld_numbers_are_nobody(address: str, match: Match) -> None:
 def test_a_caller_whom_somebody_names_is_looked_for_under_all_identities(
     named: str, known: set[str], number: str
 ) -> None:
-    assert named_caller(named) == (known, number)
+    assert named_caller(named) == (frozenset(known), number)
