@@ -63,18 +63,22 @@ class ClauseQueue:
         self._is_closed = False
 
     @property
-    def is_over(self) -> bool:
-        """Nothing is left, and nothing will come."""
-        return self._is_closed and not self._waiting
+    def is_waiting(self) -> bool:
+        """There are whole clauses to be rendered."""
+        return bool(self._waiting)
 
     def push(self, text: str) -> None:
         """Take some more words."""
         self._take(self._reader.push(text))
 
-    def close(self) -> None:
-        """The words are at their end."""
+    def flush(self) -> None:
+        """No more words come for a while: what there is are whole clauses."""
         self._take(self._reader.flush())
         self._add(self._chunker.flush())
+
+    def close(self) -> None:
+        """The words are at their end."""
+        self.flush()
         self._is_closed = True
 
     def break_off(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.recollection import NOTHING, Recollection
-from agent.services.llm import ContextNote, Conversation, Message
+from agent.services.llm import ContextNote, Conversation, Message, ToolCall
 from agent.summary import recollect
 from media.playout import Cleared
 
@@ -84,8 +84,13 @@ class History:
 
     def take_back_caller(self) -> None:
         """The turn last entered was not over after all; its whole text will come again."""
-        if self._messages and self._messages[-1].role == "user":
-            self._characters -= len(self._messages.pop().text)
+        for index in reversed(range(len(self._messages))):
+            message = self._messages[index]
+            if message.role == "user":
+                self._characters -= len(message.text)
+                del self._messages[index]
+            if message.role != "tool" and not message.tool_calls:  # what was done for it remains done
+                return
 
     def agent_said(self, heard_text: str, *, interrupted: bool) -> None:
         """Nothing is entered for a reply of which no word was heard. A resumed reply continues its message."""
@@ -98,6 +103,19 @@ class History:
             self._maybe_fold()
         else:
             self._append(Message("assistant", heard_text, interrupted))
+
+    def tool_began(self, call: ToolCall, text: str) -> None:
+        """The model uses a tool, whose result is not there yet; `text` says so."""
+        self._append(Message("assistant", "", tool_calls=(call,)))
+        self._append(Message("tool", text, tool_call_id=call.call_id))
+
+    def tool_done(self, call_id: str, text: str) -> None:
+        """Its result: in place, however much was said meanwhile."""
+        for index in reversed(range(len(self._messages))):
+            if self._messages[index].role == "tool" and self._messages[index].tool_call_id == call_id:
+                self._characters += len(text) - len(self._messages[index].text)
+                self._messages[index] = replace(self._messages[index], text=text)
+                return
 
     def snapshot(self) -> Conversation:
         return Conversation(

@@ -13,6 +13,7 @@ import structlog
 from agent.clauses import plain_text
 from agent.config import AgentConfig
 from agent.conversation import History
+from agent.deadlines import within
 from agent.errors import ServiceError
 from agent.events import (
     AgentEvent,
@@ -35,6 +36,8 @@ from agent.services.turn import TurnDetector
 from agent.summary import Summarizer
 from agent.tasks import SessionTasks
 from agent.thinking import Thinking
+from agent.tools.running import ToolRunner
+from agent.tools.toolbox import Toolbox
 from agent.turn import Announce, Answer
 from media.playout import Cleared, PlayoutEvent
 
@@ -55,6 +58,8 @@ class AgentServices:
     """What the language model is told for each turn."""
     summarizer: Summarizer | None = None
     """Who puts the beginning of a long call into words; None: rules do (agent/summary.py)."""
+    tools: Toolbox | None = None
+    """What it may do; None: only end the call."""
     joins_sentences: bool = False
     """The text to speech says several sentences better, or cheaper, in one request than one by one."""
 
@@ -97,10 +102,12 @@ class Dialogue:
         on_event: Callable[[AgentEvent], None],
         on_progress: Callable[[], None],
         clock: Callable[[], float],
+        tools: ToolRunner | None = None,
     ) -> None:
         """`on_progress` says that `events` has something new, when that is not the effect of a call from outside."""
         self._phrases = config.phrases
-        self._thinking = Thinking(services.llm, services.sources)
+        self._deadlines = config.deadlines
+        self._thinking = Thinking(services.llm, services.sources, deadlines=config.deadlines, tools=tools)
         self._speaker = Speaker(
             config,
             services.tts,
@@ -140,7 +147,10 @@ class Dialogue:
     def announce(self, announce: Announce) -> None:
         """Say what is known beforehand."""
         if announce.words is not None:
-            self._begin(Reply(announce.reply_id, hang_up=announce.hang_up), announce.words)
+            deadlines = self._deadlines
+            first_ms, next_ms = deadlines.llm_first_token_ms, deadlines.llm_stall_ms
+            words = within(announce.words, "llm", first_ms=first_ms, next_ms=next_ms)
+            self._begin(Reply(announce.reply_id, hang_up=announce.hang_up), words)
             return
         hang_up = announce.hang_up or (self._hang_up_after_unsaid if announce.text == self.unsaid else None)
         self._begin(

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 import numpy as np
 import structlog
@@ -18,14 +19,13 @@ import structlog
 from agent.clauses import Clause, ClauseQueue
 from agent.config import AgentConfig
 from agent.conversation import SpokenClause, SpokenReply
-from agent.deadlines import within
 from agent.errors import ServiceError, ServiceUnavailable
 from agent.events import AudioOut
 from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
 from agent.read_ahead import ReadAhead
 from agent.rendering import PreparedClause, Renderer
-from agent.services.llm import ReplyEvent, Silence, TextDelta, ToolCall
+from agent.services.llm import ReplyEvent, SayNow, Silence, TextDelta, ToolCall
 from agent.services.tts import SpeechChunk, TextToSpeech
 from media.frames import PcmSamples
 from media.limiter import Limiter
@@ -155,12 +155,10 @@ class Speaker:
         reply.is_written = True
 
     async def _answer(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
-        deadlines = self._config.deadlines
         clauses = ClauseQueue(joins=self._joins, is_ready=self._renderer.is_ready)
         may_be_empty = False
-        in_time = within(words, "llm", first_ms=deadlines.llm_first_token_ms, next_ms=deadlines.llm_stall_ms)
         failure: ServiceError | None = None
-        async with ReadAhead(in_time) as events:
+        async with ReadAhead(words) as events:
             while True:
                 try:
                     if events.is_over:
@@ -173,10 +171,14 @@ class Speaker:
                     case TextDelta(text):
                         reply.mark(Stage.LLM_FIRST_TOKEN, self._clock())
                         clauses.push(text)
-                    case ToolCall("hang_up") if "hang_up" in self._config.tools:
+                    case ToolCall("hang_up") if any(fnmatchcase("hang_up", name) for name in self._config.tools):
                         reply.hang_up = "goodbye"
                     case ToolCall(name):
                         log.warning("tool_unknown", tool=name)
+                    case SayNow(said):
+                        clauses.flush()
+                        await self._say_rest(reply, clauses)
+                        said.set()
                     case Silence():
                         may_be_empty = True
                 while (clause := clauses.next(self._out.queued_ms)) is not None:
@@ -197,7 +199,7 @@ class Speaker:
         await self._say_rest(reply, clauses)
 
     async def _say_rest(self, reply: Reply, clauses: ClauseQueue) -> None:
-        while not clauses.is_over:
+        while clauses.is_waiting:
             queued_ms = self._out.queued_ms
             if (clause := clauses.next(queued_ms)) is not None:
                 await self._say(reply, clause)

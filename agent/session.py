@@ -25,7 +25,15 @@ from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
 from agent.errors import AgentMisuse, ServiceError
-from agent.events import AgentEvent, AudioOut, FarEndKnown, HangUpRequested, SilencePrompted, TranscriptPartial
+from agent.events import (
+    AgentEvent,
+    AudioOut,
+    FarEndKnown,
+    HangUpRequested,
+    SilencePrompted,
+    ToolUsed,
+    TranscriptPartial,
+)
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
@@ -36,6 +44,8 @@ from agent.silence import CallEndsSoon, CallHygiene, CutOff, Farewell, Reprompt
 from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
 from agent.summary import Summarizer
 from agent.tasks import SessionTasks
+from agent.tools.running import Outcome, ToolRunner
+from agent.tools.tool import CallControl, OnCall
 from agent.turn import (
     Announce,
     Answer,
@@ -55,6 +65,7 @@ from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
 
+_SENT_POLL_MS = 20
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
 """When speech recognition cannot be opened."""
 
@@ -78,6 +89,8 @@ class AgentSession:
         clock: Callable[[], float] = time.monotonic,
         is_engaged: Callable[[], bool] = lambda: False,
         elapsed_s: float = 0.0,
+        call_id: str = "",
+        control: CallControl | None = None,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
@@ -85,6 +98,7 @@ class AgentSession:
 
         `clock` is the one that stamps frames and playout events. `is_engaged`: the caller cannot hear or be heard just
         now (hold, transfer, an announcement), so that their silence means nothing. `elapsed_s`: since the call began.
+        `control`: what tools may do to the call; None: the agent has no tools.
         """
         self._config = config
         self._services = services
@@ -97,13 +111,22 @@ class AgentSession:
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
         self.history = history or History(config.prompt, caller, metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
-        self._dialogue = Dialogue(config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock)
+        runner = None
+        if services.tools is not None and control is not None:
+            on_call = OnCall(call_id, caller, dict(metadata or {}), control, self)
+            runner = ToolRunner(
+                services.tools, on_call, config.tool_use, self.history, self._tasks.use_tool, self._tool_used, clock
+            )
+        self._dialogue = Dialogue(
+            config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock, runner
+        )
         self._hygiene = CallHygiene(config.silence, clock() - elapsed_s)
         self._is_engaged = is_engaged
         self._opening: str | None = None
         """Said first whatever was said before; None: the greeting, unless something was."""
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
+        self._next_keys_secret = False
         self._far_end: FarEndWatch | None = None
         if is_placed and config.far_end.recognize:
             self._far_end = FarEndWatch(config.far_end, out.sample_rate_hz)
@@ -127,7 +150,8 @@ class AgentSession:
         A secret one is `*` to the language model, in events and in the record; the key itself waits for
         `take_secret_keys`. `#` ends an entry and tells nothing, so it stays.
         """
-        if (secret or self._config.secret_keys) and digit != "#":
+        is_secret = secret or self._config.secret_keys or self._next_keys_secret
+        if is_secret and digit != "#":
             self._secret_keys = (self._secret_keys + digit)[-64:]
             digit = "*"
         self._turns.receive_digit(digit, self._clock())
@@ -137,6 +161,18 @@ class AgentSession:
         """The secret keys since this was last asked, at most 64, for whoever is to check them (a tool)."""
         keys, self._secret_keys = self._secret_keys, ""
         return keys
+
+    def keep_keys_secret(self) -> None:
+        """The keys of the next entry are secret."""
+        self._next_keys_secret = True
+
+    async def until_sent(self) -> None:
+        """Until nothing waits to be sent to the caller."""
+        while (queued_ms := self._out.queued_ms) > 0:  # noqa: ASYNC110 - nobody tells that a queue is empty
+            await asyncio.sleep(max(queued_ms, _SENT_POLL_MS) / 1e3)
+
+    def expect_answer(self, kind: str, length: int | None) -> None:
+        """What kind of answer the caller's next turn will be."""
 
     def playout(self, event: PlayoutEvent) -> None:
         """What the leg has sent of ours."""
@@ -231,7 +267,11 @@ class AgentSession:
     @property
     def _is_quiet(self) -> bool:
         """Somebody could speak, and nobody does."""
-        if self._is_engaged() or (self._far_end is not None and not self._far_end.far_end.listens):
+        if (
+            self._is_engaged()
+            or self._tasks.is_using_tool
+            or (self._far_end is not None and not self._far_end.far_end.listens)
+        ):
             return False
         return self._turns.is_quiet
 
@@ -294,6 +334,7 @@ class AgentSession:
                 self._turns.receive_reply_over(action.reply_id, now)
             case Answer():
                 self._hygiene.receive_turn(action.text)
+                self._next_keys_secret = False
                 self._dialogue.answer(action)
             case Announce():
                 self._dialogue.announce(action)
@@ -328,6 +369,9 @@ class AgentSession:
         except ServiceError as error:  # the rules will do it: nothing the caller needs to hear of
             log.warning("not_summarized", service=error.service, detail=error.detail)
         self.history.finish_fold(fold, summary)
+
+    def _tool_used(self, tool: str, outcome: Outcome, started_at: float, ended_at: float) -> None:
+        self._on_event(ToolUsed(tool, outcome, started_at, ended_at))
 
     def _tell_far_end(self, far_end: FarEnd, event: SpeechEvent, now: float) -> None:
         match event:

@@ -17,6 +17,8 @@ class SessionTasks:
         """At most two per pause: the transcript and the end-of-turn model."""
         self._reply: asyncio.Task[None] | None = None
         self._aside: asyncio.Task[None] | None = None
+        self._tools: set[asyncio.Task[None]] = set()
+        """As many as the model asks for at once, and what is left of former replies."""
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = 0.0
 
@@ -52,6 +54,17 @@ class SessionTasks:
         """What no turn waits for. One at a time: the one before is over."""
         self._aside = self._start(work, "agent-aside")
 
+    @property
+    def is_using_tool(self) -> bool:
+        return bool(self._tools)
+
+    def use_tool(self, work: Work) -> asyncio.Task[None]:
+        """Runs until it is done, whatever becomes of the reply that wanted it."""
+        task = self._start(work, "agent-tool")
+        self._tools.add(task)
+        task.add_done_callback(self._tools.discard)
+        return task
+
     def wake_at(self, due: float | None, now: float, callback: Callable[[], None]) -> None:
         """Have `callback` called at `due` (both by the session's clock), or a little earlier: it looks again then.
 
@@ -79,6 +92,8 @@ class SessionTasks:
         self.stop_reply()
         self._cancel(self._ear)
         self._cancel(self._aside)
+        for task in tuple(self._tools):
+            task.cancel()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

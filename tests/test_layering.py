@@ -32,6 +32,10 @@ DOORS = {
     "ctranslate2": ["agent/local/"],
     "fastapi": ["gateway/api/"],
     "httpcore": ["gateway/outbound.py"],
+    "httpx2": ["agent/tools/mcp.py"],
+    "jsonschema": ["agent/tools/"],
+    "mcp": ["agent/tools/mcp.py", "gateway/mcp/"],
+    "mcp_types": ["agent/tools/mcp.py", "gateway/mcp/"],
     "onnxruntime": ["agent/local/"],
     "picows": ["gateway/streams/websocket.py"],
     "piper": ["agent/local/"],
@@ -45,6 +49,7 @@ DOORS = {
     "uvloop": ["gateway/app.py"],
     "webrtc_noise_gain": ["media/noise.py"],
     "webrtcvad": ["media/vad.py"],
+    "yaml": ["agent/tools/openapi.py"],
     "websockets": ["gateway/api/connections.py", "gateway/client/", "gateway/conformance/"],
 }
 

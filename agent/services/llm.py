@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The answering brain, as the agent sees it: a conversation in, a stream of words and tool calls out."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -77,6 +78,8 @@ class ToolCall:
     arguments: Mapping[str, object] = field(default_factory=dict)
     call_id: str = ""
     """The service's name for this call, which its result must carry."""
+    problem: str = ""
+    """Why its arguments cannot be used; then nothing is done, and the model is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,15 @@ class Silence:
     """There is nothing to say to this: an answer without words is one, and no failure."""
 
 
-ReplyEvent = TextDelta | ToolCall | Silence
+@dataclass(frozen=True, slots=True)
+class SayNow:
+    """Nothing more comes for a while: say what there is, without waiting for the end of the sentence."""
+
+    said: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+    """Set once all of it is on its way to the caller."""
+
+
+ReplyEvent = TextDelta | ToolCall | Silence | SayNow
 
 
 class LanguageModel(Protocol):

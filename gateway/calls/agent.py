@@ -21,6 +21,7 @@ from agent.events import (
     ReplyStarted,
     ServiceFailed,
     SilencePrompted,
+    ToolUsed,
     TranscriptPartial,
     TurnCommitted,
     TurnMeasured,
@@ -31,6 +32,7 @@ from agent.local.receptionist import Receptionist
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
+from agent.tools.tool import CallControl
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
@@ -64,9 +66,10 @@ class AgentActivity:
         follow: Callable[[AgentEvent], None] | None = None,
         history: History | None = None,
         memory: CallMemory | None = None,
+        control: CallControl | None = None,
     ) -> None:
         """`follow` is told what the session tells us. `history`: the agent had this call before. `memory`: what is
-        remembered of the caller; None: nothing is."""
+        remembered of the caller; None: nothing is. `control`: what its tools may do to the call."""
         self._call = call
         self._memory = memory
         self._follow = follow
@@ -86,6 +89,8 @@ class AgentActivity:
             utterance_ids=call.leg.utterance_ids,
             is_engaged=call.is_engaged,
             elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
+            call_id=call.call_id,
+            control=control,
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
@@ -158,6 +163,8 @@ class AgentActivity:
                 self._tell_partial(event, time.monotonic())
             case SilencePrompted():
                 self._call.publish("silence.prompted", number=event.number, text=event.text)
+            case ToolUsed():
+                self._record_tool(event)
             case FarEndKnown(kind, cause):
                 self._call.publish("far_end.recognized", far_end=kind, cause=cause)
             case HangUpRequested() | ServiceFailed():
@@ -182,6 +189,19 @@ class AgentActivity:
     def _remember(self, heard_text: str, turn_index: int | None) -> None:
         if self._memory is not None:
             self._memory.receive_agent(heard_text, is_answer=turn_index is not None)
+
+    def _record_tool(self, used: ToolUsed) -> None:
+        """Without what it was given and what it gave: that may be personal, and is of no use without the model."""
+        took_s = used.ended_at - used.started_at
+        self._call.metrics.tool_seconds.labels(used.outcome).observe(took_s)
+        self._call.publish("tool.called", name=used.tool, outcome=used.outcome, took_ms=round(took_s * 1e3))
+        entry = TranscriptEntry(
+            role="tool",
+            text=f"{used.tool}: {used.outcome}",
+            started_ms=self._call.elapsed_ms(used.started_at),
+            ended_ms=self._call.elapsed_ms(used.ended_at),
+        )
+        self._call.journal.said(self._call.call_id, entry)
 
     def _record_agent(self, text: str, heard: str, started_at: float, ended_at: float, *, interrupted: bool) -> None:
         self._record("assistant", text, heard, started_at, ended_at, interrupted=interrupted)
@@ -224,6 +244,8 @@ class ConfiguredAgents:
         self._make_speech_model = make_speech_model
         self._echo_gate = echo_gate
         self._suppress_noise = suppress_noise
+        self.control_of: Callable[[Call], CallControl] | None = None
+        """What tools may do to a call; the switchboard has it. None: agents have no tools."""
         self._histories: weakref.WeakKeyDictionary[Call, dict[str, History]] = weakref.WeakKeyDictionary()
         """Of the calls that stand, by agent."""
 
@@ -245,6 +267,7 @@ class ConfiguredAgents:
             self._uplink(call),
             history=before.get(name),
             memory=None if self.memories is None else self.memories.of_call(call, name, config),
+            control=None if self.control_of is None else self.control_of(call),
         )
         before[name] = activity.session.history
         return activity

@@ -289,6 +289,7 @@ class EventInfo(Model):
         "transcript.final",
         "turn.measured",
         "silence.prompted",
+        "tool.called",
         "far_end.recognized",
         "dtmf.received",
         "recording.changed",

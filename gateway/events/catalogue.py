@@ -95,6 +95,14 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         "The caller has said nothing for a while, and the agent asks, or takes leave.",
         {"number": "how many times in a row, from 1; 0: goodbye, the call ends", "text": "what is said"},
     ),
+    "tool.called": KindFacts(
+        "A tool has done what the model wanted, or not. What it was given and what it gave is told to nobody else.",
+        {
+            "name": "`crm.get_order`, `transfer`...",
+            "outcome": "`ok`, `failed`, `timeout` or `cancelled`",
+            "took_ms": "from the model's wish to the result",
+        },
+    ),
     "far_end.recognized": KindFacts(
         "It is known who or what took a call that we placed and an agent conducts; again when that changes.",
         {

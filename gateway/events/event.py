@@ -24,6 +24,7 @@ EventKind = Literal[
     "transcript.final",
     "turn.measured",
     "silence.prompted",
+    "tool.called",
     "far_end.recognized",
     "dtmf.received",
     "recording.changed",

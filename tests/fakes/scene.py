@@ -2,6 +2,7 @@
 """A call between a scripted caller and an agent with scripted services, in virtual time."""
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -13,8 +14,12 @@ from agent.phrases import Phrases
 from agent.services.llm import Message
 from agent.session import AgentSession
 from agent.summary import Summarizer
+from agent.tools.builtin import builtin_tools
+from agent.tools.tool import Tool
+from agent.tools.toolbox import Toolbox
 from tests.fakes.leg import FakeLeg
 from tests.fakes.services import ScriptedDetector, ScriptedLlm, ScriptedModel, ScriptedStt, ScriptedTts
+from tests.fakes.tools import ScriptedControl
 
 Event = TypeVar("Event")
 
@@ -33,10 +38,11 @@ class Scene:
         prepared: bool = True,
         history: History | None = None,
         summarizer: Summarizer | None = None,
+        tools: Sequence[Tool] = (),
         is_placed: bool = False,
     ) -> None:
-        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `is_placed`: we
-        called."""
+        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `tools`: besides
+        the built-in ones; the agent has those that `config.tools` names. `is_placed`: we called."""
         self.config = config or AgentConfig(greeting="")
         self.leg = leg or FakeLeg()
         self.stt = ScriptedStt(self.leg.utterances)
@@ -49,7 +55,9 @@ class Scene:
         """The caller is on hold, say."""
         self._history = history
         self._summarizer = summarizer
+        self.control = ScriptedControl()
         self._is_prepared = prepared
+        self._tools = tuple(tools)
         self._is_placed = is_placed
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -60,16 +68,22 @@ class Scene:
             ready = ScriptedTts(first_byte_s=0.0)
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
-        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases, summarizer=self._summarizer)
+        toolbox = Toolbox(self.config.tools, (*builtin_tools(self.config.transfers), *self._tools))
+        services = AgentServices(
+            self.stt, self.llm, self.tts, self.detector, phrases, tools=toolbox, summarizer=self._summarizer
+        )
         self.session = AgentSession(
             self.config,
             services,
             self.leg,
             ScriptedModel,
             self.events.append,
-            history=self._history,
-            is_placed=self._is_placed,
             clock=loop.time,
+            caller="sip:caller@example.com",
+            history=self._history,
+            call_id="call-1",
+            control=self.control,
+            is_placed=self._is_placed,
             is_engaged=lambda: self.is_engaged,
         )
         self.leg.on_frames = self.session.feed
