@@ -267,13 +267,9 @@ class AgentSession:
     @property
     def _is_quiet(self) -> bool:
         """Somebody could speak, and nobody does."""
-        if (
-            self._is_engaged()
-            or self._tasks.is_using_tool
-            or (self._far_end is not None and not self._far_end.far_end.listens)
-        ):
+        if not self._turns.is_quiet or self._is_engaged() or self._tasks.is_using_tool:
             return False
-        return self._turns.is_quiet
+        return self._far_end is None or self._far_end.far_end.listens
 
     def _keep_order(self, now: float) -> None:
         """What is to be said to silence, and to a call that has lasted long enough."""
