@@ -147,6 +147,57 @@ class PhrasesConfig(_Table):
     max_failures: Annotated[int, Field(ge=1, le=20)] = 3
 
 
+class SilenceConfig(_Table):
+    """When the caller says nothing, and when a call has lasted too long (agent/silence.py)."""
+
+    reprompt_after_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+    """Quiet after which the caller is asked whether they are there; 0: never, and silence never ends the call."""
+    max_reprompts: Annotated[int, Field(ge=0, le=20)] = 3
+    """Asked so often in vain, the agent says goodbye and hangs up; a turn of the caller's starts the count anew."""
+    phrases: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "Are you still there?",
+        "I am still here. What can I do for you?",
+        "I cannot hear you. Please say something, or press any key.",
+    )
+    """The first, second... prompt; the last one is said from then on."""
+    goodbye: str = "I cannot hear you, so I will hang up now. Please call again. Goodbye."
+    asked_to_wait_s: Annotated[float, Field(ge=0, le=600)] = 60.0
+    """In place of `reprompt_after_s` when the caller has said "one moment, please"."""
+    max_call_s: Annotated[float, Field(ge=0, le=86_400)] = 7_200.0
+    """The agent ends longer calls; 0: never."""
+    warn_before_s: Annotated[float, Field(ge=0, le=3_600)] = 60.0
+    """So long before the end the caller is told; 0: not at all."""
+    call_ends_soon: str = "I have to tell you that our call will end in about a minute."
+    call_over: str = "I am sorry, our time is up. Please call again if there is more. Goodbye."
+
+
+class MemoryConfig(_Table):
+    """What is kept of a caller from one call to the next (agent/recollection.py)."""
+
+    remember: Literal["off", "ask", "on"] = "off"
+    """Whether an agent remembers who called and what they asked. `ask`: callers are asked once; `on`: you have their
+    consent by other means. "Forget me" erases, in either case."""
+    expire_days: Annotated[int, Field(ge=1, le=3_650)] = 90
+    """So long after a call it is remembered, and a consent or refusal after it was given."""
+    match: Literal["uri", "number"] = "uri"
+    """Who is the same caller: the whole SIP address of the From header, or its user part alone, for trunks that say the
+    number in it and change the host. Withheld numbers are nobody."""
+    resume_within_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    """A caller whose call broke off (no goodbye, no hang-up: the process died, the network was lost) and who calls
+    again within that time goes on where it was; 0: never. Turn it off where many people call from one address."""
+    welcome_back: str = "Welcome back, we were interrupted. Please go on."
+    """Said then, in place of the greeting."""
+    ask: str = "May I remember what we talked about, for the next time you call?"
+    """With `remember = "ask"`, after the first answer."""
+    forgotten: str = "I have erased what I remembered about you."
+    hello: str = "Hello {name}, welcome back."
+    """In place of the greeting when a caller is remembered, with or without a name; empty: the usual greeting."""
+    hello_unnamed: str = "Welcome back."
+    last_time: str = 'Last time you asked: "{question}"'
+    """Comes next; empty: earlier questions are not mentioned unless the caller asks."""
+    how_to_help: str = "How can I help you today?"
+
+
 class VoiceStyleConfig(_Table):
     """How the agent speaks (agent/manner.py): its own way, what its words' markup says, and how the caller sounds."""
 
@@ -200,6 +251,8 @@ class AgentConfig(_Table):
     far_end: FarEndConfig = FarEndConfig()
     deadlines: DeadlinesConfig = DeadlinesConfig()
     phrases: PhrasesConfig = PhrasesConfig()
+    silence: SilenceConfig = SilenceConfig()
+    memory: MemoryConfig = MemoryConfig()
     voice_style: VoiceStyleConfig = VoiceStyleConfig()
     speculation: Literal["off"] = "off"
     """Answering before the turn is over: only `off` so far."""

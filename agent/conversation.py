@@ -1,22 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Heard truth: what was said on a call, and of our own words only those that were really sent.
 
-`History` is the whole call and yields the immutable snapshots that language models answer. `SpokenReply` follows one
+`History` is the whole call and yields the immutable snapshots that language models answer; a long call's beginning is
+in it as a summary. `SpokenReply` follows one
 reply, clause by clause (one utterance id each), and says at any moment which words of it the caller has heard.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.services.llm import Conversation, Message, ToolCall
+from agent.recollection import NOTHING, Recollection
+from agent.services.llm import ContextNote, Conversation, Message, ToolCall
+from agent.summary import recollect
 from media.playout import Cleared
 
 _CHARACTERS_PER_S = 15.0
 """How fast voices speak, roughly: to guess the length of a clause that was cut before it was rendered whole."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The older part of a history that is about to become a summary."""
+
+    number: int
+    earlier: Recollection
+    """What is before it."""
+    messages: tuple[Message, ...]
+
+
 class History:
-    """The messages of one call so far."""
+    """The messages of one call so far: the newest word for word, those before them as a summary in the prompt.
+
+    The summary grows in big steps: the beginning of what a language model is shown stays the same for dozens of turns,
+    so that a service which caches what it has read before need not read it again.
+    """
 
     def __init__(
         self,
@@ -24,19 +41,43 @@ class History:
         caller: str = "",
         metadata: Mapping[str, str] | None = None,
         *,
-        max_messages: int = 200,
+        max_messages: int = 120,
+        max_characters: int = 48_000,
     ) -> None:
-        self._system = (Message("system", prompt),) if prompt else ()
+        """With more messages or characters than that, the older half of them is folded into the summary."""
+        self._prompt = prompt
         self._messages: list[Message] = []
-        """At most `max_messages`: drops oldest, the system prompt stays."""
+        """Bounded by `max_messages` and `max_characters`: the oldest become the summary."""
+        self._characters = 0
         self._caller = caller
         self._metadata = dict(metadata or {})
         self._max_messages = max_messages
+        self._max_characters = max_characters
+        self._earlier = NOTHING
+        self._folds = 0
+        """How often that has happened."""
+        self._is_summarizing = False
+        self._system = self._system_message()
+        self.memory = NOTHING
+        """What is remembered of this caller's earlier calls."""
 
     @property
     def is_empty(self) -> bool:
         """Nobody has said anything yet."""
-        return not self._messages
+        return not self._messages and not self._earlier
+
+    @property
+    def recollection(self) -> Recollection:
+        """What there is to keep of the whole call."""
+        return self._earlier.followed_by(recollect(self._messages))
+
+    def restore(self, messages: Iterable[Message]) -> None:
+        """Go on after these, of a call that broke off."""
+        for message in messages:
+            if message.role == "assistant":
+                self.agent_said(message.text, interrupted=message.interrupted)
+            else:
+                self._append(message)
 
     def caller_said(self, text: str) -> None:
         self._append(Message("user", text))
@@ -46,6 +87,7 @@ class History:
         for index in reversed(range(len(self._messages))):
             message = self._messages[index]
             if message.role == "user":
+                self._characters -= len(message.text)
                 del self._messages[index]
             if message.role != "tool" and not message.tool_calls:  # what was done for it remains done
                 return
@@ -57,6 +99,8 @@ class History:
         last = self._messages[-1] if self._messages else None
         if last is not None and last.role == "assistant" and not last.tool_calls:
             self._messages[-1] = replace(last, text=f"{last.text} {heard_text}", interrupted=interrupted)
+            self._characters += len(heard_text) + 1
+            self._maybe_fold()
         else:
             self._append(Message("assistant", heard_text, interrupted))
 
@@ -69,15 +113,68 @@ class History:
         """Its result: in place, however much was said meanwhile."""
         for index in reversed(range(len(self._messages))):
             if self._messages[index].role == "tool" and self._messages[index].tool_call_id == call_id:
+                self._characters += len(text) - len(self._messages[index].text)
                 self._messages[index] = replace(self._messages[index], text=text)
                 return
 
     def snapshot(self) -> Conversation:
-        return Conversation((*self._system, *self._messages), self._caller, self._metadata)
+        return Conversation(
+            (*self._system, *self._messages),
+            self._caller,
+            self._metadata,
+            notes=(ContextNote("memory", f"From earlier calls: {self.memory.text}"),) if self.memory else (),
+            earlier=self._earlier,
+            memory=self.memory,
+        )
+
+    def begin_fold(self) -> Fold | None:
+        """What a language model should summarize now, well before the rules must; None: nothing, or it is at it."""
+        if self._is_summarizing or len(self._messages) < self._max_messages * 3 // 4:
+            return None
+        cut = self._cut()
+        if not cut:
+            return None
+        self._is_summarizing = True
+        return Fold(self._folds, self._earlier, tuple(self._messages[:cut]))
+
+    def finish_fold(self, fold: Fold, summary: str) -> None:
+        """Its summary; empty: there is none. What comes too late is dropped."""
+        self._is_summarizing = False
+        if summary and fold.number == self._folds:
+            self._fold(len(fold.messages), summary)
 
     def _append(self, message: Message) -> None:
         self._messages.append(message)
-        del self._messages[: -self._max_messages]
+        self._characters += len(message.text)
+        self._maybe_fold()
+
+    def _maybe_fold(self) -> None:
+        if len(self._messages) <= self._max_messages and self._characters <= self._max_characters:
+            return
+        if cut := self._cut():
+            self._fold(cut)
+        while len(self._messages) > 2 * self._max_messages:  # nobody has taken turns: drops oldest
+            self._characters -= len(self._messages.pop(0).text)
+
+    def _cut(self) -> int:
+        """How many messages are the older half: up to where the caller says something, at most to the last time."""
+        turns = [index for index, message in enumerate(self._messages) if message.role == "user" and index]
+        return next((index for index in turns if index >= len(self._messages) // 2), turns[-1] if turns else 0)
+
+    def _fold(self, count: int, summary: str = "") -> None:
+        folded = self._messages[:count]
+        earlier = self._earlier.followed_by(recollect(folded))
+        self._earlier = earlier.told_as(summary) if summary else earlier
+        del self._messages[:count]
+        self._characters -= sum(len(message.text) for message in folded)
+        self._folds += 1
+        self._system = self._system_message()
+
+    def _system_message(self) -> tuple[Message, ...]:
+        """One message: some models take no second one."""
+        said = f"Earlier in this call: {self._earlier.text}" if self._earlier else ""
+        text = "\n\n".join(part for part in (self._prompt, said) if part)
+        return (Message("system", text),) if text else ()
 
 
 @dataclass(slots=True)

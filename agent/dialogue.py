@@ -33,6 +33,7 @@ from agent.services.llm import LanguageModel, ReplyEvent, TextDelta
 from agent.services.stt import SpeechToText
 from agent.services.tts import TextToSpeech
 from agent.services.turn import TurnDetector
+from agent.summary import Summarizer
 from agent.tasks import SessionTasks
 from agent.thinking import Thinking
 from agent.tools.running import ToolRunner
@@ -55,6 +56,8 @@ class AgentServices:
     phrases: Phrases
     sources: tuple[ContextSource, ...] = ()
     """What the language model is told for each turn."""
+    summarizer: Summarizer | None = None
+    """Who puts the beginning of a long call into words; None: rules do (agent/summary.py)."""
     tools: Toolbox | None = None
     """What it may do; None: only end the call."""
     joins_sentences: bool = False
@@ -147,9 +150,9 @@ class Dialogue:
             deadlines = self._deadlines
             first_ms, next_ms = deadlines.llm_first_token_ms, deadlines.llm_stall_ms
             words = within(announce.words, "llm", first_ms=first_ms, next_ms=next_ms)
-            self._begin(Reply(announce.reply_id), words)
+            self._begin(Reply(announce.reply_id, hang_up=announce.hang_up), words)
             return
-        hang_up = self._hang_up_after_unsaid if announce.text == self.unsaid else None
+        hang_up = announce.hang_up or (self._hang_up_after_unsaid if announce.text == self.unsaid else None)
         self._begin(
             Reply(announce.reply_id, announcement=plain_text(announce.text), hang_up=hang_up), _words(announce.text)
         )

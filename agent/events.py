@@ -124,6 +124,15 @@ class ServiceFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SilencePrompted:
+    """The caller said nothing for a while and is asked about it, or the agent gives up."""
+
+    number: int
+    """How many times in a row; 0: goodbye."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolUsed:
     """A tool has done what the model wanted, or not. What it was given and what it gave may be personal: not here."""
 
@@ -149,7 +158,7 @@ class HangUpRequested:
     """The last word has been heard: end the call."""
 
     reason: str
-    """`goodbye` (the agent's tool), `service_failure`, and those of agent/far_end.py."""
+    """`goodbye` (the agent's tool), `service_failure`, and those of agent/silence.py and agent/far_end.py."""
 
 
 AgentEvent = (
@@ -161,6 +170,7 @@ AgentEvent = (
     | ReplyInterrupted
     | TurnMeasured
     | ServiceFailed
+    | SilencePrompted
     | ToolUsed
     | FarEndKnown
     | HangUpRequested

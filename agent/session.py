@@ -11,17 +11,20 @@ loop; none blocks.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from itertools import count
 from typing import assert_never
 
+import structlog
+
 from agent.config import AgentConfig
-from agent.conversation import History
+from agent.conversation import Fold, History
 from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
-from agent.errors import ServiceError
+from agent.errors import AgentMisuse, ServiceError
 from agent.events import (
     AgentEvent,
     AudioOut,
@@ -29,6 +32,7 @@ from agent.events import (
     HangUpRequested,
     ReplyFinished,
     ReplyInterrupted,
+    SilencePrompted,
     ToolUsed,
     TranscriptPartial,
 )
@@ -39,7 +43,9 @@ from agent.interruption import Duck, Restore
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
+from agent.silence import CallEndsSoon, CallHygiene, CutOff, Farewell, Reprompt
 from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
+from agent.summary import Summarizer
 from agent.tasks import SessionTasks
 from agent.tools.running import Outcome, ToolRunner
 from agent.tools.tool import CallControl, OnCall
@@ -59,6 +65,8 @@ from agent.turn import (
 )
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
+
+log = structlog.get_logger(__name__)
 
 _HEARD_POLL_MS = 20
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
@@ -82,6 +90,8 @@ class AgentSession:
         history: History | None = None,
         utterance_ids: Iterator[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        is_engaged: Callable[[], bool] = lambda: False,
+        elapsed_s: float = 0.0,
         call_id: str = "",
         control: CallControl | None = None,
     ) -> None:
@@ -89,8 +99,9 @@ class AgentSession:
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
         this leg: its ids only grow; by default nobody else does. `is_placed`: we called, and find out who answered.
 
-        `clock` is the one that stamps frames and playout events. `control`: what tools may do to the call; None: the
-        agent has no tools.
+        `clock` is the one that stamps frames and playout events. `is_engaged`: the caller cannot hear or be heard just
+        now (hold, transfer, an announcement), so that their silence means nothing. `elapsed_s`: since the call began.
+        `control`: what tools may do to the call; None: the agent has no tools.
         """
         self._config = config
         self._services = services
@@ -112,6 +123,10 @@ class AgentSession:
         self._dialogue = Dialogue(
             config, services, out, ids, self.history, self._tasks, self._tell, self._drain, clock, runner
         )
+        self._hygiene = CallHygiene(config.silence, clock() - elapsed_s)
+        self._is_engaged = is_engaged
+        self._opening: str | None = None
+        """Said first whatever was said before; None: the greeting, unless something was."""
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
         self._next_keys_secret = False
@@ -209,6 +224,10 @@ class AgentSession:
         self._turns.let_interrupt(allowed, self._clock())
         self._drain()
 
+    def open_with(self, text: str) -> None:
+        """Say this at the beginning, in place of the greeting; to be called before `run`."""
+        self._opening = text
+
     async def run(self) -> str:
         """Greet, unless something was said before, and converse until the agent hangs up; returns why, as
         `HangUpRequested` said."""
@@ -217,8 +236,11 @@ class AgentSession:
             async with asyncio.TaskGroup() as group:
                 self._tasks.begin(group)
                 self._tasks.listen(self._attach(self._ear))
-                if self.history.is_empty:
+                if self._opening is not None:
+                    self.say(self._opening)
+                elif self.history.is_empty:
                     self.say(self._config.greeting)
+                self._drain()  # the silence begins
                 reason = await self._hung_up
                 self._tasks.cancel()
             return reason
@@ -240,8 +262,10 @@ class AgentSession:
         self._follow(now)
         if self._far_end is not None:
             self._follow_far_end(self._far_end.far_end, now)
+        self._hygiene.receive_quiet(self._is_quiet, now)
         far_end_due = None if self._far_end is None else self._far_end.far_end.next_timeout()
-        dues = (self._turns.next_timeout(), self._detector.next_timeout(), far_end_due)
+        engines_due = (self._turns.next_timeout(), self._detector.next_timeout(), self._hygiene.next_timeout())
+        dues = (*engines_due, far_end_due)
         due = min((due for due in dues if due is not None), default=None)
         self._tasks.wake_at(due, now, self._timeout)
 
@@ -249,9 +273,43 @@ class AgentSession:
         now = self._clock()
         self._detector.handle_timeout(now)
         self._turns.handle_timeout(now)
+        self._keep_order(now)
         if self._far_end is not None:
             self._far_end.far_end.handle_timeout(now)
         self._drain()
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Somebody could speak, and nobody does."""
+        if not self._turns.is_quiet or self._is_engaged() or self._tasks.is_using_tool:
+            return False
+        return self._far_end is None or self._far_end.far_end.listens
+
+    def _keep_order(self, now: float) -> None:
+        """What is to be said to silence, and to a call that has lasted long enough."""
+        if not self._tasks.is_running:
+            return
+        self._hygiene.receive_quiet(self._is_quiet, now)
+        self._hygiene.handle_timeout(now)
+        for event in self._hygiene.events():
+            match event:
+                case Reprompt(number, text):
+                    self._on_event(SilencePrompted(number, text))
+                    self._announce(text, now)
+                case CallEndsSoon(text):
+                    self._announce(text, now)
+                case Farewell(text, reason):
+                    if reason == "silence":
+                        self._on_event(SilencePrompted(0, text))
+                    self._announce(text, now, hang_up=reason)
+                case CutOff(reason):
+                    self._hang_up(reason, now)
+                case _:
+                    assert_never(event)
+
+    def _announce(self, text: str, now: float, *, hang_up: str | None = None) -> None:
+        with contextlib.suppress(AgentMisuse):  # so much is waiting to be said that this does not matter
+            self._turns.announce(text, now, hang_up=hang_up)
 
     def _follow(self, now: float) -> None:
         for progress in self._dialogue.events():
@@ -262,6 +320,7 @@ class AgentSession:
                     self._hang_up(self._last_word_reason, now)
                 case ReplyOver(reply_id):
                     self._turns.receive_reply_over(reply_id, now)
+                    self._maybe_summarize()
                 case LastWordHeard(reason):
                     self._hang_up(reason, now)
                 case _:
@@ -284,6 +343,7 @@ class AgentSession:
             case Answer() if self._is_answered_by_machine(action, now):
                 self._turns.receive_reply_over(action.reply_id, now)
             case Answer():
+                self._hygiene.receive_turn(action.text)
                 self._next_keys_secret = False
                 self._dialogue.answer(action)
             case Announce():
@@ -305,6 +365,20 @@ class AgentSession:
                 self._out.duck(1.0)
             case _:
                 assert_never(action)
+
+    def _maybe_summarize(self) -> None:
+        """Have the beginning of a long call put into words, before there is so much that rules must do it."""
+        summarizer = self._services.summarizer
+        if summarizer is not None and (fold := self.history.begin_fold()) is not None:
+            self._tasks.aside(self._summarize(summarizer, fold))
+
+    async def _summarize(self, summarizer: Summarizer, fold: Fold) -> None:
+        summary = ""
+        try:
+            summary = await summarizer.summarize(fold.earlier, fold.messages)
+        except ServiceError as error:  # the rules will do it: nothing the caller needs to hear of
+            log.warning("not_summarized", service=error.service, detail=error.detail)
+        self.history.finish_fold(fold, summary)
 
     def _tool_used(self, tool: str, outcome: Outcome, started_at: float, ended_at: float) -> None:
         self._on_event(ToolUsed(tool, outcome, started_at, ended_at))

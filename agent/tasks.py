@@ -16,6 +16,7 @@ class SessionTasks:
         self._asking: set[asyncio.Task[None]] = set()
         """At most two per pause: the transcript and the end-of-turn model."""
         self._reply: asyncio.Task[None] | None = None
+        self._aside: asyncio.Task[None] | None = None
         self._tools: set[asyncio.Task[None]] = set()
         """As many as the model asks for at once, and what is left of former replies."""
         self._timer: asyncio.TimerHandle | None = None
@@ -48,6 +49,14 @@ class SessionTasks:
     def stop_reply(self) -> None:
         self._cancel(self._reply)
         self._reply = None
+
+    def aside(self, work: Work) -> None:
+        """What no turn waits for. One at a time: the one before is over."""
+        self._aside = self._start(work, "agent-aside")
+
+    @property
+    def is_using_tool(self) -> bool:
+        return bool(self._tools)
 
     def use_tool(self, work: Work) -> asyncio.Task[None]:
         """Runs until it is done, whatever becomes of the reply that wanted it."""
@@ -82,6 +91,7 @@ class SessionTasks:
         self.stop_asking()
         self.stop_reply()
         self._cancel(self._ear)
+        self._cancel(self._aside)
         for task in tuple(self._tools):
             task.cancel()
         if self._timer is not None:

@@ -135,6 +135,8 @@ class Announce:
     text: str
     words: AsyncIterator[ReplyEvent] | None = None
     """Instead of a text that is known beforehand."""
+    hang_up: str | None = None
+    """End the call when all of it has been heard, for this reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ class TurnTaking:
         self._speech: SpeechStarted | None = None
         """The caller's present speech."""
         self._reply_id = 0
-        self._announcements: deque[tuple[str, AsyncIterator[ReplyEvent] | None]] = deque()
+        self._announcements: deque[tuple[str, AsyncIterator[ReplyEvent] | None, str | None]] = deque()
         """Waiting for their turn; `announce` refuses when full."""
         self._actions: list[TurnAction] = []
 
@@ -206,6 +208,11 @@ class TurnTaking:
     def turn_index(self) -> int:
         """Of the turn that is being spoken, or will be next."""
         return self._turn.index
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nobody speaks, presses keys or thinks."""
+        return self.state is TurnState.LISTENING and not self._keypad.is_waiting
 
     def receive_speech(self, event: SpeechEvent, now: float) -> None:
         """What the speech detector heard."""
@@ -309,11 +316,16 @@ class TurnTaking:
         self._endpointing.receive_hesitation(factor, now)
         self._follow(now)
 
-    def announce(self, text: str, now: float, words: AsyncIterator[ReplyEvent] | None = None) -> None:
-        """Say something as soon as nobody speaks. Raises `AgentMisuse` when too much is waiting."""
+    def announce(
+        self, text: str, now: float, words: AsyncIterator[ReplyEvent] | None = None, *, hang_up: str | None = None
+    ) -> None:
+        """Say something as soon as nobody speaks; `hang_up`: and end the call then, for this reason.
+
+        Raises `AgentMisuse` when too much is waiting.
+        """
         if len(self._announcements) >= 8:
             raise AgentMisuse("eight announcements are waiting already")
-        self._announcements.append((text, words))
+        self._announcements.append((text, words, hang_up))
         self._follow(now)
 
     def stop_speaking(self, now: float) -> None:

@@ -7,7 +7,7 @@ import ctypes
 import gc
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from agent.phrases import Phrases
 from agent.sentences import ClauseChunker
 from agent.services.llm import LanguageModel
 from agent.speakable import speakable
+from agent.summary import LlmSummarizer
 from agent.tools.toolbox import Toolbox
 from gateway.api.app import BASE_PATH, create_app
 from gateway.api.attach import attach_router
@@ -34,6 +35,7 @@ from gateway.calls.agent import ConfiguredAgents
 from gateway.calls.control import SwitchboardControl
 from gateway.calls.hands import CallHands
 from gateway.calls.journal import Journal
+from gateway.calls.memory import CallerMemories
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
@@ -105,6 +107,7 @@ async def _serve(config: Config) -> None:
         journal = Journal(store, metrics)
         tasks.create_task(journal.write_until_closed(), name="journal")
         stack.push_async_callback(journal.close)
+        agents.memories = memories = CallerMemories(store.memories, journal)
         events = await open_events(config, store, journal, metrics)
         await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
         reception = Reception()
@@ -117,6 +120,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
             tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
+            tasks.create_task(memories.expire(), name="memory-expiry"),
             tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
@@ -182,7 +186,7 @@ async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> No
     answers wait for no speech synthesis; a caller who is faster only waits as long as without."""
     try:
         for config, receptionist in agents.offline:
-            for saying in receptionist.sayings():
+            for saying in (*_asides(config), *receptionist.sayings()):
                 chunker = ClauseChunker()
                 for clause in (*chunker.push(saying), *chunker.flush()):
                     async for _ in engines.tts.synthesize(speakable(clause), voice=config.voice):
@@ -221,6 +225,7 @@ async def _agents(
             turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
             phrases=phrases,
             tools=Toolbox(config.tools, agent_tools(config.transfers, tools), tools.sources),
+            summarizer=None if config.llm == "local" else LlmSummarizer(llm),
         )
     return ConfiguredAgents(
         configs,
@@ -230,6 +235,19 @@ async def _agents(
         echo_gate=media.echo_gate,
         suppress_noise=None if media.noise_suppression == "off" else media.noise_suppression,
     )
+
+
+def _asides(config: AgentConfig) -> Iterator[str]:
+    """What an agent says of its own accord later on."""
+    silence, memory = config.silence, config.memory
+    if silence.reprompt_after_s:
+        yield from (*silence.phrases, silence.goodbye)
+    if silence.max_call_s:
+        yield from (silence.call_ends_soon, silence.call_over)
+    if memory.resume_within_s:
+        yield memory.welcome_back
+    if memory.remember == "ask":
+        yield memory.ask
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:

@@ -7,6 +7,7 @@ and encrypts with AES-256-GCM (NIST SP 800-38D), which also notices every change
 
 import base64
 import binascii
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -71,6 +72,10 @@ class EncryptionKey:
         """For one file, whose salt no other file has: its cipher and the constant part of its nonces."""
         derived = self._derive(purpose.encode(), salt, KEY_BYTES + prefix_bytes)
         return Cipher(derived[:KEY_BYTES]), derived[KEY_BYTES:]
+
+    def digest(self, purpose: str, data: bytes) -> bytes:
+        """Keyed digest (HMAC-SHA256): the same data has the same one, and without the key nobody can try data out."""
+        return hmac.digest(self._derive(purpose.encode(), b"", KEY_BYTES), data, "sha256")
 
     def _derive(self, purpose: bytes, salt: bytes, length: int) -> bytes:
         return HKDF(algorithm=SHA256(), length=length, salt=salt or None, info=purpose).derive(self._secret)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from agent import cues
 from agent.local.knowledge import THRESHOLD, Knowledge, Match
+from agent.remembering import asks_to_be_forgotten
 from agent.services.llm import Conversation, Message, ReplyEvent, TextDelta, ToolCall
 
 DEFAULT_GREETING = "Hello, this is Parley, the assistant of Riverside Dental. How can I help you?"
@@ -39,7 +40,11 @@ _ALL_RIGHT = "All right."
 _NO_MENU = "There is no menu here, just tell me what you would like to know."
 _NAME_UNKNOWN = "You have not told me your name yet."
 _NOTHING_ASKED = "You have not asked me anything yet."
+_NOTHING_REMEMBERED = "I do not remember an earlier call of yours."
 
+_EARLIER_CALL = re.compile(
+    r"(?i)\blast time\b|\b(?:last|previous|earlier) (?:phone )?call\b|\bwhen i (?:last )?called\b"
+)
 _MOST_PIECES = 5
 """Sentences of one utterance that are looked up on their own."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -64,11 +69,12 @@ class Receptionist:
         return (
             *(DEFAULT_GREETING, _NOT_KNOWN, _OFFER, _MORE, _WELCOME, _GOODBYE, _NOT_UNDERSTOOD, _NOT_HEARD, _HELP),
             *(_ALL_RIGHT, _ASK_MESSAGE, _MESSAGE_TAKEN, _GO_ON, _NO_PERSON, _NO_MENU, _TAKE_TIME, _FINE, _HERE),
+            _NOTHING_REMEMBERED,
             *(entry.answer for entry in self.knowledge.entries),
         )
 
     async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
-        answer = await self._answer(conversation.messages)
+        answer = _last_time(conversation) or await self._answer(_whole(conversation))
         for number, sentence in enumerate(answer.sentences):
             yield TextDelta(f" {sentence}" if number else sentence)
         if answer.hangs_up:
@@ -140,6 +146,8 @@ def _scripted(said: str, before: Sequence[Message]) -> _Answer | None:
         return _say(_named(_MESSAGE_TAKEN, cues.caller_name(said) or name), _MORE)
     if _asks(heard, _OFFER) and decision is not None:
         return _say(_ALL_RIGHT, _ASK_MESSAGE if decision else _MORE)
+    if asks_to_be_forgotten(said):
+        return _say(_ALL_RIGHT)  # whoever remembers does the rest, and says so
     if cues.asks_for_message(said):
         return _say(_ALL_RIGHT, _ASK_MESSAGE)
     if cues.asks_for_person(said):
@@ -163,6 +171,22 @@ _SMALL_TALK = (
     (cues.asks_to_wait, (_TAKE_TIME,)),
     (cues.asks_for_presence, (_HERE, _HELP)),
 )
+
+
+def _whole(conversation: Conversation) -> tuple[Message, ...]:
+    """The conversation after what is kept of its beginning and of earlier calls, as if the caller had just said it."""
+    kept = conversation.memory.followed_by(conversation.earlier)
+    told = [f"My name is {kept.caller_name}."] if kept.caller_name else []
+    return (*(Message("user", text) for text in (*told, *kept.questions)), *conversation.messages)
+
+
+def _last_time(conversation: Conversation) -> _Answer | None:
+    """What was asked in an earlier call, if that is the question."""
+    said = next((message.text for message in reversed(conversation.messages) if message.role == "user"), "")
+    if not (cues.asks_earlier_question(said) and _EARLIER_CALL.search(said)):
+        return None
+    questions = conversation.memory.questions
+    return _say(f"Last time you asked: {questions[-1]}" if questions else _NOTHING_REMEMBERED)
 
 
 def _asks(heard: str, *prompts: str) -> bool:

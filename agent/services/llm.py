@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from agent.recollection import NOTHING, Recollection
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -54,6 +56,10 @@ class Conversation:
     """For this turn only. They go behind the messages, whose beginning stays the same from turn to turn: services cache
     what they have read before."""
     tools: tuple[ToolSpec, ...] = ()
+    earlier: Recollection = NOTHING
+    """The beginning of this call, once it is too long to be in `messages`; the system prompt tells it already."""
+    memory: Recollection = NOTHING
+    """Earlier calls of this caller, who agreed to that; a note tells it already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from gateway.api.idempotency import IdempotentRequests
 from gateway.api.keyring import KeyRing
 from gateway.api.keys import keys_router
 from gateway.api.limits import BodyLimit
+from gateway.api.memories import memories_router
 from gateway.api.problems import FieldProblem, Problem, install_problem_handlers, problem_responses
 from gateway.api.scopes import allows, scope_needed
 from gateway.api.sessions import sessions_router
@@ -72,6 +73,7 @@ def create_app(
     api.include_router(calls_router(calls, IdempotentRequests(store)))
     api.include_router(bridging_router(calls))
     api.include_router(sessions_router(store))
+    api.include_router(memories_router(store.memories))
     api.include_router(events_router(events, metrics))
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, calls))

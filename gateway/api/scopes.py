@@ -11,8 +11,8 @@ from typing import Literal, get_args
 Scope = Literal["calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "admin"]
 """calls:read: see calls. calls:write: place them and act on them. streams: connect calls to backends, and tokens for
 it, calls placed with a stream or a flow included.
-sessions:read: transcripts and recordings. sessions:erase: delete them. events: the feed and webhooks. admin:
-everything, and the keys themselves."""
+sessions:read: transcripts, recordings and what is remembered of callers. sessions:erase: delete them. events: the feed
+and webhooks. admin: everything, and the keys themselves."""
 
 ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 
@@ -27,6 +27,8 @@ _TABLE: tuple[tuple[str, tuple[str, ...] | None, Scope], ...] = (
     (r"/tokens(/.*)?", None, "streams"),
     (r"/sessions(/.*)?", ("DELETE",), "sessions:erase"),
     (r"/sessions(/.*)?", _READING, "sessions:read"),
+    (r"/memories", ("DELETE",), "sessions:erase"),
+    (r"/memories", _READING, "sessions:read"),
     (r"/events(/.*)?", None, "events"),
     (r"/webhooks(/.*)?", None, "events"),
 )

@@ -20,6 +20,7 @@ from agent.events import (
     ReplyInterrupted,
     ReplyStarted,
     ServiceFailed,
+    SilencePrompted,
     ToolUsed,
     TranscriptPartial,
     TurnCommitted,
@@ -35,6 +36,7 @@ from agent.tools.tool import CallControl
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
+from gateway.calls.memory import CallerMemories, CallMemory
 from gateway.calls.uplink import LineReport, Uplink
 from gateway.store.records import Role, TranscriptEntry, TurnRecord
 from gateway.streams.relay import relay_config
@@ -63,11 +65,13 @@ class AgentActivity:
         uplink: Uplink,
         follow: Callable[[AgentEvent], None] | None = None,
         history: History | None = None,
+        memory: CallMemory | None = None,
         control: CallControl | None = None,
     ) -> None:
-        """`follow` is told what the session tells us. `history`: the agent had this call before. `control`: what its
-        tools may do to the call."""
+        """`follow` is told what the session tells us. `history`: the agent had this call before. `memory`: what is
+        remembered of the caller; None: nothing is. `control`: what its tools may do to the call."""
         self._call = call
+        self._memory = memory
         self._follow = follow
         self._uplink = uplink
         facts = call.facts
@@ -83,6 +87,8 @@ class AgentActivity:
             is_placed=facts.direction == "outbound",
             history=history,
             utterance_ids=call.leg.utterance_ids,
+            is_engaged=call.is_engaged,
+            elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
             call_id=call.call_id,
             control=control,
         )
@@ -111,11 +117,15 @@ class AgentActivity:
     async def run(self) -> str:
         self._call.leg.tap_sent(self._uplink.receive_sent)
         try:
+            if self._memory is not None:
+                await self._memory.begin(self._session)
             return await self._session.run()
         finally:
             self._call.leg.untap_sent(self._uplink.receive_sent)
             for turn_index in list(self._said):
                 self._record_caller(turn_index)
+            if self._memory is not None:
+                self._memory.end()
 
     @property
     def session(self) -> AgentSession:
@@ -134,8 +144,10 @@ class AgentActivity:
                 self._record_caller(event.turn_index)
             case ReplyFinished():
                 self._record_agent(event.text, event.text, event.started_at, event.ended_at, interrupted=False)
+                self._remember(event.text, event.turn_index)
             case ReplyInterrupted():
                 self._record_agent(event.text, event.heard_text, event.started_at, event.ended_at, interrupted=True)
+                self._remember(event.heard_text, event.turn_index)
             case TurnMeasured(ledger):
                 self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms)
                 turn = TurnRecord(
@@ -149,6 +161,8 @@ class AgentActivity:
                 self._call.publish("turn.measured", **turn.model_dump())
             case TranscriptPartial():
                 self._tell_partial(event, time.monotonic())
+            case SilencePrompted():
+                self._call.publish("silence.prompted", number=event.number, text=event.text)
             case ToolUsed():
                 self._record_tool(event)
             case FarEndKnown(kind, cause):
@@ -169,6 +183,12 @@ class AgentActivity:
         said = self._said.pop(turn_index, None) if turn_index is not None else None
         if said is not None:
             self._record("user", said.text, None, said.started_at, said.ended_at, interrupted=False)
+            if self._memory is not None:
+                self._memory.receive_caller(said.text)
+
+    def _remember(self, heard_text: str, turn_index: int | None) -> None:
+        if self._memory is not None:
+            self._memory.receive_agent(heard_text, is_answer=turn_index is not None)
 
     def _record_tool(self, used: ToolUsed) -> None:
         """Without what it was given and what it gave: that may be personal, and is of no use without the model."""
@@ -213,7 +233,10 @@ class ConfiguredAgents:
         *,
         echo_gate: bool = True,
         suppress_noise: Strength | None = None,
+        memories: CallerMemories | None = None,
     ) -> None:
+        """`memories`: None: no caller is remembered, no call resumed."""
+        self.memories = memories
         self.offline = offline
         """Those whose answers are known beforehand."""
         self._configs = configs
@@ -243,6 +266,7 @@ class ConfiguredAgents:
             self._make_speech_model,
             self._uplink(call),
             history=before.get(name),
+            memory=None if self.memories is None else self.memories.of_call(call, name, config),
             control=None if self.control_of is None else self.control_of(call),
         )
         before[name] = activity.session.history

@@ -87,6 +87,11 @@ class Announcements:
         self._is_closed = False
         audio.on_announcement = self._receive
 
+    @property
+    def is_playing(self) -> bool:
+        """Something is being said, or waits to be."""
+        return bool(self._written or self._waiting)
+
     def play(self, prompt: Prompt, *, loop: int, gain: float) -> Playback:
         """A recording, so many times (0: until it is stopped). Raises `WrongCallState` when too many wait."""
         return self._offered(self._add(lambda: _recorded(prompt, loop, gain)))

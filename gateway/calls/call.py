@@ -358,6 +358,16 @@ class Call:
         finally:
             await self._finish()
 
+    def is_engaged(self) -> bool:
+        """Whether the far end cannot hear, or be heard by, what the call is for: its silence means nothing then."""
+        return (
+            self.state is CallState.HELD
+            or self.muted
+            or self.muted_theirs
+            or (self.transfer is not None and self.transfer.is_under_way)
+            or (self._announcements is not None and self._announcements.is_playing)
+        )
+
     @property
     def is_held_by_us(self) -> bool:
         return self._held_by == "us"

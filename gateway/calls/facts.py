@@ -19,6 +19,8 @@ class CallFacts:
     """Caller: user part of the From header, or the whole URI when it has none."""
     to: str
     """Callee: dialled user part, or what we were asked to dial."""
+    peer: str = ""
+    """Whole address of the far end, as a URI; empty: not known."""
     trunk: str = ""
     """Name of the trunk that carries it; empty for none."""
     agent: str | None = None
@@ -31,8 +33,8 @@ class CallFacts:
     end_reason: str | None = None
     """`caller_hung_up`, `callee_hung_up`, `goodbye`, `completed`, `api`, `rejected`, `transferred`, `timeout`,
     `no_audio`, `media_timeout`, `shutdown`, `service_failure`, `failed`, `stream_ended`, `backend_hung_up`,
-    `backend_unreachable`, `flow_failed`, `bridge_ended`, `supervision_ended`, `lost` (our process died), or `sip_CODE`
-    for a call that was refused."""
+    `backend_unreachable`, `flow_failed`, `bridge_ended`, `supervision_ended`, `silence` (the caller said nothing),
+    `max_call` (it lasted too long), `lost` (our process died), or `sip_CODE` for a call that was refused."""
 
 
 def utc(wall_time: float) -> datetime:

@@ -3,10 +3,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
+from agent.recollection import Recollection
 from gateway.calls.facts import CallFacts, utc
 from gateway.events import Event
 from gateway.store.records import Quality, RecordingFacts, SessionSummary, TranscriptEntry, TurnRecord
@@ -71,6 +73,24 @@ class Journal:
     def ended(self, facts: CallFacts, quality: Quality | None) -> None:
         at, reason = utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
         self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=quality))
+
+    def caller_began(self, call_id: str, identity: str, agent: str, continues: str | None) -> None:
+        """Whose call this is, and which one it goes on with."""
+        at = datetime.now(UTC)
+        self._put(lambda: self._store.memories.began(call_id, identity, agent, at, continues))
+
+    def remembered(self, call_id: str, agent: str, what: Recollection, expires_at: datetime) -> None:
+        """What an agent is to keep of a call."""
+        self._put(lambda: self._store.memories.remember(call_id, agent, what, expires_at))
+
+    def consented(self, identity: str, agent: str, given: bool, expires_at: datetime) -> None:
+        """What a caller has answered to being remembered."""
+        at = datetime.now(UTC)
+        self._put(lambda: self._store.memories.consent(identity, agent, given, at, expires_at))
+
+    def forgot(self, identity: str) -> None:
+        """A caller wants to be forgotten."""
+        self._put(lambda: self._store.memories.forget((identity,)))
 
     def event(self, event: Event, webhooks: Sequence[str], settled: Callable[[], None]) -> None:
         """`settled` is called when it is in the database, or never will be."""

@@ -27,6 +27,7 @@ from gateway.client.errors import (
 from gateway.client.events import EventFeed
 from gateway.client.models import (
     BridgeInfo,
+    CallerMemory,
     CallInfo,
     EventInfo,
     EventPage,
@@ -64,6 +65,7 @@ __all__ = [
     "BadAnswer",
     "BridgeInfo",
     "CallInfo",
+    "CallerMemory",
     "ClearedMessage",
     "Conflict",
     "DtmfMessage",

@@ -25,6 +25,7 @@ from gateway.client.models import (
     ApiKeyRecord,
     BridgeInfo,
     BridgeOrder,
+    CallerMemory,
     CallInfo,
     CallList,
     CreatedKey,
@@ -327,6 +328,16 @@ class ParleyClient:
                         file.write(block)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
+
+    # What is remembered of callers
+
+    async def memories(self, caller: str) -> CallerMemory:
+        """What agents remember of a caller: `sip:anna@192.0.2.7`, or a bare number."""
+        return await self._get("/memories", CallerMemory, {"caller": caller})
+
+    async def forget(self, caller: str) -> None:
+        """Erase it, and what the caller has answered to being remembered."""
+        await self._request("DELETE", "/memories", parameters={"caller": caller})
 
     # API keys
 

@@ -187,6 +187,48 @@ class CallList(Model):
     calls: tuple[CallInfo, ...]
 
 
+class RememberedExchange(Model):
+    """A question, and what the caller heard as an answer."""
+
+    asked: str
+    answered: str
+
+
+class MemoryRecord(Model):
+    """What an agent remembers of one call of a caller."""
+
+    call_id: str
+    agent: str
+    at: datetime
+    """When that call began."""
+    expires_at: datetime
+    caller_name: str
+    exchanges: tuple[RememberedExchange, ...]
+    """What was asked, oldest first: the first question and the newest."""
+    left: tuple[str, ...]
+    """Messages that the caller left."""
+    summary: str
+    """In a language model's words; empty: none wrote one."""
+
+
+class ConsentRecord(Model):
+    """What a caller has answered to being remembered."""
+
+    agent: str
+    given: bool
+    at: datetime
+    expires_at: datetime
+
+
+class CallerMemory(Model):
+    """What agents remember of one caller."""
+
+    memories: tuple[MemoryRecord, ...]
+    """One for each call, newest first."""
+    consents: tuple[ConsentRecord, ...]
+    """What the caller has answered to being remembered; none: they were not asked, or gave no answer."""
+
+
 class CreateKey(Model):
     """A key to make."""
 
@@ -246,6 +288,7 @@ class EventInfo(Model):
         "transcript.partial",
         "transcript.final",
         "turn.measured",
+        "silence.prompted",
         "tool.called",
         "far_end.recognized",
         "dtmf.received",

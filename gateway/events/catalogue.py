@@ -91,6 +91,10 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "interrupted": "the caller broke in",
         },
     ),
+    "silence.prompted": KindFacts(
+        "The caller has said nothing for a while, and the agent asks, or takes leave.",
+        {"number": "how many times in a row, from 1; 0: goodbye, the call ends", "text": "what is said"},
+    ),
     "tool.called": KindFacts(
         "A tool has done what the model wanted, or not. What it was given and what it gave is told to nobody else.",
         {

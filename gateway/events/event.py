@@ -23,6 +23,7 @@ EventKind = Literal[
     "transcript.partial",
     "transcript.final",
     "turn.measured",
+    "silence.prompted",
     "tool.called",
     "far_end.recognized",
     "dtmf.received",

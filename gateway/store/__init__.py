@@ -6,10 +6,13 @@ start > folder (data folder, one mark per process) > schema (migrations) > repos
 """
 
 from gateway.store.folder import DataFolder
+from gateway.store.memories import MemoryRows
 from gateway.store.records import (
     ApiKeyRecord,
+    ConsentRecord,
     Direction,
     KeptAnswer,
+    MemoryRecord,
     Quality,
     RecordingFacts,
     Role,
@@ -22,9 +25,12 @@ from gateway.store.repository import SessionStore, open_store
 
 __all__ = [
     "ApiKeyRecord",
+    "ConsentRecord",
     "DataFolder",
     "Direction",
     "KeptAnswer",
+    "MemoryRecord",
+    "MemoryRows",
     "Quality",
     "RecordingFacts",
     "Role",

@@ -58,6 +58,39 @@ class TurnRecord(Record):
     interrupted: bool = False
 
 
+class RememberedExchange(Record):
+    """A question, and what the caller heard as an answer."""
+
+    asked: str
+    answered: str
+
+
+class MemoryRecord(Record):
+    """What an agent remembers of one call of a caller."""
+
+    call_id: str
+    agent: str
+    at: datetime
+    """When that call began."""
+    expires_at: datetime
+    caller_name: str
+    exchanges: tuple[RememberedExchange, ...]
+    """What was asked, oldest first: the first question and the newest."""
+    left: tuple[str, ...]
+    """Messages that the caller left."""
+    summary: str
+    """In a language model's words; empty: none wrote one."""
+
+
+class ConsentRecord(Record):
+    """What a caller has answered to being remembered."""
+
+    agent: str
+    given: bool
+    at: datetime
+    expires_at: datetime
+
+
 class SpeechLevel(Record):
     """How loud one side spoke."""
 

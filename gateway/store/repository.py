@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from gateway.errors import StartupError, StoreError
 from gateway.store.events import EventRows, Step
 from gateway.store.folder import DataFolder
+from gateway.store.memories import MemoryRows
 from gateway.store.records import (
     ApiKeyRecord,
     KeptAnswer,
@@ -116,6 +117,8 @@ class SessionStore:
         self._failing = False
         self.events = EventRows(self._put, self._reading, self._sealer, engine)
         """What was told of the calls."""
+        self.memories = MemoryRows(self._put, self._reading, self._sealer, key)
+        """What is remembered of callers."""
         self.was_alone = folder.is_alone
         """No other gateway used the folder when we began: what one has left unfinished is ours to finish."""
         self.on_erased: Callable[[str], None] = lambda call_id: None
@@ -230,6 +233,7 @@ class SessionStore:
             except OSError as error:
                 raise StoreError(f"the recording cannot be deleted: {error.strerror}") from error
         await self._put(
+            *await self.memories.erasing(call_id),
             (_ERASE, {"of_call": call_id}),
             (_ERASE_ANSWERS, {"of_call": call_id}),
             (_ADD_AUDIT, {"at": datetime.now(UTC), "action": "session_erased", "subject": call_id}),

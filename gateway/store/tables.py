@@ -86,6 +86,37 @@ class TurnRow(Table):
     interrupted: Mapped[bool]
 
 
+class CallerRow(Table):
+    """Whose call a session was, so that a redial can go on with it; and what is remembered of it."""
+
+    __tablename__ = "callers"
+    __table_args__ = (Index("ix_callers_caller", "caller", "agent", "at"),)
+
+    call_id: Mapped[str] = mapped_column(ForeignKey("sessions.call_id", ondelete="CASCADE"), primary_key=True)
+    caller: Mapped[str] = mapped_column(Text)
+    """Keyed hash of the caller's address (`gateway.store.memories`)."""
+    agent: Mapped[str] = mapped_column(Text, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    continues: Mapped[str | None] = mapped_column(Text, index=True)
+    """The call that this one went on with, when that broke off."""
+    memory: Mapped[str | None] = mapped_column(Text)
+    """JSON, sealed when there is a key; null: nothing is remembered of this call."""
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """When that is forgotten."""
+
+
+class ConsentRow(Table):
+    """What a caller has answered to being remembered."""
+
+    __tablename__ = "consents"
+
+    caller: Mapped[str] = mapped_column(Text, primary_key=True)
+    agent: Mapped[str] = mapped_column(Text, primary_key=True)
+    given: Mapped[bool]
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
 class AnswerRow(Table):
     """What a request with an idempotency key was answered."""
 

@@ -44,9 +44,11 @@ RelayOrder = SendKeys | PlayMedia | EndSession
 
 
 def relay_config(config: AgentConfig) -> AgentConfig:
-    """An agent's configuration for a backend that decides itself when it answers, and what it says after a sound."""
+    """An agent's configuration for a backend that decides itself when it answers, what it says after a sound or to
+    silence, and when the call ends."""
     return config.model_copy(
         update={
+            "silence": config.silence.model_copy(update={"reprompt_after_s": 0, "max_call_s": 0}),
             "interruption": config.interruption.model_copy(update={"resume": False}),
             "deadlines": config.deadlines.model_copy(update={"llm_first_token_ms": 60_000, "llm_stall_ms": 60_000}),
         }

@@ -63,13 +63,14 @@ def test_the_agent_stops_when_spoken_over_and_knows_what_was_heard(gateway: Gate
     assert len(interrupted[0]["heard_text"]) < len(interrupted[0]["text"])
 
 
-def test_finished_turns_of_a_running_call_survive_kill_minus_9(tmp_path: Path, voice: Voice) -> None:
+def test_a_call_survives_kill_minus_9_and_a_redial_goes_on_where_it_was(tmp_path: Path, voice: Voice) -> None:
     gateway = GatewayProcess(tmp_path)
     with gateway, RawCaller(gateway.sip_port) as caller:
+        caller.from_header = '"Anna" <sip:parley@127.0.0.1:5999>'  # the softphone's, from another port
         assert caller.invite("agent").code == 200
         line = _Line(caller)
         line.listen(3.5)
-        line.speak(voice.say("Do you take Cigna?", 8000))
+        line.speak(voice.say("My name is Anna. What are your opening hours?", 8000))
         # The turn is over with its answer; the log says so, and nobody asks the API, which would flush.
         while "turn_measured" not in gateway.log.read_text():
             line.listen(0.5)
@@ -80,9 +81,14 @@ def test_finished_turns_of_a_running_call_survive_kill_minus_9(tmp_path: Path, v
         gateway.process.wait(10)
     with GatewayProcess(tmp_path) as again:
         session = again.get(f"/sessions/{call_id}")
+        softphone(again, "agent", "--say", "What is my name?", "--say", "What did I ask before?")
+        redial = [entry["text"] for entry in again.newest_session()["transcript"]]
     assert session["end_reason"] == "gateway_restarted"
     assert len(session["turns"]) == 1
     assert [entry["role"] for entry in session["transcript"]] == ["assistant", "user", "assistant"]
+    assert redial[0] == "Welcome back, we were interrupted. Please go on."
+    assert "anna" in redial[2].lower() or "ana" in redial[2].lower()
+    assert "opening hours" in redial[4]
 
 
 class _Line:

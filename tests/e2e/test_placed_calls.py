@@ -37,7 +37,7 @@ def test_a_voicemail_hears_the_message_after_its_beep(gateway: GatewayProcess, v
     greeting = np.concatenate([_prompt("vm-intro"), np.zeros(1_600, np.int16), _prompt("beep")])
     with RawCaller(gateway.sip_port) as callee:
         address = f"sip:raw@127.0.0.1:{callee.sip.getsockname()[1]}"
-        placed = gateway.post("/calls", {"to": address, "agent": "campaigner"})
+        placed = gateway.post("/calls", {"to": address, "agent": "receptionist"})
         assert placed.status_code == 201
         callee.accept(callee.request("INVITE"))
         line = EchoLine(callee, None)

@@ -7,11 +7,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from agent.config import AgentConfig, TurnConfig
+from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.events import AgentEvent
 from agent.phrases import Phrases
 from agent.services.llm import Message
 from agent.session import AgentSession
+from agent.summary import Summarizer
 from agent.tools.builtin import builtin_tools
 from agent.tools.tool import Tool
 from agent.tools.toolbox import Toolbox
@@ -38,6 +40,8 @@ class Scene:
         detector: ScriptedDetector | None = None,
         leg: FakeLeg | None = None,
         prepared: bool = True,
+        history: History | None = None,
+        summarizer: Summarizer | None = None,
         tools: Sequence[Tool] = (),
         is_placed: bool = False,
     ) -> None:
@@ -51,6 +55,10 @@ class Scene:
         self.detector = detector or ScriptedDetector()
         self.events: list[AgentEvent] = []
         self.end_reason: str | None = None
+        self.is_engaged = False
+        """The caller is on hold, say."""
+        self._history = history
+        self._summarizer = summarizer
         self.control = ScriptedControl()
         self._is_prepared = prepared
         self._tools = tuple(tools)
@@ -65,7 +73,9 @@ class Scene:
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
         toolbox = Toolbox(self.config.tools, (*builtin_tools(self.config.transfers), *self._tools))
-        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases, tools=toolbox)
+        services = AgentServices(
+            self.stt, self.llm, self.tts, self.detector, phrases, tools=toolbox, summarizer=self._summarizer
+        )
         self.session = AgentSession(
             self.config,
             services,
@@ -74,9 +84,11 @@ class Scene:
             self.events.append,
             clock=loop.time,
             caller="sip:caller@example.com",
+            history=self._history,
             call_id="call-1",
             control=self.control,
             is_placed=self._is_placed,
+            is_engaged=lambda: self.is_engaged,
         )
         self.leg.on_frames = self.session.feed
         self.leg.on_playout = self.session.playout

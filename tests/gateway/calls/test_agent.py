@@ -54,6 +54,9 @@ class LineCall:
     def assign(self, agent: str) -> None:
         self.assigned.append(agent)
 
+    def is_engaged(self) -> bool:
+        return False
+
     def elapsed_ms(self, now: float) -> int:
         return 0
 

@@ -44,6 +44,12 @@ class TappedCall:
         self.leg = TappedLeg()
         self.turn_count = 0
 
+    def is_engaged(self) -> bool:
+        return False
+
+    def elapsed_ms(self, now: float) -> int:
+        return 0
+
 
 async def test_an_agent_that_never_had_the_call_leaves_no_tap_on_its_leg() -> None:
     call, tts = TappedCall(), ScriptedTts()

@@ -195,6 +195,8 @@ EVERYTHING: list[Callable[[ParleyClient], Awaitable[object]]] = [
     lambda client: client.sessions(before="c"),
     lambda client: client.session("c"),
     lambda client: client.erase_session("c"),
+    lambda client: client.memories("+15550100"),
+    lambda client: client.forget("+15550100"),
     lambda client: client.save_recording("c", Path("/nonexistent/c.wav")),
 ]
 ELSEWHERE = {("get", "/api/v1/stream/schema")}
