@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The configuration of one agent: the `[agents.NAME]` table of parley.toml, with units and defaults.
 
-The defaults of `turn` were chosen on one half of the utterances of `scripts/bench/endpointing`; README has the figures of
-both. A complete question is answered at once; whatever may go on is waited for, at first longer than the longest pause
-of that set.
+The defaults of `turn` were chosen on one half of the utterances of `scripts/bench/endpointing`; README has the figures
+of both. A complete question is answered at once; whatever may go on is waited for, at first longer than the longest
+pause of that set.
 """
 
 from pathlib import Path
