@@ -174,6 +174,8 @@ def _digits(text: str, expectation: Expectation) -> Completeness | None:
         return None
     if expectation.length:
         return Completeness.WHOLE if count >= expectation.length else Completeness.OPEN
+    if text.rstrip().endswith(","):
+        return Completeness.OPEN
     return Completeness.WHOLE if count in _PHONE_DIGITS and not expectation.terminator else Completeness.OPEN
 
 

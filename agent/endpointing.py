@@ -5,7 +5,7 @@
                                    │
         a turn by its form: goodbye, ten digits ─> at once if the model is sure, else short_wait
         a complete question ─────────────────────> at once if the model is sure, else clear_wait
-        a request, an answer of the kind asked ──> clear_wait, or fluent_wait
+        a request, an answer of the kind asked ──> clear_wait, if the model does not rather doubt it
         any other statement ─────────────────────> sure_wait, as this caller's pauses shape it, or max_wait
         thanks, a greeting, "yes" ───────────────> max_wait
         a sentence that trails off, half a number > open_wait, whatever the probability
@@ -28,6 +28,7 @@ from agent.services.stt import Transcript
 
 _NEVER = float("inf")
 _MOST_HESITATION = 3.0
+_RATHER_OVER = 0.5
 _INTO_FIRST_WORD_S = 0.5
 """Who speaks so soon after our first sound does not react to it: he had not finished."""
 
@@ -237,20 +238,21 @@ class Endpointing:
         """When the decision falls, or fell: the ledger's word for it, even if the transcript came later."""
         config, habit = self._config, self._habit
         believed_s = None if pause.believed_at is None else pause.believed_at - pause.silent_since
-        is_denied = pause.probability is not None and pause.probability < config.open_probability
+        probability = _RATHER_OVER if pause.probability is None else pause.probability
         at_once_s = _NEVER if believed_s is None else believed_s
         match pause.completeness:
             case Completeness.WHOLE:
                 return pause.silent_since + min(at_once_s, config.short_wait_ms / 1e3)
             case Completeness.WORDLESS:
                 return pause.silent_since + min(at_once_s, config.fluent_wait_ms / 1e3)
-            case Completeness.QUESTION | Completeness.CLEAR if is_denied:
+            case Completeness.QUESTION if probability < config.open_probability:
                 wait_s = config.open_wait_ms / 1e3
             case Completeness.QUESTION:
                 wait_s = max(min(at_once_s, config.clear_wait_ms / 1e3), habit.least_s)
+            case Completeness.CLEAR if probability < _RATHER_OVER:
+                wait_s = config.max_wait_ms / 1e3
             case Completeness.CLEAR:
                 wait_s = max(config.clear_wait_ms / 1e3, habit.least_s)
-                wait_s = max(wait_s, config.fluent_wait_ms / 1e3 if believed_s is None else believed_s)
             case Completeness.DOUBTFUL:
                 wait_s = config.max_wait_ms / 1e3 if believed_s is None else max(believed_s, habit.sure_s)
             case Completeness.LONE:

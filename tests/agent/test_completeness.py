@@ -81,6 +81,7 @@ def test_free_speech(text: str, completeness: Completeness) -> None:
         ("555 01", PHONE, Completeness.OPEN),
         ("212 555 0147", PHONE, Completeness.WHOLE),
         ("five five five", MEMBER, Completeness.OPEN),
+        ("2, 1, 2, 5, 5, 5, 0, 1, 4, 7,", PHONE, Completeness.OPEN),
         ("212 555 0147", MEMBER, Completeness.OPEN),
         ("five five five pound", MEMBER, Completeness.WHOLE),
         ("anna dot miller", EMAIL, Completeness.OPEN),
