@@ -81,6 +81,24 @@ class InterruptionConfig(_Table):
     """What the agent was kept from saying by a sound that turns out to have been no speech is said after it."""
 
 
+class FarEndConfig(_Table):
+    """Who takes the calls that the agent places (agent/far_end.py)."""
+
+    recognize: bool = True
+    """Tell voicemails, menus, queues and faxes from people. False: talk to whatever answers."""
+    voicemail: Literal["hang_up", "message"] = "hang_up"
+    """What a voicemail gets: nothing, or `message` once it records."""
+    message: str = ""
+    max_hold_s: Annotated[int, Field(ge=10, le=3_600)] = 300
+    """How long to wait in a queue or for music to end, before hanging up."""
+
+    @model_validator(mode="after")
+    def _message_is_there(self) -> Self:
+        if (self.voicemail == "message") != bool(self.message):
+            raise ValueError('message and voicemail = "message" need each other')
+        return self
+
+
 class DeadlinesConfig(_Table):
     """How long the agent waits for each service before it says so to the caller."""
 
@@ -130,6 +148,8 @@ class AgentConfig(_Table):
     """Text to speech: a name of `[services]`, or `local`."""
     voice: str | None = None
     """A voice of that speech service; None is its own default."""
+    voices: dict[str, str] = Field(default_factory=dict)
+    """A voice for each other language that is spoken, by its code."""
     language: str = "en"
     """What callers speak, as an ISO 639-1 code."""
     prompt: str = "You are the receptionist. Answer briefly, in words that are easy to say and to hear."
@@ -147,6 +167,7 @@ class AgentConfig(_Table):
     speech: SpeechConfig = SpeechConfig()
     turn: TurnConfig = TurnConfig()
     interruption: InterruptionConfig = InterruptionConfig()
+    far_end: FarEndConfig = FarEndConfig()
     deadlines: DeadlinesConfig = DeadlinesConfig()
     phrases: PhrasesConfig = PhrasesConfig()
     voice_style: VoiceStyleConfig = VoiceStyleConfig()

@@ -124,12 +124,15 @@ class Dialogue:
 
     def answer(self, answer: Answer) -> None:
         """Answer a turn."""
-        ended_at = answer.marks.spoken_at
-        committed = TurnCommitted(answer.turn_index, answer.text, answer.confidence, answer.started_at, ended_at)
-        self._on_event(committed)
-        self._history.caller_said(answer.text)
+        self.note(answer)
         words = self._thinking.reply(self._history.snapshot())
         self._begin(Reply(answer.reply_id, answer.turn_index, answer.marks), words)
+
+    def note(self, answer: Answer) -> None:
+        """Enter a turn that gets no answer."""
+        ended_at = answer.marks.spoken_at
+        self._on_event(TurnCommitted(answer.turn_index, answer.text, answer.confidence, answer.started_at, ended_at))
+        self._history.caller_said(answer.text)
 
     def announce(self, announce: Announce) -> None:
         """Say what is known beforehand."""
