@@ -102,7 +102,7 @@ _PRESSED = re.compile(r"\[pressed ([0-9*#A-D, ]+)\]", re.IGNORECASE)
 
 _CONFUSED = re.compile(
     r"\bi(?:'m| am) (?:a bit |a little |so |totally |still )?(?:confused|lost|not following|not sure i understand)\b"
-    r"|\bi (?:don't|do not|didn't|did not|can't|cannot|couldn't) (?:really |quite )?(?:understand|follow|get (?:it|that))\b"
+    r"|\bi (?:don't|do not|didn't|did not|can't|cannot) (?:really |quite )?(?:understand|follow|get (?:it|that))\b"
     r"|\bwhat (?:do|did) you mean\b|\bwhat does that mean\b|\b(?:doesn't|does not|makes no) (?:make )?sense\b"
     r"|^(?:(?:sorry|wait|um|uh|no) )*(?:what|huh|pardon|come again)$"
 )

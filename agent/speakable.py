@@ -84,7 +84,7 @@ def _plain_signs(text: str) -> str:
     text = re.sub(r"\b([kcm]?m)\u00b2", r"sq \1", text)
     text = re.sub(r"\b([kcm]?m)\u00b3", r"cubic \1", text)
     text = unicodedata.normalize("NFKC", text).translate(_PLAIN)
-    text = re.sub(r"(?<=[\dm])\s*[\u2012-\u2015]\s*(?=[\d$])|(?<=\w)\u2013(?=\w)", "-", text)  # a dash in a range
+    text = re.sub(r"(?<=[\dm.])\s*[\u2012-\u2015]\s*(?=[\d$])|(?<=[\w.])\u2013(?=\w)", "-", text)  # a dash in a range
     text = re.sub(r"\s*[\u2012-\u2015]\s*", ", ", text)
     lines = (_LINE_MARK.sub("", line).strip() for line in text.splitlines())
     joined = ""
@@ -159,12 +159,13 @@ def _full_stop(match: _Match) -> str:
 
 def _spell_money(match: _Match) -> str:
     groups = match.groupdict()
-    unit, hundredth = _CURRENCIES[match["sign"]]
+    unit, hundredth = _CURRENCIES[match["sign"].upper()]
     amount = match["amount"]
     if re.fullmatch(_COMMA_AMOUNT, amount):
         amount = amount.replace(".", "").replace(",", ".")
     if magnitude := groups.get("magnitude"):
-        return f"{decimal(amount)} {_MAGNITUDES.get(magnitude.lower(), magnitude)} {_plural(unit, 2)}"
+        amount = f"{decimal(amount)} to {decimal(groups['to'])}" if groups.get("to") else decimal(amount)
+        return f"{amount} {_MAGNITUDES.get(magnitude.lower(), magnitude)} {_plural(unit, 2)}"
     if to := groups.get("to"):
         return f"{decimal(amount)} to {decimal(to)} {_plural(unit, 2)}"
     whole, _, fraction = amount.replace(",", "").partition(".")
@@ -280,7 +281,7 @@ _STEPS: tuple[_Step, ...] = (
     (re.compile(r"(?<![\w.])-(?=[$€£¥₹]\d)"), "minus "),
     (re.compile(rf"(?P<amount>{_COMMA_AMOUNT}) ?(?P<sign>{_SIGN})"), _spell_money),
     (re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_COMMA_AMOUNT})"), _spell_money),
-    (re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER}) ?- ?(?:{_SIGN})? ?(?P<to>{_NUMBER})"), _spell_money),
+    (re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER}) ?- ?(?:{_SIGN})? ?(?P<to>{_NUMBER})(?: ?(?P<magnitude>{_MAGNITUDE})\b)?", re.I), _spell_money),
     (
         re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER}) ?(?P<magnitude>(?i:{_MAGNITUDE}))\b"),
         _spell_money,
@@ -294,9 +295,9 @@ _STEPS: tuple[_Step, ...] = (
     *CODES,
     # Ranges: 9-5, 9:00-17:00, 9 am - 5 pm.
     (re.compile(rf"(?<=\d)(:\d\d)?( ?{_HALF_DAY})?(?: - |-)(?=\d)", re.IGNORECASE), _spell_range),
-    (re.compile(rf"\b({_DAY}) ?- ?(?={_DAY})"), r"\1 to "),
+    (re.compile(rf"\b({_DAY})\.? ?- ?(?={_DAY})"), r"\1 to "),
     (re.compile(rf"\b({_SHORT_DAY})\b\.?(?=(?: to| and| &|,| or) (?:{_DAY}))"), lambda match: _DAYS[match[1]]),
-    (re.compile(rf"(?<=day to )({_SHORT_DAY})\b|(?<=day and )({_SHORT_DAY})\b"), lambda match: _DAYS[match[0]]),
+    (re.compile(rf"(?:(?<=day to )|(?<=day and ))({_SHORT_DAY})\b(?:\.(?= [a-z\d]))?"), lambda match: _DAYS[match[1]]),
     (re.compile(r"\b(Mon|Tues?|Wed|Thu|Thurs?|Fri)\b\.?(?! ?')"), lambda match: _DAYS[match[1]]),
     (re.compile(r"\b(Sat|Sun)(?:\.(?=\s)|(?=,? \d))"), lambda match: _DAYS[match[1]]),
     # Times: 9:30, 17:00, 9:30 am; 9 am.

@@ -97,7 +97,7 @@ MIXED_FRACTIONS = (
 MEASURES = (
     (re.compile(r"(?<!\w)(?P<feet>\d)'(?P<inches>\d{1,2})(?:\"|''|\b)"), _spell_height),
     (re.compile(r"\b(?P<feet>\d+) ?ft\.? (?P<inches>\d{1,2}) ?in\b\.?"), _spell_feet_and_inches),
-    (re.compile(rf"(?<=[\d%$€£a-z])\s?/\s?(?P<per>{'|'.join(_PER)})\b(?!/)"), lambda m: f" per {_PER[m['per']]}"),
+    (re.compile(rf"(?<=[\w%$€£])\s?/\s?(?P<per>{'|'.join(_PER)})\b(?!/)"), lambda m: f" per {_PER[m['per']]}"),
     (re.compile(rf"(?<![\w.,])(?P<amount>{_AMOUNT}) ?(?P<unit>{_UNIT})(?!\w)"), _spell_unit),
     (re.compile(r"(?<=\d)°(?!\s?[CF])"), " degrees"),
     (re.compile(r"\b(?P<amount>(?!401)\d{2,}|\d+\.\d+) ?[kK](?!\w)"), r"\g<amount> thousand"),
@@ -111,10 +111,10 @@ MEASURES = (
 """After money, whose magnitudes look alike."""
 
 ARITHMETIC = (
-    (re.compile(r"(?<=\d) ?[x×] ?(?=\d+ ?=)|(?<=\d) [x×*] (?=\d)"), " times "),
-    (re.compile(r"(?<=\d)[x×](?=\d)"), " by "),
-    (re.compile(r"(?<=\d)[x×](?!\w)"), " times"),
-    (re.compile(r"(?<=\d) [/÷] (?=\d)"), " divided by "),
+    (re.compile(r"(?<=\d) ?[x\u00d7] ?(?=\d+ ?=)|(?<=\d) [x\u00d7*] (?=\d)"), " times "),
+    (re.compile(r"(?<=\d)[x\u00d7](?=\d)"), " by "),
+    (re.compile(r"(?<=\d)[x\u00d7](?!\w)"), " times"),
+    (re.compile(r"(?<=\d) [/\u00f7] (?=\d)"), " divided by "),
     (re.compile(r"(?<=\d) ?- ?(?=\d+(?:\.\d+)? ?=)"), " minus "),
     (re.compile(r"(?<=\w)\^(?=\d)"), " to the power of "),
     (re.compile(r"(?:<=|≤) ?(?=[$€£]?\d)"), "at most "),
