@@ -6,7 +6,7 @@ they belong into records and streams, never into a log.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from agent.ledger import TurnLedger
 from media.playout import Cleared
@@ -74,6 +74,14 @@ class TurnReopened:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyPrepared:
+    """An answer was begun before the turn was over (speculation), and what became of it."""
+
+    turn_index: int
+    state: Literal["begun", "used", "wasted"]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyStarted:
     """The agent is audible."""
 
@@ -135,6 +143,7 @@ AgentEvent = (
     TranscriptPartial
     | TurnCommitted
     | TurnReopened
+    | ReplyPrepared
     | ReplyStarted
     | ReplyFinished
     | ReplyInterrupted

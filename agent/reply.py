@@ -62,6 +62,10 @@ class Reply:
     """When its first audible sample was sent."""
     hang_up: str | None = None
     """End the call when it has been heard, for this reason."""
+    is_ours: asyncio.Event | None = None
+    """Not set while the caller may still go on: until then nothing is written. None: the turn is ours."""
+    renders_ahead: bool = True
+    """While the turn is not ours, the first clause is rendered already; else only the words are waited for."""
     has_failed: bool = False
     is_written: bool = False
     lead_s: float = 0.0
@@ -79,6 +83,16 @@ class Reply:
     @property
     def is_over(self) -> bool:
         return self.is_written and not self.unsent
+
+    @property
+    def is_ahead(self) -> bool:
+        """The turn it would answer is not over yet."""
+        return self.is_ours is not None and not self.is_ours.is_set()
+
+    async def until_ours(self) -> None:
+        """Return when it may be heard."""
+        if self.is_ours is not None:
+            await self.is_ours.wait()
 
     def mark(self, stage: Stage, at: float) -> None:
         if self.marks is not None:
@@ -127,11 +141,14 @@ class Speaker:
             await self._answer(reply, words)
         except ServiceError as error:
             reply.has_failed = True
+            if reply.is_ahead:
+                return  # the turn will be answered afresh
             phrase = self._on_failure(error)
             try:
                 await self._say_all(reply, ClauseChunker(), phrase)
             except ServiceError as second:
                 log.warning("apology_failed", service=second.service, detail=second.detail)
+        await reply.until_ours()  # it may have had nothing to say
         reply.is_written = True
 
     async def _answer(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
@@ -163,9 +180,11 @@ class Speaker:
     async def _say(self, reply: Reply, text: str) -> None:
         """Render one clause and write it, as it comes."""
         reply.mark(Stage.FIRST_CLAUSE, self._clock())
+        if not reply.renders_ahead:
+            await reply.until_ours()
         if (ahead_ms := self._out.queued_ms - _LOOKAHEAD_MS) > 0:
             await asyncio.sleep(ahead_ms / 1e3)
-        clause = SpokenClause(next(self._utterance_ids), text, self._out.sample_rate_hz)
+        clause = SpokenClause(0, text, self._out.sample_rate_hz)
         silence = LeadingSilence() if not reply.spoken.clauses else None
         resampler: StreamResampler | None = None
         try:
@@ -202,6 +221,9 @@ class Speaker:
                 yield chunk
 
     async def _write(self, reply: Reply, clause: SpokenClause, samples: PcmSamples) -> None:
+        if not clause.written_samples:
+            await reply.until_ours()
+            clause.utterance_id = next(self._utterance_ids)  # not before: ids only grow, and others may play till then
         pcm = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False).tobytes()
         while pcm:
             accepted = self._out.play(clause.utterance_id, pcm, clause.sample_rate_hz)

@@ -27,7 +27,8 @@ from agent.interruption import Duck, Restore
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
-from agent.speech import MakeSpeechModel, SpeechDetector
+from agent.speculation import DropPrepared, Prepare, Speculation
+from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechStarted
 from agent.tasks import SessionTasks
 from agent.turn import (
     Announce,
@@ -80,6 +81,7 @@ class AgentSession:
         self._clock = clock
         self._tasks = SessionTasks()
         self._turns = TurnTaking(config)
+        self._speculation = Speculation(config.speculation)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
         self.history = history or History(config.prompt, caller, metadata)
@@ -165,6 +167,7 @@ class AgentSession:
             return reason
         finally:
             self._turns.hang_up(self._clock())
+            self._dialogue.drop_prepared()
             self._dialogue.stop()
             self._tasks.cancel()
 
@@ -175,9 +178,14 @@ class AgentSession:
         now = self._clock()
         for event in self._detector.events():
             self._turns.receive_speech(event, now)
+            match event:
+                case SpeechStarted():
+                    self._speculation.receive_speech(now)
+                case SpeechEnded() if self._turns.state is TurnState.PAUSED:
+                    self._speculation.receive_silence(now)
             self._follow(now)
         self._follow(now)
-        dues = (self._turns.next_timeout(), self._detector.next_timeout())
+        dues = (self._turns.next_timeout(), self._detector.next_timeout(), self._speculation.next_timeout())
         due = min((due for due in dues if due is not None), default=None)
         self._tasks.wake_at(due, now, self._timeout)
 
@@ -185,6 +193,7 @@ class AgentSession:
         now = self._clock()
         self._detector.handle_timeout(now)
         self._turns.handle_timeout(now)
+        self._speculation.handle_timeout(now)
         self._drain()
 
     def _follow(self, now: float) -> None:
@@ -201,6 +210,14 @@ class AgentSession:
         while actions := self._turns.actions():
             for action in actions:
                 self._do(action, now)
+        for guess in self._speculation.events():
+            match guess:
+                case Prepare(text):
+                    self._dialogue.prepare(self._turns.turn_index, text)
+                case DropPrepared():
+                    self._dialogue.drop_prepared()
+                case _:
+                    assert_never(guess)
 
     def _do(self, action: TurnAction, now: float) -> None:
         match action:
@@ -215,6 +232,7 @@ class AgentSession:
                 self._tasks.stop_asking()
             case Answer():
                 self._dialogue.answer(action)
+                self._speculation.receive_answer()
             case Announce():
                 self._dialogue.announce(action)
             case Withdraw():
@@ -223,6 +241,7 @@ class AgentSession:
                 self._dialogue.stop()
             case ForgetTurn(was_noise):
                 self._ear.forget()
+                self._speculation.receive_forgotten()
                 if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
@@ -277,6 +296,8 @@ class AgentSession:
     def _partial(self, transcript: Transcript) -> None:
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
+            self._speculation.receive_partial(transcript.text, transcript.is_stable, self._clock())
+            self._drain()
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
@@ -285,7 +306,10 @@ class AgentSession:
             self._dialogue.receive_failure(error)
             self._turns.receive_no_transcript(pause_id, self._clock())
         else:
-            self._turns.receive_transcript(pause_id, transcript, self._clock())
+            now = self._clock()
+            self._turns.receive_transcript(pause_id, transcript, now)
+            if self._turns.state is TurnState.PAUSED:  # not decided yet: the wait is time to think
+                self._speculation.receive_partial(transcript.text, True, now)
         self._drain()
 
     async def _ask_detector(self, detector: TurnDetector, pause_id: int) -> None:

@@ -16,6 +16,8 @@ class SessionTasks:
         self._asking: set[asyncio.Task[None]] = set()
         """At most two per pause: the transcript and the end-of-turn model."""
         self._reply: asyncio.Task[None] | None = None
+        self._prepared: asyncio.Task[None] | None = None
+        """The reply to a turn that is not over yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = 0.0
 
@@ -47,6 +49,19 @@ class SessionTasks:
         self._cancel(self._reply)
         self._reply = None
 
+    def prepare(self, work: Work) -> None:
+        """Replaces what was prepared before."""
+        self.drop_prepared()
+        self._prepared = self._start(work, "agent-prepare")
+
+    def drop_prepared(self) -> None:
+        self._cancel(self._prepared)
+        self._prepared = None
+
+    def use_prepared(self) -> None:
+        """What was prepared is the reply now."""
+        self._reply, self._prepared = self._prepared, None
+
     def wake_at(self, due: float | None, now: float, callback: Callable[[], None]) -> None:
         """Have `callback` called at `due` (both by the session's clock), or a little earlier: it looks again then.
 
@@ -72,6 +87,7 @@ class SessionTasks:
         self._group = None
         self.stop_asking()
         self.stop_reply()
+        self.drop_prepared()
         self._cancel(self._ear)
         if self._timer is not None:
             self._timer.cancel()

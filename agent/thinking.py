@@ -28,8 +28,14 @@ class Thinking:
         self._sources = tuple(sources)
         self._sources_ms = sources_ms
 
-    async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
-        """The answer to the last user message, as it comes. Closing the iterator cancels. Raises `ServiceError`."""
+    async def reply(
+        self, conversation: Conversation, is_ours: asyncio.Event | None = None
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """The answer to the last user message, as it comes. Closing the iterator cancels. Raises `ServiceError`.
+
+        `is_ours` is not set while the caller may still go on: until then nothing is done that could be noticed outside
+        or could not be thrown away, so no tool runs. None: the turn is ours.
+        """
         if self._sources:
             found = await asyncio.gather(*(self._ask(source, conversation) for source in self._sources))
             notes = tuple(note for some in found for note in some)

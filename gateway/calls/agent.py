@@ -17,6 +17,7 @@ from agent.events import (
     HangUpRequested,
     ReplyFinished,
     ReplyInterrupted,
+    ReplyPrepared,
     ReplyStarted,
     ServiceFailed,
     TranscriptPartial,
@@ -140,6 +141,8 @@ class AgentActivity:
                 self._call.publish("turn.measured", **turn.model_dump())
             case TranscriptPartial():
                 self._tell_partial(event, time.monotonic())
+            case ReplyPrepared():
+                self._call.metrics.speculations.labels(event.state).inc()
             case HangUpRequested() | ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:

@@ -2,6 +2,7 @@
 """A call between a scripted caller and an agent with scripted services, in virtual time."""
 
 import asyncio
+from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -39,6 +40,8 @@ class Scene:
         self.detector = detector or ScriptedDetector()
         self.events: list[AgentEvent] = []
         self.end_reason: str | None = None
+        self.utterance_ids = count(1)
+        """Whoever plays into the leg takes the next."""
         self._is_prepared = prepared
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -50,7 +53,15 @@ class Scene:
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
         services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases)
-        self.session = AgentSession(self.config, services, self.leg, ScriptedModel, self.events.append, clock=loop.time)
+        self.session = AgentSession(
+            self.config,
+            services,
+            self.leg,
+            ScriptedModel,
+            self.events.append,
+            utterance_ids=self.utterance_ids,
+            clock=loop.time,
+        )
         self.leg.on_frames = self.session.feed
         self.leg.on_playout = self.session.playout
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self.leg.run())]
