@@ -296,8 +296,9 @@ class AgentSession:
     def _partial(self, transcript: Transcript) -> None:
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
-            self._speculation.receive_partial(transcript.text, transcript.is_stable, self._clock())
-            self._drain()
+            now = self._clock()
+            self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
+            self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
