@@ -14,6 +14,7 @@ import structlog
 
 from agent.config import AgentConfig
 from agent.conversation import History
+from agent.deadlines import within
 from agent.errors import ServiceError
 from agent.events import (
     AgentEvent,
@@ -38,6 +39,8 @@ from agent.services.turn import TurnDetector
 from agent.speculation import essence
 from agent.tasks import SessionTasks
 from agent.thinking import Thinking
+from agent.tools.running import ToolRunner
+from agent.tools.toolbox import Toolbox
 from agent.turn import Announce, Answer
 from media.playout import Cleared, PlayoutEvent
 
@@ -56,6 +59,8 @@ class AgentServices:
     phrases: Phrases
     sources: tuple[ContextSource, ...] = ()
     """What the language model is told for each turn."""
+    tools: Toolbox | None = None
+    """What it may do; None: only end the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +122,14 @@ class Dialogue:
         on_event: Callable[[AgentEvent], None],
         on_progress: Callable[[], None],
         clock: Callable[[], float],
+        tools: ToolRunner | None = None,
     ) -> None:
         """`on_progress` says that `events` has something new, when that is not the effect of a call from outside."""
         self._phrases = config.phrases
         self._renders_ahead = config.speculation.mode == "speech"
-        self._thinking = Thinking(services.llm, services.sources)
+        self._deadlines = config.deadlines
+        self._tools = tools
+        self._thinking = Thinking(services.llm, services.sources, deadlines=config.deadlines, tools=tools)
         self._speaker = Speaker(config, services.tts, services.phrases, out, utterance_ids, self._apologize_for, clock)
         self._out = out
         self._history = history
@@ -144,7 +152,7 @@ class Dialogue:
         committed = TurnCommitted(answer.turn_index, answer.text, answer.confidence, answer.started_at, ended_at)
         self._on_event(committed)
         self._history.caller_said(answer.text)
-        conversation = self._history.snapshot()
+        conversation = self._snapshot()
         prepared, self._prepared = self._prepared, None
         if prepared is not None and prepared.fits(conversation):
             self._on_event(ReplyPrepared(answer.turn_index, "used"))
@@ -157,7 +165,7 @@ class Dialogue:
     def prepare(self, turn_index: int, text: str) -> None:
         """Begin the answer to a turn that seems to be these words; nobody hears of it until `answer`."""
         self.drop_prepared()
-        before = self._history.snapshot()
+        before = self._snapshot()
         conversation = replace(before, messages=(*before.messages, Message("user", text)))
         is_ours = asyncio.Event()
         reply = Reply(0, turn_index, LedgerMarks(self._clock()), is_ours=is_ours, renders_ahead=self._renders_ahead)
@@ -176,7 +184,10 @@ class Dialogue:
     def announce(self, announce: Announce) -> None:
         """Say what is known beforehand."""
         if announce.words is not None:
-            self._begin(Reply(announce.reply_id), announce.words)
+            deadlines = self._deadlines
+            first_ms, next_ms = deadlines.llm_first_token_ms, deadlines.llm_stall_ms
+            words = within(announce.words, "llm", first_ms=first_ms, next_ms=next_ms)
+            self._begin(Reply(announce.reply_id), words)
             return
         hang_up = self._hang_up_after_unsaid if announce.text == self.unsaid else None
         self._begin(Reply(announce.reply_id, announcement=announce.text, hang_up=hang_up), _words(announce.text))
@@ -242,6 +253,11 @@ class Dialogue:
         self._reply = reply
         self.unsaid = ""
         self._tasks.reply(self._speak(reply, words))
+
+    def _snapshot(self) -> Conversation:
+        """All that an answer depends on."""
+        tools = () if self._tools is None else self._tools.specs()
+        return replace(self._history.snapshot(), tools=tools)
 
     def _use(self, prepared: _Prepared, answer: Answer) -> None:
         """The turn is ours: let go on what was prepared for it."""

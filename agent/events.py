@@ -132,6 +132,17 @@ class ServiceFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolUsed:
+    """A tool has done what the model wanted, or not. What it was given and what it gave may be personal: not here."""
+
+    tool: str
+    """Its key: `hang_up`, `crm.get_order`."""
+    outcome: Literal["ok", "failed", "timeout", "cancelled"]
+    started_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """The last word has been heard: end the call."""
 
@@ -149,5 +160,6 @@ AgentEvent = (
     | ReplyInterrupted
     | TurnMeasured
     | ServiceFailed
+    | ToolUsed
     | HangUpRequested
 )

@@ -108,6 +108,7 @@ async def test_the_same_words_in_other_dress_keep_it_and_the_record_has_the_fina
 async def test_a_key_pressed_meanwhile_throws_the_answer_away() -> None:
     async with Scene(config=SPEECH, detector=ScriptedDetector(0.1)) as scene:
         await ask(scene)
+        await asyncio.sleep(0.02)
         scene.session.dtmf("1")
         await scene.wait_for(ReplyFinished)
         assert states(scene) == ["begun", "wasted"]
@@ -118,6 +119,7 @@ async def test_a_key_pressed_meanwhile_throws_the_answer_away() -> None:
 async def test_what_was_entered_into_the_history_meanwhile_throws_the_answer_away() -> None:
     async with Scene(config=SPEECH, detector=ScriptedDetector(0.1)) as scene:
         await ask(scene)
+        await asyncio.sleep(0.02)
         scene.session.history.agent_said("By the way.", interrupted=False)
         await scene.wait_for(ReplyFinished)
         assert states(scene) == ["begun", "wasted"]

@@ -2,6 +2,7 @@
 """A call between a scripted caller and an agent with scripted services, in virtual time."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
@@ -12,8 +13,12 @@ from agent.events import AgentEvent
 from agent.phrases import Phrases
 from agent.services.llm import Message
 from agent.session import AgentSession
+from agent.tools.builtin import builtin_tools
+from agent.tools.tool import Tool
+from agent.tools.toolbox import Toolbox
 from tests.fakes.leg import FakeLeg
 from tests.fakes.services import ScriptedDetector, ScriptedLlm, ScriptedModel, ScriptedStt, ScriptedTts
+from tests.fakes.tools import ScriptedControl
 
 Event = TypeVar("Event")
 
@@ -30,8 +35,10 @@ class Scene:
         detector: ScriptedDetector | None = None,
         leg: FakeLeg | None = None,
         prepared: bool = True,
+        tools: Sequence[Tool] = (),
     ) -> None:
-        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand."""
+        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `tools`: besides
+        the built-in ones; the agent has those that `config.tools` names."""
         self.config = config or AgentConfig(greeting="")
         self.leg = leg or FakeLeg()
         self.stt = ScriptedStt(self.leg.utterances)
@@ -42,7 +49,9 @@ class Scene:
         self.end_reason: str | None = None
         self.utterance_ids = count(1)
         """Whoever plays into the leg takes the next."""
+        self.control = ScriptedControl()
         self._is_prepared = prepared
+        self._tools = tuple(tools)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -52,7 +61,8 @@ class Scene:
             ready = ScriptedTts(first_byte_s=0.0)
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
-        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases)
+        toolbox = Toolbox(self.config.tools, (*builtin_tools(self.config.transfers), *self._tools))
+        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases, tools=toolbox)
         self.session = AgentSession(
             self.config,
             services,
@@ -61,6 +71,9 @@ class Scene:
             self.events.append,
             utterance_ids=self.utterance_ids,
             clock=loop.time,
+            caller="sip:caller@example.com",
+            call_id="call-1",
+            control=self.control,
         )
         self.leg.on_frames = self.session.feed
         self.leg.on_playout = self.session.playout
