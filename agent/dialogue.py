@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from agent.clauses import plain_text
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.deadlines import within
@@ -61,6 +62,8 @@ class AgentServices:
     """What the language model is told for each turn."""
     tools: Toolbox | None = None
     """What it may do; None: only end the call."""
+    joins_sentences: bool = False
+    """The text to speech says several sentences better, or cheaper, in one request than one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,16 @@ class Dialogue:
         self._deadlines = config.deadlines
         self._tools = tools
         self._thinking = Thinking(services.llm, services.sources, deadlines=config.deadlines, tools=tools)
-        self._speaker = Speaker(config, services.tts, services.phrases, out, utterance_ids, self._apologize_for, clock)
+        self._speaker = Speaker(
+            config,
+            services.tts,
+            services.phrases,
+            out,
+            utterance_ids,
+            self._apologize_for,
+            clock,
+            joins_sentences=services.joins_sentences,
+        )
         self._out = out
         self._history = history
         self._tasks = tasks
@@ -148,10 +160,7 @@ class Dialogue:
 
     def answer(self, answer: Answer) -> None:
         """Answer a turn."""
-        ended_at = answer.marks.spoken_at
-        committed = TurnCommitted(answer.turn_index, answer.text, answer.confidence, answer.started_at, ended_at)
-        self._on_event(committed)
-        self._history.caller_said(answer.text)
+        self.note(answer)
         conversation = self._snapshot()
         prepared, self._prepared = self._prepared, None
         if prepared is not None and prepared.fits(conversation):
@@ -181,6 +190,12 @@ class Dialogue:
             assert prepared.reply.turn_index is not None, "it answers a turn"
             self._on_event(ReplyPrepared(prepared.reply.turn_index, "wasted"))
 
+    def note(self, answer: Answer) -> None:
+        """Enter a turn that gets no answer."""
+        ended_at = answer.marks.spoken_at
+        self._on_event(TurnCommitted(answer.turn_index, answer.text, answer.confidence, answer.started_at, ended_at))
+        self._history.caller_said(answer.text)
+
     def announce(self, announce: Announce) -> None:
         """Say what is known beforehand."""
         if announce.words is not None:
@@ -190,7 +205,9 @@ class Dialogue:
             self._begin(Reply(announce.reply_id), words)
             return
         hang_up = self._hang_up_after_unsaid if announce.text == self.unsaid else None
-        self._begin(Reply(announce.reply_id, announcement=announce.text, hang_up=hang_up), _words(announce.text))
+        self._begin(
+            Reply(announce.reply_id, announcement=plain_text(announce.text), hang_up=hang_up), _words(announce.text)
+        )
 
     def withdraw(self) -> None:
         """Drop the reply: nothing of it was audible, and the turn it answered goes on."""
@@ -225,6 +242,11 @@ class Dialogue:
             self._on_event(ReplyStarted(reply.reply_id, reply.turn_index, reply.started_at))
             self._events.append(ReplyAudible(reply.reply_id))
         self._maybe_finish(reply, event.sent_at)
+
+    @property
+    def is_behind(self) -> bool:
+        """Words have come that are not in the leg's queue yet."""
+        return self._reply is not None and self._speaker.is_behind
 
     def events(self) -> list[ReplyProgress]:
         """What became of the reply. Drain after each input."""

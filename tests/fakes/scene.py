@@ -36,9 +36,10 @@ class Scene:
         leg: FakeLeg | None = None,
         prepared: bool = True,
         tools: Sequence[Tool] = (),
+        is_placed: bool = False,
     ) -> None:
         """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `tools`: besides
-        the built-in ones; the agent has those that `config.tools` names."""
+        the built-in ones; the agent has those that `config.tools` names. `is_placed`: we called."""
         self.config = config or AgentConfig(greeting="")
         self.leg = leg or FakeLeg()
         self.stt = ScriptedStt(self.leg.utterances)
@@ -52,6 +53,7 @@ class Scene:
         self.control = ScriptedControl()
         self._is_prepared = prepared
         self._tools = tuple(tools)
+        self._is_placed = is_placed
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -71,6 +73,7 @@ class Scene:
             self.events.append,
             utterance_ids=self.utterance_ids,
             clock=loop.time,
+            is_placed=self._is_placed,
             caller="sip:caller@example.com",
             call_id="call-1",
             control=self.control,
