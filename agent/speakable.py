@@ -281,7 +281,13 @@ _STEPS: tuple[_Step, ...] = (
     (re.compile(r"(?<![\w.])-(?=[$€£¥₹]\d)"), "minus "),
     (re.compile(rf"(?P<amount>{_COMMA_AMOUNT}) ?(?P<sign>{_SIGN})"), _spell_money),
     (re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_COMMA_AMOUNT})"), _spell_money),
-    (re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER}) ?- ?(?:{_SIGN})? ?(?P<to>{_NUMBER})(?: ?(?P<magnitude>{_MAGNITUDE})\b)?", re.I), _spell_money),
+    (
+        re.compile(
+            rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER}) ?- ?(?:{_SIGN})? ?(?P<to>{_NUMBER})(?: ?(?P<magnitude>{_MAGNITUDE})\b)?",
+            re.I,
+        ),
+        _spell_money,
+    ),
     (
         re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER}) ?(?P<magnitude>(?i:{_MAGNITUDE}))\b"),
         _spell_money,
