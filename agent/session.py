@@ -22,7 +22,17 @@ from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
 from agent.errors import ServiceError
-from agent.events import AgentEvent, AudioOut, FarEndKnown, HangUpRequested, ToolUsed, TranscriptPartial
+from agent.events import (
+    AgentEvent,
+    AudioOut,
+    FarEndKnown,
+    HangUpRequested,
+    ReplyFinished,
+    ReplyInterrupted,
+    ToolUsed,
+    TranscriptPartial,
+)
+from agent.expectation import Expectation
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
@@ -102,7 +112,7 @@ class AgentSession:
                 services.tools, on_call, config.tool_use, self.history, self._tasks.use_tool, self._tool_used, clock
             )
         self._dialogue = Dialogue(
-            config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock, runner
+            config, services, out, ids, self.history, self._tasks, self._tell, self._drain, clock, runner
         )
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
@@ -157,6 +167,16 @@ class AgentSession:
     def playout(self, event: PlayoutEvent) -> None:
         """What the leg has sent of ours."""
         self._dialogue.receive_playout(event)
+        self._drain()
+
+    def expect(self, expectation: Expectation) -> None:
+        """What kind of answer the caller's next turn will be, or the one being spoken; for that turn only."""
+        self._turns.expect(expectation, self._clock())
+        self._drain()
+
+    def hesitate(self, factor: float) -> None:
+        """How hesitant the caller sounds, 1 (not at all) to 3: the agent waits so many times as long."""
+        self._turns.receive_hesitation(factor, self._clock())
         self._drain()
 
     def audio_changed(self, sample_rate_hz: int) -> None:
@@ -342,6 +362,14 @@ class AgentSession:
                     case _:
                         assert_never(event)
             self._follow(now)
+
+    def _tell(self, event: AgentEvent) -> None:
+        match event:
+            case ReplyFinished(text=said) | ReplyInterrupted(heard_text=said):
+                self._turns.receive_question(said, self._clock())
+            case _:
+                pass
+        self._on_event(event)
 
     def _quieten(self) -> None:
         interruption = self._config.interruption
