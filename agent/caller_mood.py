@@ -107,7 +107,9 @@ class CallerMood:
         is_long = sound.speech_s >= _LEAST_SPEECH_S
         rate = syllables / sound.speech_s if is_long and syllables >= _LEAST_SYLLABLES else None
         pace = None if rate is None else rate / median(self._paces or (_USUAL_SYLLABLES_S,))
-        louder = sound.level_dbov - median(self._levels_dbov) if is_long and self._levels_dbov else None
+        louder = None
+        if is_long and sound.level_dbov is not None and self._levels_dbov:
+            louder = sound.level_dbov - median(self._levels_dbov)
         higher = None
         if is_long and sound.pitch_hz is not None and self._pitches_hz:
             higher = _semitones(sound.pitch_hz / median(self._pitches_hz))
@@ -120,7 +122,8 @@ class CallerMood:
         if mood.syllables_s is not None:
             self._paces.append(mood.syllables_s)
         if sound.speech_s >= _LEAST_SPEECH_S:
-            self._levels_dbov.append(sound.level_dbov)
+            if sound.level_dbov is not None:
+                self._levels_dbov.append(sound.level_dbov)
             if sound.pitch_hz is not None:
                 self._pitches_hz.append(sound.pitch_hz)
         self._earlier.append(text)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from agent.expectation import ExpectedKind
-from agent.services.tts import Emotion
+from agent.services.tts import Emotion, SpeechStyle
 from agent.tools.config import ToolUseConfig
 
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
@@ -170,6 +170,11 @@ class VoiceStyleConfig(_Table):
     adapt: bool = True
     """The caller's voice is listened to at the end of a turn: who is agitated is answered more slowly and softly, who
     hesitates is given more time, and the language model is told of both."""
+
+    @property
+    def style(self) -> SpeechStyle:
+        """Of everything that is said."""
+        return SpeechStyle(self.rate, self.pitch_semitones, self.volume_db, self.emotion)
 
 
 class AgentConfig(_Table):

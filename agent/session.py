@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from itertools import count
 from typing import assert_never
 
+from agent.caller_voice import CallerVoice
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.deadlines import in_time
@@ -36,6 +37,7 @@ from agent.expectation import Expectation
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
+from agent.markup import INSTRUCTIONS
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
@@ -85,13 +87,14 @@ class AgentSession:
         clock: Callable[[], float] = time.monotonic,
         call_id: str = "",
         control: CallControl | None = None,
+        caller_energy: Callable[[], float] | None = None,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
         this leg: its ids only grow; by default nobody else does. `is_placed`: we called, and find out who answered.
 
         `clock` is the one that stamps frames and playout events. `control`: what tools may do to the call; None: the
-        agent has no tools.
+        agent has no tools. `caller_energy`: see `CallerVoice`.
         """
         self._config = config
         self._services = services
@@ -103,7 +106,8 @@ class AgentSession:
         self._speculation = Speculation(config.speculation)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
-        self.history = history or History(config.prompt, caller, metadata)
+        prompt = f"{config.prompt}\n\n{INSTRUCTIONS}".strip() if config.voice_style.markup else config.prompt
+        self.history = history or History(prompt, caller, metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
         runner = None
         if services.tools is not None and control is not None:
@@ -114,6 +118,9 @@ class AgentSession:
         self._dialogue = Dialogue(
             config, services, out, ids, self.history, self._tasks, self._tell, self._drain, clock, runner
         )
+        self._caller: CallerVoice | None = None
+        if services.prosody is not None and config.voice_style.adapt:
+            self._caller = CallerVoice(services.prosody, caller_energy)
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
         self._next_keys_secret = False
@@ -281,6 +288,7 @@ class AgentSession:
         for guess in self._speculation.events():
             match guess:
                 case Prepare(text):
+                    self._adapt(text)
                     self._dialogue.prepare(self._turns.turn_index, text)
                 case DropPrepared():
                     self._dialogue.drop_prepared()
@@ -294,6 +302,8 @@ class AgentSession:
             case Ask(pause_id):
                 self._ear.pause()
                 self._tasks.ask(self._ask_transcript(pause_id))
+                if self._caller is not None:
+                    self._tasks.ask(self._ask_voice(self._caller))
                 if self._services.turn_detector is not None:
                     self._tasks.ask(self._ask_detector(self._services.turn_detector, pause_id))
             case StopAsking():
@@ -302,6 +312,9 @@ class AgentSession:
                 self._turns.receive_reply_over(action.reply_id, now)
             case Answer():
                 self._next_keys_secret = False
+                self._adapt(action.text)
+                if self._caller is not None:
+                    self._caller.answer(action.turn_index, action.text)
                 self._dialogue.answer(action)
                 self._speculation.receive_answer()
             case Announce():
@@ -313,6 +326,8 @@ class AgentSession:
             case ForgetTurn(was_noise):
                 self._ear.forget()
                 self._speculation.receive_forgotten()
+                if self._caller is not None and (prosody := self._caller.over()) is not None:
+                    self._on_event(prosody)
                 if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
@@ -370,6 +385,11 @@ class AgentSession:
             case _:
                 pass
         self._on_event(event)
+
+    def _adapt(self, text: str) -> None:
+        """Let the dialogue know how these words of the caller sounded."""
+        if self._caller is not None:
+            self._dialogue.adapt(self._caller.notes(text), self._caller.style(text))
 
     def _quieten(self) -> None:
         interruption = self._config.interruption
@@ -431,6 +451,11 @@ class AgentSession:
             self._turns.receive_transcript(pause_id, transcript, now)
             if self._turns.state is TurnState.PAUSED:  # not decided yet: the wait is time to think
                 self._speculation.receive_partial(transcript.text, True, now)
+        self._drain()
+
+    async def _ask_voice(self, caller: CallerVoice) -> None:
+        hesitation = await caller.hear(self._ear.turn_audio(), self._ear.sample_rate_hz)
+        self._turns.receive_hesitation(hesitation, self._clock())
         self._drain()
 
     async def _ask_detector(self, detector: TurnDetector, pause_id: int) -> None:

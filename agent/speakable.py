@@ -283,7 +283,8 @@ _STEPS: tuple[_Step, ...] = (
     (re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_COMMA_AMOUNT})"), _spell_money),
     (
         re.compile(
-            rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER}) ?- ?(?:{_SIGN})? ?(?P<to>{_NUMBER})(?: ?(?P<magnitude>{_MAGNITUDE})\b)?",
+            rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER}) ?- ?(?:{_SIGN})? ?(?P<to>{_NUMBER})"
+            rf"(?: ?(?P<magnitude>{_MAGNITUDE})\b)?",
             re.I,
         ),
         _spell_money,
