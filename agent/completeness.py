@@ -36,11 +36,13 @@ class Completeness(Enum):
     QUESTION = "question"
     """One that is complete."""
     WHOLE = "whole"
-    """A turn by its form: "goodbye", "yes" where that was asked, ten digits of ten."""
+    """A turn by its form: "goodbye", "yes" where that was asked, the digits of a phone number."""
     WORDLESS = "wordless"
     """No words at all: it was noise, or is not recognised."""
 
 
+_MOST_CHARACTERS = 300
+"""Of a longer turn only the end is judged; it also bounds what the patterns can cost."""
 _DIGIT_WORDS = frozenset(("zero", "oh", "o", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
 _PHONE_DIGITS = (10, 11)
 _FEWEST_DICTATED = 3
@@ -61,27 +63,38 @@ _ASKS = re.compile(
     r"|(?:when |until when )?(?:is|are|am|was|were|do|does|did|have|has|can|could|will|would|should|shall|may)"
     r" (?:i|you|we|he|she|it|they|there|the|my|your|our|this|that|these|those|any|some)\b)(?: [\w'-]+)+"
 )
-_NO_QUESTION_TO = re.compile(r"^(?!.*\b(?:who|whom|what|which|where)\b).*\bto$")
+# Verbs that are nothing without what comes after them, unless the question is for just that ("what do you need?").
+_NEEDS_MORE = re.compile(
+    r"(?!.*\b(?:who|whom|what|which|where|how|all|as)\b).*\b(?:tell (?:me|you|us)|know|ask(?: you)?|bring|prefer|wants?"
+    r"|needs?|likes?|says?|said|give(?: me)?|have|has|get|got|takes?|make|find|buy|send(?: me)?|possible|able|wondering"
+    r"|told|speak|talk|called|named|about|calling|think|thought|hope|mean|heard|wish|try|trying|going|looking)"
+)
+_NO_QUESTION = re.compile(
+    r"(?!.*\b(?:who|whom|what|which|where)\b).*\b(?:to|on|for|at|with|of|about|from|and|or|the|an?)"
+)
 _REQUEST = re.compile(
     r".*\b(?:i(?:'d| would) like(?: to)?|i (?:want|need|have) to|i(?:'d| would) love to|i was (?:hoping|wondering)|"
     r"(?:could|can|would|will) (?:you|i|we)|please (?:connect|transfer|put|call|tell|send|cancel|book|give)|let me)\b"
     r"(?: [\w'-]+){2,}"
 )
+_OPENERS = re.compile(r"(?:(?:hi|hello|yes|oh|um|uh) )*(?:excuse me|sorry|pardon(?: me)?|listen|look)")
 _BYE = re.compile(r"\b(?:good ?bye|bye)\b")
-_POLITE = re.compile(r"\b(?:thanks|thank you|please)$")
+_POLITE = re.compile(r"\b(?:yes|yeah|yep|sure|no|nope)\b.*\b(?:thanks|thank you|please)$")
 _LETTER = re.compile(r"\b[a-z]\b")
 _EMAIL = re.compile(r"(?:@|\bat\b).*(?:\.|\bdot\b)\s*(?:[a-z]{2,}|[a-z](?:[\s.,-]+[a-z]){1,4})\W*$")
 _SPELLS_EMAIL = re.compile(r"@|\b(?:at|dot|underscore|dash)\b|\w\.\w")
 _MONTH = re.compile(r"\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b")
 _DAY = re.compile(
     r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\b(?:today|tomorrow|tonight|week(?:end)?|month|noon|morning|"
-    r"afternoon|evening|any ?time|o'?clock|a\.?m|p\.?m)\b|\d+(?:st|nd|rd|th)\b|\b\d+[/.:]\d+|\b\w+(?:st|nd|rd|th)\b"
+    r"afternoon|evening|o'?clock|a\.?m|p\.?m)\b|\d+(?:st|nd|rd|th)\b|\b\d+[/.:]\d+|\b\w+(?:st|nd|rd|th)\b"
 )
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b|\bnineteen\b|\btwo thousand\b|\btwenty \w+|\d[/.]\d+[/.]\d+")
 
 
 def judge(text: str, expectation: Expectation = FREE) -> Completeness:
     """How finished it looks; for an expectation that the words do not meet, as free speech."""
+    if len(text) > _MOST_CHARACTERS:
+        text = text[-_MOST_CHARACTERS:].partition(" ")[2]
     if not _plain(text):
         return Completeness.WORDLESS
     if is_goodbye(text) and yes_or_no(text) is None:
@@ -120,6 +133,8 @@ def digit_count(text: str) -> int:
 def _free(text: str) -> Completeness:
     plain = _plain(text)
     is_question = text.rstrip().endswith("?") or bool(_ASKS.fullmatch(plain))
+    if _OPENERS.fullmatch(plain) and not text.rstrip().endswith("?"):
+        return Completeness.LONE
     if asks_to_repeat(text) or asks_for_presence(text):
         return Completeness.WHOLE
     if _is_open(text, plain, is_question):
@@ -131,13 +146,15 @@ def _free(text: str) -> Completeness:
     if is_question:
         return Completeness.QUESTION
     if _DICTATED.search(text.lower()) and not _YEAR_OR_AMOUNT.search(text):
-        return Completeness.CLEAR if digit_count(text) in _PHONE_DIGITS else Completeness.OPEN
+        return Completeness.WHOLE if digit_count(text) in _PHONE_DIGITS else Completeness.OPEN
     return Completeness.CLEAR if _REQUEST.fullmatch(plain) else Completeness.DOUBTFUL
 
 
 def _is_open(text: str, plain: str, is_question: bool) -> bool:
+    if _NEEDS_MORE.fullmatch(plain) and len(plain.split()) > 1 and yes_or_no(text) is None:
+        return True
     if is_question and text.rstrip().endswith("?"):
-        return bool(_NO_QUESTION_TO.match(plain))
+        return bool(_NO_QUESTION.fullmatch(plain))
     if trails_off(text) or asks_to_wait(text) or text.rstrip().endswith(_BREAKS_OFF):
         return True
     if _ONLY_FILLERS.fullmatch(plain) and yes_or_no(text) is None and not is_greeting(text):
@@ -157,7 +174,7 @@ def _digits(text: str, expectation: Expectation) -> Completeness | None:
         return None
     if expectation.length:
         return Completeness.WHOLE if count >= expectation.length else Completeness.OPEN
-    return Completeness.CLEAR if count in _PHONE_DIGITS and not expectation.terminator else Completeness.OPEN
+    return Completeness.WHOLE if count in _PHONE_DIGITS and not expectation.terminator else Completeness.OPEN
 
 
 def _email(text: str) -> Completeness | None:

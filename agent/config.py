@@ -52,19 +52,21 @@ class TurnConfig(_Table):
     """Then the transcript and the end-of-turn model are asked, side by side. Models do not judge better later."""
     over_probability: Probability = 0.8
     """The model is believed above this, and the agent answers at once."""
+    open_probability: Probability = 0.1
+    """Below this the model is believed that more comes, whatever was asked or requested."""
     short_wait_ms: Milliseconds = 300
     """For words that are a turn by their form (`goodbye`, ten digits of ten), whatever the model says."""
     clear_wait_ms: Milliseconds = 500
     """For a request, an answer of the kind we asked for, and a question of which the model is not sure."""
-    sure_wait_ms: Milliseconds = 1_500
+    sure_wait_ms: Milliseconds = 1_600
     """For any other statement of which the model is sure; adapts to the caller's own pauses, from `fluent_wait_ms` to
     `open_wait_ms`."""
     fluent_wait_ms: Milliseconds = 700
     """What `sure_wait_ms` falls to with a caller who speaks without pauses. Also for a request of which the model is
     not sure, and for a sound without words."""
-    max_wait_ms: Milliseconds = 1_500
+    max_wait_ms: Milliseconds = 1_600
     """For statements of which the model is not sure, and for words that seldom come alone (`thank you`, `hello`)."""
-    open_wait_ms: Milliseconds = 1_600
+    open_wait_ms: Milliseconds = 1_700
     """For words that promise more (`and`, `my number is`), whatever the model says."""
     expect: ExpectedKind = "free"
     """What callers answer, unless our own question or a tool tells: `free`, `digits`, `email`, `spelling`, `yes_no`,
