@@ -66,9 +66,9 @@ def speakable(text: str) -> str:
 
 
 def spelled(text: str) -> str:
-    """ "AB-12" sign by sign: "A, B, dash, one, two"."""
+    """ "AB-12." sign by sign: "A, B, dash, one, two"; the sentence's own full stop is no part of it."""
     spoken: list[str] = []
-    for sign in unicodedata.normalize("NFKC", text).translate(_PLAIN):
+    for sign in unicodedata.normalize("NFKC", text).translate(_PLAIN).strip().rstrip(".,;:!?"):
         if sign.isdecimal():
             spoken.append(cardinal(int(sign)))
         elif sign.isalpha():
