@@ -304,7 +304,10 @@ _STEPS: tuple[_Step, ...] = (
     (re.compile(rf"(?<=\d)(:\d\d)?( ?{_HALF_DAY})?(?: - |-)(?=\d)", re.IGNORECASE), _spell_range),
     (re.compile(rf"\b({_DAY})\.? ?- ?(?={_DAY})"), r"\1 to "),
     (re.compile(rf"\b({_SHORT_DAY})\b\.?(?=(?: to| and| &|,| or) (?:{_DAY}))"), lambda match: _DAYS[match[1]]),
-    (re.compile(rf"(?:(?<=day to )|(?<=day and ))({_SHORT_DAY})\b(?:\.(?= [a-z\d]))?"), lambda match: _DAYS[match[1]]),
+    (
+        re.compile(rf"(?:(?<=day to )|(?<=day and ))({_SHORT_DAY})\b(?:\.(?=,| [a-z\d]))?"),
+        lambda match: _DAYS[match[1]],
+    ),
     (re.compile(r"\b(Mon|Tues?|Wed|Thu|Thurs?|Fri)\b\.?(?! ?')"), lambda match: _DAYS[match[1]]),
     (re.compile(r"\b(Sat|Sun)(?:\.(?=\s)|(?=,? \d))"), lambda match: _DAYS[match[1]]),
     # Times: 9:30, 17:00, 9:30 am; 9 am.

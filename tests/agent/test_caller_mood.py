@@ -107,10 +107,10 @@ def test_agitation_slows_and_softens_the_voice_for_a_while() -> None:
     calming = caller.style(caller.receive_turn(sound(speech_s=2.0, level_dbov=-20), OTHER_WORDS))
     assert calming.rate < 1
     assert calming.volume_db < 0
-    assert caller.style(caller.judge(sound(), "Another thing.")) == calming
+    assert caller.style(caller.judge(sound(speech_s=0.9), "Another thing.")) == calming
     for _ in range(3):
         caller.receive_turn(sound(), "All right then.")
-    assert caller.style(caller.judge(sound(), "Another thing.")) == PLAIN
+    assert caller.style(caller.judge(sound(speech_s=0.9), "Another thing.")) == PLAIN
 
 
 def test_confusion_is_answered_more_slowly() -> None:
