@@ -93,7 +93,8 @@ def _spell_roman(match: Match) -> str:
 MIXED_FRACTIONS = (
     (
         re.compile(
-            rf"(?<![\d/.])(?P<whole>\d{{1,3}})[ -](?P<above>\d)/(?P<below>[2-9]|10)\b(?!/)(?: ?(?P<unit>{_UNIT})(?!\w))?"
+            r"(?<![\d/.])(?P<whole>\d{1,3})[ -](?P<above>\d)/(?P<below>[2-9]|10)\b(?!/)"
+            rf"(?: ?(?P<unit>{_UNIT})(?!\w))?"
         ),
         _spell_mixed,
     ),

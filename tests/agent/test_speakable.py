@@ -86,7 +86,7 @@ SPOKEN = {
     ],
     "days": [
         ("Mon-Fri 9-5", "Monday to Friday nine to five"),
-        ("Mon.–Fri., 8 a.m.–6 p.m.", "Monday to Friday, eight AM to six PM."),
+        ("Mon.\N{EN DASH}Fri., 8 a.m.\N{EN DASH}6 p.m.", "Monday to Friday, eight AM to six PM."),
         ("Tues & Thurs", "Tuesday and Thursday"),
         ("Sat. and Sun. only", "Saturday and Sunday only"),
         ("The sun is out", "The sun is out"),
