@@ -11,12 +11,13 @@ from agent.errors import ServiceUnavailable
 from agent.events import HangUpRequested, ReplyFinished, ReplyPrepared, ReplyStarted, ServiceFailed, TurnMeasured
 from agent.services.llm import Message, Silence, ToolCall
 from agent.services.stt import Transcript
-from tests.fakes.scene import Scene
+from tests.fakes.scene import QUICK, Scene
 from tests.fakes.services import ScriptedDetector, ScriptedLlm, ScriptedTts
 from tests.fakes.virtual_time import in_virtual_time
 
 OFF, TEXT, SPEECH = (
-    AgentConfig.model_validate({"greeting": "", "speculation": mode}) for mode in ("off", "text", "speech")
+    AgentConfig.model_validate({"greeting": "", "turn": QUICK, "speculation": mode})
+    for mode in ("off", "text", "speech")
 )
 QUESTION = "what time do you open"
 
@@ -212,7 +213,7 @@ async def test_others_may_play_into_the_call_before_the_turn_is_ours() -> None:
 @pytest.mark.parametrize("texts", [["red", "green", "blue", "white"]])
 @in_virtual_time
 async def test_there_are_at_most_so_many_tries_in_a_turn(texts: Sequence[str]) -> None:
-    config = AgentConfig(greeting="", speculation=SpeculationConfig(max_per_turn=2))
+    config = AgentConfig(greeting="", turn=QUICK, speculation=SpeculationConfig(max_per_turn=2))
     async with Scene(config=config) as scene:
         await asyncio.sleep(0.1)
         speaking = asyncio.create_task(scene.leg.speak(QUESTION))
