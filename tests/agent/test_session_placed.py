@@ -7,9 +7,10 @@ from tests.fakes.scene import Scene
 from tests.fakes.virtual_time import in_virtual_time
 
 GREETING = "Hello, this is Parley."
+CAREFUL = SpeculationConfig(mode="off")
 MESSAGE = AgentConfig(
     greeting=GREETING,
-    speculation=SpeculationConfig(mode="off"),
+    speculation=CAREFUL,
     far_end=FarEndConfig(voicemail="message", message="Please call us back."),
 )
 

@@ -11,13 +11,12 @@ from agent.errors import ServiceUnavailable
 from agent.events import HangUpRequested, ReplyFinished, ReplyPrepared, ReplyStarted, ServiceFailed, TurnMeasured
 from agent.services.llm import Message, Silence, ToolCall
 from agent.services.stt import Transcript
-from tests.fakes.scene import QUICK, Scene
+from tests.fakes.scene import Scene
 from tests.fakes.services import ScriptedDetector, ScriptedLlm, ScriptedTts
 from tests.fakes.virtual_time import in_virtual_time
 
 OFF, TEXT, SPEECH = (
-    AgentConfig.model_validate({"greeting": "", "turn": QUICK, "speculation": mode})
-    for mode in ("off", "text", "speech")
+    AgentConfig.model_validate({"greeting": "", "speculation": mode}) for mode in ("off", "text", "speech")
 )
 QUESTION = "what time do you open"
 
@@ -66,7 +65,7 @@ async def test_what_is_ready_before_the_decision_waits_for_it() -> None:
     async with Scene(config=SPEECH, detector=ScriptedDetector(0.1)) as scene:
         ended_at = await ask(scene)
         await scene.wait_for(ReplyStarted)
-        assert scene.first_sound_after(ended_at) - ended_at == pytest.approx(0.7, abs=0.045)
+        assert scene.first_sound_after(ended_at) - ended_at == pytest.approx(0.5, abs=0.045)
         assert scene.tts.spoken == ["Certainly."]
 
 
@@ -194,7 +193,7 @@ async def test_the_wait_for_a_decision_is_used_without_any_partials() -> None:
     async with Scene(config=SPEECH, detector=ScriptedDetector(0.1)) as scene:
         ended_at = await scene.leg.speak(QUESTION)
         await scene.wait_for(ReplyStarted)
-        assert scene.first_sound_after(ended_at) - ended_at == pytest.approx(0.7, abs=0.045)
+        assert scene.first_sound_after(ended_at) - ended_at == pytest.approx(0.5, abs=0.045)
         assert states(scene) == ["begun", "used"]
 
 
@@ -213,7 +212,7 @@ async def test_others_may_play_into_the_call_before_the_turn_is_ours() -> None:
 @pytest.mark.parametrize("texts", [["red", "green", "blue", "white"]])
 @in_virtual_time
 async def test_there_are_at_most_so_many_tries_in_a_turn(texts: Sequence[str]) -> None:
-    config = AgentConfig(greeting="", turn=QUICK, speculation=SpeculationConfig(max_per_turn=2))
+    config = AgentConfig(greeting="", speculation=SpeculationConfig(max_per_turn=2))
     async with Scene(config=config) as scene:
         await asyncio.sleep(0.1)
         speaking = asyncio.create_task(scene.leg.speak(QUESTION))
