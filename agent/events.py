@@ -74,6 +74,14 @@ class TurnReopened:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyPrepared:
+    """An answer was begun before the turn was over (speculation), and what became of it."""
+
+    turn_index: int
+    state: Literal["begun", "used", "wasted"]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyStarted:
     """The agent is audible."""
 
@@ -154,6 +162,28 @@ class FarEndKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerProsody:
+    """How a turn of the caller sounded, told when its answer is audible. What is None could not be told."""
+
+    turn_index: int
+    speech_ms: int
+    """Without the pauses."""
+    syllables_s: float | None
+    pace: float | None
+    """1.2: a fifth faster than this caller's turns before."""
+    level_dbov: float | None
+    """As it came over the wire."""
+    louder_db: float | None
+    """Than in the turns before."""
+    pitch_hz: float | None
+    higher_semitones: float | None
+    pauses_ms: tuple[int, ...]
+    """Of 200 ms and more, within the turn."""
+    cues: tuple[str, ...]
+    """`fast`, `slow`, `loud`, `quiet`, `high`, `low`, `hesitant`, `agitated`, `confused`, `laughing`."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """The last word has been heard: end the call."""
 
@@ -165,6 +195,7 @@ AgentEvent = (
     TranscriptPartial
     | TurnCommitted
     | TurnReopened
+    | ReplyPrepared
     | ReplyStarted
     | ReplyFinished
     | ReplyInterrupted
@@ -173,5 +204,6 @@ AgentEvent = (
     | SilencePrompted
     | ToolUsed
     | FarEndKnown
+    | CallerProsody
     | HangUpRequested
 )

@@ -8,7 +8,7 @@ Playing takes longer than rendering: the next clause is rendered while the forme
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -24,9 +24,9 @@ from agent.events import AudioOut
 from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
 from agent.read_ahead import ReadAhead
-from agent.rendering import PreparedClause, Renderer
+from agent.rendering import Renderer
 from agent.services.llm import Pause, ReplyEvent, Silence, TextDelta, ToolCall
-from agent.services.tts import SpeechChunk, TextToSpeech
+from agent.services.tts import SpeechStyle, TextToSpeech
 from media.frames import PcmSamples
 from media.limiter import Limiter
 from media.playout import Cleared, PlayoutEvent, UtteranceFinished, UtteranceStarted
@@ -61,6 +61,10 @@ class Reply:
     """When its first audible sample was sent."""
     hang_up: str | None = None
     """End the call when it has been heard, for this reason."""
+    is_ours: asyncio.Event | None = None
+    """Not set while the caller may still go on: until then nothing is written. None: the turn is ours."""
+    renders_ahead: bool = True
+    """While the turn is not ours, the first clause is rendered already; else only the words are waited for."""
     has_failed: bool = False
     is_written: bool = False
     lead_s: float = 0.0
@@ -78,6 +82,16 @@ class Reply:
     @property
     def is_over(self) -> bool:
         return self.is_written and not self.unsent
+
+    @property
+    def is_ahead(self) -> bool:
+        """The turn it would answer is not over yet."""
+        return self.is_ours is not None and not self.is_ours.is_set()
+
+    async def until_ours(self) -> None:
+        """Return when it may be heard."""
+        if self.is_ours is not None:
+            await self.is_ours.wait()
 
     def mark(self, stage: Stage, at: float) -> None:
         if self.marks is not None:
@@ -122,42 +136,30 @@ class Speaker:
         self._clock = clock
         self._limiter: Limiter | None = None
         self._is_behind: Callable[[], bool] = lambda: False
-        self._prepared: PreparedClause | None = None
+
+    def adapt(self, style: SpeechStyle) -> None:
+        """Speak so from the next clause on; what the markup says comes on top."""
+        self._renderer.adaptation = style
 
     @property
     def is_behind(self) -> bool:
-        """Words have come that are not in the leg's queue yet."""
+        """Words have come that are not written yet."""
         return self._is_behind()
 
-    def prepare(self, text: str, *, is_all: bool = False) -> PreparedClause | None:
-        """The first clause of an answer that begins with this text, for `speak`; None while more text must come first.
-
-        `is_all`: nothing follows. Its sound is made by awaiting `PreparedClause.fill`; nothing is played.
-        """
-        clauses = ClauseQueue()
-        clauses.push(text)
-        if is_all:
-            clauses.close()
-        first = clauses.next(0.0)
-        return None if first is None else PreparedClause(first, self._renderer)
-
-    async def speak(
-        self, reply: Reply, words: AsyncIterator[ReplyEvent], prepared: PreparedClause | None = None
-    ) -> None:
-        """Speak all of it; return when all is written. The caller hears something even if a service fails.
-
-        `prepared`: the sound of the first clause, if that turns out to be the same.
-        """
-        self._prepared = prepared
+    async def speak(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
+        """Speak all of it; return when all is written. The caller hears something even if a service fails."""
         try:
             await self._answer(reply, words)
         except ServiceError as error:
             reply.has_failed = True
+            if reply.is_ahead:
+                return  # the turn will be answered afresh
             phrase = self._on_failure(error)
             try:
                 await self._apologize(reply, phrase)
             except ServiceError as second:
                 log.warning("apology_failed", service=second.service, detail=second.detail)
+        await reply.until_ours()  # it may have had nothing to say
         reply.is_written = True
 
     async def _answer(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
@@ -217,16 +219,18 @@ class Speaker:
     async def _say(self, reply: Reply, clause: Clause) -> None:
         """Render one clause and write it, as it comes."""
         reply.mark(Stage.FIRST_CLAUSE, self._clock())
+        if not reply.renders_ahead:
+            await reply.until_ours()
         if clause.pause_ms and reply.spoken.clauses:
             silence = np.zeros(clause.pause_ms * self._out.sample_rate_hz // 1000, np.int16)
-            pause = SpokenClause(next(self._utterance_ids), "", self._out.sample_rate_hz)
+            pause = SpokenClause(0, "", self._out.sample_rate_hz)
             await self._write(reply, pause, silence)
             self._out.end_utterance(pause.utterance_id)
-        spoken = SpokenClause(next(self._utterance_ids), clause.text, self._out.sample_rate_hz)
+        spoken = SpokenClause(0, clause.text, self._out.sample_rate_hz)
         lead = LeadingSilence() if not reply.spoken.clauses else None
         resampler: StreamResampler | None = None
         try:
-            async with aclosing(self._sound(clause)) as chunks:
+            async with aclosing(self._renderer.render(clause)) as chunks:
                 async for chunk in chunks:
                     reply.mark(Stage.TTS_FIRST_BYTE, self._clock())
                     samples = chunk.samples
@@ -246,13 +250,10 @@ class Speaker:
             if spoken.written_samples:
                 self._out.end_utterance(spoken.utterance_id)
 
-    def _sound(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None and prepared.clause == clause:
-            return prepared.chunks()
-        return self._renderer.render(clause)
-
     async def _write(self, reply: Reply, clause: SpokenClause, samples: PcmSamples) -> None:
+        if not clause.written_samples:
+            await reply.until_ours()
+            clause.utterance_id = next(self._utterance_ids)  # not before: ids only grow, and others may play till then
         pcm = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False).tobytes()
         while pcm:
             accepted = self._out.play(clause.utterance_id, pcm, clause.sample_rate_hz)

@@ -19,6 +19,7 @@ from typing import assert_never
 
 import structlog
 
+from agent.caller_voice import CallerVoice
 from agent.config import AgentConfig
 from agent.conversation import Fold, History
 from agent.deadlines import in_time
@@ -40,10 +41,12 @@ from agent.expectation import Expectation, ExpectedKind
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
+from agent.markup import INSTRUCTIONS
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
 from agent.silence import CallEndsSoon, CallHygiene, CutOff, Farewell, Reprompt
+from agent.speculation import DropPrepared, Prepare, Speculation
 from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
 from agent.summary import Summarizer
 from agent.tasks import SessionTasks
@@ -94,6 +97,7 @@ class AgentSession:
         elapsed_s: float = 0.0,
         call_id: str = "",
         control: CallControl | None = None,
+        caller_energy: Callable[[], float] | None = None,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
@@ -101,7 +105,7 @@ class AgentSession:
 
         `clock` is the one that stamps frames and playout events. `is_engaged`: the caller cannot hear or be heard just
         now (hold, transfer, an announcement), so that their silence means nothing. `elapsed_s`: since the call began.
-        `control`: what tools may do to the call; None: the agent has no tools.
+        `control`: what tools may do to the call; None: the agent has no tools. `caller_energy`: see `CallerVoice`.
         """
         self._config = config
         self._services = services
@@ -110,9 +114,11 @@ class AgentSession:
         self._clock = clock
         self._tasks = SessionTasks()
         self._turns = TurnTaking(config)
+        self._speculation = Speculation(config.speculation)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
-        self.history = history or History(config.prompt, caller, metadata)
+        prompt = f"{config.prompt}\n\n{INSTRUCTIONS}".strip() if config.voice_style.markup else config.prompt
+        self.history = history or History(prompt, caller, metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
         runner = None
         if services.tools is not None and control is not None:
@@ -127,6 +133,9 @@ class AgentSession:
         self._is_engaged = is_engaged
         self._opening: str | None = None
         """Said first whatever was said before; None: the greeting, unless something was."""
+        self._caller: CallerVoice | None = None
+        if services.prosody is not None and config.voice_style.adapt:
+            self._caller = CallerVoice(services.prosody, caller_energy)
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
         self._next_keys_secret = False
@@ -246,6 +255,7 @@ class AgentSession:
             return reason
         finally:
             self._turns.hang_up(self._clock())
+            self._dialogue.drop_prepared()
             self._dialogue.stop()
             self._tasks.cancel()
 
@@ -258,6 +268,11 @@ class AgentSession:
             if self._far_end is not None:
                 self._tell_far_end(self._far_end.far_end, event, now)
             self._turns.receive_speech(event, now)
+            match event:
+                case SpeechStarted():
+                    self._speculation.receive_speech(now)
+                case SpeechEnded() if self._turns.state is TurnState.PAUSED:
+                    self._speculation.receive_silence(now)
             self._follow(now)
         self._follow(now)
         if self._far_end is not None:
@@ -265,7 +280,7 @@ class AgentSession:
         self._hygiene.receive_quiet(self._is_quiet, now)
         far_end_due = None if self._far_end is None else self._far_end.far_end.next_timeout()
         engines_due = (self._turns.next_timeout(), self._detector.next_timeout(), self._hygiene.next_timeout())
-        dues = (*engines_due, far_end_due)
+        dues = (*engines_due, far_end_due, self._speculation.next_timeout())
         due = min((due for due in dues if due is not None), default=None)
         self._tasks.wake_at(due, now, self._timeout)
 
@@ -274,6 +289,7 @@ class AgentSession:
         self._detector.handle_timeout(now)
         self._turns.handle_timeout(now)
         self._keep_order(now)
+        self._speculation.handle_timeout(now)
         if self._far_end is not None:
             self._far_end.far_end.handle_timeout(now)
         self._drain()
@@ -328,6 +344,15 @@ class AgentSession:
         while actions := self._turns.actions():
             for action in actions:
                 self._do(action, now)
+        for guess in self._speculation.events():
+            match guess:
+                case Prepare(text):
+                    self._adapt(text)
+                    self._dialogue.prepare(self._turns.turn_index, text)
+                case DropPrepared():
+                    self._dialogue.drop_prepared()
+                case _:
+                    assert_never(guess)
 
     def _do(self, action: TurnAction, now: float) -> None:
         match action:
@@ -336,6 +361,8 @@ class AgentSession:
             case Ask(pause_id):
                 self._ear.pause()
                 self._tasks.ask(self._ask_transcript(pause_id))
+                if self._caller is not None:
+                    self._tasks.ask(self._ask_voice(self._caller))
                 if self._services.turn_detector is not None:
                     self._tasks.ask(self._ask_detector(self._services.turn_detector, pause_id))
             case StopAsking():
@@ -345,7 +372,11 @@ class AgentSession:
             case Answer():
                 self._hygiene.receive_turn(action.text)
                 self._next_keys_secret = False
+                self._adapt(action.text)
+                if self._caller is not None:
+                    self._caller.answer(action.turn_index, action.text)
                 self._dialogue.answer(action)
+                self._speculation.receive_answer()
             case Announce():
                 self._dialogue.announce(action)
             case Withdraw():
@@ -354,6 +385,9 @@ class AgentSession:
                 self._dialogue.stop()
             case ForgetTurn(was_noise):
                 self._ear.forget()
+                self._speculation.receive_forgotten()
+                if self._caller is not None and (prosody := self._caller.over()) is not None:
+                    self._on_event(prosody)
                 if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
@@ -426,6 +460,11 @@ class AgentSession:
                         assert_never(event)
             self._follow(now)
 
+    def _adapt(self, text: str) -> None:
+        """Let the dialogue know how these words of the caller sounded."""
+        if self._caller is not None:
+            self._dialogue.adapt(self._caller.notes(text), self._caller.style(text))
+
     def _quieten(self) -> None:
         interruption = self._config.interruption
         if interruption.at_onset == "pause":
@@ -471,6 +510,9 @@ class AgentSession:
             self._drain()
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
+            now = self._clock()
+            self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
+            self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
@@ -479,7 +521,15 @@ class AgentSession:
             self._dialogue.receive_failure(error)
             self._turns.receive_no_transcript(pause_id, self._clock())
         else:
-            self._turns.receive_transcript(pause_id, transcript, self._clock())
+            now = self._clock()
+            self._turns.receive_transcript(pause_id, transcript, now)
+            if self._turns.state is TurnState.PAUSED:  # not decided yet: the wait is time to think
+                self._speculation.receive_partial(transcript.text, True, now)
+        self._drain()
+
+    async def _ask_voice(self, caller: CallerVoice) -> None:
+        hesitation = await caller.hear(self._ear.turn_audio(), self._ear.sample_rate_hz)
+        self._turns.receive_hesitation(hesitation, self._clock())
         self._drain()
 
     async def _ask_detector(self, detector: TurnDetector, pause_id: int) -> None:

@@ -19,6 +19,8 @@ class Transcript:
     """0 to 1; 0 when the service does not say."""
     language: str = ""
     """What was spoken, as an ISO 639 code; empty when the service does not say."""
+    is_stable: bool = False
+    """A partial that is worth acting upon: a pause followed the words, and they will change only if more is said."""
 
 
 class SttStream(Protocol):

@@ -25,6 +25,7 @@ EventKind = Literal[
     "turn.measured",
     "silence.prompted",
     "tool.called",
+    "caller.prosody",
     "far_end.recognized",
     "dtmf.received",
     "recording.changed",

@@ -50,6 +50,7 @@ def relay_config(config: AgentConfig) -> AgentConfig:
         update={
             "silence": config.silence.model_copy(update={"reprompt_after_s": 0, "max_call_s": 0}),
             "interruption": config.interruption.model_copy(update={"resume": False}),
+            "speculation": config.speculation.model_copy(update={"mode": "off"}),  # it gets whole turns
             "deadlines": config.deadlines.model_copy(update={"llm_first_token_ms": 60_000, "llm_stall_ms": 60_000}),
         }
     )

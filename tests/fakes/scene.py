@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -12,6 +13,7 @@ from agent.dialogue import AgentServices
 from agent.events import AgentEvent
 from agent.phrases import Phrases
 from agent.services.llm import Message
+from agent.services.prosody import ProsodyAnalyser
 from agent.session import AgentSession
 from agent.summary import Summarizer
 from agent.tools.builtin import builtin_tools
@@ -44,6 +46,7 @@ class Scene:
         summarizer: Summarizer | None = None,
         tools: Sequence[Tool] = (),
         is_placed: bool = False,
+        prosody: ProsodyAnalyser | None = None,
     ) -> None:
         """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `tools`: besides
         the built-in ones; the agent has those that `config.tools` names. `is_placed`: we called."""
@@ -59,10 +62,13 @@ class Scene:
         """The caller is on hold, say."""
         self._history = history
         self._summarizer = summarizer
+        self.utterance_ids = count(1)
+        """Whoever plays into the leg takes the next."""
         self.control = ScriptedControl()
         self._is_prepared = prepared
         self._tools = tuple(tools)
         self._is_placed = is_placed
+        self._prosody = prosody
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -74,7 +80,14 @@ class Scene:
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
         toolbox = Toolbox(self.config.tools, (*builtin_tools(self.config.transfers), *self._tools))
         services = AgentServices(
-            self.stt, self.llm, self.tts, self.detector, phrases, tools=toolbox, summarizer=self._summarizer
+            self.stt,
+            self.llm,
+            self.tts,
+            self.detector,
+            phrases,
+            tools=toolbox,
+            summarizer=self._summarizer,
+            prosody=self._prosody,
         )
         self.session = AgentSession(
             self.config,
@@ -82,12 +95,13 @@ class Scene:
             self.leg,
             ScriptedModel,
             self.events.append,
+            utterance_ids=self.utterance_ids,
             clock=loop.time,
+            is_placed=self._is_placed,
             caller="sip:caller@example.com",
             history=self._history,
             call_id="call-1",
             control=self.control,
-            is_placed=self._is_placed,
             is_engaged=lambda: self.is_engaged,
         )
         self.leg.on_frames = self.session.feed
