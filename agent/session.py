@@ -26,9 +26,9 @@ from agent.events import AgentEvent, AudioOut, FarEndKnown, HangUpRequested, Too
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
+from agent.judgement import Judgement, filled
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
-from agent.services.turn import TurnDetector
 from agent.speculation import DropPrepared, Prepare, Speculation
 from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
 from agent.tasks import SessionTasks
@@ -104,6 +104,8 @@ class AgentSession:
         self._dialogue = Dialogue(
             config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock, runner
         )
+        self._judgement: Judgement | None = None
+        """Of the present pause."""
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
         self._next_keys_secret = False
@@ -221,8 +223,10 @@ class AgentSession:
             match event:
                 case SpeechStarted():
                     self._speculation.receive_speech(now)
-                case SpeechEnded() if self._turns.state is TurnState.PAUSED:
+                    self._judgement = None
+                case SpeechEnded(ended_at) if self._turns.state is TurnState.PAUSED:
                     self._speculation.receive_silence(now)
+                    self._judge(now - ended_at)
             self._follow(now)
         self._follow(now)
         if self._far_end is not None:
@@ -275,7 +279,7 @@ class AgentSession:
                 self._ear.pause()
                 self._tasks.ask(self._ask_transcript(pause_id))
                 if self._services.turn_detector is not None:
-                    self._tasks.ask(self._ask_detector(self._services.turn_detector, pause_id))
+                    self._tasks.ask(self._ask_detector(pause_id))
             case StopAsking():
                 self._tasks.stop_asking()
             case Answer() if self._is_answered_by_machine(action, now):
@@ -405,11 +409,21 @@ class AgentSession:
                 self._speculation.receive_partial(transcript.text, True, now)
         self._drain()
 
-    async def _ask_detector(self, detector: TurnDetector, pause_id: int) -> None:
+    def _judge(self, silent_s: float) -> None:
+        """Have the end-of-turn model judge the pause that begins."""
+        detector, ear = self._services.turn_detector, self._ear
+        if detector is not None:
+            self._judgement = Judgement()
+            turn = self._config.turn
+            heard = filled(ear.turn_audio(), ear.sample_rate_hz, silent_s * 1e3, turn.ask_after_ms)
+            self._tasks.ask(self._judgement.make(detector, heard, ear.sample_rate_hz, turn.max_wait_ms))
+
+    async def _ask_detector(self, pause_id: int) -> None:
         """The waits decide when the model does not answer: its failure is nothing the caller needs to hear of."""
-        judgement = detector.end_of_turn(self._ear.turn_audio(), self._ear.sample_rate_hz)
+        if self._judgement is None:
+            return
         try:
-            probability = await in_time(judgement, "turn_detector", self._config.turn.max_wait_ms)
+            probability = await self._judgement.probability()
         except ServiceError as error:
             self._dialogue.receive_failure(error)
             return
