@@ -333,6 +333,8 @@ class Dialogue:
                 "turn_measured",
                 turn_index=ledger.turn_index,
                 response_ms=ledger.response_ms,
+                own_ms=round(ledger.own_ms, 3),
+                speculative=ledger.speculative,
                 interrupted=interrupted,
                 **ledger.segments_ms,
             )

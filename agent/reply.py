@@ -97,6 +97,11 @@ class Reply:
         if self.marks is not None:
             self.marks.mark(stage, at)
 
+    def waited(self, since: float, until: float) -> None:
+        """A service was waited for."""
+        if self.marks is not None:
+            self.marks.waited(since, until)
+
     def receive_playout(self, event: PlayoutEvent) -> bool:
         """Take what playout says about one of this reply's utterances; return whether it is now first audible."""
         if event.utterance_id not in self.unsent:
@@ -173,7 +178,9 @@ class Speaker:
                 try:
                     if events.is_over:
                         break
+                    asked_at = self._clock()
                     event = await events.next(clauses.patience_s(self._out.queued_ms))
+                    reply.waited(asked_at, self._clock())
                 except ServiceError as error:
                     failure = error
                     break
@@ -231,7 +238,9 @@ class Speaker:
         resampler: StreamResampler | None = None
         try:
             async with aclosing(self._renderer.render(clause)) as chunks:
+                asked_at = self._clock()
                 async for chunk in chunks:
+                    reply.waited(asked_at, self._clock())
                     reply.mark(Stage.TTS_FIRST_BYTE, self._clock())
                     samples = chunk.samples
                     if lead is not None:
@@ -243,6 +252,7 @@ class Speaker:
                     for begin in range(0, len(samples), step):
                         await self._write(reply, spoken, resampler.process(samples[begin : begin + step]))
                         await asyncio.sleep(0)
+                    asked_at = self._clock()
             if resampler is not None:
                 await self._write(reply, spoken, resampler.flush())
             spoken.is_whole = True

@@ -41,10 +41,10 @@ from agent.expectation import Expectation, ExpectedKind
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
+from agent.judgement import Judgement, filled
 from agent.markup import INSTRUCTIONS
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
-from agent.services.turn import TurnDetector
 from agent.silence import CallEndsSoon, CallHygiene, CutOff, Farewell, Reprompt
 from agent.speculation import DropPrepared, Prepare, Speculation
 from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
@@ -136,6 +136,8 @@ class AgentSession:
         self._caller: CallerVoice | None = None
         if services.prosody is not None and config.voice_style.adapt:
             self._caller = CallerVoice(services.prosody, caller_energy)
+        self._judgement: Judgement | None = None
+        """Of the present pause."""
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
         self._next_keys_secret = False
@@ -271,8 +273,10 @@ class AgentSession:
             match event:
                 case SpeechStarted():
                     self._speculation.receive_speech(now)
-                case SpeechEnded() if self._turns.state is TurnState.PAUSED:
+                    self._judgement = None
+                case SpeechEnded(ended_at) if self._turns.state is TurnState.PAUSED:
                     self._speculation.receive_silence(now)
+                    self._judge(now - ended_at)
             self._follow(now)
         self._follow(now)
         if self._far_end is not None:
@@ -364,7 +368,7 @@ class AgentSession:
                 if self._caller is not None:
                     self._tasks.ask(self._ask_voice(self._caller))
                 if self._services.turn_detector is not None:
-                    self._tasks.ask(self._ask_detector(self._services.turn_detector, pause_id))
+                    self._tasks.ask(self._ask_detector(pause_id))
             case StopAsking():
                 self._tasks.stop_asking()
             case Answer() if self._is_answered_by_machine(action, now):
@@ -532,11 +536,21 @@ class AgentSession:
         self._turns.receive_hesitation(hesitation, self._clock())
         self._drain()
 
-    async def _ask_detector(self, detector: TurnDetector, pause_id: int) -> None:
+    def _judge(self, silent_s: float) -> None:
+        """Have the end-of-turn model judge the pause that begins."""
+        detector, ear = self._services.turn_detector, self._ear
+        if detector is not None:
+            self._judgement = Judgement()
+            turn = self._config.turn
+            heard = filled(ear.turn_audio(), ear.sample_rate_hz, silent_s * 1e3, turn.ask_after_ms)
+            self._tasks.ask(self._judgement.make(detector, heard, ear.sample_rate_hz, turn.max_wait_ms))
+
+    async def _ask_detector(self, pause_id: int) -> None:
         """The waits decide when the model does not answer: its failure is nothing the caller needs to hear of."""
-        judgement = detector.end_of_turn(self._ear.turn_audio(), self._ear.sample_rate_hz)
+        if self._judgement is None:
+            return
         try:
-            probability = await in_time(judgement, "turn_detector", self._config.turn.max_wait_ms)
+            probability = await self._judgement.probability()
         except ServiceError as error:
             self._dialogue.receive_failure(error)
             return

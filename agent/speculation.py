@@ -6,8 +6,9 @@
     the turn is over ─> the same words still? used : thrown away (agent/dialogue.py compares the rest)
 
 A partial is stable when speech recognition says so (it heard a pause and decoded thoroughly), when it is the transcript
-that a pause was asked for, or when the caller has been silent and the words the same for `stable_ms`. Every try costs
-what an answer costs, so that they are few: `max_per_turn`, `max_per_call`.
+that a pause was asked for, or, if the recogniser does not say, when the caller has fallen silent and the words have
+been the same for `stable_ms`. Every try costs what an answer costs, so that they are few: `max_per_turn`,
+`max_per_call`.
 """
 
 import re
@@ -55,6 +56,8 @@ class Speculation:
         """The turn so far."""
         self._changed_at = 0.0
         """When its words became these."""
+        self._can_settle = False
+        """It is for us to find out whether they stay these."""
         self._silent_at: float | None = None
         """Since when we know that the caller is silent."""
         self._prepared: str | None = None
@@ -63,8 +66,8 @@ class Speculation:
         self._tries_in_call = 0
         self._events: list[SpeculationEvent] = []
 
-    def receive_partial(self, text: str, is_stable: bool, now: float) -> None:
-        """What the turn sounds like so far."""
+    def receive_partial(self, text: str, is_stable: bool | None, now: float) -> None:
+        """What the turn sounds like so far. `is_stable`: as in `Transcript`."""
         if self._config.mode == "off":
             return
         words = essence(text)
@@ -74,6 +77,7 @@ class Speculation:
         if self._prepared is not None and self._prepared != words:
             self._prepared = None
             self._events.append(DropPrepared())
+        self._can_settle = is_stable is None
         if is_stable:
             self._try()
         else:
@@ -102,7 +106,7 @@ class Speculation:
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called next, monotonic seconds."""
-        if self._silent_at is None or not self._may_try():
+        if self._silent_at is None or not self._can_settle or not self._may_try():
             return None
         return max(self._silent_at, self._changed_at + self._config.stable_ms / 1e3)
 

@@ -14,7 +14,7 @@ class SessionTasks:
         self._group: asyncio.TaskGroup | None = None
         self._ear: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
-        """At most three per pause: the transcript, the end-of-turn model, the caller's voice."""
+        """At most four per pause: the end-of-turn model, who awaits it, the transcript, the caller's voice."""
         self._reply: asyncio.Task[None] | None = None
         self._aside: asyncio.Task[None] | None = None
         self._prepared: asyncio.Task[None] | None = None

@@ -29,6 +29,7 @@ from media.resample import StreamResampler
 _PARTIAL_EVERY_MS = 300
 _PAUSE_MS = 120
 """Longer than the closure of a stop consonant, shorter than any endpointing wait."""
+_MAYBE_PAUSE_MS = 40
 _COMMIT_AFTER_S = 15.0
 """From here on a pause ends a segment of a long turn."""
 _CUT_AFTER_S = 25.0
@@ -223,6 +224,8 @@ class WhisperStream:
             if self._engine.has_free_worker:
                 self._ask(Priority.PARTIAL, THOROUGH, audio.end, commits=False)
             return
+        if audio.quiet_ms >= _MAYBE_PAUSE_MS:
+            return  # a worker that hears what was said so far could not hear all of it in a moment
         news = audio.end - max(self._quick_until, self._thorough_until)
         is_due = self._quick is None and news >= _PARTIAL_EVERY_MS * SAMPLE_RATE_HZ // 1000
         if is_due and self._engine.has_time_for_partials:

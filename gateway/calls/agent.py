@@ -152,7 +152,7 @@ class AgentActivity:
                 self._record_agent(event.text, event.heard_text, event.started_at, event.ended_at, interrupted=True)
                 self._remember(event.heard_text, event.turn_index)
             case TurnMeasured(ledger):
-                self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms)
+                self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms, ledger.own_ms)
                 turn = TurnRecord(
                     index=self._first_turn + ledger.turn_index,
                     segments_ms=ledger.segments_ms,
@@ -161,7 +161,7 @@ class AgentActivity:
                     interrupted=ledger.interrupted,
                 )
                 self._call.journal.turn(self._call.call_id, turn)
-                self._call.publish("turn.measured", **turn.model_dump())
+                self._call.publish("turn.measured", own_ms=ledger.own_ms, **turn.model_dump())
             case TranscriptPartial():
                 self._tell_partial(event, time.monotonic())
             case SilencePrompted():

@@ -134,8 +134,8 @@ async def test_waiting_for_a_transcript_is_not_part_of_the_decision() -> None:
         scene.stt.final_s = 0.6
         await scene.leg.speak("what time do you open")
         segments = (await scene.wait_for(TurnMeasured)).ledger.segments_ms
-        assert segments["endpointing"] == pytest.approx(230, abs=33)
-        assert segments["stt_final"] == pytest.approx(570, abs=1)
+        assert segments["endpointing"] == pytest.approx(200, abs=33)
+        assert segments["stt_final"] == pytest.approx(600, abs=1)
 
 
 @in_virtual_time

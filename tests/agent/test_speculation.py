@@ -46,7 +46,7 @@ def test_words_and_numbers_do_matter(one: str, other: str) -> None:
 
 def test_words_that_stay_the_same_while_the_caller_is_silent_are_tried() -> None:
     speculation = Speculation(PATIENT)
-    speculation.receive_partial("what are your hours", False, 1.0)
+    speculation.receive_partial("what are your hours", None, 1.0)
     assert guessed(speculation, 1.5) == []
     speculation.receive_silence(1.6)
     assert speculation.events() == [Prepare("what are your hours")]
@@ -54,15 +54,22 @@ def test_words_that_stay_the_same_while_the_caller_is_silent_are_tried() -> None
 
 def test_words_that_have_just_changed_wait_until_they_are_stable() -> None:
     speculation = Speculation(PATIENT)
-    speculation.receive_partial("what are hours", False, 1.0)
+    speculation.receive_partial("what are hours", None, 1.0)
     speculation.receive_silence(1.2)
     speculation.events()
-    speculation.receive_partial("what are your hours", False, 1.25)
+    speculation.receive_partial("what are your hours", None, 1.25)
     assert speculation.events() == [DropPrepared()]
     assert speculation.next_timeout() == pytest.approx(1.35)
     assert guessed(speculation, 1.34) == []
     assert guessed(speculation, 1.36) == [Prepare("what are your hours")]
     assert speculation.next_timeout() is None
+
+
+def test_what_the_recogniser_calls_unstable_is_left_alone() -> None:
+    speculation = Speculation(PATIENT)
+    speculation.receive_partial("what are your hours", False, 1.0)
+    speculation.receive_silence(1.6)
+    assert guessed(speculation, 5.0) == []
 
 
 def test_what_the_recogniser_calls_stable_is_tried_at_once() -> None:
