@@ -84,9 +84,9 @@ class _Audio:
 
     def append(self, frame: PcmFrame) -> None:
         self.frames.append(frame)
-        self.samples += frame.sample_count
+        self.samples += len(frame.pcm) // 2
         while self.samples > self._max_samples:
-            self.samples -= self.frames.popleft().sample_count
+            self.samples -= len(self.frames.popleft().pcm) // 2
 
     def take(self) -> list[PcmFrame]:
         frames = list(self.frames)

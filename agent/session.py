@@ -95,7 +95,8 @@ class AgentSession:
                 self.audio_changed(frame.sample_rate_hz)
             self._ear.hear(frame)
             self._detector.receive_frame(frame)
-        self._drain()
+        if not self._detector.is_idle:
+            self._drain()
 
     def dtmf(self, digit: str, *, secret: bool = False) -> None:
         """A key the caller pressed: 0-9, *, #, A-D.
@@ -160,6 +161,7 @@ class AgentSession:
                 self._tasks.listen(self._attach(self._ear))
                 if self.history.is_empty:
                     self.say(self._config.greeting)
+                self._drain()  # what came in before this
                 reason = await self._hung_up
                 self._tasks.cancel()
             return reason
