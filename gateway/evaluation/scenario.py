@@ -168,10 +168,16 @@ class Scenario(_Table):
     hang_up_wait_ms: Milliseconds = 0
     """After the last step: how long the agent may take to hang up before the caller does."""
     caller: CallerTable = CallerTable()
-    step: Annotated[tuple[Step, ...], Field(min_length=1)]
+    step: tuple[Step, ...]
     expect: CallExpectation = CallExpectation()
     folder: Path = Field(default=Path(), exclude=True)
     """Where the file lies."""
+
+    @model_validator(mode="after")
+    def _has_a_step(self) -> Self:
+        if not self.step:
+            raise ValueError("there is no [[step]]")
+        return self
 
     @property
     def files(self) -> list[Path]:

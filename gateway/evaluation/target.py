@@ -86,7 +86,7 @@ async def started(config: Path | None) -> AsyncIterator[Target]:
             "PARLEY_STORE__DATA_DIR": str(folder / "data"),
         }
         command = [sys.executable, "-m", "gateway", "serve"]
-        command += [] if config is None else ["--config", os.path.abspath(config)]
+        command += [] if config is None else ["--config", str(config)]
         log = folder / "gateway.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
