@@ -67,14 +67,23 @@ class ClauseQueue:
         """Nothing is left, and nothing will come."""
         return self._is_closed and not self._waiting
 
+    @property
+    def has_words(self) -> bool:
+        """Whole clauses are waiting."""
+        return bool(self._waiting)
+
     def push(self, text: str) -> None:
         """Take some more words."""
         self._take(self._reader.push(text))
 
-    def close(self) -> None:
-        """The words are at their end."""
+    def end_clause(self) -> None:
+        """What there is is to be said; it will be a while until more comes."""
         self._take(self._reader.flush())
         self._add(self._chunker.flush())
+
+    def close(self) -> None:
+        """The words are at their end."""
+        self.end_clause()
         self._is_closed = True
 
     def break_off(self) -> None:

@@ -6,7 +6,7 @@ they belong into records and streams, never into a log.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from agent.ledger import TurnLedger
 from media.playout import Cleared
@@ -74,6 +74,14 @@ class TurnReopened:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyPrepared:
+    """An answer was begun before the turn was over (speculation), and what became of it."""
+
+    turn_index: int
+    state: Literal["begun", "used", "wasted"]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyStarted:
     """The agent is audible."""
 
@@ -124,6 +132,17 @@ class ServiceFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolUsed:
+    """A tool has done what the model wanted, or not. What it was given and what it gave may be personal: not here."""
+
+    tool: str
+    """Its key: `hang_up`, `crm.get_order`."""
+    outcome: Literal["ok", "failed", "timeout", "cancelled"]
+    started_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class FarEndKnown:
     """Who or what took a call that we placed."""
 
@@ -145,11 +164,13 @@ AgentEvent = (
     TranscriptPartial
     | TurnCommitted
     | TurnReopened
+    | ReplyPrepared
     | ReplyStarted
     | ReplyFinished
     | ReplyInterrupted
     | TurnMeasured
     | ServiceFailed
+    | ToolUsed
     | FarEndKnown
     | HangUpRequested
 )

@@ -51,7 +51,15 @@ class LedgerMarks:
 
     spoken_at: float
     """When the last speech sample was spoken into the line, monotonic seconds."""
+    speculative: bool = False
+    """The answer was begun before the turn was over."""
     _at: dict[Stage, float] = field(default_factory=dict)
+
+    def merge_ahead(self, ahead: "LedgerMarks") -> None:
+        """Add what an answer that was begun ahead has behind it."""
+        self.speculative = True
+        for stage, at in ahead._at.items():
+            self.mark(stage, at)
 
     def mark(self, stage: Stage, at: float) -> None:
         """The stage ended at `at`; only the first time counts."""
@@ -69,4 +77,4 @@ class LedgerMarks:
             at_us = round(min(self._at.get(stage, self.spoken_at), sent_at) * 1e6)
             segments[stage.value] = max(0, at_us - passed_us) / 1e3
             passed_us = max(passed_us, at_us)
-        return TurnLedger(turn_index, segments, (passed_us - first_us) / 1e3, interrupted)
+        return TurnLedger(turn_index, segments, (passed_us - first_us) / 1e3, interrupted, self.speculative)

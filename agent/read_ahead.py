@@ -3,7 +3,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -13,10 +13,10 @@ Item = TypeVar("Item")
 class ReadAhead(Generic[Item]):
     """An asynchronous context around a generator, which is iterated and closed by one task of its own.
 
-    At most `limit` items are held; then the generator waits.
+    At most `limit` items are held; then it waits.
     """
 
-    def __init__(self, items: AsyncGenerator[Item, None], limit: int = 256) -> None:
+    def __init__(self, items: AsyncIterator[Item], limit: int = 256) -> None:
         self._items = items
         self._limit = limit
         self._held: deque[Item] = deque()
@@ -27,6 +27,11 @@ class ReadAhead(Generic[Item]):
         self._taken = asyncio.Event()
         """There is room again."""
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def holds_any(self) -> bool:
+        """Items are there that nobody has taken."""
+        return bool(self._held)
 
     @property
     def is_over(self) -> bool:
@@ -77,4 +82,5 @@ class ReadAhead(Generic[Item]):
         finally:
             self._is_done = True
             self._changed.set()
-            await self._items.aclose()
+            if isinstance(self._items, AsyncGenerator):
+                await self._items.aclose()

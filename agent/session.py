@@ -22,15 +22,18 @@ from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
 from agent.errors import ServiceError
-from agent.events import AgentEvent, AudioOut, FarEndKnown, HangUpRequested, TranscriptPartial
+from agent.events import AgentEvent, AudioOut, FarEndKnown, HangUpRequested, ToolUsed, TranscriptPartial
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
+from agent.speculation import DropPrepared, Prepare, Speculation
 from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
 from agent.tasks import SessionTasks
+from agent.tools.running import Outcome, ToolRunner
+from agent.tools.tool import CallControl, OnCall
 from agent.turn import (
     Announce,
     Answer,
@@ -48,6 +51,7 @@ from agent.turn import (
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
 
+_HEARD_POLL_MS = 20
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
 """When speech recognition cannot be opened."""
 
@@ -69,12 +73,15 @@ class AgentSession:
         history: History | None = None,
         utterance_ids: Iterator[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        call_id: str = "",
+        control: CallControl | None = None,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
         this leg: its ids only grow; by default nobody else does. `is_placed`: we called, and find out who answered.
 
-        `clock` is the one that stamps frames and playout events.
+        `clock` is the one that stamps frames and playout events. `control`: what tools may do to the call; None: the
+        agent has no tools.
         """
         self._config = config
         self._services = services
@@ -83,13 +90,23 @@ class AgentSession:
         self._clock = clock
         self._tasks = SessionTasks()
         self._turns = TurnTaking(config)
+        self._speculation = Speculation(config.speculation)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
         self.history = history or History(config.prompt, caller, metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
-        self._dialogue = Dialogue(config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock)
+        runner = None
+        if services.tools is not None and control is not None:
+            on_call = OnCall(call_id, caller, dict(metadata or {}), control, self)
+            runner = ToolRunner(
+                services.tools, on_call, config.tool_use, self.history, self._tasks.use_tool, self._tool_used, clock
+            )
+        self._dialogue = Dialogue(
+            config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock, runner
+        )
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
+        self._next_keys_secret = False
         self._far_end: FarEndWatch | None = None
         if is_placed and config.far_end.recognize:
             self._far_end = FarEndWatch(config.far_end, out.sample_rate_hz)
@@ -114,7 +131,8 @@ class AgentSession:
         A secret one is `*` to the language model, in events and in the record; the key itself waits for
         `take_secret_keys`. `#` ends an entry and tells nothing, so it stays.
         """
-        if (secret or self._config.secret_keys) and digit != "#":
+        is_secret = secret or self._config.secret_keys or self._next_keys_secret
+        if is_secret and digit != "#":
             self._secret_keys = (self._secret_keys + digit)[-64:]
             digit = "*"
         self._turns.receive_digit(digit, self._clock())
@@ -124,6 +142,18 @@ class AgentSession:
         """The secret keys since this was last asked, at most 64, for whoever is to check them (a tool)."""
         keys, self._secret_keys = self._secret_keys, ""
         return keys
+
+    def keep_keys_secret(self) -> None:
+        """The keys of the next entry are secret."""
+        self._next_keys_secret = True
+
+    async def until_heard(self) -> None:
+        """Until what was said so far has been sent."""
+        while (queued_ms := self._out.queued_ms) > 0 or self._dialogue.is_behind:  # noqa: ASYNC110 - nobody tells it
+            await asyncio.sleep(max(queued_ms, _HEARD_POLL_MS) / 1e3)
+
+    def expect_answer(self, kind: str, length: int | None) -> None:
+        """What kind of answer the caller's next turn will be."""
 
     def playout(self, event: PlayoutEvent) -> None:
         """What the leg has sent of ours."""
@@ -177,6 +207,7 @@ class AgentSession:
             return reason
         finally:
             self._turns.hang_up(self._clock())
+            self._dialogue.drop_prepared()
             self._dialogue.stop()
             self._tasks.cancel()
 
@@ -189,12 +220,18 @@ class AgentSession:
             if self._far_end is not None:
                 self._tell_far_end(self._far_end.far_end, event, now)
             self._turns.receive_speech(event, now)
+            match event:
+                case SpeechStarted():
+                    self._speculation.receive_speech(now)
+                case SpeechEnded() if self._turns.state is TurnState.PAUSED:
+                    self._speculation.receive_silence(now)
             self._follow(now)
         self._follow(now)
         if self._far_end is not None:
             self._follow_far_end(self._far_end.far_end, now)
         far_end_due = None if self._far_end is None else self._far_end.far_end.next_timeout()
-        dues = (self._turns.next_timeout(), self._detector.next_timeout(), far_end_due)
+        guess_due = self._speculation.next_timeout()
+        dues = (self._turns.next_timeout(), self._detector.next_timeout(), far_end_due, guess_due)
         due = min((due for due in dues if due is not None), default=None)
         self._tasks.wake_at(due, now, self._timeout)
 
@@ -202,6 +239,7 @@ class AgentSession:
         now = self._clock()
         self._detector.handle_timeout(now)
         self._turns.handle_timeout(now)
+        self._speculation.handle_timeout(now)
         if self._far_end is not None:
             self._far_end.far_end.handle_timeout(now)
         self._drain()
@@ -222,6 +260,14 @@ class AgentSession:
         while actions := self._turns.actions():
             for action in actions:
                 self._do(action, now)
+        for guess in self._speculation.events():
+            match guess:
+                case Prepare(text):
+                    self._dialogue.prepare(self._turns.turn_index, text)
+                case DropPrepared():
+                    self._dialogue.drop_prepared()
+                case _:
+                    assert_never(guess)
 
     def _do(self, action: TurnAction, now: float) -> None:
         match action:
@@ -237,7 +283,9 @@ class AgentSession:
             case Answer() if self._is_answered_by_machine(action, now):
                 self._turns.receive_reply_over(action.reply_id, now)
             case Answer():
+                self._next_keys_secret = False
                 self._dialogue.answer(action)
+                self._speculation.receive_answer()
             case Announce():
                 self._dialogue.announce(action)
             case Withdraw():
@@ -246,6 +294,7 @@ class AgentSession:
                 self._dialogue.stop()
             case ForgetTurn(was_noise):
                 self._ear.forget()
+                self._speculation.receive_forgotten()
                 if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
@@ -257,6 +306,9 @@ class AgentSession:
                 self._out.duck(1.0)
             case _:
                 assert_never(action)
+
+    def _tool_used(self, tool: str, outcome: Outcome, started_at: float, ended_at: float) -> None:
+        self._on_event(ToolUsed(tool, outcome, started_at, ended_at))
 
     def _tell_far_end(self, far_end: FarEnd, event: SpeechEvent, now: float) -> None:
         match event:
@@ -338,6 +390,9 @@ class AgentSession:
             self._drain()
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
+            now = self._clock()
+            self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
+            self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
@@ -346,7 +401,10 @@ class AgentSession:
             self._dialogue.receive_failure(error)
             self._turns.receive_no_transcript(pause_id, self._clock())
         else:
-            self._turns.receive_transcript(pause_id, transcript, self._clock())
+            now = self._clock()
+            self._turns.receive_transcript(pause_id, transcript, now)
+            if self._turns.state is TurnState.PAUSED:  # not decided yet: the wait is time to think
+                self._speculation.receive_partial(transcript.text, True, now)
         self._drain()
 
     async def _ask_detector(self, detector: TurnDetector, pause_id: int) -> None:

@@ -32,6 +32,8 @@ DOORS = {
     "ctranslate2": ["agent/local/"],
     "fastapi": ["gateway/api/"],
     "httpcore": ["gateway/outbound.py"],
+    "jsonschema": ["agent/tools/"],
+    "mcp": ["agent/tools/mcp.py", "gateway/mcp/"],
     "onnxruntime": ["agent/local/"],
     "picows": ["gateway/streams/websocket.py"],
     "piper": ["agent/local/"],

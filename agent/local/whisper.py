@@ -12,7 +12,7 @@ hears at most 30 s, so in a longer turn the text of the part before a pause is c
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -255,7 +255,7 @@ class WhisperStream:
         else:
             if request.thorough:
                 self._heard, self._heard_until = result.result(), request.until
-            self._show_partial(request.until, result.result())
+            self._show_partial(request.until, result.result(), is_stable=request.thorough)
 
     def _commit(self, segment: Decoded, until: int) -> None:
         """The turn has become long: keep the text of its first part, forget the sound."""
@@ -264,14 +264,14 @@ class WhisperStream:
         self._new_epoch()
         self._show_partial(until, None)
 
-    def _show_partial(self, until: int, decoded: Decoded | None) -> None:
+    def _show_partial(self, until: int, decoded: Decoded | None, *, is_stable: bool = False) -> None:
         if until < self._partial_until:
             return  # a quick decode overtaken by a thorough one
         self._partial_until = until
         transcript = _transcript([*self._committed, *([decoded] if decoded else [])], is_final=False)
-        if transcript.text and transcript.text != self._partial_text:
+        if transcript.text and (is_stable or transcript.text != self._partial_text):
             self._partial_text = transcript.text
-            self._on_partial(transcript)
+            self._on_partial(replace(transcript, is_stable=is_stable))
 
 
 def _transcript(segments: Sequence[Decoded], *, is_final: bool) -> Transcript:

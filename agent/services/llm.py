@@ -71,6 +71,8 @@ class ToolCall:
     arguments: Mapping[str, object] = field(default_factory=dict)
     call_id: str = ""
     """The service's name for this call, which its result must carry."""
+    problem: str = ""
+    """Why its arguments cannot be used; then nothing is done, and the model is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,12 @@ class Silence:
     """There is nothing to say to this: an answer without words is one, and no failure."""
 
 
-ReplyEvent = TextDelta | ToolCall | Silence
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing more comes for a while: say now what there is, without waiting for the end of the sentence."""
+
+
+ReplyEvent = TextDelta | ToolCall | Silence | Pause
 
 
 class LanguageModel(Protocol):

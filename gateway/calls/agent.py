@@ -18,6 +18,7 @@ from agent.events import (
     HangUpRequested,
     ReplyFinished,
     ReplyInterrupted,
+    ReplyPrepared,
     ReplyStarted,
     ServiceFailed,
     TranscriptPartial,
@@ -143,6 +144,8 @@ class AgentActivity:
                 self._call.publish("turn.measured", **turn.model_dump())
             case TranscriptPartial():
                 self._tell_partial(event, time.monotonic())
+            case ReplyPrepared():
+                self._call.metrics.speculations.labels(event.state).inc()
             case FarEndKnown(kind, cause):
                 self._call.publish("far_end.recognized", far_end=kind, cause=cause)
             case HangUpRequested() | ServiceFailed():

@@ -63,6 +63,14 @@ class Metrics:
             buckets=_SEGMENT_BUCKETS_S,
             registry=registry,
         )
+        self.speculations = Counter(
+            "parley_speculations",
+            "Answers begun before the turn was over; each was then used, or wasted with all that it cost.",
+            ["state"],
+            registry=registry,
+        )
+        for state in ("begun", "used", "wasted"):
+            self.speculations.labels(state)
         self.inference_queue_depth = Gauge(
             "parley_inference_queue_depth", "Inferences that wait for a worker.", ["engine"], registry=registry
         )

@@ -2,6 +2,8 @@
 """A call between a scripted caller and an agent with scripted services, in virtual time."""
 
 import asyncio
+from collections.abc import Sequence
+from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -11,8 +13,12 @@ from agent.events import AgentEvent
 from agent.phrases import Phrases
 from agent.services.llm import Message
 from agent.session import AgentSession
+from agent.tools.builtin import builtin_tools
+from agent.tools.tool import Tool
+from agent.tools.toolbox import Toolbox
 from tests.fakes.leg import FakeLeg
 from tests.fakes.services import ScriptedDetector, ScriptedLlm, ScriptedModel, ScriptedStt, ScriptedTts
+from tests.fakes.tools import ScriptedControl
 
 Event = TypeVar("Event")
 
@@ -29,10 +35,11 @@ class Scene:
         detector: ScriptedDetector | None = None,
         leg: FakeLeg | None = None,
         prepared: bool = True,
+        tools: Sequence[Tool] = (),
         is_placed: bool = False,
     ) -> None:
-        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `is_placed`: we
-        called."""
+        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `tools`: besides
+        the built-in ones; the agent has those that `config.tools` names. `is_placed`: we called."""
         self.config = config or AgentConfig(greeting="")
         self.leg = leg or FakeLeg()
         self.stt = ScriptedStt(self.leg.utterances)
@@ -41,7 +48,11 @@ class Scene:
         self.detector = detector or ScriptedDetector()
         self.events: list[AgentEvent] = []
         self.end_reason: str | None = None
+        self.utterance_ids = count(1)
+        """Whoever plays into the leg takes the next."""
+        self.control = ScriptedControl()
         self._is_prepared = prepared
+        self._tools = tuple(tools)
         self._is_placed = is_placed
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -52,15 +63,20 @@ class Scene:
             ready = ScriptedTts(first_byte_s=0.0)
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
-        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases)
+        toolbox = Toolbox(self.config.tools, (*builtin_tools(self.config.transfers), *self._tools))
+        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases, tools=toolbox)
         self.session = AgentSession(
             self.config,
             services,
             self.leg,
             ScriptedModel,
             self.events.append,
-            is_placed=self._is_placed,
+            utterance_ids=self.utterance_ids,
             clock=loop.time,
+            is_placed=self._is_placed,
+            caller="sip:caller@example.com",
+            call_id="call-1",
+            control=self.control,
         )
         self.leg.on_frames = self.session.feed
         self.leg.on_playout = self.session.playout
