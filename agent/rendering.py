@@ -17,7 +17,7 @@ import numpy as np
 
 from agent.clauses import Clause
 from agent.config import AgentConfig
-from agent.deadlines import within
+from agent.deadlines import asked_again, within
 from agent.errors import ServiceError
 from agent.manner import combined
 from agent.phrases import Phrases
@@ -82,9 +82,13 @@ class Renderer:
             return
         deadlines = self._config.deadlines
         text = spelled(clause.text) if clause.manner.is_spelled else speakable(clause.text)
-        speech = self._tts.synthesize(text, voice=self._config.voice, style=style)
-        in_time = within(speech, "tts", first_ms=deadlines.tts_first_byte_ms, next_ms=deadlines.tts_stall_ms)
-        async with aclosing(in_time) as chunks:
+        first_ms, next_ms = deadlines.tts_first_byte_ms, deadlines.tts_stall_ms
+
+        def ask() -> AsyncGenerator[SpeechChunk, None]:
+            speech = self._tts.synthesize(text, voice=self._config.voice, style=style)
+            return within(speech, "tts", first_ms=first_ms, next_ms=next_ms)
+
+        async with aclosing(asked_again(ask, within_ms=deadlines.retry_within_ms)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

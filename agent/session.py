@@ -13,15 +13,18 @@ loop; none blocks.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import count
 from typing import assert_never
+
+import structlog
 
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
-from agent.errors import ServiceError
+from agent.errors import ServiceError, ServiceLate
 from agent.events import AgentEvent, AudioOut, FarEndKnown, HangUpRequested, ToolUsed, TranscriptPartial
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
@@ -52,6 +55,8 @@ from media.frames import PcmFrame
 from media.playout import PlayoutEvent
 
 _HEARD_POLL_MS = 20
+log = structlog.get_logger(__name__)
+
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
 """When speech recognition cannot be opened."""
 
@@ -105,6 +110,8 @@ class AgentSession:
             config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock, runner
         )
         self._hung_up: asyncio.Future[str] | None = None
+        self._last_partial: Transcript | None = None
+        """Of the present turn."""
         self._secret_keys = ""
         self._next_keys_secret = False
         self._far_end: FarEndWatch | None = None
@@ -294,6 +301,7 @@ class AgentSession:
                 self._dialogue.stop()
             case ForgetTurn(was_noise):
                 self._ear.forget()
+                self._last_partial = None
                 self._speculation.receive_forgotten()
                 if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
                     self._turns.announce(self._dialogue.unsaid, now)
@@ -375,7 +383,10 @@ class AgentSession:
             ear.attach(stream)
             await asyncio.get_running_loop().create_future()
         finally:
-            await stream.aclose()
+            try:
+                await stream.aclose()
+            except Exception as error:  # of a stream that nobody uses any more
+                log.warning("stt_stream_not_closed", cause=type(error).__name__)
 
     async def _open_stream(self, sample_rate_hz: int) -> SttStream:
         config = self._config
@@ -390,22 +401,42 @@ class AgentSession:
             self._drain()
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
+            self._last_partial = transcript
             now = self._clock()
             self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
             self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
-            transcript = await in_time(self._ear.transcript(), "stt", self._config.deadlines.stt_final_ms)
+            transcript = await in_time(self._transcript(), "stt", self._config.deadlines.stt_final_ms)
         except ServiceError as error:
             self._dialogue.receive_failure(error)
-            self._turns.receive_no_transcript(pause_id, self._clock())
+            if self._last_partial is None:
+                self._turns.receive_no_transcript(pause_id, self._clock())
+            else:  # better than to ask the caller for it all again
+                partial = replace(self._last_partial, is_final=True)
+                self._turns.receive_transcript(pause_id, partial, self._clock())
         else:
             now = self._clock()
             self._turns.receive_transcript(pause_id, transcript, now)
             if self._turns.state is TurnState.PAUSED:  # not decided yet: the wait is time to think
                 self._speculation.receive_partial(transcript.text, True, now)
         self._drain()
+
+    async def _transcript(self) -> Transcript:
+        """The turn's. A recogniser that breaks down is replaced, once; the next one is given what the turn has said."""
+        if self._ear.is_lost:
+            self._tasks.listen(self._attach(self._ear))
+        try:
+            return await in_time(self._ear.transcript(), "stt", self._config.deadlines.stt_final_ms)
+        except ServiceLate:
+            raise
+        except ServiceError as error:
+            if not error.retryable:
+                raise
+            self._ear.detach()
+            self._tasks.listen(self._attach(self._ear))
+            return await self._ear.transcript()
 
     async def _ask_detector(self, detector: TurnDetector, pause_id: int) -> None:
         """The waits decide when the model does not answer: its failure is nothing the caller needs to hear of."""

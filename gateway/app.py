@@ -174,7 +174,9 @@ async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines, m
     for name, config in configs.items():
         phrases = Phrases(engines.tts, config.voice)
         await phrases.prepare(
-            text for text in (config.greeting, config.phrases.trouble, config.phrases.goodbye) if text
+            text
+            for text in (config.greeting, config.phrases.trouble, config.phrases.goodbye, *config.phrases.filler)
+            if text
         )
         receptionist = await engines.receptionist(config.knowledge)
         offline.append((config, receptionist))
