@@ -55,7 +55,7 @@ def main(options: argparse.Namespace) -> int:
             print("parley: what is understood, end_reason and tools are known to --api alone", file=sys.stderr)
             return 2
     try:
-        results = asyncio.run(evaluate(scenarios, _target(options), options.models))
+        results = asyncio.run(_evaluate(scenarios, options))
     except (AudioFileError, BadAddress) as fault:
         print(f"parley: {fault}", file=sys.stderr)
         return 2
@@ -81,13 +81,15 @@ async def _target(options: argparse.Namespace) -> AsyncIterator[Target]:
         yield Target(options.target, options.api or "", options.key or os.environ.get("PARLEY_API_KEY", ""))
 
 
-async def evaluate(
-    scenarios: list[Scenario], opening: contextlib.AbstractAsyncContextManager[Target], models: Path
-) -> list[Result]:
+async def _evaluate(scenarios: list[Scenario], options: argparse.Namespace) -> list[Result]:
+    async with _target(options) as target:
+        return await evaluate(scenarios, target, options.models)
+
+
+async def evaluate(scenarios: list[Scenario], target: Target, models: Path) -> list[Result]:
     """Carry out every scenario, one call after the other. Raises `StartupError`, `CallError`, `AgentError`,
     `AudioFileError`."""
     async with contextlib.AsyncExitStack() as stack:
-        target = await stack.enter_async_context(opening)
         engines = await OfflineEngines.load(models)
         stack.push_async_callback(engines.aclose)
         hub = stack.enter_context(contextlib.closing(PcmHub()))

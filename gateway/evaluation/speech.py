@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.services.tts import TextToSpeech
+from agent.services.tts import SpeechStyle, TextToSpeech
 from agent.speakable import speakable
 from gateway.evaluation.scenario import Scenario, Step
 from gateway.softphone.spurts import audible_windows
@@ -45,7 +45,8 @@ async def render(scenario: Scenario, step: Step, tts: TextToSpeech) -> Speech:
         if isinstance(part, int):
             spoken.append(part)
             continue
-        chunks = [chunk async for chunk in tts.synthesize(speakable(part), rate=step.pace or table.pace)]
+        style = SpeechStyle(rate=step.pace or table.pace)
+        chunks = [chunk async for chunk in tts.synthesize(speakable(part), style=style)]
         rate_hz = chunks[0].sample_rate_hz
         spoken.append(_trimmed(np.concatenate([chunk.samples for chunk in chunks]), rate_hz))
     edge = _silence(_EDGE_S, rate_hz)
