@@ -14,7 +14,7 @@ class SessionTasks:
         self._group: asyncio.TaskGroup | None = None
         self._ear: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
-        """At most two per pause: the transcript and the end-of-turn model."""
+        """At most three per pause: the transcript, the end-of-turn model, the caller's voice."""
         self._reply: asyncio.Task[None] | None = None
         self._prepared: asyncio.Task[None] | None = None
         """The reply to a turn that is not over yet."""

@@ -13,13 +13,14 @@ from contextlib import AsyncExitStack
 import structlog
 import uvloop
 
+from agent.clauses import plain_clauses
 from agent.config import AgentConfig
 from agent.dialogue import AgentServices
 from agent.errors import ServiceError
 from agent.local.engines import OfflineEngines
+from agent.local.prosody import PooledProsody
 from agent.phrases import Phrases
-from agent.sentences import ClauseChunker
-from agent.speakable import speakable
+from agent.rendering import words
 from gateway.api.app import create_app
 from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
@@ -157,9 +158,9 @@ async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> No
     try:
         for config, receptionist in agents.offline:
             for saying in receptionist.sayings():
-                chunker = ClauseChunker()
-                for clause in (*chunker.push(saying), *chunker.flush()):
-                    async for _ in engines.tts.synthesize(speakable(clause), voice=config.voice):
+                for clause in plain_clauses(saying):
+                    style = config.voice_style.style
+                    async for _ in engines.tts.synthesize(words(clause), voice=config.voice, style=style):
                         pass
     except ServiceError as error:  # the engines have more urgent work; answers are rendered when they are needed
         log.warning("answers_not_rendered", cause=str(error))
@@ -172,7 +173,7 @@ async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines, m
     services = {}
     offline = []
     for name, config in configs.items():
-        phrases = Phrases(engines.tts, config.voice)
+        phrases = Phrases(engines.tts, config.voice, style=config.voice_style.style)
         await phrases.prepare(
             text
             for text in (config.greeting, config.phrases.trouble, config.phrases.goodbye, *config.phrases.filler)
@@ -186,6 +187,7 @@ async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines, m
             tts=engines.tts,
             turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
             phrases=phrases,
+            prosody=PooledProsody(engines.pool),
         )
     return ConfiguredAgents(
         configs,

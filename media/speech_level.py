@@ -25,6 +25,7 @@ _HANGOVER_FRAMES = 10
 """200 ms at 20 ms a frame."""
 _NOISE_QUANTILE = 0.1
 """One frame in ten of a conversation is a pause with nothing but the line in it."""
+_FRAME_S = 0.02
 _FEWEST_FRAMES = 25
 """Half a second: with less there is no level."""
 _BATCH_FRAMES = 50
@@ -82,6 +83,11 @@ class SpeechLevelMeter:
         known = np.concatenate((self._recent, steps))
         self._envelopes += np.bincount(sliding_window_view(known, _HANGOVER_FRAMES).max(axis=1), minlength=_STEPS)
         self._recent = known[len(steps) :]
+
+    @property
+    def energy(self) -> float:
+        """All of it so far: mean squares, full scale being 1, times seconds."""
+        return self._total * _FRAME_S
 
     @property
     def levels(self) -> SpeechLevels:

@@ -17,10 +17,10 @@ class Transcript:
     is_final: bool
     confidence: float
     """0 to 1; 0 when the service does not say."""
-    is_stable: bool = False
-    """A partial that is worth acting upon: a pause followed the words, and they will change only if more is said."""
     language: str = ""
     """What was spoken, as an ISO 639 code; empty when the service does not say."""
+    is_stable: bool = False
+    """A partial that is worth acting upon: a pause followed the words, and they will change only if more is said."""
 
 
 class SttStream(Protocol):

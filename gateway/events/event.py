@@ -23,6 +23,7 @@ EventKind = Literal[
     "transcript.partial",
     "transcript.final",
     "turn.measured",
+    "caller.prosody",
     "far_end.recognized",
     "dtmf.received",
     "recording.changed",
