@@ -66,9 +66,9 @@ def speakable(text: str) -> str:
 
 
 def spelled(text: str) -> str:
-    """ "AB-12" sign by sign: "A, B, dash, one, two"."""
+    """ "AB-12." sign by sign: "A, B, dash, one, two"; the sentence's own full stop is no part of it."""
     spoken: list[str] = []
-    for sign in unicodedata.normalize("NFKC", text).translate(_PLAIN):
+    for sign in unicodedata.normalize("NFKC", text).translate(_PLAIN).strip().rstrip(".,;:!?"):
         if sign.isdecimal():
             spoken.append(cardinal(int(sign)))
         elif sign.isalpha():
@@ -304,7 +304,10 @@ _STEPS: tuple[_Step, ...] = (
     (re.compile(rf"(?<=\d)(:\d\d)?( ?{_HALF_DAY})?(?: - |-)(?=\d)", re.IGNORECASE), _spell_range),
     (re.compile(rf"\b({_DAY})\.? ?- ?(?={_DAY})"), r"\1 to "),
     (re.compile(rf"\b({_SHORT_DAY})\b\.?(?=(?: to| and| &|,| or) (?:{_DAY}))"), lambda match: _DAYS[match[1]]),
-    (re.compile(rf"(?:(?<=day to )|(?<=day and ))({_SHORT_DAY})\b(?:\.(?= [a-z\d]))?"), lambda match: _DAYS[match[1]]),
+    (
+        re.compile(rf"(?:(?<=day to )|(?<=day and ))({_SHORT_DAY})\b(?:\.(?=,| [a-z\d]))?"),
+        lambda match: _DAYS[match[1]],
+    ),
     (re.compile(r"\b(Mon|Tues?|Wed|Thu|Thurs?|Fri)\b\.?(?! ?')"), lambda match: _DAYS[match[1]]),
     (re.compile(r"\b(Sat|Sun)(?:\.(?=\s)|(?=,? \d))"), lambda match: _DAYS[match[1]]),
     # Times: 9:30, 17:00, 9:30 am; 9 am.

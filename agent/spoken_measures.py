@@ -72,7 +72,8 @@ def _spell_mixed(match: Match) -> str:
         return match[0]
     part = {2: "half", 4: "quarter"}.get(below) or ordinal(below)
     article = "a" if above == 1 else cardinal(above)
-    return f"{decimal(match['whole'])} and {article} {part if above == 1 else part + 's'}"
+    unit = f" {_plural(_UNITS[match['unit']])}" if match["unit"] else ""
+    return f"{decimal(match['whole'])} and {article} {part if above == 1 else part + 's'}{unit}"
 
 
 def _spell_decade(match: Match) -> str:
@@ -90,7 +91,13 @@ def _spell_roman(match: Match) -> str:
 
 
 MIXED_FRACTIONS = (
-    (re.compile(r"(?<![\d/.])(?P<whole>\d{1,3})[ -](?P<above>\d)/(?P<below>[2-9]|10)\b(?!/)"), _spell_mixed),
+    (
+        re.compile(
+            r"(?<![\d/.])(?P<whole>\d{1,3})[ -](?P<above>\d)/(?P<below>[2-9]|10)\b(?!/)"
+            rf"(?: ?(?P<unit>{_UNIT})(?!\w))?"
+        ),
+        _spell_mixed,
+    ),
 )
 """Before dates, whose slashes look alike."""
 

@@ -4,11 +4,105 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.local.knowledge import DEFAULT_FOLDER, read_knowledge
-from agent.speakable import speakable
+from agent.speakable import speakable, spelled
 
 TRICKY = "019 $€%-+/:.,@#*_[](){}amp \nJanSt\N{EN DASH}\N{VULGAR FRACTION ONE HALF}"
 
 SPOKEN = {
+    "currencies": [
+        ("12,50 €", "twelve euros and fifty cents"),
+        ("€12,50", "twelve euros and fifty cents"),
+        ("1.299,00 €", "one thousand two hundred ninety-nine euros"),
+        ("USD 45", "forty-five dollars"),
+        ("20 EUR", "twenty euros"),
+        ("$45 USD", "forty-five dollars"),
+        ("CHF 20.50", "twenty francs and fifty centimes"),
+        ("₹500", "five hundred rupees"),
+        ("5¢", "five cents"),
+        ("-$5", "minus five dollars"),
+        ("$5/month", "five dollars per month"),
+        ("$95/hr", "ninety-five dollars per hour"),
+        ("$1.5-2M", "one point five to two million dollars"),
+    ],
+    "measures": [
+        ("10kg", "ten kilograms"),
+        ("1 lb", "one pound"),
+        ("60 mph", "sixty miles per hour"),
+        ("6 ft 2 in", "six feet two inches"),
+        ("5'10\"", "five foot ten"),
+        ("12 sq ft", "twelve square feet"),
+        ("5 m²", "five square meters"),
+        ("30 mins", "thirty minutes"),
+        ("2½ hrs", "two and a half hours"),
+        ("1 1/2 cups", "one and a half cups"),
+        ("16GB", "sixteen gigabytes"),
+        ("100k", "one hundred thousand"),
+        ("It is 5 in the morning", "It is five in the morning"),
+        ("5 GB/s", "five gigabytes per second"),
+    ],
+    "arithmetic": [
+        ("5 - 3 = 2", "five minus three equals two"),
+        ("4x6", "four by six"),
+        ("10x", "ten times"),
+        ("10 / 2", "ten divided by two"),
+        ("10^6", "ten to the power of six"),
+        ("<5", "less than five"),
+        ("~5", "about five"),
+        ("±2", "plus or minus two"),
+        ("2:1", "two to one"),
+        (".5", "zero point five"),
+        ("1 000 000", "one million"),
+    ],
+    "codes": [
+        ("PIN 0042", "PIN zero zero four two"),
+        ("Your code is 4821.", "Your code is four eight two one."),
+        ("order #12345", "order one two three four five"),
+        ("KX7-39Q", "K X seven, three nine Q"),
+        ("flight BA2490", "flight B A two four nine zero"),
+        (
+            "DE89 3704 0044 0532 0130 00",
+            "D E eight nine, three seven zero four, zero zero four four, zero five three two, "
+            "zero one three zero, zero zero",
+        ),
+        ("zip 02139", "zip zero two one three nine"),
+        ("ext. 42", "extension four two"),
+        ("911", "nine one one"),
+        ("dial 9-1-1", "dial nine one one"),
+        ("1-800-FLOWERS", "one, eight zero zero, FLOWERS"),
+        ("020 7946 0958", "zero two zero, seven nine four six, zero nine five eight"),
+        ("Room 204", "Room two oh four"),
+        ("Suite 300", "Suite three hundred"),
+        ("B12", "B twelve"),
+        ("COVID-19", "COVID-nineteen"),
+        ("between 10AM-5PM", "between ten AM to five PM"),
+        ("U.S.A.", "U S A"),
+    ],
+    "years, decades and kings": [
+        ("in 1066", "in ten sixty-six"),
+        ("1990s", "nineteen nineties"),
+        ("the '90s", "the nineties"),
+        ("Henry VIII", "Henry the eighth"),
+        ("Chapter IV", "Chapter four"),
+    ],
+    "days": [
+        ("Mon-Fri 9-5", "Monday to Friday nine to five"),
+        ("Mon.\N{EN DASH}Fri., 8 a.m.\N{EN DASH}6 p.m.", "Monday to Friday, eight AM to six PM."),
+        ("Tues & Thurs", "Tuesday and Thursday"),
+        ("Sat. and Sun. only", "Saturday and Sunday only"),
+        ("The sun is out", "The sun is out"),
+        ("3/14/26", "March fourteenth, twenty twenty-six"),
+        ("14.03.2026", "March fourteenth, twenty twenty-six"),
+        ("by 3/4", "by March fourth"),
+        ("3/4 cup", "three quarters cup"),
+        ("9:30am", "nine thirty AM"),
+    ],
+    "slashes": [
+        ("he/she", "he or she"),
+        ("and/or", "and or"),
+        ("w/ fries", "with fries"),
+        ("w/o salt", "without salt"),
+        ("5th Ave", "fifth Avenue"),
+    ],
     "money": [
         ("A cleaning is $95.", "A cleaning is ninety-five dollars."),
         ("$29.50", "twenty-nine dollars and fifty cents"),
@@ -134,3 +228,11 @@ def test_no_text_is_refused(text: str) -> None:
 def test_every_answer_of_the_default_knowledge_can_be_spoken() -> None:
     for entry in read_knowledge(DEFAULT_FOLDER):
         assert not any(sign.isdigit() or sign in "$*#" for sign in speakable(entry.answer)), entry.source
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [("AB-12.", "A, B, dash, one, two"), ("lee", "L, E, E"), ("a.b@c", "A, dot, B, at, C"), ("", "")],
+)
+def test_what_is_spelled_is_said_sign_by_sign(text: str, spoken: str) -> None:
+    assert spelled(text) == spoken

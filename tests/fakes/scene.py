@@ -12,6 +12,7 @@ from agent.dialogue import AgentServices
 from agent.events import AgentEvent
 from agent.phrases import Phrases
 from agent.services.llm import Message
+from agent.services.prosody import ProsodyAnalyser
 from agent.session import AgentSession
 from agent.tools.builtin import builtin_tools
 from agent.tools.tool import Tool
@@ -41,6 +42,7 @@ class Scene:
         prepared: bool = True,
         tools: Sequence[Tool] = (),
         is_placed: bool = False,
+        prosody: ProsodyAnalyser | None = None,
     ) -> None:
         """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `tools`: besides
         the built-in ones; the agent has those that `config.tools` names. `is_placed`: we called."""
@@ -58,6 +60,7 @@ class Scene:
         self._is_prepared = prepared
         self._tools = tuple(tools)
         self._is_placed = is_placed
+        self._prosody = prosody
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -70,7 +73,9 @@ class Scene:
                 [self.config.phrases.trouble, self.config.phrases.goodbye, *self.config.phrases.filler]
             )
         toolbox = Toolbox(self.config.tools, (*builtin_tools(self.config.transfers), *self._tools))
-        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases, tools=toolbox)
+        services = AgentServices(
+            self.stt, self.llm, self.tts, self.detector, phrases, tools=toolbox, prosody=self._prosody
+        )
         self.session = AgentSession(
             self.config,
             services,
