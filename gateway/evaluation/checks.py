@@ -170,10 +170,11 @@ def word_error(expected: str, found: str) -> float:
 
 
 def tools_called(record: Mapping[str, Any] | None) -> list[str]:
-    """As the session record tells it."""
+    """As the session record tells it: its transcript has `NAME: OUTCOME` under the role `tool`."""
     if record is None:
         return []
-    named = [str(one.get("name", "")) for one in record.get("tools") or ()]
+    entries = (entry for entry in record.get("transcript") or () if entry["role"] == "tool")
+    named = [str(entry["text"]).partition(":")[0] for entry in entries]
     return named + (["hang_up"] if record.get("end_reason") == "goodbye" else [])
 
 

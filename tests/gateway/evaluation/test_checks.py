@@ -90,7 +90,7 @@ def test_what_is_expected_of_a_step(expectation: dict[str, Any], outcome: dict[s
         ({"end_reason": "goodbye"}, {"record": {"end_reason": "caller_hung_up"}}, False),
         ({"end_reason": "goodbye"}, {}, False),
         ({"tools": ["hang_up"]}, {"record": {"end_reason": "goodbye"}}, True),
-        ({"tools": ["book"]}, {"record": {"tools": [{"name": "book"}]}}, True),
+        ({"tools": ["book"]}, {"record": {"transcript": [{"role": "tool", "text": "book: ok"}]}}, True),
         ({"tools": ["book"]}, {"record": {}}, False),
     ],
 )
