@@ -128,13 +128,15 @@ class DeadlinesConfig(_Table):
     """How long the agent waits for each service before it says so to the caller."""
 
     stt_open_ms: Milliseconds = 5_000
-    stt_final_ms: Milliseconds = 3_000
-    """From the question (`turn.ask_after_ms`) on."""
+    stt_final_ms: Milliseconds = 1_000
+    """From the question (`turn.ask_after_ms`) on. Then the last partial transcript has to do, if there is one."""
     llm_first_token_ms: Milliseconds = 5_000
     llm_stall_ms: Milliseconds = 5_000
     """Between two pieces of one answer."""
     tts_first_byte_ms: Milliseconds = 3_000
-    tts_stall_ms: Milliseconds = 3_000
+    tts_stall_ms: Milliseconds = 1_500
+    retry_within_ms: Milliseconds = 1_000
+    """A service that fails so soon, before anything of its answer was used, is asked once more; 0: never."""
 
 
 class PhrasesConfig(_Table):
@@ -145,6 +147,11 @@ class PhrasesConfig(_Table):
     goodbye: str = "I'm sorry, something is not working on our side. Please call again later. Goodbye."
     """Services failed `max_failures` times in a row; then the agent hangs up."""
     max_failures: Annotated[int, Field(ge=1, le=20)] = 3
+    filler: tuple[str, ...] = ("One moment, please.", "I am still working on it.")
+    """Said, each once, while an answer is being prepared and nothing else is to be heard; empty: nothing."""
+    filler_after_ms: Milliseconds = 1_300
+    """Of silence: since the caller's last word, or ours."""
+    filler_again_ms: Milliseconds = 2_500
 
 
 class SilenceConfig(_Table):

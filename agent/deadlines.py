@@ -1,28 +1,59 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deadlines: a service that does not answer in time, or stops in the middle, has failed."""
+"""Deadlines: a service that does not answer in time, stops in the middle or breaks its protocol has failed.
+
+The one door to services: whatever comes through it is an answer or a `ServiceError`, so that no service ends a call.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import TypeVar
 
-from agent.errors import ServiceUnavailable
+from agent.errors import AgentError, ServiceError, ServiceLate, ServiceUnavailable
 
 Item = TypeVar("Item")
 
+_RETRY_AFTER_S = 0.1
+"""A service that has just refused a connection may be about to take one."""
+
 
 async def in_time(answer: Awaitable[Item], service: str, timeout_ms: int) -> Item:
-    """The answer; raises `ServiceUnavailable`, and cancels the work, when it takes too long."""
+    """The answer; raises `ServiceLate`, and cancels the work, when it takes too long."""
     try:
         async with asyncio.timeout(timeout_ms / 1e3):
             return await answer
     except TimeoutError:
-        raise ServiceUnavailable(service, f"did not answer within {timeout_ms} ms") from None
+        raise ServiceLate(service, f"did not answer within {timeout_ms} ms") from None
+    except AgentError:
+        raise
+    except Exception as error:  # a client that did not map what it met: its service's fault, not the call's
+        raise ServiceUnavailable(service, f"broke down ({type(error).__name__})") from error
+
+
+async def asked_again(ask: Callable[[], AsyncGenerator[Item, None]], *, within_ms: int) -> AsyncGenerator[Item, None]:
+    """What `ask` gives; once more from the beginning when that fails within this time, before it gave anything, and
+    there is hope. Use it under `contextlib.aclosing`."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within_ms / 1e3
+    is_first = True
+    while True:
+        try:
+            async with aclosing(ask()) as items:
+                async for item in items:
+                    is_first = False
+                    yield item
+            return
+        except ServiceError as error:
+            if not is_first or not error.retryable or isinstance(error, ServiceLate) or loop.time() >= until:
+                raise
+        is_first = False
+        await asyncio.sleep(_RETRY_AFTER_S)
 
 
 async def within(
     items: AsyncIterator[Item], service: str, *, first_ms: int, next_ms: int
 ) -> AsyncGenerator[Item, None]:
-    """The same items; raises `ServiceUnavailable` when the first or a later one takes too long.
+    """The same items; raises `ServiceLate` when the first or a later one takes too long.
 
     Use it under `contextlib.aclosing`: closing it closes `items`, which cancels the service's work.
     """
@@ -35,7 +66,11 @@ async def within(
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise ServiceUnavailable(service, f"{late} within {wait_ms} ms") from None
+                raise ServiceLate(service, f"{late} within {wait_ms} ms") from None
+            except AgentError:
+                raise
+            except Exception as error:  # as above
+                raise ServiceUnavailable(service, f"broke down ({type(error).__name__})") from error
             yield item
             wait_ms, late = next_ms, "did not go on"
     finally:

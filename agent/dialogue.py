@@ -29,6 +29,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.filler import Filler
 from agent.ledger import LedgerMarks
 from agent.phrases import Phrases
 from agent.reply import Reply, Speaker
@@ -149,6 +150,7 @@ class Dialogue:
             clock,
             joins_sentences=services.joins_sentences,
         )
+        self._filler = Filler(config.phrases, self._speaker, tasks, lambda: self._thinking.is_acting, clock)
         self._out = out
         self._history = history
         self._tasks = tasks
@@ -176,7 +178,9 @@ class Dialogue:
             return
         self._prepared = prepared
         self.drop_prepared()
-        self._begin(Reply(answer.reply_id, answer.turn_index, answer.marks), self._thinking.reply(conversation))
+        reply = Reply(answer.reply_id, answer.turn_index, answer.marks)
+        self._begin(reply, self._thinking.reply(conversation))
+        self._filler.watch(reply, answer.marks.spoken_at)
 
     def adapt(self, notes: tuple[ContextNote, ...], style: SpeechStyle) -> None:
         """How the turn to be answered sounds: what the language model is told of it, and how we speak from now on."""
@@ -231,6 +235,7 @@ class Dialogue:
     def stop(self) -> Reply | None:
         """Fall silent, at once; enter what was heard."""
         reply, self._reply = self._reply, None
+        self._filler.stop()
         self._tasks.stop_reply()
         if reply is None:
             return None
@@ -304,6 +309,7 @@ class Dialogue:
         self.unsaid = ""
         self._tasks.use_prepared()
         prepared.is_ours.set()
+        self._filler.watch(reply, answer.marks.spoken_at)
 
     async def _speak(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
         await self._speaker.speak(reply, words)
@@ -314,6 +320,7 @@ class Dialogue:
         if self._reply is not reply or not reply.is_over:
             return
         self._reply = None
+        self._filler.stop()
         if reply.turn_index is not None and not reply.has_failed:
             self._failures_in_a_row = 0
         if reply.started_at is not None:

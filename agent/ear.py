@@ -7,11 +7,15 @@ frame > pre-roll, while nobody speaks (drops oldest)
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
+import structlog
 
 from agent.services.stt import SttStream, Transcript
 from media.frames import PcmFrame, PcmSamples
+
+log = structlog.get_logger(__name__)
 
 _TURN_AUDIO_S = 8
 """As much as an end-of-turn model looks at."""
@@ -27,13 +31,24 @@ class Ear:
         self._is_listening = False
         self._stream: SttStream | None = None
         self._is_attached = asyncio.Event()
+        self._was_attached = False
 
     def attach(self, stream: SttStream) -> None:
         """Speech recognition is there: it also gets what the present turn has said so far."""
-        self._stream = stream
+        self._stream, self._was_attached = stream, True
         self._is_attached.set()
         if self._turn.samples:
-            stream.push(self.turn_audio())
+            self._tell(lambda stream: stream.push(self.turn_audio()))
+
+    @property
+    def is_lost(self) -> bool:
+        """Speech recognition was there and has broken down: another one is to be attached."""
+        return self._stream is None and self._was_attached
+
+    def detach(self) -> None:
+        """Speech recognition is gone; the turn's audio waits for the next one."""
+        self._stream = None
+        self._is_attached.clear()
 
     def hear(self, frame: PcmFrame) -> None:
         """Take the next frame of the leg."""
@@ -41,8 +56,7 @@ class Ear:
             self._preroll.append(frame)
             return
         self._turn.append(frame)
-        if self._stream is not None:
-            self._stream.push(frame.samples)
+        self._tell(lambda stream: stream.push(frame.samples))
 
     def listen(self) -> None:
         """The caller speaks, and has for a little while: pass on what was held back, and what comes."""
@@ -59,8 +73,7 @@ class Ear:
         """The turn is over: the next one starts from the frames held back."""
         self._is_listening = False
         self._turn.take()
-        if self._stream is not None:
-            self._stream.next_turn(0)
+        self._tell(lambda stream: stream.next_turn(0))
 
     async def transcript(self) -> Transcript:
         """The best transcript of the turn so far; waits for `attach`. Raises `ServiceError`."""
@@ -73,6 +86,15 @@ class Ear:
         pcm = b"".join(frame.pcm for frame in self._turn.frames)
         return np.frombuffer(pcm, dtype="<i2")
 
+    def _tell(self, news: Callable[[SttStream], None]) -> None:
+        if self._stream is None:
+            return
+        try:
+            news(self._stream)
+        except Exception as error:  # whatever its client has met: it must not take the call's audio with it
+            log.warning("stt_stream_lost", cause=type(error).__name__)
+            self.detach()
+
 
 class _Audio:
     """Frames up to a number of samples; drops oldest."""
@@ -84,9 +106,9 @@ class _Audio:
 
     def append(self, frame: PcmFrame) -> None:
         self.frames.append(frame)
-        self.samples += frame.sample_count
+        self.samples += len(frame.pcm) // 2
         while self.samples > self._max_samples:
-            self.samples -= self.frames.popleft().sample_count
+            self.samples -= len(self.frames.popleft().pcm) // 2
 
     def take(self) -> list[PcmFrame]:
         frames = list(self.frames)

@@ -7,7 +7,8 @@ AgentError
 ├── ModelError             a model file that is missing, damaged or not the one we know
 ├── ToolFailed             a tool could not do what was asked; the message is for the model
 └── ServiceError           an STT, LLM or TTS service failed (`retryable` says whether to ask again)
-    ├── ServiceUnavailable     no connection, time-out, overload: retryable
+    ├── ServiceUnavailable     no connection, overload: retryable
+    │   └── ServiceLate            it did not answer in time: retryable, but the caller has waited long enough
     └── ServiceRejected        bad credentials, bad request: not retryable
 """
 
@@ -48,6 +49,10 @@ class ServiceUnavailable(ServiceError):
     """The service did not answer, or not in time, or asked us to come back later."""
 
     retryable = True
+
+
+class ServiceLate(ServiceUnavailable):
+    """The service did not answer in time."""
 
 
 class ServiceRejected(ServiceError):

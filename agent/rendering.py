@@ -15,7 +15,7 @@ import numpy as np
 
 from agent.clauses import Clause
 from agent.config import AgentConfig
-from agent.deadlines import within
+from agent.deadlines import asked_again, within
 from agent.manner import combined
 from agent.phrases import Phrases
 from agent.services.tts import PLAIN, SpeechChunk, SpeechStyle, TextToSpeech
@@ -60,9 +60,14 @@ class Renderer:
                 yield chunk
             return
         deadlines = self._config.deadlines
-        speech = self._tts.synthesize(words(clause), voice=self._config.voice, style=style)
-        in_time = within(speech, "tts", first_ms=deadlines.tts_first_byte_ms, next_ms=deadlines.tts_stall_ms)
-        async with aclosing(in_time) as chunks:
+        text = words(clause)
+        first_ms, next_ms = deadlines.tts_first_byte_ms, deadlines.tts_stall_ms
+
+        def ask() -> AsyncGenerator[SpeechChunk, None]:
+            speech = self._tts.synthesize(text, voice=self._config.voice, style=style)
+            return within(speech, "tts", first_ms=first_ms, next_ms=next_ms)
+
+        async with aclosing(asked_again(ask, within_ms=deadlines.retry_within_ms)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -71,6 +71,12 @@ class Reply:
     """Silence left in front of the first clause."""
     unsent: set[int] = field(default_factory=set)
     """Utterances of which not all has been sent."""
+    is_mid_clause: bool = False
+    """A clause has been written in part: nothing else may be, until it is whole."""
+    audible_until: float = 0.0
+    """When the last of what is written will have been sent."""
+    fillers: int = 0
+    """Clauses spoken that were no answer."""
 
     def split(self, cleared: Cleared) -> tuple[str, str]:
         """The words that were heard, and those, as far as they are known, that were not."""
@@ -206,8 +212,43 @@ class Speaker:
             raise failure
         clauses.close()
         await self._say_rest(reply, clauses)
-        if not reply.spoken.clauses and reply.hang_up is None and not may_be_empty:
+        if len(reply.spoken.clauses) == reply.fillers and reply.hang_up is None and not may_be_empty:
             raise ServiceUnavailable("llm", "the answer was empty")
+
+    async def fill(self, reply: Reply, phrase: str) -> None:
+        """Say this now if its sound was rendered beforehand, unless something else of the reply is audible by then."""
+        clauses = ClauseQueue()
+        clauses.push(phrase)
+        clauses.close()
+        rate_hz = self._out.sample_rate_hz
+        sounds: list[tuple[Clause, PcmSamples]] = []
+        while (clause := clauses.next(0.0)) is not None:
+            if not self._renderer.is_ready(clause.text):
+                return
+            resampler: StreamResampler | None = None
+            parts: list[PcmSamples] = []
+            async with aclosing(self._renderer.render(clause)) as chunks:
+                async for chunk in chunks:
+                    resampler = resampler or StreamResampler(chunk.sample_rate_hz, rate_hz)
+                    parts.append(resampler.process(chunk.samples))
+            if resampler is not None:
+                sounds.append((clause, np.concatenate((*parts, resampler.flush()))))
+        if reply.is_written or reply.is_mid_clause or self._out.queued_ms > 0 or rate_hz != self._out.sample_rate_hz:
+            return
+        for clause, samples in sounds:
+            self._write_filler(reply, clause, self._limit(samples, rate_hz), rate_hz)
+
+    def _write_filler(self, reply: Reply, clause: Clause, samples: PcmSamples, rate_hz: int) -> None:
+        """At a stroke: the queue is empty, and nobody else writes before it is there."""
+        spoken = SpokenClause(next(self._utterance_ids), clause.text, rate_hz, is_whole=True)
+        pcm = samples.astype("<i2", copy=False).tobytes()
+        spoken.written_samples = self._out.play(spoken.utterance_id, pcm, rate_hz)
+        if spoken.written_samples:
+            reply.fillers += 1
+            reply.spoken.clauses.append(spoken)
+            reply.unsent.add(spoken.utterance_id)
+            reply.audible_until = self._clock() + self._out.queued_ms / 1e3
+            self._out.end_utterance(spoken.utterance_id)
 
     async def _apologize(self, reply: Reply, phrase: str) -> None:
         clauses = ClauseQueue()
@@ -233,6 +274,7 @@ class Speaker:
             pause = SpokenClause(0, "", self._out.sample_rate_hz)
             await self._write(reply, pause, silence)
             self._out.end_utterance(pause.utterance_id)
+            reply.is_mid_clause = False
         spoken = SpokenClause(0, clause.text, self._out.sample_rate_hz)
         lead = LeadingSilence() if not reply.spoken.clauses else None
         resampler: StreamResampler | None = None
@@ -257,6 +299,7 @@ class Speaker:
                 await self._write(reply, spoken, resampler.flush())
             spoken.is_whole = True
         finally:
+            reply.is_mid_clause = False
             if spoken.written_samples:
                 self._out.end_utterance(spoken.utterance_id)
 
@@ -273,6 +316,8 @@ class Speaker:
                     reply.unsent.add(clause.utterance_id)
                     reply.mark(Stage.FIRST_SAMPLE_WRITTEN, self._clock())
                 clause.written_samples += accepted
+                reply.is_mid_clause = True
+                reply.audible_until = self._clock() + self._out.queued_ms / 1e3
             pcm = pcm[2 * accepted :]
             if pcm:
                 await asyncio.sleep(_RETRY_S)

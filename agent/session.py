@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import count
 from typing import assert_never
 
@@ -25,7 +26,7 @@ from agent.conversation import Fold, History
 from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
-from agent.errors import AgentMisuse, ServiceError
+from agent.errors import AgentMisuse, ServiceError, ServiceLate
 from agent.events import (
     AgentEvent,
     AudioOut,
@@ -72,6 +73,7 @@ from media.playout import PlayoutEvent
 log = structlog.get_logger(__name__)
 
 _HEARD_POLL_MS = 20
+
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
 """When speech recognition cannot be opened."""
 
@@ -139,6 +141,8 @@ class AgentSession:
         self._judgement: Judgement | None = None
         """Of the present pause."""
         self._hung_up: asyncio.Future[str] | None = None
+        self._last_partial: Transcript | None = None
+        """Of the present turn."""
         self._secret_keys = ""
         self._next_keys_secret = False
         self._far_end: FarEndWatch | None = None
@@ -156,7 +160,8 @@ class AgentSession:
                 self._far_end.receive_frame(frame)
             self._ear.hear(frame)
             self._detector.receive_frame(frame)
-        self._drain()
+        if self._far_end is not None or not self._detector.is_idle:
+            self._drain()
 
     def dtmf(self, digit: str, *, secret: bool = False) -> None:
         """A key the caller pressed: 0-9, *, #, A-D.
@@ -251,7 +256,7 @@ class AgentSession:
                     self.say(self._opening)
                 elif self.history.is_empty:
                     self.say(self._config.greeting)
-                self._drain()  # the silence begins
+                self._drain()  # what came in before this, and the silence begins
                 reason = await self._hung_up
                 self._tasks.cancel()
             return reason
@@ -389,6 +394,7 @@ class AgentSession:
                 self._dialogue.stop()
             case ForgetTurn(was_noise):
                 self._ear.forget()
+                self._last_partial = None
                 self._speculation.receive_forgotten()
                 if self._caller is not None and (prosody := self._caller.over()) is not None:
                     self._on_event(prosody)
@@ -499,7 +505,10 @@ class AgentSession:
             ear.attach(stream)
             await asyncio.get_running_loop().create_future()
         finally:
-            await stream.aclose()
+            try:
+                await stream.aclose()
+            except Exception as error:  # of a stream that nobody uses any more
+                log.warning("stt_stream_not_closed", cause=type(error).__name__)
 
     async def _open_stream(self, sample_rate_hz: int) -> SttStream:
         config = self._config
@@ -514,22 +523,42 @@ class AgentSession:
             self._drain()
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
+            self._last_partial = transcript
             now = self._clock()
             self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
             self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
-            transcript = await in_time(self._ear.transcript(), "stt", self._config.deadlines.stt_final_ms)
+            transcript = await in_time(self._transcript(), "stt", self._config.deadlines.stt_final_ms)
         except ServiceError as error:
             self._dialogue.receive_failure(error)
-            self._turns.receive_no_transcript(pause_id, self._clock())
+            if self._last_partial is None:
+                self._turns.receive_no_transcript(pause_id, self._clock())
+            else:  # better than to ask the caller for it all again
+                partial = replace(self._last_partial, is_final=True)
+                self._turns.receive_transcript(pause_id, partial, self._clock())
         else:
             now = self._clock()
             self._turns.receive_transcript(pause_id, transcript, now)
             if self._turns.state is TurnState.PAUSED:  # not decided yet: the wait is time to think
                 self._speculation.receive_partial(transcript.text, True, now)
         self._drain()
+
+    async def _transcript(self) -> Transcript:
+        """The turn's. A recogniser that breaks down is replaced, once; the next one is given what the turn has said."""
+        if self._ear.is_lost:
+            self._tasks.listen(self._attach(self._ear))
+        try:
+            return await in_time(self._ear.transcript(), "stt", self._config.deadlines.stt_final_ms)
+        except ServiceLate:
+            raise
+        except ServiceError as error:
+            if not error.retryable:
+                raise
+            self._ear.detach()
+            self._tasks.listen(self._attach(self._ear))
+            return await self._ear.transcript()
 
     async def _ask_voice(self, caller: CallerVoice) -> None:
         hesitation = await caller.hear(self._ear.turn_audio(), self._ear.sample_rate_hz)

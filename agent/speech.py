@@ -23,7 +23,7 @@ from enum import Enum
 from typing import Protocol
 
 from agent.config import SpeechConfig
-from media.frames import FrameFlags, PcmFrame, PcmSamples
+from media.frames import PcmFrame, PcmSamples
 from media.level import mean_power
 from media.line_clock import LineClock
 
@@ -106,6 +106,11 @@ class SpeechDetector:
         self._events: list[SpeechEvent] = []
 
     @property
+    def is_idle(self) -> bool:
+        """Nobody speaks, nothing is to be told, no timer runs: as long as that lasts, frames change nothing."""
+        return self._state is _State.QUIET and not self._events
+
+    @property
     def is_speaking(self) -> bool:
         return self._state is _State.SPEAKING
 
@@ -130,7 +135,7 @@ class SpeechDetector:
             self._gate_until = 0
         self._line.receive(end / rate_hz, frame.arrived_at)
         self._arrived_at = frame.arrived_at
-        if FrameFlags.SPEECH in frame.flags:
+        if frame.has_speech:
             self._gate_until = end + self._config.gate_ms * rate_hz // 1000
         if self._state is _State.QUIET and end > self._gate_until:
             self._windows.keep(frame)

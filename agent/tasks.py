@@ -19,6 +19,8 @@ class SessionTasks:
         self._aside: asyncio.Task[None] | None = None
         self._prepared: asyncio.Task[None] | None = None
         """The reply to a turn that is not over yet."""
+        self._filler: asyncio.Task[None] | None = None
+        """What covers up that the reply takes its time."""
         self._tools: set[asyncio.Task[None]] = set()
         """As many as the model asks for at once, and what is left of former replies."""
         self._timer: asyncio.TimerHandle | None = None
@@ -50,7 +52,13 @@ class SessionTasks:
 
     def stop_reply(self) -> None:
         self._cancel(self._reply)
-        self._reply = None
+        self._cancel(self._filler)
+        self._reply = self._filler = None
+
+    def fill(self, work: Work) -> None:
+        """Replaces what filled in before."""
+        self._cancel(self._filler)
+        self._filler = self._start(work, "agent-filler")
 
     def aside(self, work: Work) -> None:
         """What no turn waits for. One at a time: the one before is over."""

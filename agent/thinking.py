@@ -13,7 +13,7 @@ from dataclasses import replace
 import structlog
 
 from agent.config import DeadlinesConfig
-from agent.deadlines import in_time, within
+from agent.deadlines import asked_again, in_time, within
 from agent.errors import ServiceError
 from agent.services.context import ContextSource
 from agent.services.llm import (
@@ -55,6 +55,8 @@ class Thinking:
         self._sources_ms = sources_ms
         self._deadlines = deadlines or DeadlinesConfig()
         self._tools = tools
+        self.is_acting = False
+        """Tools run, or have been asked for; the caller is told when that takes long."""
 
     async def reply(
         self, conversation: Conversation, is_ours: asyncio.Event | None = None
@@ -74,8 +76,12 @@ class Thinking:
                 yield event
 
     def _in_time(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
-        first_ms, next_ms = self._deadlines.llm_first_token_ms, self._deadlines.llm_stall_ms
-        return within(self._llm.reply(conversation), "llm", first_ms=first_ms, next_ms=next_ms)
+        deadlines = self._deadlines
+        first_ms, next_ms = deadlines.llm_first_token_ms, deadlines.llm_stall_ms
+        return asked_again(
+            lambda: within(self._llm.reply(conversation), "llm", first_ms=first_ms, next_ms=next_ms),
+            within_ms=deadlines.retry_within_ms,
+        )
 
     async def _act(
         self, conversation: Conversation, tools: ToolRunner, is_ours: asyncio.Event | None
@@ -105,12 +111,14 @@ class Thinking:
             wanted = [call for call in calls if hang_up is None or call.name != HANG_UP]
             if wanted and said:
                 yield Pause()
+            self.is_acting = True
             running = [tools.begin(call) for call in wanted]
             try:
                 async with aclosing(self._wait(running, tools, fillers, told=bool(said))) as words:
                     async for event in words:
                         yield event
             finally:
+                self.is_acting = False
                 for tool in running:
                     if tool.outcome is None:
                         tool.interrupt()

@@ -210,9 +210,9 @@ async def _agents(
     offline = []
     for name, config in configs.items():
         phrases = Phrases(engines.tts, config.voice, style=config.voice_style.style)
-        fillers = config.tool_use.filler if set(config.tools) - {"hang_up"} else ()
-        fixed = (config.greeting, config.phrases.trouble, config.phrases.goodbye, *fillers)
-        await phrases.prepare(text for text in fixed if text)
+        asides = config.tool_use.filler if set(config.tools) - {"hang_up"} else ()
+        said = (config.greeting, config.phrases.trouble, config.phrases.goodbye, *config.phrases.filler, *asides)
+        await phrases.prepare(text for text in said if text)
         llm: LanguageModel
         if config.llm == "local":
             llm = receptionist = await engines.receptionist(config.knowledge)

@@ -27,6 +27,8 @@ from gateway.conformance.arguments import DESCRIPTION as CONFORMANCE
 from gateway.conformance.arguments import add_arguments as add_conformance_arguments
 from gateway.environment import default_config_file, load_config
 from gateway.errors import ConfigError, StartupError
+from gateway.evaluation.arguments import DESCRIPTION as EVALUATION
+from gateway.evaluation.arguments import add_arguments as add_evaluation_arguments
 from gateway.softphone.arguments import add_arguments as add_softphone_arguments
 from gateway.streams.messages import ProtocolName
 from gateway.telemetry.logs import configure_logging
@@ -128,6 +130,11 @@ def _parser() -> argparse.ArgumentParser:
     add_conformance_arguments(conformance)
     conformance.set_defaults(run=_conformance)
 
+    evaluation = commands.add_parser("eval", help="call an agent as a scenario has it", description=EVALUATION)
+    add_evaluation_arguments(evaluation)
+    _add_config(evaluation)
+    evaluation.set_defaults(run=_evaluate)
+
     softphone = commands.add_parser("softphone", help="call a SIP address, speak to it and measure its answers")
     add_softphone_arguments(softphone)
     softphone.set_defaults(run=_softphone)
@@ -161,6 +168,16 @@ def _softphone(options: argparse.Namespace) -> int:
     from gateway.softphone.main import main as softphone
 
     return softphone(options)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    configure_logging("error")
+    options.models = options.models or default_model_folder(os.environ)
+    if options.target is None:
+        options.config = options.config or default_config_file(Path())
+    from gateway.evaluation.main import main as evaluation
+
+    return evaluation(options)
 
 
 def _conformance(options: argparse.Namespace) -> int:

@@ -100,9 +100,8 @@ class EchoGate:
     def process(self, frame: PcmFrame) -> list[PcmFrame]:
         """Take a flagged frame of the caller's; returns those that are decided now, in order: none, one or more."""
         if not self._path.may_carry_echo(frame) or frame.sample_rate_hz != self._rate_hz:
-            self._rate_hz = frame.sample_rate_hz
-            self._open_ms = 0.0
-            return [*self._release(), frame]
+            self._rate_hz, self._open_ms = frame.sample_rate_hz, 0.0
+            return [*self._release(), frame] if self._held else [frame]
         duration_ms = frame.duration_s * 1000
         power = self._path.receive_heard(frame)
         self._since_search_ms += duration_ms

@@ -27,6 +27,9 @@ class FrameFlags(IntFlag):
     """A key was being pressed: an RFC 4733 event in place of sound, or these samples are its tone."""
 
 
+_SPEECH = int(FrameFlags.SPEECH)
+
+
 @dataclass(frozen=True, slots=True)
 class PcmFrame:
     """One frame of call audio, 20 ms unless the leg negotiated another packet time."""
@@ -48,6 +51,11 @@ class PcmFrame:
     @property
     def sample_count(self) -> int:
         return len(self.pcm) // 2
+
+    @property
+    def has_speech(self) -> bool:
+        """Whether the SPEECH flag is set; asked several times for every frame, and `in` costs ten times as much."""
+        return int.__and__(self.flags, _SPEECH) != 0
 
     @property
     def duration_s(self) -> float:

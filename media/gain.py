@@ -78,8 +78,10 @@ class AutomaticGain:
         """Return the block with the gain applied; `speech` says whether a voice was detected in it."""
         if not len(samples):
             return samples
-        signal = samples.astype(np.float32)
         before = self._gain
+        if not speech and before == 1.0:
+            return samples
+        signal = samples.astype(np.float32)
         if speech:
             self._learn(signal)
             self._slew(len(signal) / self.sample_rate_hz)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How loud somebody speaks, and the noise beneath: an active speech level after ITU-T P.56, cheap enough for all calls.
 
-    frame > mean square > total power, and two histograms in steps of 1 dB
+    frames, a second of them > mean squares > total power, and two histograms in steps of 1 dB
 
 P.56 (12/2011), method B: the level of speech is its power divided by the time in which there is speech, and there is
 speech where the signal (or 200 ms of its past) is above a threshold that lies 15.9 dB below that very level. Ours
@@ -9,11 +9,10 @@ differs in two ways: the envelope is the mean square of each frame (20 ms) and n
 and thresholds are 1 dB apart and not 6. On recorded prompts the two agree within 0.7 dB (tests/media).
 """
 
-from collections import deque
 from dataclasses import dataclass
-from math import floor
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from media.frames import PcmFrame
 from media.level import FULL_SCALE, power_dbov
@@ -29,6 +28,8 @@ _NOISE_QUANTILE = 0.1
 _FRAME_S = 0.02
 _FEWEST_FRAMES = 25
 """Half a second: with less there is no level."""
+_BATCH_FRAMES = 50
+"""Counted in at a time: numpy takes as long for one frame as for twenty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +50,39 @@ class SpeechLevelMeter:
     def __init__(self) -> None:
         self._total = 0.0
         self._frames = 0
-        self._levels = [0] * _STEPS
+        self._levels = np.zeros(_STEPS, np.int64)
         """Frames by their own level."""
-        self._envelopes = [0] * _STEPS
+        self._envelopes = np.zeros(_STEPS, np.int64)
         """Frames by the highest level of the newest 200 ms."""
-        self._recent: deque[int] = deque(maxlen=_HANGOVER_FRAMES)
+        self._recent = np.zeros(_HANGOVER_FRAMES - 1, np.int64)
+        """Levels of the newest frames, as steps."""
+        self._waiting: list[bytes] = []
+        """Frames of one length that are not counted yet: fewer than `_BATCH_FRAMES`."""
 
     def receive(self, frames: list[PcmFrame]) -> None:
-        """Count the frames in; a frame costs some three microseconds."""
+        """Count the frames in; a frame costs less than a microsecond."""
+        waiting = self._waiting
         for frame in frames:
-            if frame.pcm != bytes(len(frame.pcm)):
-                samples = frame.samples.astype(np.float32)
-                self._add(float(samples.dot(samples)) / (len(samples) * FULL_SCALE**2))
+            pcm = frame.pcm
+            if pcm == bytes(len(pcm)):
+                continue
+            if waiting and len(pcm) != len(waiting[0]):
+                self._count()
+            waiting.append(pcm)
+            if len(waiting) >= _BATCH_FRAMES:
+                self._count()
 
-    def _add(self, power: float) -> None:
-        step = min(_STEPS - 1, max(0, floor(power_dbov(power)) - _FLOOR_DBOV))
-        self._total += power
-        self._frames += 1
-        self._levels[step] += 1
-        self._recent.append(step)
-        self._envelopes[max(self._recent)] += 1
+    def _count(self) -> None:
+        samples = np.frombuffer(b"".join(self._waiting), "<i2").reshape(len(self._waiting), -1).astype(np.float32)
+        self._waiting.clear()
+        powers = np.einsum("ij,ij->i", samples, samples) / (samples.shape[1] * FULL_SCALE**2)
+        steps = np.clip(np.floor(10.0 * np.log10(powers)).astype(np.int64) - _FLOOR_DBOV, 0, _STEPS - 1)
+        self._total += float(powers.sum())
+        self._frames += len(steps)
+        self._levels += np.bincount(steps, minlength=_STEPS)
+        known = np.concatenate((self._recent, steps))
+        self._envelopes += np.bincount(sliding_window_view(known, _HANGOVER_FRAMES).max(axis=1), minlength=_STEPS)
+        self._recent = known[len(steps) :]
 
     @property
     def energy(self) -> float:
@@ -78,16 +92,18 @@ class SpeechLevelMeter:
     @property
     def levels(self) -> SpeechLevels:
         """What was measured so far."""
+        if self._waiting:
+            self._count()
         if self._frames < _FEWEST_FRAMES:
             return SpeechLevels(None, None, None)
-        loudest = max(step for step, count in enumerate(self._levels) if count)
+        loudest = int(np.flatnonzero(self._levels)[-1])
         return SpeechLevels(self._speech_dbov(), self._noise_dbov(), round(float(loudest + _FLOOR_DBOV + 1), 1))
 
     def _speech_dbov(self) -> float | None:
         active = 0
         before: tuple[float, float] | None = None
         for step in range(_STEPS - 1, -1, -1):
-            active += self._envelopes[step]
+            active += int(self._envelopes[step])
             if not active:
                 continue
             level_db, threshold_db = power_dbov(self._total / active), float(step + _FLOOR_DBOV)
@@ -104,7 +120,7 @@ class SpeechLevelMeter:
     def _noise_dbov(self) -> float:
         wanted = _NOISE_QUANTILE * self._frames
         below = 0
-        for step, count in enumerate(self._levels):
+        for step, count in enumerate(self._levels.tolist()):
             if count and below + count >= wanted:
                 return round(step + _FLOOR_DBOV + (wanted - below) / count, 1)
             below += count

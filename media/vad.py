@@ -45,11 +45,11 @@ class WebRtcVad:
         The library takes 10, 20 or 30 ms. Other durations are judged in 10 ms parts; what remains waits for the next
         frame, and a frame shorter than that repeats the last judgement.
         """
-        rate_hz, pcm = check_rate(frame.sample_rate_hz), frame.pcm
+        rate_hz, pcm = frame.sample_rate_hz, frame.pcm
         if rate_hz == 24000:
             rate_hz, pcm = 8000, _third(frame)
         if rate_hz != self._rate_hz:
-            self._rate_hz, self._left_over = rate_hz, b""
+            self._rate_hz, self._left_over = check_rate(rate_hz), b""
         part_bytes = rate_hz // 100 * 2
         if not self._left_over and len(pcm) in (part_bytes, 2 * part_bytes, 3 * part_bytes):
             self._last = bool(self._vad.is_speech(pcm, rate_hz))
@@ -78,8 +78,9 @@ def _third(frame: PcmFrame) -> bytes:
 def mark_speech(frame: PcmFrame, detector: VoiceDetector) -> PcmFrame:
     """The frame with its SPEECH flag saying what the detector heard. A DTMF digit is never speech."""
     speech = detector.is_speech(frame) and FrameFlags.DTMF not in frame.flags
-    flags = frame.flags | FrameFlags.SPEECH if speech else frame.flags & ~FrameFlags.SPEECH
-    return frame if flags == frame.flags else replace(frame, flags=flags)
+    if speech == frame.has_speech:
+        return frame
+    return replace(frame, flags=frame.flags ^ FrameFlags.SPEECH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ what came over the wire.
 from dataclasses import dataclass, replace
 
 from media.echo import EchoGate, EchoReport
-from media.frames import FrameFlags, PcmFrame, PcmSamples
+from media.frames import PcmFrame, PcmSamples
 from media.gain import AutomaticGain
 from media.noise import NoiseSuppressor, Strength
 from media.speech_level import SpeechLevelMeter, SpeechLevels
@@ -32,7 +32,7 @@ class LineReport:
 
 
 class Uplink:
-    """One caller's chain. A frame of 20 ms costs some ten microseconds, five times that while we are heard."""
+    """One caller's chain. A silent caller's frame costs some ten microseconds, five times that while we are heard."""
 
     def __init__(self, sample_rate_hz: int, *, echo_gate: bool = True, suppress_noise: Strength | None = None) -> None:
         self._detector = WebRtcVad(mode=3)
@@ -56,25 +56,34 @@ class Uplink:
 
     def receive_sent(self, frames: list[PcmFrame]) -> None:
         """What was really sent to the caller."""
-        self._agent.receive(frames)
+        audible = [frame for frame in frames if frame.pcm != bytes(len(frame.pcm))]
+        if not audible:
+            return
+        self._agent.receive(audible)
         if self._echo_gate is not None:
-            self._echo_gate.receive_sent(frames)
+            self._echo_gate.receive_sent(audible)
 
     def process(self, frames: list[PcmFrame]) -> list[PcmFrame]:
         """The frames, flagged, free of our own voice and levelled; some may be held back for the next call."""
-        flagged = [mark_speech(frame, self._detector) for frame in frames]
-        if self._echo_gate is not None:
-            flagged = [passed for frame in flagged for passed in self._echo_gate.process(frame)]
-        self._caller.receive(flagged)
-        return [self._level(frame) for frame in flagged]
+        passed = []
+        for frame in frames:
+            flagged = mark_speech(frame, self._detector)
+            if self._echo_gate is None:
+                passed.append(flagged)
+            else:
+                passed += self._echo_gate.process(flagged)
+        self._caller.receive(passed)
+        return [self._level(frame) for frame in passed]
 
     def _level(self, frame: PcmFrame) -> PcmFrame:
+        if self._strength is None and self._gain.gain_db == 0.0 and not frame.has_speech:
+            return frame
         self._gain.sample_rate_hz = frame.sample_rate_hz
         before = frame.samples
         cleaned = (
             before if self._strength is None else self._without_noise(before, frame.sample_rate_hz, self._strength)
         )
-        after = self._gain.process(cleaned, FrameFlags.SPEECH in frame.flags)
+        after = self._gain.process(cleaned, frame.has_speech)
         return frame if after is before else replace(frame, pcm=after.tobytes())
 
     def _without_noise(self, samples: PcmSamples, sample_rate_hz: int, strength: Strength) -> PcmSamples:

@@ -52,6 +52,7 @@ def relay_config(config: AgentConfig) -> AgentConfig:
             "interruption": config.interruption.model_copy(update={"resume": False}),
             "speculation": config.speculation.model_copy(update={"mode": "off"}),  # it gets whole turns
             "deadlines": config.deadlines.model_copy(update={"llm_first_token_ms": 60_000, "llm_stall_ms": 60_000}),
+            "phrases": config.phrases.model_copy(update={"filler": ()}),  # it may have nothing to say, or much to do
         }
     )
 

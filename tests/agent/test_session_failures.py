@@ -27,7 +27,8 @@ REFUSED = ServiceRejected("llm", "401")
 
 @in_virtual_time
 async def test_a_language_model_that_fails_is_apologised_for_and_asked_again_next_time() -> None:
-    llm = ScriptedLlm([ServiceUnavailable("llm", "overloaded")], ["Certainly."])
+    overloaded = [ServiceUnavailable("llm", "overloaded")]
+    llm = ScriptedLlm(overloaded, overloaded, ["Certainly."])
     async with Scene(llm=llm) as scene:
         await scene.leg.speak("what time do you open")
         assert (await scene.wait_for(ReplyFinished)).text == TROUBLE
@@ -111,7 +112,7 @@ async def test_without_any_voice_the_agent_gives_up_after_three_turns() -> None:
 @in_virtual_time
 async def test_speech_recognition_that_fails_is_apologised_for() -> None:
     async with Scene() as scene:
-        scene.stt.failures.append(ServiceUnavailable("stt", "overloaded"))
+        scene.stt.failures += [ServiceUnavailable("stt", "overloaded")] * 2
         await scene.leg.speak("what time do you open")
         assert (await scene.wait_for(ReplyFinished)).text == TROUBLE
         assert scene.all(TurnCommitted) == []
@@ -181,7 +182,7 @@ async def test_an_answer_that_works_forgives_earlier_failures() -> None:
 @in_virtual_time
 async def test_failures_of_speech_recognition_count_too() -> None:
     async with Scene() as scene:
-        scene.stt.failures += [ServiceUnavailable("stt", "overloaded")] * 3
+        scene.stt.failures += [ServiceUnavailable("stt", "overloaded")] * 6
         for count in (1, 2, 3):
             await scene.leg.speak("what time do you open")
             await scene.wait_for(ReplyFinished, count)

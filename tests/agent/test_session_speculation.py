@@ -150,7 +150,8 @@ async def test_a_call_that_ends_ends_what_was_prepared() -> None:
 
 @in_virtual_time
 async def test_a_failure_ahead_of_the_turn_is_forgotten_and_the_turn_answered_afresh() -> None:
-    llm = ScriptedLlm([ServiceUnavailable("llm", "busy")], [0.1, "We open at nine."])
+    busy = [ServiceUnavailable("llm", "busy")]
+    llm = ScriptedLlm(busy, busy, [0.1, "We open at nine."])
     async with Scene(config=SPEECH, llm=llm) as scene:
         await ask(scene)
         assert (await scene.wait_for(ReplyFinished)).text == "We open at nine."

@@ -77,7 +77,9 @@ class Scene:
         if self._is_prepared:
             ready = ScriptedTts(first_byte_s=0.0)
             phrases = Phrases(ready)
-            await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
+            await phrases.prepare(
+                [self.config.phrases.trouble, self.config.phrases.goodbye, *self.config.phrases.filler]
+            )
         toolbox = Toolbox(self.config.tools, (*builtin_tools(self.config.transfers), *self._tools))
         services = AgentServices(
             self.stt,

@@ -60,9 +60,9 @@ def test_the_documentation_shows_the_catalogue() -> None:
 @pytest.mark.parametrize(("place", "kind", "names"), [pytest.param(*one, id=one[0]) for one in publications()])
 def test_what_is_published_has_no_field_that_the_catalogue_lacks(place: str, kind: str, names: set[str | None]) -> None:
     assert kind in DOCUMENTED, f"{place}: gateway/events/catalogue.py lacks {kind}"
-    if names == {None}:
+    if None in names:
         assert kind in WHOLE, f"{place}: say in this test what the record of {kind} is"
-        names = {*WHOLE[kind]}
+        names = {*WHOLE[kind], *names} - {None}
     assert names <= DOCUMENTED[kind], f"{place}: gateway/events/catalogue.py lacks a field"
 
 
