@@ -10,7 +10,7 @@ language model and speech (about 110 ms together) come after it.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -102,6 +102,20 @@ class PhrasesConfig(_Table):
     max_failures: Annotated[int, Field(ge=1, le=20)] = 3
 
 
+class IntentConfig(_Table):
+    """`[agents.NAME.intents]`: `LABEL = ["an example", ...]`, or `[agents.NAME.intents.LABEL]` with what follows."""
+
+    examples: Annotated[tuple[str, ...], Field(min_length=1)]
+    """How callers say it, in whole sentences: five or more help."""
+
+
+def _examples_alone(value: object) -> object:
+    return {"examples": value} if isinstance(value, list | tuple) else value
+
+
+Intent = Annotated[IntentConfig, BeforeValidator(_examples_alone)]
+
+
 class AgentConfig(_Table):
     """One agent."""
 
@@ -121,6 +135,8 @@ class AgentConfig(_Table):
     """Said when the call is answered; empty: the caller speaks first."""
     knowledge: Path | None = None
     """A folder of Markdown files the agent answers from; None is the example that comes with Parley."""
+    intents: dict[str, Intent] = {}
+    """What callers may want, recognised while they speak (agent/intents.py)."""
     hints: tuple[str, ...] = ()
     """Names and words of the trade that speech recognition should expect."""
     tools: tuple[str, ...] = ("hang_up",)

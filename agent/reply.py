@@ -23,7 +23,7 @@ from agent.events import AudioOut
 from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
 from agent.sentences import ClauseChunker
-from agent.services.llm import ReplyEvent, Silence, TextDelta, ToolCall
+from agent.services.llm import Cited, ReplyEvent, Silence, TextDelta, ToolCall
 from agent.services.tts import SpeechChunk, TextToSpeech
 from agent.speakable import speakable
 from media.frames import PcmSamples
@@ -60,6 +60,8 @@ class Reply:
     spoken: SpokenReply = field(default_factory=SpokenReply)
     started_at: float | None = None
     """When its first audible sample was sent."""
+    sources: tuple[str, ...] = ()
+    """What it rests on."""
     hang_up: str | None = None
     """End the call when it has been heard, for this reason."""
     has_failed: bool = False
@@ -150,6 +152,8 @@ class Speaker:
                         reply.hang_up = "goodbye"
                     case ToolCall(name):
                         log.warning("tool_unknown", tool=name)
+                    case Cited(sources):
+                        reply.sources = tuple(dict.fromkeys((*reply.sources, *sources)))
                     case Silence():
                         may_be_empty = True
         await self._say_all(reply, chunker)

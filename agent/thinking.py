@@ -14,7 +14,7 @@ import structlog
 from agent.deadlines import in_time
 from agent.errors import ServiceError
 from agent.services.context import ContextSource
-from agent.services.llm import ContextNote, Conversation, LanguageModel, ReplyEvent
+from agent.services.llm import Cited, ContextNote, Conversation, LanguageModel, ReplyEvent
 
 log = structlog.get_logger(__name__)
 
@@ -34,9 +34,13 @@ class Thinking:
             found = await asyncio.gather(*(self._ask(source, conversation) for source in self._sources))
             notes = tuple(note for some in found for note in some)
             conversation = replace(conversation, notes=(*conversation.notes, *notes))
+        cited = tuple(dict.fromkeys(note.source for note in conversation.notes if note.source))
         words = self._llm.reply(conversation)
         async with aclosing(words) if isinstance(words, AsyncGenerator) else nullcontext(words) as events:
             async for event in events:
+                if cited:  # not before: whoever waits for the model's first word waits for the first event
+                    yield Cited(cited)
+                    cited = ()
                 yield event
 
     async def _ask(self, source: ContextSource, conversation: Conversation) -> Sequence[ContextNote]:

@@ -27,7 +27,7 @@ class ContextNote:
     """Something the model should know for this turn: a passage of the knowledge, what is remembered of the caller."""
 
     source: str
-    """Where it is from, as the session record cites it: `hours.md:12`, `memory`, `caller`."""
+    """Where it is from, as the session record cites it: `hours.md:12`, `memory`, `caller`; empty: nothing to cite."""
     text: str
 
 
@@ -78,7 +78,15 @@ class Silence:
     """There is nothing to say to this: an answer without words is one, and no failure."""
 
 
-ReplyEvent = TextDelta | ToolCall | Silence
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """What the answer rests on: comes before its words, and goes into the session record. Never spoken."""
+
+    sources: tuple[str, ...]
+    """As in `ContextNote.source`, the best first."""
+
+
+ReplyEvent = TextDelta | ToolCall | Silence | Cited
 
 
 class LanguageModel(Protocol):

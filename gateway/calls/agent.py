@@ -15,6 +15,7 @@ from agent.dialogue import AgentServices
 from agent.events import (
     AgentEvent,
     HangUpRequested,
+    IntentRecognized,
     ReplyFinished,
     ReplyInterrupted,
     ReplyStarted,
@@ -124,9 +125,9 @@ class AgentActivity:
             case ReplyStarted():
                 self._record_caller(event.turn_index)
             case ReplyFinished():
-                self._record_agent(event.text, event.text, event.started_at, event.ended_at, interrupted=False)
+                self._record_agent(event, event.text, interrupted=False)
             case ReplyInterrupted():
-                self._record_agent(event.text, event.heard_text, event.started_at, event.ended_at, interrupted=True)
+                self._record_agent(event, event.heard_text, interrupted=True)
             case TurnMeasured(ledger):
                 self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms)
                 turn = TurnRecord(
@@ -140,6 +141,14 @@ class AgentActivity:
                 self._call.publish("turn.measured", **turn.model_dump())
             case TranscriptPartial():
                 self._tell_partial(event, time.monotonic())
+            case IntentRecognized():
+                self._call.publish(
+                    "intent.recognized",
+                    turn_index=self._first_turn + event.turn_index,
+                    label=event.label,
+                    score=round(event.score, 3),
+                    is_final=event.is_final,
+                )
             case HangUpRequested() | ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:
@@ -157,11 +166,23 @@ class AgentActivity:
         if said is not None:
             self._record("user", said.text, None, said.started_at, said.ended_at, interrupted=False)
 
-    def _record_agent(self, text: str, heard: str, started_at: float, ended_at: float, *, interrupted: bool) -> None:
-        self._record("assistant", text, heard, started_at, ended_at, interrupted=interrupted)
+    def _record_agent(self, reply: ReplyFinished | ReplyInterrupted, heard: str, *, interrupted: bool) -> None:
+        if reply.sources and reply.turn_index is not None:
+            turn_index = self._first_turn + reply.turn_index
+            self._call.publish("knowledge.used", turn_index=turn_index, sources=list(reply.sources))
+        times = reply.started_at, reply.ended_at
+        self._record("assistant", reply.text, heard, *times, interrupted=interrupted, sources=reply.sources)
 
     def _record(
-        self, role: Role, text: str, heard: str | None, started_at: float, ended_at: float, *, interrupted: bool
+        self,
+        role: Role,
+        text: str,
+        heard: str | None,
+        started_at: float,
+        ended_at: float,
+        *,
+        interrupted: bool,
+        sources: tuple[str, ...] = (),
     ) -> None:
         entry = TranscriptEntry(
             role=role,
@@ -170,6 +191,7 @@ class AgentActivity:
             ended_ms=self._call.elapsed_ms(ended_at),
             interrupted=interrupted,
             heard_text=heard,
+            sources=sources,
         )
         self._call.journal.said(self._call.call_id, entry)
         self._call.publish("transcript.final", **entry.model_dump())

@@ -233,6 +233,8 @@ class EventInfo(Model):
         "transcript.partial",
         "transcript.final",
         "turn.measured",
+        "intent.recognized",
+        "knowledge.used",
         "dtmf.received",
         "recording.changed",
         "playback.finished",
@@ -465,6 +467,8 @@ class TranscriptEntry(Model):
     """Agent only: the caller broke in."""
     heard_text: str | None = None
     """Agent only: what of `text` was really sent, when that is less than all."""
+    sources: tuple[str, ...] = ()
+    """Agent only: what the answer rests on, the best first: `hours.md:12`, `prices.csv:3`, `handbook.pdf:7` (page)."""
 
 
 class TurnRecord(Model):

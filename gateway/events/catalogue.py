@@ -79,6 +79,7 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "ended_ms": "likewise",
             "interrupted": "the caller broke in",
             "heard_text": "agent only: what was really sent; else null",
+            "sources": "agent only: what the answer rests on, as in `knowledge.used`",
         },
     ),
     "turn.measured": KindFacts(
@@ -89,6 +90,22 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "response_ms": "end of the caller's speech to our first audible packet",
             "speculative": "begun before the caller had finished",
             "interrupted": "the caller broke in",
+        },
+    ),
+    "intent.recognized": KindFacts(
+        "It is clear what the caller wants, perhaps before the turn is over; and when it is over.",
+        {
+            "turn_index": "of the turn",
+            "label": "a name of `[agents.NAME.intents]`; null: none after all",
+            "score": "likeness to the nearest example, 0 to 1",
+            "is_final": "the turn is over",
+        },
+    ),
+    "knowledge.used": KindFacts(
+        "An answer that rests on something that was looked up has been heard, or the beginning of it.",
+        {
+            "turn_index": "of the turn it answers",
+            "sources": "file or URL with its line, row or page, the best first: `hours.md:12`; `memory`, `lookup`...",
         },
     ),
     "dtmf.received": KindFacts(

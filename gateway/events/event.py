@@ -23,6 +23,8 @@ EventKind = Literal[
     "transcript.partial",
     "transcript.final",
     "turn.measured",
+    "intent.recognized",
+    "knowledge.used",
     "dtmf.received",
     "recording.changed",
     "playback.finished",

@@ -2,6 +2,7 @@
 """A call between a scripted caller and an agent with scripted services, in virtual time."""
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -9,6 +10,7 @@ from agent.config import AgentConfig
 from agent.dialogue import AgentServices
 from agent.events import AgentEvent
 from agent.phrases import Phrases
+from agent.services.context import ContextSource
 from agent.services.llm import Message
 from agent.session import AgentSession
 from tests.fakes.leg import FakeLeg
@@ -29,6 +31,7 @@ class Scene:
         detector: ScriptedDetector | None = None,
         leg: FakeLeg | None = None,
         prepared: bool = True,
+        sources: Sequence[ContextSource] = (),
     ) -> None:
         """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand."""
         self.config = config or AgentConfig(greeting="")
@@ -40,6 +43,7 @@ class Scene:
         self.events: list[AgentEvent] = []
         self.end_reason: str | None = None
         self._is_prepared = prepared
+        self._sources = tuple(sources)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -49,7 +53,7 @@ class Scene:
             ready = ScriptedTts(first_byte_s=0.0)
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
-        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases)
+        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases, self._sources)
         self.session = AgentSession(self.config, services, self.leg, ScriptedModel, self.events.append, clock=loop.time)
         self.leg.on_frames = self.session.feed
         self.leg.on_playout = self.session.playout
