@@ -2,7 +2,9 @@
 """What is wrong between settings that are each right: found before anything starts, all of it at once."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from agent.config import is_url
 from gateway.config import Config, RouteConfig
 from gateway.errors import BadStreamOrder
 from gateway.streams.order import Fallback
@@ -44,8 +46,9 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
             yield ("webhook", index, "name"), f"there is another webhook {webhook.label!r}: give each a name"
         labels.add(webhook.label)
     for name, agent in config.agents.items():
-        if agent.knowledge is not None and not agent.knowledge.is_dir():
-            yield ("agents", name, "knowledge"), f"there is no folder {agent.knowledge}"
+        for source in agent.knowledge.sources if agent.knowledge else ():
+            if not is_url(source) and not Path(source).exists():
+                yield ("agents", name, "knowledge"), f"there is no folder or file {source}"
     if not config.route and len(config.agents) > 1:
         yield ("route",), "there are several agents and no [[route]] that says which number reaches which"
     for index, route in enumerate(config.route):

@@ -181,9 +181,6 @@ def _validate(settings: _Settings, environ: Mapping[str, str]) -> Config | None:
     tree = copy.deepcopy(settings.tree)
     folder = settings.file.parent if settings.file else Path()
     _fill_folders(settings, tree, environ)
-    for agent in _named_tables(tree.get("agents")).values():
-        if isinstance(agent.get("knowledge"), str):
-            agent["knowledge"] = str(folder / Path(agent["knowledge"]).expanduser())
     context = {"folder": folder}
     config, positions = _validate_what_is_sound(settings, tree, context)
     settings.faults.extend(_dangling_names(settings, settings.tree))

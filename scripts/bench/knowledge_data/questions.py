@@ -45,7 +45,11 @@ FROZEN: tuple[tuple[str, str, str], ...] = (
     ("when does the last bus go back from the castle", "shuttle.csv", "5:15"),
     ("can i pay the holiday with my amex card", "booking-terms.pdf", "American Express"),
     ("we lost the key of the cabin, what will that cost us", "damages.pdf", "$45"),
-    ("how much of the money is lost if i call off the cabin three weeks before we come", "cancellation.pdf", "70 percent"),
+    (
+        "how much of the money is lost if i call off the cabin three weeks before we come",
+        "cancellation.pdf",
+        "70 percent",
+    ),
 )
 
 UNANSWERABLE: tuple[str, ...] = (
