@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from agent.tools.config import ToolUseConfig
+
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -183,7 +185,12 @@ class AgentConfig(_Table):
     hints: tuple[str, ...] = ()
     """Names and words of the trade that speech recognition should expect."""
     tools: tuple[str, ...] = ("hang_up",)
-    """What the model may do besides talking; `hang_up` is the only tool so far."""
+    """What the model may do besides talking (docs/tools.md): `hang_up`, `transfer`, `send_dtmf`, `hold`, `resume`,
+    `expect`, `collect_digits`, names of `[tools]`, and `NAME.*` for all that a server has. The offline receptionist
+    knows `hang_up` alone."""
+    tool_use: ToolUseConfig = ToolUseConfig()
+    transfers: dict[str, str] = {}
+    """Who callers may be put through to, and nobody else: name (which the model knows) to SIP URI or number."""
     secret_keys: bool = False
     """What callers key in is secret: `*` to the language model and in the record."""
     speech: SpeechConfig = SpeechConfig()

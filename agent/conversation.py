@@ -8,7 +8,7 @@ reply, clause by clause (one utterance id each), and says at any moment which wo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.services.llm import Conversation, Message
+from agent.services.llm import Conversation, Message, ToolCall
 from media.playout import Cleared
 
 _CHARACTERS_PER_S = 15.0
@@ -43,18 +43,34 @@ class History:
 
     def take_back_caller(self) -> None:
         """The turn last entered was not over after all; its whole text will come again."""
-        if self._messages and self._messages[-1].role == "user":
-            self._messages.pop()
+        for index in reversed(range(len(self._messages))):
+            message = self._messages[index]
+            if message.role == "user":
+                del self._messages[index]
+            if message.role != "tool" and not message.tool_calls:  # what was done for it remains done
+                return
 
     def agent_said(self, heard_text: str, *, interrupted: bool) -> None:
         """Nothing is entered for a reply of which no word was heard. A resumed reply continues its message."""
         if not heard_text:
             return
         last = self._messages[-1] if self._messages else None
-        if last is not None and last.role == "assistant":
+        if last is not None and last.role == "assistant" and not last.tool_calls:
             self._messages[-1] = replace(last, text=f"{last.text} {heard_text}", interrupted=interrupted)
         else:
             self._append(Message("assistant", heard_text, interrupted))
+
+    def tool_began(self, call: ToolCall, text: str) -> None:
+        """The model uses a tool, whose result is not there yet; `text` says so."""
+        self._append(Message("assistant", "", tool_calls=(call,)))
+        self._append(Message("tool", text, tool_call_id=call.call_id))
+
+    def tool_done(self, call_id: str, text: str) -> None:
+        """Its result: in place, however much was said meanwhile."""
+        for index in reversed(range(len(self._messages))):
+            if self._messages[index].role == "tool" and self._messages[index].tool_call_id == call_id:
+                self._messages[index] = replace(self._messages[index], text=text)
+                return
 
     def snapshot(self) -> Conversation:
         return Conversation((*self._system, *self._messages), self._caller, self._metadata)

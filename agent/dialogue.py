@@ -12,6 +12,7 @@ import structlog
 
 from agent.config import AgentConfig
 from agent.conversation import History
+from agent.deadlines import within
 from agent.errors import ServiceError
 from agent.events import (
     AgentEvent,
@@ -33,6 +34,8 @@ from agent.services.tts import TextToSpeech
 from agent.services.turn import TurnDetector
 from agent.tasks import SessionTasks
 from agent.thinking import Thinking
+from agent.tools.running import ToolRunner
+from agent.tools.toolbox import Toolbox
 from agent.turn import Announce, Answer
 from media.playout import Cleared, PlayoutEvent
 
@@ -51,6 +54,8 @@ class AgentServices:
     phrases: Phrases
     sources: tuple[ContextSource, ...] = ()
     """What the language model is told for each turn."""
+    tools: Toolbox | None = None
+    """What it may do; None: only end the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +96,12 @@ class Dialogue:
         on_event: Callable[[AgentEvent], None],
         on_progress: Callable[[], None],
         clock: Callable[[], float],
+        tools: ToolRunner | None = None,
     ) -> None:
         """`on_progress` says that `events` has something new, when that is not the effect of a call from outside."""
         self._phrases = config.phrases
-        self._thinking = Thinking(services.llm, services.sources)
+        self._deadlines = config.deadlines
+        self._thinking = Thinking(services.llm, services.sources, deadlines=config.deadlines, tools=tools)
         self._speaker = Speaker(config, services.tts, services.phrases, out, utterance_ids, self._apologize_for, clock)
         self._out = out
         self._history = history
@@ -122,7 +129,10 @@ class Dialogue:
     def announce(self, announce: Announce) -> None:
         """Say what is known beforehand."""
         if announce.words is not None:
-            self._begin(Reply(announce.reply_id), announce.words)
+            deadlines = self._deadlines
+            first_ms, next_ms = deadlines.llm_first_token_ms, deadlines.llm_stall_ms
+            words = within(announce.words, "llm", first_ms=first_ms, next_ms=next_ms)
+            self._begin(Reply(announce.reply_id), words)
             return
         hang_up = self._hang_up_after_unsaid if announce.text == self.unsaid else None
         self._begin(Reply(announce.reply_id, announcement=announce.text, hang_up=hang_up), _words(announce.text))

@@ -5,6 +5,7 @@ AgentError
 ├── AgentMisuse            our own call is wrong
 ├── KnowledgeError         a knowledge folder or file that cannot be used
 ├── ModelError             a model file that is missing, damaged or not the one we know
+├── ToolFailed             a tool could not do what was asked; the message is for the model
 └── ServiceError           an STT, LLM or TTS service failed (`retryable` says whether to ask again)
     ├── ServiceUnavailable     no connection, time-out, overload: retryable
     └── ServiceRejected        bad credentials, bad request: not retryable
@@ -25,6 +26,11 @@ class KnowledgeError(AgentError):
 
 class ModelError(AgentError):
     """A model cannot be used; the message names the file and how to get it."""
+
+
+class ToolFailed(AgentError):
+    """A tool could not do what it was asked. The message is told to the model, and to nobody else: it may quote what
+    was asked for."""
 
 
 class ServiceError(AgentError):

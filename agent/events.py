@@ -6,7 +6,7 @@ they belong into records and streams, never into a log.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from agent.ledger import TurnLedger
 from media.playout import Cleared
@@ -144,6 +144,17 @@ class ServiceFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolUsed:
+    """A tool has done what the model wanted, or not. What it was given and what it gave may be personal: not here."""
+
+    tool: str
+    """Its key: `hang_up`, `crm.get_order`."""
+    outcome: Literal["ok", "failed", "timeout", "cancelled"]
+    started_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """The last word has been heard: end the call."""
 
@@ -161,5 +172,6 @@ AgentEvent = (
     | ReplyInterrupted
     | TurnMeasured
     | ServiceFailed
+    | ToolUsed
     | HangUpRequested
 )

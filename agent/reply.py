@@ -9,8 +9,9 @@ Playing takes longer than rendering: the next clause is rendered while the forme
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 import numpy as np
 import structlog
@@ -23,7 +24,7 @@ from agent.events import AudioOut
 from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
 from agent.sentences import ClauseChunker
-from agent.services.llm import Cited, ReplyEvent, Silence, TextDelta, ToolCall
+from agent.services.llm import Cited, Pause, ReplyEvent, Silence, TextDelta, ToolCall
 from agent.services.tts import SpeechChunk, TextToSpeech
 from agent.speakable import speakable
 from media.frames import PcmSamples
@@ -137,23 +138,23 @@ class Speaker:
         reply.is_written = True
 
     async def _answer(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
-        deadlines = self._config.deadlines
         chunker = ClauseChunker()
         may_be_empty = False
-        in_time = within(words, "llm", first_ms=deadlines.llm_first_token_ms, next_ms=deadlines.llm_stall_ms)
-        async with aclosing(in_time) as events:
+        async with aclosing(words) if isinstance(words, AsyncGenerator) else nullcontext(words) as events:
             async for event in events:
                 match event:
                     case TextDelta(text):
                         reply.mark(Stage.LLM_FIRST_TOKEN, self._clock())
                         for clause in chunker.push(text):
                             await self._say(reply, clause)
-                    case ToolCall("hang_up") if "hang_up" in self._config.tools:
+                    case ToolCall("hang_up") if any(fnmatchcase("hang_up", name) for name in self._config.tools):
                         reply.hang_up = "goodbye"
                     case ToolCall(name):
                         log.warning("tool_unknown", tool=name)
                     case Cited(sources):
                         reply.sources = tuple(dict.fromkeys((*reply.sources, *sources)))
+                    case Pause():
+                        await self._say_all(reply, chunker)
                     case Silence():
                         may_be_empty = True
         await self._say_all(reply, chunker)

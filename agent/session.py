@@ -22,13 +22,15 @@ from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
 from agent.errors import ServiceError
-from agent.events import AgentEvent, AudioOut, HangUpRequested, TranscriptPartial
+from agent.events import AgentEvent, AudioOut, HangUpRequested, ToolUsed, TranscriptPartial
 from agent.interruption import Duck, Restore
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
 from agent.speech import MakeSpeechModel, SpeechDetector
 from agent.tasks import SessionTasks
+from agent.tools.running import Outcome, ToolRunner
+from agent.tools.tool import CallControl, OnCall
 from agent.turn import (
     Announce,
     Answer,
@@ -46,6 +48,7 @@ from agent.turn import (
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
 
+_HEARD_POLL_MS = 20
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
 """When speech recognition cannot be opened."""
 
@@ -66,12 +69,15 @@ class AgentSession:
         history: History | None = None,
         utterance_ids: Iterator[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        call_id: str = "",
+        control: CallControl | None = None,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
         this leg: its ids only grow; by default nobody else does.
 
-        `clock` is the one that stamps frames and playout events.
+        `clock` is the one that stamps frames and playout events. `control`: what tools may do to the call; None: the
+        agent has no tools.
         """
         self._config = config
         self._services = services
@@ -84,9 +90,18 @@ class AgentSession:
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
         self.history = history or History(config.prompt, caller, metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
-        self._dialogue = Dialogue(config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock)
+        runner = None
+        if services.tools is not None and control is not None:
+            on_call = OnCall(call_id, caller, dict(metadata or {}), control, self)
+            runner = ToolRunner(
+                services.tools, on_call, config.tool_use, self.history, self._tasks.use_tool, self._tool_used, clock
+            )
+        self._dialogue = Dialogue(
+            config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock, runner
+        )
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
+        self._next_keys_secret = False
 
     def feed(self, frames: list[PcmFrame]) -> None:
         """The caller's next frames, flagged by `media.vad.mark_speech`."""
@@ -103,7 +118,8 @@ class AgentSession:
         A secret one is `*` to the language model, in events and in the record; the key itself waits for
         `take_secret_keys`. `#` ends an entry and tells nothing, so it stays.
         """
-        if (secret or self._config.secret_keys) and digit != "#":
+        is_secret = secret or self._config.secret_keys or self._next_keys_secret
+        if is_secret and digit != "#":
             self._secret_keys = (self._secret_keys + digit)[-64:]
             digit = "*"
         self._turns.receive_digit(digit, self._clock())
@@ -113,6 +129,18 @@ class AgentSession:
         """The secret keys since this was last asked, at most 64, for whoever is to check them (a tool)."""
         keys, self._secret_keys = self._secret_keys, ""
         return keys
+
+    def keep_keys_secret(self) -> None:
+        """The keys of the next entry are secret."""
+        self._next_keys_secret = True
+
+    async def until_heard(self) -> None:
+        """Until what was said so far has been sent."""
+        while (queued_ms := self._out.queued_ms) > 0:  # noqa: ASYNC110 - nobody tells that a queue is empty
+            await asyncio.sleep(max(queued_ms, _HEARD_POLL_MS) / 1e3)
+
+    def expect_answer(self, kind: str, length: int | None) -> None:
+        """What kind of answer the caller's next turn will be."""
 
     def playout(self, event: PlayoutEvent) -> None:
         """What the leg has sent of ours."""
@@ -214,6 +242,7 @@ class AgentSession:
             case StopAsking():
                 self._tasks.stop_asking()
             case Answer():
+                self._next_keys_secret = False
                 self._dialogue.answer(action)
             case Announce():
                 self._dialogue.announce(action)
@@ -234,6 +263,9 @@ class AgentSession:
                 self._out.duck(1.0)
             case _:
                 assert_never(action)
+
+    def _tool_used(self, tool: str, outcome: Outcome, started_at: float, ended_at: float) -> None:
+        self._on_event(ToolUsed(tool, outcome, started_at, ended_at))
 
     def _quieten(self) -> None:
         interruption = self._config.interruption

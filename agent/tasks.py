@@ -16,6 +16,8 @@ class SessionTasks:
         self._asking: set[asyncio.Task[None]] = set()
         """At most two per pause: the transcript and the end-of-turn model."""
         self._reply: asyncio.Task[None] | None = None
+        self._tools: set[asyncio.Task[None]] = set()
+        """As many as the model asks for at once, and what is left of former replies."""
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = 0.0
 
@@ -47,6 +49,13 @@ class SessionTasks:
         self._cancel(self._reply)
         self._reply = None
 
+    def use_tool(self, work: Work) -> asyncio.Task[None]:
+        """Runs until it is done, whatever becomes of the reply that wanted it."""
+        task = self._start(work, "agent-tool")
+        self._tools.add(task)
+        task.add_done_callback(self._tools.discard)
+        return task
+
     def wake_at(self, due: float | None, now: float, callback: Callable[[], None]) -> None:
         """Have `callback` called at `due` (both by the session's clock), or a little earlier: it looks again then.
 
@@ -73,6 +82,8 @@ class SessionTasks:
         self.stop_asking()
         self.stop_reply()
         self._cancel(self._ear)
+        for task in tuple(self._tools):
+            task.cancel()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -9,17 +9,23 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 import uvloop
 
+from agent.clients.openai_chat import OpenAiChat
 from agent.config import AgentConfig
 from agent.dialogue import AgentServices
 from agent.errors import ServiceError
+from agent.knowledge.library import Knowledge
 from agent.local.engines import OfflineEngines
 from agent.phrases import Phrases
 from agent.sentences import ClauseChunker
+from agent.services.context import ContextSource
+from agent.services.llm import LanguageModel
 from agent.speakable import speakable
+from agent.tools.toolbox import Toolbox
 from gateway.api.app import create_app
 from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
@@ -27,6 +33,7 @@ from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
 from gateway.calls.agent import ConfiguredAgents
 from gateway.calls.control import SwitchboardControl
+from gateway.calls.hands import CallHands
 from gateway.calls.journal import Journal
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
@@ -34,8 +41,10 @@ from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, MediaConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
+from gateway.knowledge import context_sources, offline_receptionist, open_knowledge
 from gateway.outbound import fetch
 from gateway.rates import Rate
+from gateway.services import open_models
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
@@ -43,6 +52,7 @@ from gateway.streams.opening import open_streams
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
+from gateway.tools import ConfiguredTools, agent_tools, open_tools
 from media.ports import JitterPolicy, PcmHub
 from media.recorder import RecordingWriter
 
@@ -85,7 +95,11 @@ async def _serve(config: Config) -> None:
         )
         engines = await OfflineEngines.load(config.models.folder, workers=config.models.workers)
         stack.push_async_callback(engines.aclose)
-        agents = await _agents(config.agents, engines, config.media)
+        models = await stack.enter_async_context(open_models(config.services, metrics))
+        tools = await stack.enter_async_context(open_tools(config.tools, OutboundGuard(config.outbound.allow)))
+        guard = OutboundGuard(config.outbound.allow)
+        knowledge = await open_knowledge(config.agents, engines, guard, config.store.data_dir)
+        agents = await _agents(config.agents, engines, config.media, models, tools, knowledge)
         hub = stack.enter_context(contextlib.closing(PcmHub()))
         hub.start(asyncio.get_running_loop())
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -97,6 +111,7 @@ async def _serve(config: Config) -> None:
         reception = Reception()
         streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
         switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams)
+        agents.control_of = partial(CallHands, switchboard)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
@@ -104,6 +119,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
             tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
+            *(tasks.create_task(one.follow(), name="knowledge") for one in dict.fromkeys(knowledge.values())),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
         ]
@@ -167,23 +183,39 @@ async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> No
         log.info("answers_rendered")
 
 
-async def _agents(configs: Mapping[str, AgentConfig], engines: OfflineEngines, media: MediaConfig) -> ConfiguredAgents:
+async def _agents(
+    configs: Mapping[str, AgentConfig],
+    engines: OfflineEngines,
+    media: MediaConfig,
+    models: Mapping[str, OpenAiChat],
+    tools: ConfiguredTools,
+    knowledge: Mapping[str, Knowledge],
+) -> ConfiguredAgents:
     """Every agent with its services; what it always says is rendered now, so that it is there at pick-up."""
     services = {}
     offline = []
     for name, config in configs.items():
         phrases = Phrases(engines.tts, config.voice)
-        await phrases.prepare(
-            text for text in (config.greeting, config.phrases.trouble, config.phrases.goodbye) if text
-        )
-        receptionist = await engines.receptionist(config.knowledge)
-        offline.append((config, receptionist))
+        fillers = config.tool_use.filler if set(config.tools) - {"hang_up"} else ()
+        fixed = (config.greeting, config.phrases.trouble, config.phrases.goodbye, *fillers)
+        await phrases.prepare(text for text in fixed if text)
+        llm: LanguageModel
+        sources: list[ContextSource] = []
+        if config.llm == "local":
+            llm = receptionist = offline_receptionist(config, knowledge[name])
+            offline.append((config, receptionist))
+        else:
+            sources += context_sources(config, knowledge[name])
+            llm = models[config.llm]
+            await models[config.llm].warm()
         services[name] = AgentServices(
             stt=engines.stt,
-            llm=receptionist,
+            llm=llm,
             tts=engines.tts,
             turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
             phrases=phrases,
+            sources=tuple(sources),
+            tools=Toolbox(config.tools, agent_tools(config.transfers, tools), tools.sources),
         )
     return ConfiguredAgents(
         configs,

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from agent.tools.config import ToolConfig
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
 from gateway.events.event import EventKind
 from gateway.signing import SigningSecret
@@ -466,13 +467,28 @@ class WebhookConfig(Section):
 
 
 class ServiceConfig(Section):
-    """`[services.NAME]`: a hosted speech or language service. Not in this version."""
+    """`[services.NAME]`: a hosted speech or language service, or one of your own, which agents name."""
 
     kind: str
-    url: str | None = None
+    """openai: a language model behind chat completions (OpenAI, vLLM, Ollama, llama.cpp, Groq...)."""
+    url: Annotated[str, AfterValidator(_webhook_url)] | None = None
+    """Without the path of the single request: `http://127.0.0.1:11434/v1`. None: the vendor's own."""
     api_key: SecretStr | None = None
     api_key_env: str | None = None
+    """The environment variable that has it."""
     model: str | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """None: the service's own."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Of one answer."""
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = 20.0
+    """Without any news from the service; the agent's `deadlines` are usually shorter."""
+    http2: bool = False
+    """Several answers over one connection; needs the extra `http2`."""
+    headers: dict[str, SecretStr] = {}
+    """Sent with each request."""
+    extra: dict[str, Any] = {}
+    """More fields for the request, as the service has them, or others in place of ours: `reasoning_effort`..."""
 
 
 class Config(Section):
@@ -496,6 +512,8 @@ class Config(Section):
     agents: dict[Name, AgentConfig] = Field(default={"receptionist": AgentConfig()}, min_length=1)
     """None: one, `receptionist`, that runs on this machine alone."""
     services: dict[Name, ServiceConfig] = {}
+    tools: dict[Name, ToolConfig] = {}
+    """What agents may do besides talking, and the servers that do it (docs/tools.md)."""
 
     @property
     def routes(self) -> tuple[RouteConfig, ...]:

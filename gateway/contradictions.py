@@ -7,12 +7,11 @@ from pathlib import Path
 from agent.config import is_url
 from gateway.config import Config, RouteConfig
 from gateway.errors import BadStreamOrder
+from gateway.services import SERVICE_KINDS, service_faults
 from gateway.streams.order import Fallback
 from gateway.streams.protocols import check_options, chosen_format, chosen_tracks, protocol_kind
+from gateway.tools import tool_faults
 from media import noise
-
-_TOOLS = ("hang_up",)
-"""What an agent may do besides talking."""
 
 ConfigPath = tuple[str | int, ...]
 """Where in the tree of settings: ("route", 2, "agent")."""
@@ -49,6 +48,8 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         for source in agent.knowledge.sources if agent.knowledge else ():
             if not is_url(source) and not Path(source).exists():
                 yield ("agents", name, "knowledge"), f"there is no folder or file {source}"
+    yield from service_faults(config)
+    yield from tool_faults(config)
     if not config.route and len(config.agents) > 1:
         yield ("route",), "there are several agents and no [[route]] that says which number reaches which"
     for index, route in enumerate(config.route):
@@ -110,11 +111,14 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
             yield ("agents", name, "voice"), f"{later}: there is one offline voice"
         if agent.language != "en":
             yield ("agents", name, "language"), f"{later}: only en is"
-        for tool in agent.tools:
-            if tool not in _TOOLS:
-                yield ("agents", name, "tools"), f"there is no tool {tool!r}: {', '.join(_TOOLS)}"
-    for name in config.services:
-        yield ("services", name), f"{later}: agents use the offline engines"
+        for key, value in (("stt", agent.stt), ("tts", agent.tts)):
+            if value in config.services:
+                yield ("agents", name, key), f"{later}: only local is"
+        if agent.turn.detector in config.services:
+            yield ("agents", name, "turn", "detector"), f"{later}: only local and none are"
+    for name, service in config.services.items():
+        if service.kind not in SERVICE_KINDS:
+            yield ("services", name, "kind"), f"{service.kind} {later}: {', '.join(SERVICE_KINDS)}"
 
 
 def _port_conflicts(config: Config) -> Iterator[tuple[ConfigPath, str]]:

@@ -28,7 +28,10 @@ from gateway.contradictions import ConfigPath, contradictions
 from gateway.errors import ConfigError, Fault
 
 PREFIX = "PARLEY_"
-_SECRETS = frozenset({"api_key", "api_keys", "password", "encryption_key", "redis_url", "secret", "secrets", "url"})
+_SECRETS = frozenset(
+    {"api_key", "api_keys", "password", "encryption_key", "redis_url", "secret", "secrets", "url"}
+    | {"token", "headers", "env", "extra", "body"}
+)
 """Keys whose values are never repeated in a message (URLs may carry a password)."""
 
 _LISTS_OF_TABLES = (("trunk",), ("route",), ("webhook",))
@@ -181,6 +184,10 @@ def _validate(settings: _Settings, environ: Mapping[str, str]) -> Config | None:
     tree = copy.deepcopy(settings.tree)
     folder = settings.file.parent if settings.file else Path()
     _fill_folders(settings, tree, environ)
+    for tool in _named_tables(tree.get("tools")).values():
+        if isinstance(tool.get("openapi"), str) and len(tool["openapi"].splitlines()) == 1:  # else the document itself
+            tool["openapi"] = str(folder / Path(tool["openapi"]).expanduser())
+    _fill_named_secrets(settings, tree, environ)
     context = {"folder": folder}
     config, positions = _validate_what_is_sound(settings, tree, context)
     settings.faults.extend(_dangling_names(settings, settings.tree))
@@ -218,6 +225,20 @@ def _fill_folders(settings: _Settings, tree: dict[str, Any], environ: Mapping[st
                 table[key] = str(default(environ))
             except RuntimeError:  # no home folder (pathlib): a service account
                 settings.faults.append(Fault(f"{section}.{key}", "must be set: there is no home folder to put it in"))
+
+
+def _fill_named_secrets(settings: _Settings, tree: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Keys that stand in environment variables of the operator's own choice."""
+    for section, key in (("services", "api_key"), ("tools", "token")):
+        for name, table in _named_tables(tree.get(section)).items():
+            variable = table.get(f"{key}_env")
+            if not isinstance(variable, str) or key in table:
+                continue
+            if variable in environ:
+                table[key] = environ[variable]
+            else:
+                source = settings.source_of((section, name, f"{key}_env"))
+                settings.faults.append(Fault(source, f"the environment has no {variable}"))
 
 
 def _fault_of(settings: _Settings, detail: ErrorDetails) -> Fault:

@@ -9,10 +9,14 @@ from pathlib import Path
 
 from agent.config import AgentConfig, KnowledgeConfig, is_url
 from agent.errors import KnowledgeError
+from agent.knowledge.context import KnowledgeSource
+from agent.knowledge.index import BEARS_ON, THRESHOLD
 from agent.knowledge.library import Knowledge
 from agent.knowledge.reading import DEFAULT_FOLDER
 from agent.knowledge.sources import Fetch, Files, Page, Source, WebPage
 from agent.local.engines import OfflineEngines
+from agent.local.receptionist import Receptionist
+from agent.services.context import ContextSource
 from gateway.errors import UrlError
 from gateway.guard import KNOWLEDGE_URL, OutboundGuard
 from gateway.outbound import fetch_page
@@ -44,6 +48,21 @@ async def _open(config: KnowledgeConfig | None, engines: OfflineEngines, fetch: 
     return await engines.knowledge(
         sources, folder=folder / "vectors", check_s=config.check_s, max_file_mib=config.max_file_mib
     )
+
+
+def offline_receptionist(config: AgentConfig, knowledge: Knowledge) -> Receptionist:
+    """Answers from the knowledge, word for word."""
+    wanted = config.knowledge.threshold if config.knowledge else None
+    return Receptionist(knowledge, threshold=THRESHOLD if wanted is None else wanted)
+
+
+def context_sources(config: AgentConfig, knowledge: Knowledge) -> list[ContextSource]:
+    """What a language model is told of the knowledge; nothing of the example that comes with Parley."""
+    if config.knowledge is None:
+        return []
+    wanted = config.knowledge.threshold
+    threshold = BEARS_ON if wanted is None else wanted
+    return [KnowledgeSource(knowledge, most=config.knowledge.passages, threshold=threshold)]
 
 
 def page_fetch(guard: OutboundGuard) -> Fetch:

@@ -18,10 +18,10 @@ from agent.knowledge.vectors import Vectors, content_hash
 
 LEXICAL_SHARE = 0.25
 THRESHOLD = 0.58
-"""From here on an entry is taken to answer the question, word for word. Chosen with questions that are not reported on:
-of 30 about the fifty pages of `scripts/bench/knowledge_data` 14 were answered right and 1 wrong, of 20 which these
-cannot answer none; of 30 paraphrases for the default knowledge 22 right and 4 wrong, of 24 from elsewhere none. At 0.45:
-20, 3 and 7; 24, 5 and 3."""
+"""From here on an entry is taken to answer the question, word for word. Chosen with questions that are not reported
+on: of 30 about the fifty pages of `scripts/bench/knowledge_data` 14 were answered right and 1 wrong, of 20 which these
+cannot answer none; of 30 paraphrases for the default knowledge 22 right and 4 wrong, of 24 from elsewhere none.
+At 0.45: 20, 3 and 7; 24, 5 and 3."""
 BEARS_ON = 0.35
 """From here on an entry is worth showing to a language model, which judges for itself."""
 

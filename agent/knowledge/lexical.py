@@ -15,7 +15,21 @@ _K1 = 1.2
 _B = 0.6
 _WORD = re.compile(r"[a-z0-9]+(?:[.,:][0-9]+)*(?:'[a-z]+)?")
 _FUNCTION_WORDS = frozenset(
-    ["a", "about", "after", "all", "also", "am", "an", "and", "any", "are", "aren't", "as", "at", "be", "because", "been", "before", "being", "but", "by", "can", "can't", "cannot", "could", "did", "do", "does", "doesn't", "doing", "don't", "down", "each", "else", "for", "from", "get", "gets", "getting", "give", "given", "go", "going", "gonna", "got", "had", "has", "have", "haven't", "having", "he", "hello", "her", "here", "hers", "hey", "hi", "him", "his", "how", "i", "i'd", "i'll", "i'm", "i've", "if", "in", "into", "is", "isn't", "it", "it's", "its", "just", "know", "let", "let's", "like", "many", "may", "maybe", "me", "might", "mine", "more", "most", "much", "must", "my", "need", "no", "not", "now", "of", "off", "ok", "okay", "on", "one", "onto", "or", "our", "ours", "out", "over", "own", "please", "really", "said", "say", "see", "she", "should", "shouldn't", "so", "some", "something", "somebody", "someone", "somewhere", "still", "such", "tell", "than", "thank", "thanks", "that", "that's", "the", "their", "theirs", "them", "then", "there", "there's", "these", "they", "they're", "thing", "things", "this", "those", "to", "too", "up", "us", "very", "want", "wants", "was", "wasn't", "we", "we'd", "we'll", "we're", "we've", "well", "were", "what", "what's", "when", "where", "where's", "which", "while", "who", "who's", "whose", "why", "will", "with", "without", "won't", "would", "wouldn't", "yes", "you", "you'd", "you'll", "you're", "you've", "your", "yours"]
+    re.findall(
+        r"\S+",
+        """
+        a about after all also am an and any are aren't as at be because been before being but by can can't
+        cannot could did do does doesn't doing don't down each else for from get gets getting give given go
+        going gonna got had has have haven't having he hello her here hers hey hi him his how i i'd i'll i'm
+        i've if in into is isn't it it's its just know let let's like many may maybe me might mine more most
+        much must my need no not now of off ok okay on one onto or our ours out over own please really said
+        say see she should shouldn't so some something somebody someone somewhere still such tell than thank
+        thanks that that's the their theirs them then there there's these they they're thing things this
+        those to too up us very want wants was wasn't we we'd we'll we're we've well were what what's when
+        where where's which while who who's whose why will with without won't would wouldn't yes you you'd
+        you'll you're you've your yours
+        """,
+    )
 )
 
 Scores = NDArray[np.float32]
@@ -64,7 +78,7 @@ class WordIndex:
         for term, places in found.items():
             where = np.array([index for index, _ in places], np.int32)
             times_there = np.array([times for _, times in places], np.float32)
-            self._postings[term] = where, times_there * (_K1 + 1) / (times_there + norm[where]) / (_K1 + 1)
+            self._postings[term] = where, (times_there / (times_there + norm[where])).astype(np.float32)
 
     def weight(self, term: str) -> float:
         """How much a term tells: the rarer, the more (IDF); a term that is nowhere most of all."""

@@ -71,6 +71,8 @@ class ToolCall:
     arguments: Mapping[str, object] = field(default_factory=dict)
     call_id: str = ""
     """The service's name for this call, which its result must carry."""
+    problem: str = ""
+    """Why its arguments cannot be used; then nothing is done, and the model is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,12 @@ class Cited:
     """As in `ContextNote.source`, the best first."""
 
 
-ReplyEvent = TextDelta | ToolCall | Silence | Cited
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing more comes for a while: say now what there is, without waiting for the end of the sentence."""
+
+
+ReplyEvent = TextDelta | ToolCall | Silence | Pause | Cited
 
 
 class LanguageModel(Protocol):

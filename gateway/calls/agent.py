@@ -20,6 +20,7 @@ from agent.events import (
     ReplyInterrupted,
     ReplyStarted,
     ServiceFailed,
+    ToolUsed,
     TranscriptPartial,
     TurnCommitted,
     TurnMeasured,
@@ -29,6 +30,7 @@ from agent.local.receptionist import Receptionist
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
+from agent.tools.tool import CallControl
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
@@ -60,8 +62,10 @@ class AgentActivity:
         uplink: Uplink,
         follow: Callable[[AgentEvent], None] | None = None,
         history: History | None = None,
+        control: CallControl | None = None,
     ) -> None:
-        """`follow` is told what the session tells us. `history`: the agent had this call before."""
+        """`follow` is told what the session tells us. `history`: the agent had this call before. `control`: what its
+        tools may do to the call."""
         self._call = call
         self._follow = follow
         self._uplink = uplink
@@ -77,6 +81,8 @@ class AgentActivity:
             metadata=facts.metadata,
             history=history,
             utterance_ids=call.leg.utterance_ids,
+            call_id=call.call_id,
+            control=control,
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
@@ -149,6 +155,8 @@ class AgentActivity:
                     score=round(event.score, 3),
                     is_final=event.is_final,
                 )
+            case ToolUsed():
+                self._record_tool(event)
             case HangUpRequested() | ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:
@@ -172,6 +180,19 @@ class AgentActivity:
             self._call.publish("knowledge.used", turn_index=turn_index, sources=list(reply.sources))
         times = reply.started_at, reply.ended_at
         self._record("assistant", reply.text, heard, *times, interrupted=interrupted, sources=reply.sources)
+
+    def _record_tool(self, used: ToolUsed) -> None:
+        """Without what it was given and what it gave: that may be personal, and is of no use without the model."""
+        took_s = used.ended_at - used.started_at
+        self._call.metrics.tool_seconds.labels(used.outcome).observe(took_s)
+        self._call.publish("tool.called", name=used.tool, outcome=used.outcome, took_ms=round(took_s * 1e3))
+        entry = TranscriptEntry(
+            role="tool",
+            text=f"{used.tool}: {used.outcome}",
+            started_ms=self._call.elapsed_ms(used.started_at),
+            ended_ms=self._call.elapsed_ms(used.ended_at),
+        )
+        self._call.journal.said(self._call.call_id, entry)
 
     def _record(
         self,
@@ -217,6 +238,8 @@ class ConfiguredAgents:
         self._make_speech_model = make_speech_model
         self._echo_gate = echo_gate
         self._suppress_noise = suppress_noise
+        self.control_of: Callable[[Call], CallControl] | None = None
+        """What tools may do to a call; the switchboard has it. None: agents have no tools."""
         self._histories: weakref.WeakKeyDictionary[Call, dict[str, History]] = weakref.WeakKeyDictionary()
         """Of the calls that stand, by agent."""
 
@@ -237,6 +260,7 @@ class ConfiguredAgents:
             self._make_speech_model,
             self._uplink(call),
             history=before.get(name),
+            control=None if self.control_of is None else self.control_of(call),
         )
         before[name] = activity.session.history
         return activity

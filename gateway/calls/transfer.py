@@ -74,6 +74,11 @@ class Transfer:
                     with contextlib.suppress(CallError):  # over already
                         await one.hang_up(END_REASON)
 
+    async def until_decided(self) -> TransferInfo:
+        """How it ended."""
+        await self._decided.wait()
+        return self.info
+
     def _move(self, status: TransferStatus, code: int | None) -> None:
         self.info = self.info.model_copy(update={"status": status, "sip_code": code})
         log.info("call_transfer", call_id=self._call.call_id, mode=self.info.mode, status=status, code=code)

@@ -235,6 +235,7 @@ class EventInfo(Model):
         "turn.measured",
         "intent.recognized",
         "knowledge.used",
+        "tool.called",
         "dtmf.received",
         "recording.changed",
         "playback.finished",

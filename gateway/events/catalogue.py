@@ -108,6 +108,14 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "sources": "file or URL with its line, row or page, the best first: `hours.md:12`; `memory`, `lookup`...",
         },
     ),
+    "tool.called": KindFacts(
+        "A tool has done what the model wanted, or not. What it was given and what it gave is told to nobody else.",
+        {
+            "name": "`crm.get_order`, `transfer`...",
+            "outcome": "`ok`, `failed`, `timeout` or `cancelled`",
+            "took_ms": "from the model's wish to the result",
+        },
+    ),
     "dtmf.received": KindFacts(
         "The far end pressed a key.", {"digit": "0-9 * # A-D; `*` when secret", "secret": "it is shown to nobody"}
     ),

@@ -25,6 +25,7 @@ EventKind = Literal[
     "turn.measured",
     "intent.recognized",
     "knowledge.used",
+    "tool.called",
     "dtmf.received",
     "recording.changed",
     "playback.finished",

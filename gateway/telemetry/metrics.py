@@ -35,6 +35,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _RESPONSE_BUCKETS_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.3, 1.6, 2.0, 3.0, 5.0)
 _SEGMENT_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0)
+_TOOL_BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _MOS_BUCKETS = (1.5, 2.0, 2.5, 3.0, 3.2, 3.4, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4, 4.5)
 _LOSS_BUCKETS = (0.0, 0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
 _JITTER_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2)
@@ -65,6 +66,16 @@ class Metrics:
         )
         self.inference_queue_depth = Gauge(
             "parley_inference_queue_depth", "Inferences that wait for a worker.", ["engine"], registry=registry
+        )
+        self.llm_tokens = Counter(
+            "parley_llm_tokens", "Tokens that language models counted.", ["service", "kind"], registry=registry
+        )
+        self.tool_seconds = Histogram(
+            "parley_tool_seconds",
+            "How long tools took, by how they ended.",
+            ["outcome"],
+            buckets=_TOOL_BUCKETS_S,
+            registry=registry,
         )
         self.uplink_dropped_frames = Counter(
             "parley_uplink_dropped_frames",

@@ -13,8 +13,12 @@ from agent.phrases import Phrases
 from agent.services.context import ContextSource
 from agent.services.llm import Message
 from agent.session import AgentSession
+from agent.tools.builtin import builtin_tools
+from agent.tools.tool import Tool
+from agent.tools.toolbox import Toolbox
 from tests.fakes.leg import FakeLeg
 from tests.fakes.services import ScriptedDetector, ScriptedLlm, ScriptedModel, ScriptedStt, ScriptedTts
+from tests.fakes.tools import ScriptedControl
 
 Event = TypeVar("Event")
 
@@ -32,8 +36,10 @@ class Scene:
         leg: FakeLeg | None = None,
         prepared: bool = True,
         sources: Sequence[ContextSource] = (),
+        tools: Sequence[Tool] = (),
     ) -> None:
-        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand."""
+        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `tools`: besides
+        the built-in ones; the agent has those that `config.tools` names."""
         self.config = config or AgentConfig(greeting="")
         self.leg = leg or FakeLeg()
         self.stt = ScriptedStt(self.leg.utterances)
@@ -42,8 +48,10 @@ class Scene:
         self.detector = detector or ScriptedDetector()
         self.events: list[AgentEvent] = []
         self.end_reason: str | None = None
+        self.control = ScriptedControl()
         self._is_prepared = prepared
         self._sources = tuple(sources)
+        self._tools = tuple(tools)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -53,8 +61,19 @@ class Scene:
             ready = ScriptedTts(first_byte_s=0.0)
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
-        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases, self._sources)
-        self.session = AgentSession(self.config, services, self.leg, ScriptedModel, self.events.append, clock=loop.time)
+        toolbox = Toolbox(self.config.tools, (*builtin_tools(self.config.transfers), *self._tools))
+        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases, self._sources, toolbox)
+        self.session = AgentSession(
+            self.config,
+            services,
+            self.leg,
+            ScriptedModel,
+            self.events.append,
+            clock=loop.time,
+            caller="sip:caller@example.com",
+            call_id="call-1",
+            control=self.control,
+        )
         self.leg.on_frames = self.session.feed
         self.leg.on_playout = self.session.playout
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self.leg.run())]

@@ -161,8 +161,8 @@ def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> No
             "store.url: is not supported in this version: only sqlite+aiosqlite:///FILE is",
         ),
         (
-            '[services.x]\nkind = "openai"\nurl = "http://h"',
-            "services.x: is not supported in this version: agents use the offline engines",
+            '[services.x]\nkind = "deepgram"\nurl = "http://h"',
+            "services.x.kind: deepgram is not supported in this version: openai",
         ),
         (
             '[[trunk]]\nname = "a"\nhost = "h"\nprofile = "twilio"',

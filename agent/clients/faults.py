@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a service's failures mean: the one place that says whether asking again could help.
+
+Details name statuses and error codes, never what a service wrote: it may quote the conversation.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import httpx
+
+from agent.errors import ServiceError, ServiceRejected, ServiceUnavailable
+
+_WORTH_ANOTHER_TRY = frozenset({408, 409, 421, 425, 429})
+"""And every 5xx. Timeout, conflict, wrong connection, too early, too many requests (RFC 9110, RFC 6585)."""
+_FINAL_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
+"""Sent with 429, yet waiting does not help."""
+_FINAL_KINDS = frozenset({"invalid_request_error", "authentication_error", "permission_error", "not_found_error"})
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,60}")
+
+
+class ConnectionLost(ServiceUnavailable):
+    """The connection failed before anything of the answer came: the same request may be sent once more."""
+
+
+def refusal(service: str, status: int, body: object = None) -> ServiceError:
+    """What an HTTP response says that is no success; `body` is its JSON, if it had any."""
+    kind, code = _codes(body)
+    said = f"answers {status}" + (f" ({code or kind})" if code or kind else "")
+    if (status in _WORTH_ANOTHER_TRY or status >= 500) and code not in _FINAL_CODES:
+        return ServiceUnavailable(service, said)
+    return ServiceRejected(service, said)
+
+
+def reported(service: str, body: object) -> ServiceError:
+    """What an error in the middle of a stream says, whose response began well."""
+    kind, code = _codes(body)
+    said = f"broke off ({code or kind or 'no code'})"
+    if kind in _FINAL_KINDS or code in _FINAL_CODES:
+        return ServiceRejected(service, said)
+    return ServiceUnavailable(service, said)
+
+
+@contextmanager
+def mapped(service: str) -> Iterator[None]:
+    """Turns what httpx raises into `ServiceError`."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise ServiceUnavailable(service, f"took too long ({type(error).__name__})") from error
+    except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        raise ConnectionLost(service, f"the connection failed ({type(error).__name__})") from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise ServiceRejected(service, f"its URL cannot be used ({type(error).__name__})") from error
+    except httpx.HTTPError as error:
+        raise ServiceUnavailable(service, f"HTTP failed ({type(error).__name__})") from error
+
+
+def _codes(body: object) -> tuple[str, str]:
+    """`type` and `code` of an error object, if they look like such; it may be nested under `error`."""
+    found = body.get("error", body) if isinstance(body, Mapping) else None
+    if not isinstance(found, Mapping):
+        return "", ""
+    texts = (str(found.get(key) or "") for key in ("type", "code"))
+    kind, code = (text if _CODE.fullmatch(text) else "" for text in texts)
+    return kind, code
