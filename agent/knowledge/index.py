@@ -3,7 +3,7 @@
 
 score = cosine of the question and the entry's nearest key + `LEXICAL_SHARE` * share of the question's words found
 
-Measured with `scripts/bench/knowledge --tune`: shares from 0.15 to 0.4 find nearly the same; vectors alone miss names
+Chosen with `scripts/bench/knowledge --tune`: shares from 0.15 to 0.4 find nearly the same; vectors alone miss names
 and numbers, words alone every paraphrase.
 """
 

@@ -43,3 +43,7 @@ class QueryVectors:
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return np.stack([found[key] for key in keys])
+
+    def forget(self) -> None:
+        """Compute everything anew, for who measures that."""
+        self._known.clear()
