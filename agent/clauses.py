@@ -63,22 +63,27 @@ class ClauseQueue:
         self._is_closed = False
 
     @property
-    def is_waiting(self) -> bool:
-        """There are whole clauses to be rendered."""
+    def is_over(self) -> bool:
+        """Nothing is left, and nothing will come."""
+        return self._is_closed and not self._waiting
+
+    @property
+    def has_words(self) -> bool:
+        """Whole clauses are waiting."""
         return bool(self._waiting)
 
     def push(self, text: str) -> None:
         """Take some more words."""
         self._take(self._reader.push(text))
 
-    def flush(self) -> None:
-        """No more words come for a while: what there is are whole clauses."""
+    def end_clause(self) -> None:
+        """What there is is to be said; it will be a while until more comes."""
         self._take(self._reader.flush())
         self._add(self._chunker.flush())
 
     def close(self) -> None:
         """The words are at their end."""
-        self.flush()
+        self.end_clause()
         self._is_closed = True
 
     def break_off(self) -> None:

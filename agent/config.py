@@ -10,7 +10,7 @@ language model and speech (about 110 ms together) come after it.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from agent.services.tts import Emotion
 from agent.tools.config import ToolUseConfig
@@ -123,6 +123,18 @@ class PhrasesConfig(_Table):
     max_failures: Annotated[int, Field(ge=1, le=20)] = 3
 
 
+class SpeculationConfig(_Table):
+    """Answering before the turn is over (agent/speculation.py). What was prepared is heard only if the turn ends so."""
+
+    mode: Literal["off", "text", "speech"] = "speech"
+    """How far: `text` asks the language model, `speech` renders the first clause, too."""
+    stable_ms: Milliseconds = 80
+    """The caller is silent, and the words have been the same for so long: they are worth a try."""
+    max_per_turn: Annotated[int, Field(ge=1, le=20)] = 3
+    """Tries; each costs what an answer costs."""
+    max_per_call: Annotated[int, Field(ge=1, le=10_000)] = 200
+
+
 class VoiceStyleConfig(_Table):
     """How the agent speaks (agent/manner.py): its own way, what its words' markup says, and how the caller sounds."""
 
@@ -177,7 +189,12 @@ class AgentConfig(_Table):
     deadlines: DeadlinesConfig = DeadlinesConfig()
     phrases: PhrasesConfig = PhrasesConfig()
     voice_style: VoiceStyleConfig = VoiceStyleConfig()
-    speculation: Literal["off"] = "off"
-    """Answering before the turn is over: only `off` so far."""
+    speculation: SpeculationConfig = SpeculationConfig()
+    """Answering before the turn is over; `"off"`, `"text"` or `"speech"` is short for a table with that `mode`."""
     realtime: Literal["off"] = "off"
     """A speech-to-speech service instead of stt, llm and tts: only `off` so far."""
+
+    @field_validator("speculation", mode="before")
+    @classmethod
+    def _mode_alone(cls, value: object) -> object:
+        return {"mode": value} if isinstance(value, str) else value

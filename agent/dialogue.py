@@ -2,11 +2,13 @@
 """Our side of the conversation: the reply in progress, what was heard of the last ones, and what to say in trouble.
 
 Answer, Announce > Reply (a task in Speaker) > playout events > ReplyAudible, ReplyOver / LastWordHeard
+prepare > Reply, silent > Answer to the same words in the same context? it goes on, audible : dropped
 Withdraw, Interrupt > stop > what was heard goes into the history, what was not waits in `unsaid`
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -20,19 +22,22 @@ from agent.events import (
     AudioOut,
     ReplyFinished,
     ReplyInterrupted,
+    ReplyPrepared,
     ReplyStarted,
     ServiceFailed,
     TurnCommitted,
     TurnMeasured,
     TurnReopened,
 )
+from agent.ledger import LedgerMarks
 from agent.phrases import Phrases
 from agent.reply import Reply, Speaker
 from agent.services.context import ContextSource
-from agent.services.llm import LanguageModel, ReplyEvent, TextDelta
+from agent.services.llm import Conversation, LanguageModel, Message, ReplyEvent, TextDelta
 from agent.services.stt import SpeechToText
 from agent.services.tts import TextToSpeech
 from agent.services.turn import TurnDetector
+from agent.speculation import essence
 from agent.tasks import SessionTasks
 from agent.thinking import Thinking
 from agent.tools.running import ToolRunner
@@ -85,6 +90,27 @@ class LastWordHeard:
 ReplyProgress = ReplyAudible | ReplyOver | LastWordHeard
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A reply to a turn that is not over yet."""
+
+    reply: Reply
+    is_ours: asyncio.Event
+    conversation: Conversation
+    """What it answers."""
+
+    def fits(self, conversation: Conversation) -> bool:
+        """It answers this, too: the last words come to the same, and everything else is the same."""
+        *before, last = self.conversation.messages
+        *before_now, last_now = conversation.messages
+        return (
+            not self.reply.has_failed
+            and essence(last.text) == essence(last_now.text)
+            and before == before_now
+            and replace(self.conversation, messages=()) == replace(conversation, messages=())
+        )
+
+
 class Dialogue:
     """One call's replies, one at a time."""
 
@@ -103,7 +129,9 @@ class Dialogue:
     ) -> None:
         """`on_progress` says that `events` has something new, when that is not the effect of a call from outside."""
         self._phrases = config.phrases
+        self._renders_ahead = config.speculation.mode == "speech"
         self._deadlines = config.deadlines
+        self._tools = tools
         self._thinking = Thinking(services.llm, services.sources, deadlines=config.deadlines, tools=tools)
         self._speaker = Speaker(
             config,
@@ -122,7 +150,8 @@ class Dialogue:
         self._on_progress = on_progress
         self._clock = clock
         self._reply: Reply | None = None
-        """The one being prepared or spoken."""
+        """The one being answered with: thought over, rendered or spoken."""
+        self._prepared: _Prepared | None = None
         self._failures_in_a_row = 0
         self._events: list[ReplyProgress] = []
         self.unsaid = ""
@@ -132,8 +161,34 @@ class Dialogue:
     def answer(self, answer: Answer) -> None:
         """Answer a turn."""
         self.note(answer)
-        words = self._thinking.reply(self._history.snapshot())
-        self._begin(Reply(answer.reply_id, answer.turn_index, answer.marks), words)
+        conversation = self._snapshot()
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.fits(conversation):
+            self._on_event(ReplyPrepared(answer.turn_index, "used"))
+            self._use(prepared, answer)
+            return
+        self._prepared = prepared
+        self.drop_prepared()
+        self._begin(Reply(answer.reply_id, answer.turn_index, answer.marks), self._thinking.reply(conversation))
+
+    def prepare(self, turn_index: int, text: str) -> None:
+        """Begin the answer to a turn that seems to be these words; nobody hears of it until `answer`."""
+        self.drop_prepared()
+        before = self._snapshot()
+        conversation = replace(before, messages=(*before.messages, Message("user", text)))
+        is_ours = asyncio.Event()
+        reply = Reply(0, turn_index, LedgerMarks(self._clock()), is_ours=is_ours, renders_ahead=self._renders_ahead)
+        self._prepared = _Prepared(reply, is_ours, conversation)
+        self._tasks.prepare(self._speak(reply, self._thinking.reply(conversation, is_ours)))
+        self._on_event(ReplyPrepared(turn_index, "begun"))
+
+    def drop_prepared(self) -> None:
+        """What was prepared is of no use."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            self._tasks.drop_prepared()
+            assert prepared.reply.turn_index is not None, "it answers a turn"
+            self._on_event(ReplyPrepared(prepared.reply.turn_index, "wasted"))
 
     def note(self, answer: Answer) -> None:
         """Enter a turn that gets no answer."""
@@ -188,6 +243,11 @@ class Dialogue:
             self._events.append(ReplyAudible(reply.reply_id))
         self._maybe_finish(reply, event.sent_at)
 
+    @property
+    def is_behind(self) -> bool:
+        """Words have come that are not in the leg's queue yet."""
+        return self._reply is not None and self._speaker.is_behind
+
     def events(self) -> list[ReplyProgress]:
         """What became of the reply. Drain after each input."""
         events, self._events = self._events, []
@@ -215,6 +275,22 @@ class Dialogue:
         self._reply = reply
         self.unsaid = ""
         self._tasks.reply(self._speak(reply, words))
+
+    def _snapshot(self) -> Conversation:
+        """All that an answer depends on."""
+        tools = () if self._tools is None else self._tools.specs()
+        return replace(self._history.snapshot(), tools=tools)
+
+    def _use(self, prepared: _Prepared, answer: Answer) -> None:
+        """The turn is ours: let go on what was prepared for it."""
+        reply = prepared.reply
+        if reply.marks is not None:
+            answer.marks.merge_ahead(reply.marks)
+        reply.reply_id, reply.turn_index, reply.marks = answer.reply_id, answer.turn_index, answer.marks
+        self._reply = reply
+        self.unsaid = ""
+        self._tasks.use_prepared()
+        prepared.is_ours.set()
 
     async def _speak(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
         await self._speaker.speak(reply, words)
@@ -244,6 +320,8 @@ class Dialogue:
                 "turn_measured",
                 turn_index=ledger.turn_index,
                 response_ms=ledger.response_ms,
+                own_ms=round(ledger.own_ms, 3),
+                speculative=ledger.speculative,
                 interrupted=interrupted,
                 **ledger.segments_ms,
             )

@@ -74,6 +74,14 @@ class TurnReopened:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyPrepared:
+    """An answer was begun before the turn was over (speculation), and what became of it."""
+
+    turn_index: int
+    state: Literal["begun", "used", "wasted"]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyStarted:
     """The agent is audible."""
 
@@ -156,6 +164,7 @@ AgentEvent = (
     TranscriptPartial
     | TurnCommitted
     | TurnReopened
+    | ReplyPrepared
     | ReplyStarted
     | ReplyFinished
     | ReplyInterrupted

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 class ReadAhead(Generic[Item]):
     """An asynchronous context around an iterator, which is iterated and closed by one task of its own.
 
-    At most `limit` items are held; then the generator waits.
+    At most `limit` items are held; then it waits.
     """
 
     def __init__(self, items: AsyncIterator[Item], limit: int = 256) -> None:
@@ -27,6 +27,11 @@ class ReadAhead(Generic[Item]):
         self._taken = asyncio.Event()
         """There is room again."""
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def holds_any(self) -> bool:
+        """Items are there that nobody has taken."""
+        return bool(self._held)
 
     @property
     def is_over(self) -> bool:

@@ -25,7 +25,7 @@ from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
 from agent.read_ahead import ReadAhead
 from agent.rendering import PreparedClause, Renderer
-from agent.services.llm import ReplyEvent, SayNow, Silence, TextDelta, ToolCall
+from agent.services.llm import Pause, ReplyEvent, Silence, TextDelta, ToolCall
 from agent.services.tts import SpeechChunk, TextToSpeech
 from media.frames import PcmSamples
 from media.limiter import Limiter
@@ -61,6 +61,10 @@ class Reply:
     """When its first audible sample was sent."""
     hang_up: str | None = None
     """End the call when it has been heard, for this reason."""
+    is_ours: asyncio.Event | None = None
+    """Not set while the caller may still go on: until then nothing is written. None: the turn is ours."""
+    renders_ahead: bool = True
+    """While the turn is not ours, the first clause is rendered already; else only the words are waited for."""
     has_failed: bool = False
     is_written: bool = False
     lead_s: float = 0.0
@@ -79,9 +83,24 @@ class Reply:
     def is_over(self) -> bool:
         return self.is_written and not self.unsent
 
+    @property
+    def is_ahead(self) -> bool:
+        """The turn it would answer is not over yet."""
+        return self.is_ours is not None and not self.is_ours.is_set()
+
+    async def until_ours(self) -> None:
+        """Return when it may be heard."""
+        if self.is_ours is not None:
+            await self.is_ours.wait()
+
     def mark(self, stage: Stage, at: float) -> None:
         if self.marks is not None:
             self.marks.mark(stage, at)
+
+    def waited(self, since: float, until: float) -> None:
+        """A service was waited for."""
+        if self.marks is not None:
+            self.marks.waited(since, until)
 
     def receive_playout(self, event: PlayoutEvent) -> bool:
         """Take what playout says about one of this reply's utterances; return whether it is now first audible."""
@@ -122,6 +141,12 @@ class Speaker:
         self._clock = clock
         self._limiter: Limiter | None = None
         self._prepared: PreparedClause | None = None
+        self._is_behind: Callable[[], bool] = lambda: False
+
+    @property
+    def is_behind(self) -> bool:
+        """Words have come that are not written yet."""
+        return self._is_behind()
 
     def prepare(self, text: str, *, is_all: bool = False) -> PreparedClause | None:
         """The first clause of an answer that begins with this text, for `speak`; None while more text must come first.
@@ -147,11 +172,14 @@ class Speaker:
             await self._answer(reply, words)
         except ServiceError as error:
             reply.has_failed = True
+            if reply.is_ahead:
+                return  # the turn will be answered afresh
             phrase = self._on_failure(error)
             try:
                 await self._apologize(reply, phrase)
             except ServiceError as second:
                 log.warning("apology_failed", service=second.service, detail=second.detail)
+        await reply.until_ours()  # it may have had nothing to say
         reply.is_written = True
 
     async def _answer(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
@@ -159,11 +187,15 @@ class Speaker:
         may_be_empty = False
         failure: ServiceError | None = None
         async with ReadAhead(words) as events:
+            is_saying = False
+            self._is_behind = lambda: is_saying or events.holds_any or clauses.has_words
             while True:
                 try:
                     if events.is_over:
                         break
+                    asked_at = self._clock()
                     event = await events.next(clauses.patience_s(self._out.queued_ms))
+                    reply.waited(asked_at, self._clock())
                 except ServiceError as error:
                     failure = error
                     break
@@ -175,14 +207,14 @@ class Speaker:
                         reply.hang_up = "goodbye"
                     case ToolCall(name):
                         log.warning("tool_unknown", tool=name)
-                    case SayNow(said):
-                        clauses.flush()
-                        await self._say_rest(reply, clauses)
-                        said.set()
+                    case Pause():
+                        clauses.end_clause()
                     case Silence():
                         may_be_empty = True
+                is_saying = True
                 while (clause := clauses.next(self._out.queued_ms)) is not None:
                     await self._say(reply, clause)
+                is_saying = False
         if failure is not None:  # what was whole is said before the apology
             clauses.break_off()
             await self._say_rest(reply, clauses)
@@ -199,7 +231,7 @@ class Speaker:
         await self._say_rest(reply, clauses)
 
     async def _say_rest(self, reply: Reply, clauses: ClauseQueue) -> None:
-        while clauses.is_waiting:
+        while not clauses.is_over:
             queued_ms = self._out.queued_ms
             if (clause := clauses.next(queued_ms)) is not None:
                 await self._say(reply, clause)
@@ -209,17 +241,21 @@ class Speaker:
     async def _say(self, reply: Reply, clause: Clause) -> None:
         """Render one clause and write it, as it comes."""
         reply.mark(Stage.FIRST_CLAUSE, self._clock())
+        if not reply.renders_ahead:
+            await reply.until_ours()
         if clause.pause_ms and reply.spoken.clauses:
             silence = np.zeros(clause.pause_ms * self._out.sample_rate_hz // 1000, np.int16)
-            pause = SpokenClause(next(self._utterance_ids), "", self._out.sample_rate_hz)
+            pause = SpokenClause(0, "", self._out.sample_rate_hz)
             await self._write(reply, pause, silence)
             self._out.end_utterance(pause.utterance_id)
-        spoken = SpokenClause(next(self._utterance_ids), clause.text, self._out.sample_rate_hz)
+        spoken = SpokenClause(0, clause.text, self._out.sample_rate_hz)
         lead = LeadingSilence() if not reply.spoken.clauses else None
         resampler: StreamResampler | None = None
         try:
             async with aclosing(self._sound(clause)) as chunks:
+                asked_at = self._clock()
                 async for chunk in chunks:
+                    reply.waited(asked_at, self._clock())
                     reply.mark(Stage.TTS_FIRST_BYTE, self._clock())
                     samples = chunk.samples
                     if lead is not None:
@@ -231,6 +267,7 @@ class Speaker:
                     for begin in range(0, len(samples), step):
                         await self._write(reply, spoken, resampler.process(samples[begin : begin + step]))
                         await asyncio.sleep(0)
+                    asked_at = self._clock()
             if resampler is not None:
                 await self._write(reply, spoken, resampler.flush())
             spoken.is_whole = True
@@ -245,6 +282,9 @@ class Speaker:
         return self._renderer.render(clause)
 
     async def _write(self, reply: Reply, clause: SpokenClause, samples: PcmSamples) -> None:
+        if not clause.written_samples:
+            await reply.until_ours()
+            clause.utterance_id = next(self._utterance_ids)  # not before: ids only grow, and others may play till then
         pcm = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False).tobytes()
         while pcm:
             accepted = self._out.play(clause.utterance_id, pcm, clause.sample_rate_hz)

@@ -26,9 +26,10 @@ from agent.events import AgentEvent, AudioOut, FarEndKnown, HangUpRequested, Too
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
+from agent.judgement import Judgement, filled
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
-from agent.services.turn import TurnDetector
+from agent.speculation import DropPrepared, Prepare, Speculation
 from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
 from agent.tasks import SessionTasks
 from agent.tools.running import Outcome, ToolRunner
@@ -50,7 +51,7 @@ from agent.turn import (
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
 
-_SENT_POLL_MS = 20
+_HEARD_POLL_MS = 20
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
 """When speech recognition cannot be opened."""
 
@@ -89,6 +90,7 @@ class AgentSession:
         self._clock = clock
         self._tasks = SessionTasks()
         self._turns = TurnTaking(config)
+        self._speculation = Speculation(config.speculation)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
         self.history = history or History(config.prompt, caller, metadata)
@@ -102,6 +104,8 @@ class AgentSession:
         self._dialogue = Dialogue(
             config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock, runner
         )
+        self._judgement: Judgement | None = None
+        """Of the present pause."""
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
         self._next_keys_secret = False
@@ -144,10 +148,10 @@ class AgentSession:
         """The keys of the next entry are secret."""
         self._next_keys_secret = True
 
-    async def until_sent(self) -> None:
-        """Until nothing waits to be sent to the caller."""
-        while (queued_ms := self._out.queued_ms) > 0:  # noqa: ASYNC110 - nobody tells that a queue is empty
-            await asyncio.sleep(max(queued_ms, _SENT_POLL_MS) / 1e3)
+    async def until_heard(self) -> None:
+        """Until what was said so far has been sent."""
+        while (queued_ms := self._out.queued_ms) > 0 or self._dialogue.is_behind:  # noqa: ASYNC110 - nobody tells it
+            await asyncio.sleep(max(queued_ms, _HEARD_POLL_MS) / 1e3)
 
     def expect_answer(self, kind: str, length: int | None) -> None:
         """What kind of answer the caller's next turn will be."""
@@ -203,6 +207,7 @@ class AgentSession:
             return reason
         finally:
             self._turns.hang_up(self._clock())
+            self._dialogue.drop_prepared()
             self._dialogue.stop()
             self._tasks.cancel()
 
@@ -215,12 +220,20 @@ class AgentSession:
             if self._far_end is not None:
                 self._tell_far_end(self._far_end.far_end, event, now)
             self._turns.receive_speech(event, now)
+            match event:
+                case SpeechStarted():
+                    self._speculation.receive_speech(now)
+                    self._judgement = None
+                case SpeechEnded(ended_at) if self._turns.state is TurnState.PAUSED:
+                    self._speculation.receive_silence(now)
+                    self._judge(now - ended_at)
             self._follow(now)
         self._follow(now)
         if self._far_end is not None:
             self._follow_far_end(self._far_end.far_end, now)
         far_end_due = None if self._far_end is None else self._far_end.far_end.next_timeout()
-        dues = (self._turns.next_timeout(), self._detector.next_timeout(), far_end_due)
+        guess_due = self._speculation.next_timeout()
+        dues = (self._turns.next_timeout(), self._detector.next_timeout(), far_end_due, guess_due)
         due = min((due for due in dues if due is not None), default=None)
         self._tasks.wake_at(due, now, self._timeout)
 
@@ -228,6 +241,7 @@ class AgentSession:
         now = self._clock()
         self._detector.handle_timeout(now)
         self._turns.handle_timeout(now)
+        self._speculation.handle_timeout(now)
         if self._far_end is not None:
             self._far_end.far_end.handle_timeout(now)
         self._drain()
@@ -248,6 +262,14 @@ class AgentSession:
         while actions := self._turns.actions():
             for action in actions:
                 self._do(action, now)
+        for guess in self._speculation.events():
+            match guess:
+                case Prepare(text):
+                    self._dialogue.prepare(self._turns.turn_index, text)
+                case DropPrepared():
+                    self._dialogue.drop_prepared()
+                case _:
+                    assert_never(guess)
 
     def _do(self, action: TurnAction, now: float) -> None:
         match action:
@@ -257,7 +279,7 @@ class AgentSession:
                 self._ear.pause()
                 self._tasks.ask(self._ask_transcript(pause_id))
                 if self._services.turn_detector is not None:
-                    self._tasks.ask(self._ask_detector(self._services.turn_detector, pause_id))
+                    self._tasks.ask(self._ask_detector(pause_id))
             case StopAsking():
                 self._tasks.stop_asking()
             case Answer() if self._is_answered_by_machine(action, now):
@@ -265,6 +287,7 @@ class AgentSession:
             case Answer():
                 self._next_keys_secret = False
                 self._dialogue.answer(action)
+                self._speculation.receive_answer()
             case Announce():
                 self._dialogue.announce(action)
             case Withdraw():
@@ -273,6 +296,7 @@ class AgentSession:
                 self._dialogue.stop()
             case ForgetTurn(was_noise):
                 self._ear.forget()
+                self._speculation.receive_forgotten()
                 if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
@@ -368,6 +392,9 @@ class AgentSession:
             self._drain()
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
+            now = self._clock()
+            self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
+            self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
@@ -376,14 +403,27 @@ class AgentSession:
             self._dialogue.receive_failure(error)
             self._turns.receive_no_transcript(pause_id, self._clock())
         else:
-            self._turns.receive_transcript(pause_id, transcript, self._clock())
+            now = self._clock()
+            self._turns.receive_transcript(pause_id, transcript, now)
+            if self._turns.state is TurnState.PAUSED:  # not decided yet: the wait is time to think
+                self._speculation.receive_partial(transcript.text, True, now)
         self._drain()
 
-    async def _ask_detector(self, detector: TurnDetector, pause_id: int) -> None:
+    def _judge(self, silent_s: float) -> None:
+        """Have the end-of-turn model judge the pause that begins."""
+        detector, ear = self._services.turn_detector, self._ear
+        if detector is not None:
+            self._judgement = Judgement()
+            turn = self._config.turn
+            heard = filled(ear.turn_audio(), ear.sample_rate_hz, silent_s * 1e3, turn.ask_after_ms)
+            self._tasks.ask(self._judgement.make(detector, heard, ear.sample_rate_hz, turn.max_wait_ms))
+
+    async def _ask_detector(self, pause_id: int) -> None:
         """The waits decide when the model does not answer: its failure is nothing the caller needs to hear of."""
-        judgement = detector.end_of_turn(self._ear.turn_audio(), self._ear.sample_rate_hz)
+        if self._judgement is None:
+            return
         try:
-            probability = await in_time(judgement, "turn_detector", self._config.turn.max_wait_ms)
+            probability = await self._judgement.probability()
         except ServiceError as error:
             self._dialogue.receive_failure(error)
             return

@@ -21,8 +21,8 @@ from agent.services.llm import (
     Conversation,
     LanguageModel,
     Message,
+    Pause,
     ReplyEvent,
-    SayNow,
     Silence,
     TextDelta,
     ToolCall,
@@ -103,12 +103,9 @@ class Thinking:
             may_hang_up = any(spec.name == HANG_UP for spec in conversation.tools)
             hang_up = next((call for call in calls if call.name == HANG_UP and may_hang_up), None)
             wanted = [call for call in calls if hang_up is None or call.name != HANG_UP]
-            now = SayNow()
             if wanted and said:
-                yield now
-            else:
-                now.said.set()
-            running = [tools.begin(call, now.said) for call in wanted]
+                yield Pause()
+            running = [tools.begin(call) for call in wanted]
             try:
                 async with aclosing(self._wait(running, tools, fillers, told=bool(said))) as words:
                     async for event in words:
@@ -137,7 +134,7 @@ class Thinking:
             _, pending = await asyncio.wait(pending, timeout=wait_ms / 1e3 if fills else None)
             if pending and (filler := next(fillers, None)) is not None:
                 yield TextDelta(f" {filler} ")
-                yield SayNow()
+                yield Pause()
                 wait_ms = config.filler_again_ms
             else:
                 fills = False

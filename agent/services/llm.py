@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The answering brain, as the agent sees it: a conversation in, a stream of words and tool calls out."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -82,14 +81,11 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class SayNow:
-    """Nothing more comes for a while: say what there is, without waiting for the end of the sentence."""
-
-    said: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
-    """Set once all of it is on its way to the caller."""
+class Pause:
+    """Nothing more comes for a while: say now what there is, without waiting for the end of the sentence."""
 
 
-ReplyEvent = TextDelta | ToolCall | Silence | SayNow
+ReplyEvent = TextDelta | ToolCall | Silence | Pause
 
 
 class LanguageModel(Protocol):

@@ -65,7 +65,7 @@ def _transfer(targets: Mapping[str, str]) -> Tool:
         target = targets.get(str(arguments["target"]))
         if target is None:
             raise ToolFailed(f"nobody can be put through to that: only to {', '.join(targets)}")
-        await call.until_heard()
+        await call.talk.until_heard()
         await call.control.transfer(target)
         return "They are talking."
 
@@ -83,13 +83,13 @@ async def _hang_up(arguments: Mapping[str, object], call: OnCall) -> str:
 
 
 async def _send_dtmf(arguments: Mapping[str, object], call: OnCall) -> str:
-    await call.until_heard()
+    await call.talk.until_heard()
     await call.control.send_keys(str(arguments["keys"]))
     return "The keys are being pressed."
 
 
 async def _hold(arguments: Mapping[str, object], call: OnCall) -> str:
-    await call.until_heard()
+    await call.talk.until_heard()
     await call.control.hold()
     return "On hold."
 

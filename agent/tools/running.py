@@ -7,7 +7,6 @@ result from its end, so that the next turn knows either.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -66,10 +65,10 @@ class ToolRunner:
     def specs(self) -> tuple[ToolSpec, ...]:
         return self._toolbox.specs()
 
-    def begin(self, call: ToolCall, said: asyncio.Event) -> "RunningTool":
-        """Do what the model wants, unless that cannot be. `said`: what it said before is on its way to the caller."""
+    def begin(self, call: ToolCall) -> "RunningTool":
+        """Do what the model wants, unless that cannot be."""
         tool = self._toolbox.tools().get(call.name)
-        running = RunningTool(call, tool, self.config, said)
+        running = RunningTool(call, tool, self.config)
         self._history.tool_began(call, RUNNING)
         if tool is None:
             log.warning("tool_unknown", tools=len(self._toolbox.tools()))
@@ -90,7 +89,7 @@ class ToolRunner:
             if problem:
                 raise ToolFailed(problem)
             async with asyncio.timeout(timeout_ms / 1e3):
-                text = await tool.run(running.call.arguments, replace(self._on_call, said=running.said))
+                text = await tool.run(running.call.arguments, self._on_call)
             outcome = "ok"
         except TimeoutError:
             outcome, text = "timeout", f"Error: it did not answer within {timeout_ms / 1e3:g} seconds."
@@ -111,9 +110,8 @@ class ToolRunner:
 class RunningTool:
     """One use of one tool."""
 
-    def __init__(self, call: ToolCall, tool: Tool | None, config: ToolUseConfig, said: asyncio.Event) -> None:
+    def __init__(self, call: ToolCall, tool: Tool | None, config: ToolUseConfig) -> None:
         self.call = call
-        self.said = said
         self.task: asyncio.Task[None] | None = None
         self.text = RUNNING
         self.outcome: Outcome | None = None
@@ -134,7 +132,6 @@ class RunningTool:
 
     def interrupt(self) -> None:
         """The reply that wanted it is gone."""
-        self.said.set()  # nothing more of it will be
         policy = self._tool.traits.on_interruption if self._tool is not None else None
         if self.task is not None and (policy or self._config.on_interruption) == "cancel":
             self.task.cancel()

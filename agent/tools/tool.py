@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One tool, as the agent sees it, and what it may know of the call and do to it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -30,8 +29,8 @@ class CallControl(Protocol):
 class CallTalk(Protocol):
     """The conversation, for tools: the session."""
 
-    async def until_sent(self) -> None:
-        """Return when nothing waits to be sent to the caller."""
+    async def until_heard(self) -> None:
+        """Return when what was said so far has been sent."""
         ...
 
     def take_secret_keys(self) -> str:
@@ -57,13 +56,6 @@ class OnCall:
     metadata: Mapping[str, str]
     control: CallControl
     talk: CallTalk
-    said: asyncio.Event = field(default_factory=asyncio.Event)
-    """What the model said before it used the tool is on its way to the caller, or will never be."""
-
-    async def until_heard(self) -> None:
-        """Return when the caller has heard what the model said before."""
-        await self.said.wait()
-        await self.talk.until_sent()
 
 
 @dataclass(frozen=True, slots=True)

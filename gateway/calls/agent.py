@@ -18,6 +18,7 @@ from agent.events import (
     HangUpRequested,
     ReplyFinished,
     ReplyInterrupted,
+    ReplyPrepared,
     ReplyStarted,
     ServiceFailed,
     ToolUsed,
@@ -137,7 +138,7 @@ class AgentActivity:
             case ReplyInterrupted():
                 self._record_agent(event.text, event.heard_text, event.started_at, event.ended_at, interrupted=True)
             case TurnMeasured(ledger):
-                self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms)
+                self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms, ledger.own_ms)
                 turn = TurnRecord(
                     index=self._first_turn + ledger.turn_index,
                     segments_ms=ledger.segments_ms,
@@ -146,11 +147,13 @@ class AgentActivity:
                     interrupted=ledger.interrupted,
                 )
                 self._call.journal.turn(self._call.call_id, turn)
-                self._call.publish("turn.measured", **turn.model_dump())
+                self._call.publish("turn.measured", own_ms=ledger.own_ms, **turn.model_dump())
             case TranscriptPartial():
                 self._tell_partial(event, time.monotonic())
             case ToolUsed():
                 self._record_tool(event)
+            case ReplyPrepared():
+                self._call.metrics.speculations.labels(event.state).inc()
             case FarEndKnown(kind, cause):
                 self._call.publish("far_end.recognized", far_end=kind, cause=cause)
             case HangUpRequested() | ServiceFailed():

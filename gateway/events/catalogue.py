@@ -87,6 +87,7 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "index": "of the turn",
             "segments_ms": "contiguous parts of the response time, which sum to it",
             "response_ms": "end of the caller's speech to our first audible packet",
+            "own_ms": "of it Parley's own share: neither waiting for a service nor for the end of the turn",
             "speculative": "begun before the caller had finished",
             "interrupted": "the caller broke in",
         },

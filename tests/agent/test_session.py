@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, SpeculationConfig
 from agent.events import (
     HangUpRequested,
     ReplyFinished,
@@ -70,7 +70,8 @@ async def test_the_ledger_sums_to_the_response_time_on_the_line() -> None:
 
 @in_virtual_time
 async def test_an_unfinished_turn_waits_the_long_wait() -> None:
-    async with Scene(detector=ScriptedDetector(0.1)) as scene:
+    config = AgentConfig(greeting="", speculation=SpeculationConfig(mode="off"))
+    async with Scene(config=config, detector=ScriptedDetector(0.1)) as scene:
         ended_at = await scene.leg.speak("my number")
         await scene.wait_for(ReplyStarted)
         # 700 ms, 100 for the language model, 100 for the voice; the transcript came meanwhile.

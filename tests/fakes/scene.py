@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -47,6 +48,8 @@ class Scene:
         self.detector = detector or ScriptedDetector()
         self.events: list[AgentEvent] = []
         self.end_reason: str | None = None
+        self.utterance_ids = count(1)
+        """Whoever plays into the leg takes the next."""
         self.control = ScriptedControl()
         self._is_prepared = prepared
         self._tools = tuple(tools)
@@ -68,11 +71,12 @@ class Scene:
             self.leg,
             ScriptedModel,
             self.events.append,
+            utterance_ids=self.utterance_ids,
             clock=loop.time,
+            is_placed=self._is_placed,
             caller="sip:caller@example.com",
             call_id="call-1",
             control=self.control,
-            is_placed=self._is_placed,
         )
         self.leg.on_frames = self.session.feed
         self.leg.on_playout = self.session.playout

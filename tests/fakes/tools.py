@@ -76,7 +76,7 @@ class ScriptedTalk:
     secret_keys: str = ""
     expected: list[tuple[str, int | None]] = field(default_factory=list)
 
-    async def until_sent(self) -> None: ...
+    async def until_heard(self) -> None: ...
 
     def take_secret_keys(self) -> str:
         keys, self.secret_keys = self.secret_keys, ""
