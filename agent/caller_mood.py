@@ -5,7 +5,7 @@
                                                                         > the style we answer in
                                                                         > how much longer hesitation lets us wait
 
-Cues are relative to the caller's own turns before this one; with the first turn only what is unusual for anybody counts.
+Cues are relative to the caller's own turns before this one; in the first turn only what is unusual for anybody counts.
 Agitation is at least two of louder, faster, higher. The thresholds are judgement: they were tried on synthetic voices
 (tests/agent/test_caller_mood.py), never on real agitation or laughter.
 """
@@ -18,7 +18,7 @@ from statistics import median
 from typing import Literal
 
 from agent.cues import asks_to_repeat, is_confused
-from agent.prosody import NOTHING, TurnSound
+from agent.prosody import TurnSound
 from agent.services.tts import PLAIN, SpeechStyle
 
 Cue = Literal["fast", "slow", "loud", "quiet", "high", "low", "hesitant", "agitated", "confused", "laughing"]
@@ -31,7 +31,7 @@ _REMEMBERED = 8
 _USUAL_SYLLABLES_S = 4.6
 """Of English speech without its pauses, as a first guess at a caller's habit."""
 
-_FASTER, _SLOWER = 1.25, 0.75
+_FASTER, _SLOWER = 1.2, 0.75
 _FAST_FOR_ANYBODY, _SLOW_FOR_ANYBODY = 1.45, 0.55
 _LOUDER_DB, _QUIETER_DB = 5.0, -6.0
 _HIGHER_SEMITONES, _LOWER_SEMITONES = 2.5, -3.0
@@ -107,7 +107,9 @@ class CallerMood:
         is_long = sound.speech_s >= _LEAST_SPEECH_S
         rate = syllables / sound.speech_s if is_long and syllables >= _LEAST_SYLLABLES else None
         pace = None if rate is None else rate / median(self._paces or (_USUAL_SYLLABLES_S,))
-        louder = sound.level_dbov - median(self._levels_dbov) if is_long and self._levels_dbov else None
+        louder = None
+        if is_long and sound.level_dbov is not None and self._levels_dbov:
+            louder = sound.level_dbov - median(self._levels_dbov)
         higher = None
         if is_long and sound.pitch_hz is not None and self._pitches_hz:
             higher = _semitones(sound.pitch_hz / median(self._pitches_hz))
@@ -120,7 +122,8 @@ class CallerMood:
         if mood.syllables_s is not None:
             self._paces.append(mood.syllables_s)
         if sound.speech_s >= _LEAST_SPEECH_S:
-            self._levels_dbov.append(sound.level_dbov)
+            if sound.level_dbov is not None:
+                self._levels_dbov.append(sound.level_dbov)
             if sound.pitch_hz is not None:
                 self._pitches_hz.append(sound.pitch_hz)
         self._earlier.append(text)
@@ -155,9 +158,6 @@ class CallerMood:
             "laughing": sound.laughter_bursts > 2 * count_syllables(re.sub(r"(?i)\b(?:ha|he)+\b", "", text)),
         }
         return tuple(cue for cue, is_there in found.items() if is_there)
-
-
-NO_MOOD = CallerMood().judge(NOTHING, "")
 
 
 def count_syllables(text: str) -> int:

@@ -33,9 +33,10 @@ from agent.ledger import LedgerMarks
 from agent.phrases import Phrases
 from agent.reply import Reply, Speaker
 from agent.services.context import ContextSource
-from agent.services.llm import Conversation, LanguageModel, Message, ReplyEvent, TextDelta
+from agent.services.llm import ContextNote, Conversation, LanguageModel, Message, ReplyEvent, TextDelta
+from agent.services.prosody import ProsodyAnalyser
 from agent.services.stt import SpeechToText
-from agent.services.tts import TextToSpeech
+from agent.services.tts import SpeechStyle, TextToSpeech
 from agent.services.turn import TurnDetector
 from agent.speculation import essence
 from agent.tasks import SessionTasks
@@ -62,6 +63,8 @@ class AgentServices:
     """What the language model is told for each turn."""
     tools: Toolbox | None = None
     """What it may do; None: only end the call."""
+    prosody: ProsodyAnalyser | None = None
+    """Measures how callers sound; None: nobody listens for it."""
     joins_sentences: bool = False
     """The text to speech says several sentences better, or cheaper, in one request than one by one."""
 
@@ -153,6 +156,7 @@ class Dialogue:
         """The one being answered with: thought over, rendered or spoken."""
         self._prepared: _Prepared | None = None
         self._failures_in_a_row = 0
+        self._caller_notes: tuple[ContextNote, ...] = ()
         self._events: list[ReplyProgress] = []
         self.unsaid = ""
         """What the caller's sound kept us from saying: to be said again if that turns out to have been no speech."""
@@ -170,6 +174,11 @@ class Dialogue:
         self._prepared = prepared
         self.drop_prepared()
         self._begin(Reply(answer.reply_id, answer.turn_index, answer.marks), self._thinking.reply(conversation))
+
+    def adapt(self, notes: tuple[ContextNote, ...], style: SpeechStyle) -> None:
+        """How the turn to be answered sounds: what the language model is told of it, and how we speak from now on."""
+        self._caller_notes = notes
+        self._speaker.adapt(style)
 
     def prepare(self, turn_index: int, text: str) -> None:
         """Begin the answer to a turn that seems to be these words; nobody hears of it until `answer`."""
@@ -279,7 +288,8 @@ class Dialogue:
     def _snapshot(self) -> Conversation:
         """All that an answer depends on."""
         tools = () if self._tools is None else self._tools.specs()
-        return replace(self._history.snapshot(), tools=tools)
+        conversation = self._history.snapshot()
+        return replace(conversation, tools=tools, notes=(*conversation.notes, *self._caller_notes))
 
     def _use(self, prepared: _Prepared, answer: Answer) -> None:
         """The turn is ours: let go on what was prepared for it."""

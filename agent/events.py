@@ -153,6 +153,28 @@ class FarEndKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerProsody:
+    """How a turn of the caller sounded, told when its answer is audible. What is None could not be told."""
+
+    turn_index: int
+    speech_ms: int
+    """Without the pauses."""
+    syllables_s: float | None
+    pace: float | None
+    """1.2: a fifth faster than this caller's turns before."""
+    level_dbov: float | None
+    """As it came over the wire."""
+    louder_db: float | None
+    """Than in the turns before."""
+    pitch_hz: float | None
+    higher_semitones: float | None
+    pauses_ms: tuple[int, ...]
+    """Of 200 ms and more, within the turn."""
+    cues: tuple[str, ...]
+    """`fast`, `slow`, `loud`, `quiet`, `high`, `low`, `hesitant`, `agitated`, `confused`, `laughing`."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """The last word has been heard: end the call."""
 
@@ -172,5 +194,6 @@ AgentEvent = (
     | ServiceFailed
     | ToolUsed
     | FarEndKnown
+    | CallerProsody
     | HangUpRequested
 )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.frames import PcmSamples
-from media.level import FULL_SCALE, SILENCE_DBOV, power_dbov
+from media.level import FULL_SCALE, power_dbov
 from media.resample import resample
 
 _RATE_HZ = 8000
@@ -47,8 +47,8 @@ class TurnSound:
 
     speech_s: float
     """Without the pauses."""
-    level_dbov: float
-    """Mean of the speech frames, as it was given to us."""
+    level_dbov: float | None
+    """Mean of the speech frames, as it was given to us; None: it cannot be told."""
     pitch_hz: float | None
     """Median; None: hardly anything was voiced."""
     pitch_range_semitones: float
@@ -65,7 +65,7 @@ class TurnSound:
         return paused_s / (paused_s + self.speech_s) if self.speech_s else 0.0
 
 
-NOTHING = TurnSound(0.0, SILENCE_DBOV, None, 0.0, (), 0)
+NOTHING = TurnSound(0.0, None, None, 0.0, (), 0)
 
 
 def measure(samples: PcmSamples, sample_rate_hz: int) -> TurnSound:

@@ -5,8 +5,6 @@
 
 Pace, pitch and volume that the engine has no control for are made of the samples (`media.time_stretch`), in pieces of
 `_SLICE_S`, and the event loop gets its turn between two of them.
-
-`PreparedClause` is a clause whose sound is made before anybody may hear it: the beginning of a speculative answer.
 """
 
 import asyncio
@@ -18,7 +16,6 @@ import numpy as np
 from agent.clauses import Clause
 from agent.config import AgentConfig
 from agent.deadlines import within
-from agent.errors import ServiceError
 from agent.manner import combined
 from agent.phrases import Phrases
 from agent.services.tts import PLAIN, SpeechChunk, SpeechStyle, TextToSpeech
@@ -38,8 +35,6 @@ class Renderer:
     """One call's voice."""
 
     def __init__(self, config: AgentConfig, tts: TextToSpeech, phrases: Phrases) -> None:
-        style = config.voice_style
-        self._own_style = SpeechStyle(style.rate, style.pitch_semitones, style.volume_db, style.emotion)
         self.adaptation = PLAIN
         """To this caller; under what the markup says."""
         self._config = config
@@ -52,28 +47,12 @@ class Renderer:
 
     def style_of(self, clause: Clause) -> SpeechStyle:
         """How the clause is to sound."""
-        return combined(combined(self._own_style, self.adaptation), clause.manner.style)
+        return combined(combined(self._config.voice_style.style, self.adaptation), clause.manner.style)
 
-    async def render(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
+    def render(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
         """The clause's sound in its style, as it comes. Closing it cancels. Raises `ServiceError`."""
         style = self.style_of(clause)
-        finish: _Finish | None = None
-        async with aclosing(self._engine(clause, style)) as chunks:
-            async for chunk in chunks:
-                rest = still_to_do(style, chunk.done)
-                if finish is None or (finish.sample_rate_hz, finish.rest) != (chunk.sample_rate_hz, rest):
-                    if finish is not None and not finish.changes_nothing:
-                        yield SpeechChunk(finish.flush(), finish.sample_rate_hz, style)
-                    finish = _Finish(chunk.sample_rate_hz, rest)
-                if finish.changes_nothing:
-                    yield chunk
-                    continue
-                step = round(_SLICE_S * chunk.sample_rate_hz)
-                for begin in range(0, len(chunk.samples), step):
-                    yield SpeechChunk(finish.process(chunk.samples[begin : begin + step]), chunk.sample_rate_hz, style)
-                    await asyncio.sleep(0)
-        if finish is not None and not finish.changes_nothing:
-            yield SpeechChunk(finish.flush(), finish.sample_rate_hz, style)
+        return in_style(self._engine(clause, style), style)
 
     async def _engine(self, clause: Clause, style: SpeechStyle) -> AsyncGenerator[SpeechChunk, None]:
         if not clause.manner.is_spelled and (ready := self._phrases.get(clause.text)) is not None:
@@ -81,12 +60,37 @@ class Renderer:
                 yield chunk
             return
         deadlines = self._config.deadlines
-        text = spelled(clause.text) if clause.manner.is_spelled else speakable(clause.text)
-        speech = self._tts.synthesize(text, voice=self._config.voice, style=style)
+        speech = self._tts.synthesize(words(clause), voice=self._config.voice, style=style)
         in_time = within(speech, "tts", first_ms=deadlines.tts_first_byte_ms, next_ms=deadlines.tts_stall_ms)
         async with aclosing(in_time) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+
+def words(clause: Clause) -> str:
+    """What an engine is given of the clause."""
+    return spelled(clause.text) if clause.manner.is_spelled else speakable(clause.text)
+
+
+async def in_style(speech: AsyncGenerator[SpeechChunk, None], style: SpeechStyle) -> AsyncGenerator[SpeechChunk, None]:
+    """The engine's sound, with what it left of the style. Closing it closes `speech`."""
+    finish: _Finish | None = None
+    async with aclosing(speech) as chunks:
+        async for chunk in chunks:
+            rest = still_to_do(style, chunk.done)
+            if finish is None or (finish.sample_rate_hz, finish.rest) != (chunk.sample_rate_hz, rest):
+                if finish is not None and not finish.changes_nothing:
+                    yield SpeechChunk(finish.flush(), finish.sample_rate_hz, style)
+                finish = _Finish(chunk.sample_rate_hz, rest)
+            if finish.changes_nothing:
+                yield chunk
+                continue
+            step = round(_SLICE_S * chunk.sample_rate_hz)
+            for begin in range(0, len(chunk.samples), step):
+                yield SpeechChunk(finish.process(chunk.samples[begin : begin + step]), chunk.sample_rate_hz, style)
+                await asyncio.sleep(0)
+    if finish is not None and not finish.changes_nothing:
+        yield SpeechChunk(finish.flush(), finish.sample_rate_hz, style)
 
 
 class _Finish:
@@ -111,62 +115,3 @@ class _Finish:
 
     def _scaled(self, samples: PcmSamples) -> PcmSamples:
         return samples if self._gain == 1.0 else soft_limit(samples.astype(np.float32) * np.float32(self._gain))
-
-
-class PreparedClause:
-    """A clause that is rendered before it may be heard. `fill` makes its sound, `chunks` plays it, while it is made or
-    after. Holds one clause at most."""
-
-    def __init__(self, clause: Clause, renderer: Renderer) -> None:
-        self.clause = clause
-        self._renderer = renderer
-        self._chunks: list[SpeechChunk] = []
-        self._failure: ServiceError | None = None
-        self._is_whole = False
-        self._is_filling = False
-        self._changed = asyncio.Event()
-
-    @property
-    def is_whole(self) -> bool:
-        """All of its sound is there."""
-        return self._is_whole
-
-    async def fill(self) -> None:
-        """Render it, once. A service's failure is kept for whoever plays it. When this is cancelled, `chunks` renders
-        the clause itself; not to be cancelled once `chunks` has begun."""
-        self._is_filling = True
-        try:
-            async with aclosing(self._renderer.render(self.clause)) as chunks:
-                async for chunk in chunks:
-                    self._chunks.append(chunk)
-                    self._changed.set()
-            self._is_whole = True
-        except ServiceError as error:
-            self._failure = error
-        except asyncio.CancelledError:
-            self._chunks.clear()
-            raise
-        finally:
-            self._is_filling = False
-            self._changed.set()
-
-    async def chunks(self) -> AsyncGenerator[SpeechChunk, None]:
-        """Its sound from the beginning, waiting for what is being rendered. Raises `ServiceError`."""
-        given = 0
-        while True:
-            for chunk in self._chunks[given:]:
-                given += 1
-                yield chunk
-            if given < len(self._chunks):
-                continue
-            if self._failure is not None:
-                raise self._failure
-            if self._is_whole:
-                return
-            if not self._is_filling:
-                async with aclosing(self._renderer.render(self.clause)) as rest:
-                    async for chunk in rest:
-                        yield chunk
-                return
-            self._changed.clear()
-            await self._changed.wait()

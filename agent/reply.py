@@ -8,7 +8,7 @@ Playing takes longer than rendering: the next clause is rendered while the forme
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -24,9 +24,9 @@ from agent.events import AudioOut
 from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
 from agent.read_ahead import ReadAhead
-from agent.rendering import PreparedClause, Renderer
+from agent.rendering import Renderer
 from agent.services.llm import Pause, ReplyEvent, Silence, TextDelta, ToolCall
-from agent.services.tts import SpeechChunk, TextToSpeech
+from agent.services.tts import SpeechStyle, TextToSpeech
 from media.frames import PcmSamples
 from media.limiter import Limiter
 from media.playout import Cleared, PlayoutEvent, UtteranceFinished, UtteranceStarted
@@ -140,34 +140,19 @@ class Speaker:
         self._on_failure = on_failure
         self._clock = clock
         self._limiter: Limiter | None = None
-        self._prepared: PreparedClause | None = None
         self._is_behind: Callable[[], bool] = lambda: False
+
+    def adapt(self, style: SpeechStyle) -> None:
+        """Speak so from the next clause on; what the markup says comes on top."""
+        self._renderer.adaptation = style
 
     @property
     def is_behind(self) -> bool:
         """Words have come that are not written yet."""
         return self._is_behind()
 
-    def prepare(self, text: str, *, is_all: bool = False) -> PreparedClause | None:
-        """The first clause of an answer that begins with this text, for `speak`; None while more text must come first.
-
-        `is_all`: nothing follows. Its sound is made by awaiting `PreparedClause.fill`; nothing is played.
-        """
-        clauses = ClauseQueue()
-        clauses.push(text)
-        if is_all:
-            clauses.close()
-        first = clauses.next(0.0)
-        return None if first is None else PreparedClause(first, self._renderer)
-
-    async def speak(
-        self, reply: Reply, words: AsyncIterator[ReplyEvent], prepared: PreparedClause | None = None
-    ) -> None:
-        """Speak all of it; return when all is written. The caller hears something even if a service fails.
-
-        `prepared`: the sound of the first clause, if that turns out to be the same.
-        """
-        self._prepared = prepared
+    async def speak(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
+        """Speak all of it; return when all is written. The caller hears something even if a service fails."""
         try:
             await self._answer(reply, words)
         except ServiceError as error:
@@ -252,7 +237,7 @@ class Speaker:
         lead = LeadingSilence() if not reply.spoken.clauses else None
         resampler: StreamResampler | None = None
         try:
-            async with aclosing(self._sound(clause)) as chunks:
+            async with aclosing(self._renderer.render(clause)) as chunks:
                 asked_at = self._clock()
                 async for chunk in chunks:
                     reply.waited(asked_at, self._clock())
@@ -274,12 +259,6 @@ class Speaker:
         finally:
             if spoken.written_samples:
                 self._out.end_utterance(spoken.utterance_id)
-
-    def _sound(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None and prepared.clause == clause:
-            return prepared.chunks()
-        return self._renderer.render(clause)
 
     async def _write(self, reply: Reply, clause: SpokenClause, samples: PcmSamples) -> None:
         if not clause.written_samples:

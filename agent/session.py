@@ -16,17 +16,29 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from itertools import count
 from typing import assert_never
 
+from agent.caller_voice import CallerVoice
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
 from agent.errors import ServiceError
-from agent.events import AgentEvent, AudioOut, FarEndKnown, HangUpRequested, ToolUsed, TranscriptPartial
+from agent.events import (
+    AgentEvent,
+    AudioOut,
+    FarEndKnown,
+    HangUpRequested,
+    ReplyFinished,
+    ReplyInterrupted,
+    ToolUsed,
+    TranscriptPartial,
+)
+from agent.expectation import Expectation, ExpectedKind
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
 from agent.judgement import Judgement, filled
+from agent.markup import INSTRUCTIONS
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.speculation import DropPrepared, Prepare, Speculation
@@ -75,13 +87,14 @@ class AgentSession:
         clock: Callable[[], float] = time.monotonic,
         call_id: str = "",
         control: CallControl | None = None,
+        caller_energy: Callable[[], float] | None = None,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
         this leg: its ids only grow; by default nobody else does. `is_placed`: we called, and find out who answered.
 
         `clock` is the one that stamps frames and playout events. `control`: what tools may do to the call; None: the
-        agent has no tools.
+        agent has no tools. `caller_energy`: see `CallerVoice`.
         """
         self._config = config
         self._services = services
@@ -93,7 +106,8 @@ class AgentSession:
         self._speculation = Speculation(config.speculation)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
-        self.history = history or History(config.prompt, caller, metadata)
+        prompt = f"{config.prompt}\n\n{INSTRUCTIONS}".strip() if config.voice_style.markup else config.prompt
+        self.history = history or History(prompt, caller, metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
         runner = None
         if services.tools is not None and control is not None:
@@ -102,10 +116,13 @@ class AgentSession:
                 services.tools, on_call, config.tool_use, self.history, self._tasks.use_tool, self._tool_used, clock
             )
         self._dialogue = Dialogue(
-            config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock, runner
+            config, services, out, ids, self.history, self._tasks, self._tell, self._drain, clock, runner
         )
         self._judgement: Judgement | None = None
         """Of the present pause."""
+        self._caller: CallerVoice | None = None
+        if services.prosody is not None and config.voice_style.adapt:
+            self._caller = CallerVoice(services.prosody, caller_energy)
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
         self._next_keys_secret = False
@@ -153,12 +170,23 @@ class AgentSession:
         while (queued_ms := self._out.queued_ms) > 0 or self._dialogue.is_behind:  # noqa: ASYNC110 - nobody tells it
             await asyncio.sleep(max(queued_ms, _HEARD_POLL_MS) / 1e3)
 
-    def expect_answer(self, kind: str, length: int | None) -> None:
-        """What kind of answer the caller's next turn will be."""
+    def expect_answer(self, kind: ExpectedKind, length: int | None) -> None:
+        """`expect`, for tools."""
+        self.expect(Expectation(kind, length))
 
     def playout(self, event: PlayoutEvent) -> None:
         """What the leg has sent of ours."""
         self._dialogue.receive_playout(event)
+        self._drain()
+
+    def expect(self, expectation: Expectation) -> None:
+        """What kind of answer the caller's next turn will be, or the one being spoken; for that turn only."""
+        self._turns.expect(expectation, self._clock())
+        self._drain()
+
+    def hesitate(self, factor: float) -> None:
+        """How hesitant the caller sounds, 1 (not at all) to 3: the agent waits so many times as long."""
+        self._turns.receive_hesitation(factor, self._clock())
         self._drain()
 
     def audio_changed(self, sample_rate_hz: int) -> None:
@@ -265,6 +293,7 @@ class AgentSession:
         for guess in self._speculation.events():
             match guess:
                 case Prepare(text):
+                    self._adapt(text)
                     self._dialogue.prepare(self._turns.turn_index, text)
                 case DropPrepared():
                     self._dialogue.drop_prepared()
@@ -278,6 +307,8 @@ class AgentSession:
             case Ask(pause_id):
                 self._ear.pause()
                 self._tasks.ask(self._ask_transcript(pause_id))
+                if self._caller is not None:
+                    self._tasks.ask(self._ask_voice(self._caller))
                 if self._services.turn_detector is not None:
                     self._tasks.ask(self._ask_detector(pause_id))
             case StopAsking():
@@ -286,6 +317,9 @@ class AgentSession:
                 self._turns.receive_reply_over(action.reply_id, now)
             case Answer():
                 self._next_keys_secret = False
+                self._adapt(action.text)
+                if self._caller is not None:
+                    self._caller.answer(action.turn_index, action.text)
                 self._dialogue.answer(action)
                 self._speculation.receive_answer()
             case Announce():
@@ -297,6 +331,8 @@ class AgentSession:
             case ForgetTurn(was_noise):
                 self._ear.forget()
                 self._speculation.receive_forgotten()
+                if self._caller is not None and (prosody := self._caller.over()) is not None:
+                    self._on_event(prosody)
                 if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
@@ -346,6 +382,19 @@ class AgentSession:
                     case _:
                         assert_never(event)
             self._follow(now)
+
+    def _tell(self, event: AgentEvent) -> None:
+        match event:
+            case ReplyFinished(text=said) | ReplyInterrupted(heard_text=said):
+                self._turns.receive_question(said, self._clock())
+            case _:
+                pass
+        self._on_event(event)
+
+    def _adapt(self, text: str) -> None:
+        """Let the dialogue know how these words of the caller sounded."""
+        if self._caller is not None:
+            self._dialogue.adapt(self._caller.notes(text), self._caller.style(text))
 
     def _quieten(self) -> None:
         interruption = self._config.interruption
@@ -417,6 +466,11 @@ class AgentSession:
             turn = self._config.turn
             heard = filled(ear.turn_audio(), ear.sample_rate_hz, silent_s * 1e3, turn.ask_after_ms)
             self._tasks.ask(self._judgement.make(detector, heard, ear.sample_rate_hz, turn.max_wait_ms))
+
+    async def _ask_voice(self, caller: CallerVoice) -> None:
+        hesitation = await caller.hear(self._ear.turn_audio(), self._ear.sample_rate_hz)
+        self._turns.receive_hesitation(hesitation, self._clock())
+        self._drain()
 
     async def _ask_detector(self, pause_id: int) -> None:
         """The waits decide when the model does not answer: its failure is nothing the caller needs to hear of."""

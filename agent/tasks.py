@@ -14,7 +14,7 @@ class SessionTasks:
         self._group: asyncio.TaskGroup | None = None
         self._ear: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
-        """At most three per pause: the end-of-turn model, who awaits it, and who awaits the transcript."""
+        """At most four per pause: the end-of-turn model, who awaits it, the transcript, the caller's voice."""
         self._reply: asyncio.Task[None] | None = None
         self._prepared: asyncio.Task[None] | None = None
         """The reply to a turn that is not over yet."""

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 import structlog
 import uvloop
 
+from agent.clauses import plain_clauses
 from agent.clients.openai_chat import OpenAiChat
 from agent.config import AgentConfig
 from agent.dialogue import AgentServices
 from agent.errors import ServiceError
 from agent.local.engines import OfflineEngines
+from agent.local.prosody import PooledProsody
 from agent.phrases import Phrases
-from agent.sentences import ClauseChunker
+from agent.rendering import words
 from agent.services.llm import LanguageModel
-from agent.speakable import speakable
 from agent.tools.toolbox import Toolbox
 from gateway.api.app import BASE_PATH, create_app
 from gateway.api.attach import attach_router
@@ -183,9 +184,9 @@ async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> No
     try:
         for config, receptionist in agents.offline:
             for saying in receptionist.sayings():
-                chunker = ClauseChunker()
-                for clause in (*chunker.push(saying), *chunker.flush()):
-                    async for _ in engines.tts.synthesize(speakable(clause), voice=config.voice):
+                for clause in plain_clauses(saying):
+                    style = config.voice_style.style
+                    async for _ in engines.tts.synthesize(words(clause), voice=config.voice, style=style):
                         pass
     except ServiceError as error:  # the engines have more urgent work; answers are rendered when they are needed
         log.warning("answers_not_rendered", cause=str(error))
@@ -204,7 +205,7 @@ async def _agents(
     services = {}
     offline = []
     for name, config in configs.items():
-        phrases = Phrases(engines.tts, config.voice)
+        phrases = Phrases(engines.tts, config.voice, style=config.voice_style.style)
         fillers = config.tool_use.filler if set(config.tools) - {"hang_up"} else ()
         fixed = (config.greeting, config.phrases.trouble, config.phrases.goodbye, *fillers)
         await phrases.prepare(text for text in fixed if text)
@@ -222,6 +223,7 @@ async def _agents(
             turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
             phrases=phrases,
             tools=Toolbox(config.tools, agent_tools(config.transfers, tools), tools.sources),
+            prosody=PooledProsody(engines.pool),
         )
     return ConfiguredAgents(
         configs,

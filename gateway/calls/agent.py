@@ -4,7 +4,7 @@
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import assert_never
 
 import structlog
@@ -14,6 +14,7 @@ from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.events import (
     AgentEvent,
+    CallerProsody,
     FarEndKnown,
     HangUpRequested,
     ReplyFinished,
@@ -86,6 +87,7 @@ class AgentActivity:
             utterance_ids=call.leg.utterance_ids,
             call_id=call.call_id,
             control=control,
+            caller_energy=lambda: uplink.caller_energy,
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
@@ -156,10 +158,20 @@ class AgentActivity:
                 self._call.metrics.speculations.labels(event.state).inc()
             case FarEndKnown(kind, cause):
                 self._call.publish("far_end.recognized", far_end=kind, cause=cause)
+            case CallerProsody():
+                self._call.publish("caller.prosody", **self._told(event))
             case HangUpRequested() | ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:
                 assert_never(event)
+
+    def _told(self, prosody: CallerProsody) -> dict[str, object]:
+        return {
+            **asdict(prosody),
+            "turn_index": self._first_turn + prosody.turn_index,
+            "pauses_ms": list(prosody.pauses_ms),
+            "cues": list(prosody.cues),
+        }
 
     def _tell_partial(self, partial: TranscriptPartial, now: float) -> None:
         """Only while somebody looks on, and not more often than he can read."""
@@ -269,7 +281,7 @@ class ConfiguredAgents:
         config = interpreter_config(self._configs[name], source, self._configs[name].voices.get(target))
         session = AgentSession(
             config,
-            replace(services, llm=Translator(services.llm, source, target), sources=()),
+            replace(services, llm=Translator(services.llm, source, target), sources=(), prosody=None),
             other.leg,
             self._make_speech_model,
             follow,

@@ -100,6 +100,21 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "took_ms": "from the model's wish to the result",
         },
     ),
+    "caller.prosody": KindFacts(
+        "An agent's answer to a turn begins: how the caller sounded in it. Null: it could not be told.",
+        {
+            "turn_index": "of the turn",
+            "speech_ms": "of speech, without the pauses",
+            "syllables_s": "how fast",
+            "pace": "1.2: a fifth faster than the same caller's turns before",
+            "level_dbov": "how loud, as it came over the wire",
+            "louder_db": "than in the turns before",
+            "pitch_hz": "median of the voice",
+            "higher_semitones": "than in the turns before",
+            "pauses_ms": "those of 200 ms and more within the turn",
+            "cues": "of `fast`, `slow`, `loud`, `quiet`, `high`, `low`, `hesitant`, `agitated`, `confused`, `laughing`",
+        },
+    ),
     "far_end.recognized": KindFacts(
         "It is known who or what took a call that we placed and an agent conducts; again when that changes.",
         {

@@ -24,6 +24,7 @@ EventKind = Literal[
     "transcript.final",
     "turn.measured",
     "tool.called",
+    "caller.prosody",
     "far_end.recognized",
     "dtmf.received",
     "recording.changed",
