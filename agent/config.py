@@ -11,8 +11,19 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from agent.expectation import ExpectedKind
+from agent.services.tts import Emotion, SpeechStyle
 from agent.tools.config import ToolUseConfig
 
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
@@ -51,19 +62,42 @@ class TurnConfig(_Table):
     """Then the transcript and the end-of-turn model are asked, side by side. Models do not judge better later."""
     over_probability: Probability = 0.8
     """The model is believed above this, and the agent answers at once."""
+    open_probability: Probability = 0.1
+    """Below this the model is believed that more comes, whatever was asked or requested."""
     short_wait_ms: Milliseconds = 300
-    """For words that close a turn by themselves (`yes`, `goodbye`, a question)."""
-    max_wait_ms: Milliseconds = 700
-    """For everything else."""
-    open_wait_ms: Milliseconds = 1_000
+    """For words that are a turn by their form (`goodbye`, ten digits of ten), whatever the model says."""
+    clear_wait_ms: Milliseconds = 500
+    """For a request, an answer of the kind we asked for, and a question of which the model is not sure."""
+    sure_wait_ms: Milliseconds = 1_600
+    """For any other statement of which the model is sure; adapts to the caller's own pauses, from `fluent_wait_ms` to
+    `open_wait_ms`."""
+    fluent_wait_ms: Milliseconds = 700
+    """What `sure_wait_ms` falls to with a caller who speaks without pauses. Also for a request of which the model is
+    not sure, and for a sound without words."""
+    max_wait_ms: Milliseconds = 1_600
+    """For statements of which the model is not sure, and for words that seldom come alone (`thank you`, `hello`)."""
+    open_wait_ms: Milliseconds = 1_700
     """For words that promise more (`and`, `my number is`), whatever the model says."""
+    expect: ExpectedKind = "free"
+    """What callers answer, unless our own question or a tool tells: `free`, `digits`, `email`, `spelling`, `yes_no`,
+    `date`."""
+    expect_length: Annotated[int, Field(ge=1, le=64)] | None = None
+    """With `digits` and `spelling`: so many are a whole answer."""
+    expect_terminator: str | None = None
+    """With `digits`: the word that ends them."""
     digit_wait_ms: Milliseconds = 2_000
     """After the last key pressed, unless that was `#`."""
 
     @model_validator(mode="after")
     def _waits_are_in_order(self) -> Self:
-        if not self.ask_after_ms <= self.short_wait_ms <= self.max_wait_ms <= self.open_wait_ms:
-            raise ValueError("waits must not decrease: ask_after_ms, short_wait_ms, max_wait_ms, open_wait_ms")
+        for names in (
+            ("ask_after_ms", "short_wait_ms", "max_wait_ms", "open_wait_ms"),
+            ("ask_after_ms", "clear_wait_ms", "open_wait_ms"),
+            ("ask_after_ms", "fluent_wait_ms", "sure_wait_ms", "open_wait_ms"),
+        ):
+            waits_ms = [getattr(self, name) for name in names]
+            if waits_ms != sorted(waits_ms):
+                raise ValueError(f"waits must not decrease: {', '.join(names)}")
         return self
 
 
@@ -80,6 +114,24 @@ class InterruptionConfig(_Table):
     """How much quieter `duck` is."""
     resume: bool = True
     """What the agent was kept from saying by a sound that turns out to have been no speech is said after it."""
+
+
+class FarEndConfig(_Table):
+    """Who takes the calls that the agent places (agent/far_end.py)."""
+
+    recognize: bool = True
+    """Tell voicemails, menus, queues and faxes from people. False: talk to whatever answers."""
+    voicemail: Literal["hang_up", "message"] = "hang_up"
+    """What a voicemail gets: nothing, or `message` once it records."""
+    message: str = ""
+    max_hold_s: Annotated[int, Field(ge=10, le=3_600)] = 300
+    """How long to wait in a queue or for music to end, before hanging up."""
+
+    @model_validator(mode="after")
+    def _message_is_there(self) -> Self:
+        if (self.voicemail == "message") != bool(self.message):
+            raise ValueError('message and voicemail = "message" need each other')
+        return self
 
 
 class DeadlinesConfig(_Table):
@@ -161,6 +213,38 @@ def _examples_alone(value: object) -> object:
 Intent = Annotated[IntentConfig, BeforeValidator(_examples_alone)]
 
 
+class SpeculationConfig(_Table):
+    """Answering before the turn is over (agent/speculation.py). What was prepared is heard only if the turn ends so."""
+
+    mode: Literal["off", "text", "speech"] = "speech"
+    """How far: `text` asks the language model, `speech` renders the first clause, too."""
+    stable_ms: Milliseconds = 80
+    """The caller is silent, and the words have been the same for so long: they are worth a try."""
+    max_per_turn: Annotated[int, Field(ge=1, le=20)] = 3
+    """Tries; each costs what an answer costs."""
+    max_per_call: Annotated[int, Field(ge=1, le=10_000)] = 200
+
+
+class VoiceStyleConfig(_Table):
+    """How the agent speaks (agent/manner.py): its own way, what its words' markup says, and how the caller sounds."""
+
+    rate: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
+    """Pace; 1.0 is the voice's own."""
+    pitch_semitones: Annotated[float, Field(ge=-12.0, le=12.0)] = 0.0
+    volume_db: Annotated[float, Field(ge=-20.0, le=6.0)] = 0.0
+    emotion: Emotion = "neutral"
+    markup: bool = True
+    """The language model is told how to mark pace, pitch, volume and emotion. What it marks is never spoken."""
+    adapt: bool = True
+    """The caller's voice is listened to at the end of a turn: who is agitated is answered more slowly and softly, who
+    hesitates is given more time, and the language model is told of both."""
+
+    @property
+    def style(self) -> SpeechStyle:
+        """Of everything that is said."""
+        return SpeechStyle(self.rate, self.pitch_semitones, self.volume_db, self.emotion)
+
+
 class AgentConfig(_Table):
     """One agent."""
 
@@ -172,6 +256,8 @@ class AgentConfig(_Table):
     """Text to speech: a name of `[services]`, or `local`."""
     voice: str | None = None
     """A voice of that speech service; None is its own default."""
+    voices: dict[str, str] = Field(default_factory=dict)
+    """A voice for each other language that is spoken, by its code."""
     language: str = "en"
     """What callers speak, as an ISO 639-1 code."""
     prompt: str = "You are the receptionist. Answer briefly, in words that are easy to say and to hear."
@@ -196,9 +282,16 @@ class AgentConfig(_Table):
     speech: SpeechConfig = SpeechConfig()
     turn: TurnConfig = TurnConfig()
     interruption: InterruptionConfig = InterruptionConfig()
+    far_end: FarEndConfig = FarEndConfig()
     deadlines: DeadlinesConfig = DeadlinesConfig()
     phrases: PhrasesConfig = PhrasesConfig()
-    speculation: Literal["off"] = "off"
-    """Answering before the turn is over: only `off` so far."""
+    voice_style: VoiceStyleConfig = VoiceStyleConfig()
+    speculation: SpeculationConfig = SpeculationConfig()
+    """Answering before the turn is over; `"off"`, `"text"` or `"speech"` is short for a table with that `mode`."""
     realtime: Literal["off"] = "off"
     """A speech-to-speech service instead of stt, llm and tts: only `off` so far."""
+
+    @field_validator("speculation", mode="before")
+    @classmethod
+    def _mode_alone(cls, value: object) -> object:
+        return {"mode": value} if isinstance(value, str) else value

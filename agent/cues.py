@@ -100,6 +100,13 @@ _TRAILING = re.compile(
 )
 _PRESSED = re.compile(r"\[pressed ([0-9*#A-D, ]+)\]", re.IGNORECASE)
 
+_CONFUSED = re.compile(
+    r"\bi(?:'m| am) (?:a bit |a little |so |totally |still )?(?:confused|lost|not following|not sure i understand)\b"
+    r"|\bi (?:don't|do not|didn't|did not|can't|cannot) (?:really |quite )?(?:understand|follow|get (?:it|that))\b"
+    r"|\bwhat (?:do|did) you mean\b|\bwhat does that mean\b|\b(?:doesn't|does not|makes no) (?:make )?sense\b"
+    r"|^(?:(?:sorry|wait|um|uh|no) )*(?:what|huh|pardon|come again)$"
+)
+
 _WORD = r"[A-Z][\w'-]+"
 _NAME = rf"(?P<name>(?:(?:Mr|Mrs|Ms|Miss|Dr|Doctor)\.? )?(?:(?:van|von|de|der|la|di) )*{_WORD}(?: {_WORD}){{0,2}})"
 _SAYS_NAME = (
@@ -175,6 +182,11 @@ def asks_wellbeing(text: str) -> bool:
 
 def asks_to_repeat(text: str) -> bool:
     return _is(_REPEAT, text)
+
+
+def is_confused(text: str) -> bool:
+    """The caller did not understand us: "what?", "I don't understand", "what do you mean?"."""
+    return bool(_CONFUSED.search(_plain(text)))
 
 
 def asks_to_wait(text: str) -> bool:

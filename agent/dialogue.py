@@ -2,14 +2,17 @@
 """Our side of the conversation: the reply in progress, what was heard of the last ones, and what to say in trouble.
 
 Answer, Announce > Reply (a task in Speaker) > playout events > ReplyAudible, ReplyOver / LastWordHeard
+prepare > Reply, silent > Answer to the same words in the same context? it goes on, audible : dropped
 Withdraw, Interrupt > stop > what was heard goes into the history, what was not waits in `unsaid`
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
+from agent.clauses import plain_text
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.deadlines import within
@@ -19,19 +22,23 @@ from agent.events import (
     AudioOut,
     ReplyFinished,
     ReplyInterrupted,
+    ReplyPrepared,
     ReplyStarted,
     ServiceFailed,
     TurnCommitted,
     TurnMeasured,
     TurnReopened,
 )
+from agent.ledger import LedgerMarks
 from agent.phrases import Phrases
 from agent.reply import Reply, Speaker
 from agent.services.context import ContextSource
-from agent.services.llm import LanguageModel, ReplyEvent, TextDelta
+from agent.services.llm import ContextNote, Conversation, LanguageModel, Message, ReplyEvent, TextDelta
+from agent.services.prosody import ProsodyAnalyser
 from agent.services.stt import SpeechToText
-from agent.services.tts import TextToSpeech
+from agent.services.tts import SpeechStyle, TextToSpeech
 from agent.services.turn import TurnDetector
+from agent.speculation import essence
 from agent.tasks import SessionTasks
 from agent.thinking import Thinking
 from agent.tools.running import ToolRunner
@@ -56,6 +63,10 @@ class AgentServices:
     """What the language model is told for each turn."""
     tools: Toolbox | None = None
     """What it may do; None: only end the call."""
+    prosody: ProsodyAnalyser | None = None
+    """Measures how callers sound; None: nobody listens for it."""
+    joins_sentences: bool = False
+    """The text to speech says several sentences better, or cheaper, in one request than one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,27 @@ class LastWordHeard:
 ReplyProgress = ReplyAudible | ReplyOver | LastWordHeard
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A reply to a turn that is not over yet."""
+
+    reply: Reply
+    is_ours: asyncio.Event
+    conversation: Conversation
+    """What it answers."""
+
+    def fits(self, conversation: Conversation) -> bool:
+        """It answers this, too: the last words come to the same, and everything else is the same."""
+        *before, last = self.conversation.messages
+        *before_now, last_now = conversation.messages
+        return (
+            not self.reply.has_failed
+            and essence(last.text) == essence(last_now.text)
+            and before == before_now
+            and replace(self.conversation, messages=()) == replace(conversation, messages=())
+        )
+
+
 class Dialogue:
     """One call's replies, one at a time."""
 
@@ -100,9 +132,20 @@ class Dialogue:
     ) -> None:
         """`on_progress` says that `events` has something new, when that is not the effect of a call from outside."""
         self._phrases = config.phrases
+        self._renders_ahead = config.speculation.mode == "speech"
         self._deadlines = config.deadlines
+        self._tools = tools
         self._thinking = Thinking(services.llm, services.sources, deadlines=config.deadlines, tools=tools)
-        self._speaker = Speaker(config, services.tts, services.phrases, out, utterance_ids, self._apologize_for, clock)
+        self._speaker = Speaker(
+            config,
+            services.tts,
+            services.phrases,
+            out,
+            utterance_ids,
+            self._apologize_for,
+            clock,
+            joins_sentences=services.joins_sentences,
+        )
         self._out = out
         self._history = history
         self._tasks = tasks
@@ -110,8 +153,10 @@ class Dialogue:
         self._on_progress = on_progress
         self._clock = clock
         self._reply: Reply | None = None
-        """The one being prepared or spoken."""
+        """The one being answered with: thought over, rendered or spoken."""
+        self._prepared: _Prepared | None = None
         self._failures_in_a_row = 0
+        self._caller_notes: tuple[ContextNote, ...] = ()
         self._events: list[ReplyProgress] = []
         self.unsaid = ""
         """What the caller's sound kept us from saying: to be said again if that turns out to have been no speech."""
@@ -119,12 +164,46 @@ class Dialogue:
 
     def answer(self, answer: Answer) -> None:
         """Answer a turn."""
+        self.note(answer)
+        conversation = self._snapshot()
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.fits(conversation):
+            self._on_event(ReplyPrepared(answer.turn_index, "used"))
+            self._use(prepared, answer)
+            return
+        self._prepared = prepared
+        self.drop_prepared()
+        self._begin(Reply(answer.reply_id, answer.turn_index, answer.marks), self._thinking.reply(conversation))
+
+    def adapt(self, notes: tuple[ContextNote, ...], style: SpeechStyle) -> None:
+        """How the turn to be answered sounds: what the language model is told of it, and how we speak from now on."""
+        self._caller_notes = notes
+        self._speaker.adapt(style)
+
+    def prepare(self, turn_index: int, text: str) -> None:
+        """Begin the answer to a turn that seems to be these words; nobody hears of it until `answer`."""
+        self.drop_prepared()
+        before = self._snapshot()
+        conversation = replace(before, messages=(*before.messages, Message("user", text)))
+        is_ours = asyncio.Event()
+        reply = Reply(0, turn_index, LedgerMarks(self._clock()), is_ours=is_ours, renders_ahead=self._renders_ahead)
+        self._prepared = _Prepared(reply, is_ours, conversation)
+        self._tasks.prepare(self._speak(reply, self._thinking.reply(conversation, is_ours)))
+        self._on_event(ReplyPrepared(turn_index, "begun"))
+
+    def drop_prepared(self) -> None:
+        """What was prepared is of no use."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            self._tasks.drop_prepared()
+            assert prepared.reply.turn_index is not None, "it answers a turn"
+            self._on_event(ReplyPrepared(prepared.reply.turn_index, "wasted"))
+
+    def note(self, answer: Answer) -> None:
+        """Enter a turn that gets no answer."""
         ended_at = answer.marks.spoken_at
-        committed = TurnCommitted(answer.turn_index, answer.text, answer.confidence, answer.started_at, ended_at)
-        self._on_event(committed)
+        self._on_event(TurnCommitted(answer.turn_index, answer.text, answer.confidence, answer.started_at, ended_at))
         self._history.caller_said(answer.text)
-        words = self._thinking.reply(self._history.snapshot())
-        self._begin(Reply(answer.reply_id, answer.turn_index, answer.marks), words)
 
     def announce(self, announce: Announce) -> None:
         """Say what is known beforehand."""
@@ -135,7 +214,9 @@ class Dialogue:
             self._begin(Reply(announce.reply_id), words)
             return
         hang_up = self._hang_up_after_unsaid if announce.text == self.unsaid else None
-        self._begin(Reply(announce.reply_id, announcement=announce.text, hang_up=hang_up), _words(announce.text))
+        self._begin(
+            Reply(announce.reply_id, announcement=plain_text(announce.text), hang_up=hang_up), _words(announce.text)
+        )
 
     def withdraw(self) -> None:
         """Drop the reply: nothing of it was audible, and the turn it answered goes on."""
@@ -172,6 +253,11 @@ class Dialogue:
             self._events.append(ReplyAudible(reply.reply_id))
         self._maybe_finish(reply, event.sent_at)
 
+    @property
+    def is_behind(self) -> bool:
+        """Words have come that are not in the leg's queue yet."""
+        return self._reply is not None and self._speaker.is_behind
+
     def events(self) -> list[ReplyProgress]:
         """What became of the reply. Drain after each input."""
         events, self._events = self._events, []
@@ -199,6 +285,23 @@ class Dialogue:
         self._reply = reply
         self.unsaid = ""
         self._tasks.reply(self._speak(reply, words))
+
+    def _snapshot(self) -> Conversation:
+        """All that an answer depends on."""
+        tools = () if self._tools is None else self._tools.specs()
+        conversation = self._history.snapshot()
+        return replace(conversation, tools=tools, notes=(*conversation.notes, *self._caller_notes))
+
+    def _use(self, prepared: _Prepared, answer: Answer) -> None:
+        """The turn is ours: let go on what was prepared for it."""
+        reply = prepared.reply
+        if reply.marks is not None:
+            answer.marks.merge_ahead(reply.marks)
+        reply.reply_id, reply.turn_index, reply.marks = answer.reply_id, answer.turn_index, answer.marks
+        self._reply = reply
+        self.unsaid = ""
+        self._tasks.use_prepared()
+        prepared.is_ours.set()
 
     async def _speak(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
         await self._speaker.speak(reply, words)
@@ -229,6 +332,8 @@ class Dialogue:
                 "turn_measured",
                 turn_index=ledger.turn_index,
                 response_ms=ledger.response_ms,
+                own_ms=round(ledger.own_ms, 3),
+                speculative=ledger.speculative,
                 interrupted=interrupted,
                 **ledger.segments_ms,
             )

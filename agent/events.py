@@ -91,6 +91,14 @@ class TurnReopened:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyPrepared:
+    """An answer was begun before the turn was over (speculation), and what became of it."""
+
+    turn_index: int
+    state: Literal["begun", "used", "wasted"]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyStarted:
     """The agent is audible."""
 
@@ -155,11 +163,43 @@ class ToolUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class FarEndKnown:
+    """Who or what took a call that we placed."""
+
+    kind: str
+    """As `agent.far_end.FarEndKind` says."""
+    cause: str
+    """`words`, `tone` or `music`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerProsody:
+    """How a turn of the caller sounded, told when its answer is audible. What is None could not be told."""
+
+    turn_index: int
+    speech_ms: int
+    """Without the pauses."""
+    syllables_s: float | None
+    pace: float | None
+    """1.2: a fifth faster than this caller's turns before."""
+    level_dbov: float | None
+    """As it came over the wire."""
+    louder_db: float | None
+    """Than in the turns before."""
+    pitch_hz: float | None
+    higher_semitones: float | None
+    pauses_ms: tuple[int, ...]
+    """Of 200 ms and more, within the turn."""
+    cues: tuple[str, ...]
+    """`fast`, `slow`, `loud`, `quiet`, `high`, `low`, `hesitant`, `agitated`, `confused`, `laughing`."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """The last word has been heard: end the call."""
 
     reason: str
-    """`goodbye` (the agent's tool), `service_failure`."""
+    """`goodbye` (the agent's tool), `service_failure`, and those of agent/far_end.py."""
 
 
 AgentEvent = (
@@ -167,11 +207,14 @@ AgentEvent = (
     | IntentRecognized
     | TurnCommitted
     | TurnReopened
+    | ReplyPrepared
     | ReplyStarted
     | ReplyFinished
     | ReplyInterrupted
     | TurnMeasured
     | ServiceFailed
     | ToolUsed
+    | FarEndKnown
+    | CallerProsody
     | HangUpRequested
 )

@@ -4,17 +4,21 @@
 from collections.abc import Iterable
 from contextlib import aclosing
 
+from agent.clauses import plain_clauses
 from agent.deadlines import within
-from agent.sentences import ClauseChunker
-from agent.services.tts import SpeechChunk, TextToSpeech
+from agent.services.tts import PLAIN, SpeechChunk, SpeechStyle, TextToSpeech
 from agent.speakable import speakable
 
 
 class Phrases:
     """One agent's phrases, shared by all its calls. Holds what `prepare` was given, nothing else."""
 
-    def __init__(self, tts: TextToSpeech, voice: str | None = None, timeout_ms: int = 30_000) -> None:
+    def __init__(
+        self, tts: TextToSpeech, voice: str | None = None, timeout_ms: int = 30_000, style: SpeechStyle = PLAIN
+    ) -> None:
+        """`style`: the agent's own, as far as the engine can. Markup that changes it is left to the moment."""
         self._tts = tts
+        self._style = style
         self._voice = voice
         self._timeout_ms = timeout_ms
         self._rendered: dict[str, tuple[SpeechChunk, ...]] = {}
@@ -22,8 +26,7 @@ class Phrases:
     async def prepare(self, texts: Iterable[str]) -> None:
         """Render these, clause by clause as a reply would. Raises `ServiceError`; what was done until then stays."""
         for text in texts:
-            chunker = ClauseChunker()
-            for clause in (*chunker.push(text), *chunker.flush()):
+            for clause in (clause.text for clause in plain_clauses(text)):
                 if clause not in self._rendered:
                     self._rendered[clause] = await self._render(clause)
 
@@ -31,7 +34,7 @@ class Phrases:
         return self._rendered.get(clause)
 
     async def _render(self, clause: str) -> tuple[SpeechChunk, ...]:
-        speech = self._tts.synthesize(speakable(clause), voice=self._voice)
+        speech = self._tts.synthesize(speakable(clause), voice=self._voice, style=self._style)
         in_time = within(speech, "tts", first_ms=self._timeout_ms, next_ms=self._timeout_ms)
         async with aclosing(in_time) as chunks:
             return tuple([chunk async for chunk in chunks])

@@ -16,18 +16,33 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from itertools import count
 from typing import assert_never
 
+from agent.caller_voice import CallerVoice
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
 from agent.errors import ServiceError
-from agent.events import AgentEvent, AudioOut, HangUpRequested, ToolUsed, TranscriptPartial
+from agent.events import (
+    AgentEvent,
+    AudioOut,
+    FarEndKnown,
+    HangUpRequested,
+    ReplyFinished,
+    ReplyInterrupted,
+    ToolUsed,
+    TranscriptPartial,
+)
+from agent.expectation import Expectation, ExpectedKind
+from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
+from agent.far_end_watch import FarEndWatch
 from agent.interruption import Duck, Restore
+from agent.judgement import Judgement, filled
+from agent.markup import INSTRUCTIONS
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
-from agent.services.turn import TurnDetector
-from agent.speech import MakeSpeechModel, SpeechDetector
+from agent.speculation import DropPrepared, Prepare, Speculation
+from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
 from agent.tasks import SessionTasks
 from agent.tools.running import Outcome, ToolRunner
 from agent.tools.tool import CallControl, OnCall
@@ -66,18 +81,20 @@ class AgentSession:
         *,
         caller: str = "",
         metadata: Mapping[str, str] | None = None,
+        is_placed: bool = False,
         history: History | None = None,
         utterance_ids: Iterator[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
         call_id: str = "",
         control: CallControl | None = None,
+        caller_energy: Callable[[], float] | None = None,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
-        this leg: its ids only grow; by default nobody else does.
+        this leg: its ids only grow; by default nobody else does. `is_placed`: we called, and find out who answered.
 
         `clock` is the one that stamps frames and playout events. `control`: what tools may do to the call; None: the
-        agent has no tools.
+        agent has no tools. `caller_energy`: see `CallerVoice`.
         """
         self._config = config
         self._services = services
@@ -86,9 +103,11 @@ class AgentSession:
         self._clock = clock
         self._tasks = SessionTasks()
         self._turns = TurnTaking(config)
+        self._speculation = Speculation(config.speculation)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
-        self.history = history or History(config.prompt, caller, metadata)
+        prompt = f"{config.prompt}\n\n{INSTRUCTIONS}".strip() if config.voice_style.markup else config.prompt
+        self.history = history or History(prompt, caller, metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
         runner = None
         if services.tools is not None and control is not None:
@@ -97,17 +116,29 @@ class AgentSession:
                 services.tools, on_call, config.tool_use, self.history, self._tasks.use_tool, self._tool_used, clock
             )
         self._dialogue = Dialogue(
-            config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock, runner
+            config, services, out, ids, self.history, self._tasks, self._tell, self._drain, clock, runner
         )
+        self._judgement: Judgement | None = None
+        """Of the present pause."""
+        self._caller: CallerVoice | None = None
+        if services.prosody is not None and config.voice_style.adapt:
+            self._caller = CallerVoice(services.prosody, caller_energy)
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
         self._next_keys_secret = False
+        self._far_end: FarEndWatch | None = None
+        if is_placed and config.far_end.recognize:
+            self._far_end = FarEndWatch(config.far_end, out.sample_rate_hz)
+        self._last_word_reason: str | None = None
+        """Ends the call when what is said now has been heard."""
 
     def feed(self, frames: list[PcmFrame]) -> None:
         """The caller's next frames, flagged by `media.vad.mark_speech`."""
         for frame in frames:
             if frame.sample_rate_hz != self._ear.sample_rate_hz:
                 self.audio_changed(frame.sample_rate_hz)
+            if self._far_end is not None:
+                self._far_end.receive_frame(frame)
             self._ear.hear(frame)
             self._detector.receive_frame(frame)
         self._drain()
@@ -136,15 +167,26 @@ class AgentSession:
 
     async def until_heard(self) -> None:
         """Until what was said so far has been sent."""
-        while (queued_ms := self._out.queued_ms) > 0:  # noqa: ASYNC110 - nobody tells that a queue is empty
+        while (queued_ms := self._out.queued_ms) > 0 or self._dialogue.is_behind:  # noqa: ASYNC110 - nobody tells it
             await asyncio.sleep(max(queued_ms, _HEARD_POLL_MS) / 1e3)
 
-    def expect_answer(self, kind: str, length: int | None) -> None:
-        """What kind of answer the caller's next turn will be."""
+    def expect_answer(self, kind: ExpectedKind, length: int | None) -> None:
+        """`expect`, for tools."""
+        self.expect(Expectation(kind, length))
 
     def playout(self, event: PlayoutEvent) -> None:
         """What the leg has sent of ours."""
         self._dialogue.receive_playout(event)
+        self._drain()
+
+    def expect(self, expectation: Expectation) -> None:
+        """What kind of answer the caller's next turn will be, or the one being spoken; for that turn only."""
+        self._turns.expect(expectation, self._clock())
+        self._drain()
+
+    def hesitate(self, factor: float) -> None:
+        """How hesitant the caller sounds, 1 (not at all) to 3: the agent waits so many times as long."""
+        self._turns.receive_hesitation(factor, self._clock())
         self._drain()
 
     def audio_changed(self, sample_rate_hz: int) -> None:
@@ -193,6 +235,7 @@ class AgentSession:
             return reason
         finally:
             self._turns.hang_up(self._clock())
+            self._dialogue.drop_prepared()
             self._dialogue.stop()
             self._tasks.cancel()
 
@@ -202,10 +245,23 @@ class AgentSession:
             return
         now = self._clock()
         for event in self._detector.events():
+            if self._far_end is not None:
+                self._tell_far_end(self._far_end.far_end, event, now)
             self._turns.receive_speech(event, now)
+            match event:
+                case SpeechStarted():
+                    self._speculation.receive_speech(now)
+                    self._judgement = None
+                case SpeechEnded(ended_at) if self._turns.state is TurnState.PAUSED:
+                    self._speculation.receive_silence(now)
+                    self._judge(now - ended_at)
             self._follow(now)
         self._follow(now)
-        dues = (self._turns.next_timeout(), self._detector.next_timeout())
+        if self._far_end is not None:
+            self._follow_far_end(self._far_end.far_end, now)
+        far_end_due = None if self._far_end is None else self._far_end.far_end.next_timeout()
+        guess_due = self._speculation.next_timeout()
+        dues = (self._turns.next_timeout(), self._detector.next_timeout(), far_end_due, guess_due)
         due = min((due for due in dues if due is not None), default=None)
         self._tasks.wake_at(due, now, self._timeout)
 
@@ -213,6 +269,9 @@ class AgentSession:
         now = self._clock()
         self._detector.handle_timeout(now)
         self._turns.handle_timeout(now)
+        self._speculation.handle_timeout(now)
+        if self._far_end is not None:
+            self._far_end.far_end.handle_timeout(now)
         self._drain()
 
     def _follow(self, now: float) -> None:
@@ -220,6 +279,8 @@ class AgentSession:
             match progress:
                 case ReplyAudible(reply_id):
                     self._turns.receive_audible(reply_id, now)
+                case ReplyOver() if self._last_word_reason is not None:
+                    self._hang_up(self._last_word_reason, now)
                 case ReplyOver(reply_id):
                     self._turns.receive_reply_over(reply_id, now)
                 case LastWordHeard(reason):
@@ -229,6 +290,15 @@ class AgentSession:
         while actions := self._turns.actions():
             for action in actions:
                 self._do(action, now)
+        for guess in self._speculation.events():
+            match guess:
+                case Prepare(text):
+                    self._adapt(text)
+                    self._dialogue.prepare(self._turns.turn_index, text)
+                case DropPrepared():
+                    self._dialogue.drop_prepared()
+                case _:
+                    assert_never(guess)
 
     def _do(self, action: TurnAction, now: float) -> None:
         match action:
@@ -237,13 +307,21 @@ class AgentSession:
             case Ask(pause_id):
                 self._ear.pause()
                 self._tasks.ask(self._ask_transcript(pause_id))
+                if self._caller is not None:
+                    self._tasks.ask(self._ask_voice(self._caller))
                 if self._services.turn_detector is not None:
-                    self._tasks.ask(self._ask_detector(self._services.turn_detector, pause_id))
+                    self._tasks.ask(self._ask_detector(pause_id))
             case StopAsking():
                 self._tasks.stop_asking()
+            case Answer() if self._is_answered_by_machine(action, now):
+                self._turns.receive_reply_over(action.reply_id, now)
             case Answer():
                 self._next_keys_secret = False
+                self._adapt(action.text)
+                if self._caller is not None:
+                    self._caller.answer(action.turn_index, action.text)
                 self._dialogue.answer(action)
+                self._speculation.receive_answer()
             case Announce():
                 self._dialogue.announce(action)
             case Withdraw():
@@ -252,6 +330,9 @@ class AgentSession:
                 self._dialogue.stop()
             case ForgetTurn(was_noise):
                 self._ear.forget()
+                self._speculation.receive_forgotten()
+                if self._caller is not None and (prosody := self._caller.over()) is not None:
+                    self._on_event(prosody)
                 if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
@@ -266,6 +347,54 @@ class AgentSession:
 
     def _tool_used(self, tool: str, outcome: Outcome, started_at: float, ended_at: float) -> None:
         self._on_event(ToolUsed(tool, outcome, started_at, ended_at))
+
+    def _tell_far_end(self, far_end: FarEnd, event: SpeechEvent, now: float) -> None:
+        match event:
+            case SpeechStarted():
+                far_end.receive_speech(now)
+            case SpeechEnded(ended_at):
+                far_end.receive_silence(ended_at)
+
+    def _is_answered_by_machine(self, answer: Answer, now: float) -> bool:
+        """Whether what was said needs no answer: nobody would hear it."""
+        if self._far_end is None:
+            return False
+        self._far_end.far_end.receive_words(answer.text, now, is_final=True)
+        if self._far_end.far_end.listens:
+            return False
+        self._dialogue.note(answer)
+        return True
+
+    def _follow_far_end(self, far_end: FarEnd, now: float) -> None:
+        while events := far_end.events():
+            for event in events:
+                match event:
+                    case FarEndRecognized(kind, cause):
+                        self._on_event(FarEndKnown(kind.value, cause))
+                    case FallSilent():
+                        self._turns.stop_speaking(now)
+                    case LeaveMessage(text, reason):
+                        self._turns.let_interrupt(False, now)
+                        self._turns.announce(text, now)
+                        self._last_word_reason = reason
+                    case EndCall(reason):
+                        self._hang_up(reason, now)
+                    case _:
+                        assert_never(event)
+            self._follow(now)
+
+    def _tell(self, event: AgentEvent) -> None:
+        match event:
+            case ReplyFinished(text=said) | ReplyInterrupted(heard_text=said):
+                self._turns.receive_question(said, self._clock())
+            case _:
+                pass
+        self._on_event(event)
+
+    def _adapt(self, text: str) -> None:
+        """Let the dialogue know how these words of the caller sounded."""
+        if self._caller is not None:
+            self._dialogue.adapt(self._caller.notes(text), self._caller.style(text))
 
     def _quieten(self) -> None:
         interruption = self._config.interruption
@@ -307,8 +436,14 @@ class AgentSession:
         return await in_time(opening, "stt", config.deadlines.stt_open_ms)
 
     def _partial(self, transcript: Transcript) -> None:
+        if self._far_end is not None:
+            self._far_end.far_end.receive_words(transcript.text, self._clock(), is_final=False)
+            self._drain()
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
+            now = self._clock()
+            self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
+            self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
@@ -317,14 +452,32 @@ class AgentSession:
             self._dialogue.receive_failure(error)
             self._turns.receive_no_transcript(pause_id, self._clock())
         else:
-            self._turns.receive_transcript(pause_id, transcript, self._clock())
+            now = self._clock()
+            self._turns.receive_transcript(pause_id, transcript, now)
+            if self._turns.state is TurnState.PAUSED:  # not decided yet: the wait is time to think
+                self._speculation.receive_partial(transcript.text, True, now)
         self._drain()
 
-    async def _ask_detector(self, detector: TurnDetector, pause_id: int) -> None:
+    def _judge(self, silent_s: float) -> None:
+        """Have the end-of-turn model judge the pause that begins."""
+        detector, ear = self._services.turn_detector, self._ear
+        if detector is not None:
+            self._judgement = Judgement()
+            turn = self._config.turn
+            heard = filled(ear.turn_audio(), ear.sample_rate_hz, silent_s * 1e3, turn.ask_after_ms)
+            self._tasks.ask(self._judgement.make(detector, heard, ear.sample_rate_hz, turn.max_wait_ms))
+
+    async def _ask_voice(self, caller: CallerVoice) -> None:
+        hesitation = await caller.hear(self._ear.turn_audio(), self._ear.sample_rate_hz)
+        self._turns.receive_hesitation(hesitation, self._clock())
+        self._drain()
+
+    async def _ask_detector(self, pause_id: int) -> None:
         """The waits decide when the model does not answer: its failure is nothing the caller needs to hear of."""
-        judgement = detector.end_of_turn(self._ear.turn_audio(), self._ear.sample_rate_hz)
+        if self._judgement is None:
+            return
         try:
-            probability = await in_time(judgement, "turn_detector", self._config.turn.max_wait_ms)
+            probability = await self._judgement.probability()
         except ServiceError as error:
             self._dialogue.receive_failure(error)
             return

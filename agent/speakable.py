@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Text as it is read aloud: "$95" becomes "ninety-five dollars". Pure; stands before any text-to-speech engine.
 
-    markdown off > addresses > dates > telephone numbers > money > ranges > times > abbreviations > numbers > signs off
+    markdown off > addresses > dates > telephone numbers > money > measures, codes > ranges > times
+        > initials, abbreviations > numbers > signs off
 
 The order matters: each step spells out what it knows, so that a later one cannot take it for something simpler (a date
 for a subtraction, an hour for a decimal). American English: dates with slashes are month first.
@@ -12,6 +13,8 @@ import unicodedata
 from collections.abc import Callable
 
 from agent.number_words import cardinal, decimal, digit_by_digit, ordinal, year
+from agent.spoken_codes import CODES, INITIALS
+from agent.spoken_measures import ARITHMETIC, MEASURES, MIXED_FRACTIONS
 
 _Match = re.Match[str]
 _Step = tuple[re.Pattern[str], Callable[[_Match], str] | str]
@@ -25,12 +28,29 @@ _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _HALF_DAY = r"[ap]\.? ?m\b\.?"
 _PLAIN = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2010: "-", 0x2011: "-", 0x2212: "-", 0x2044: "/"}
 _LINE_MARK = re.compile(r"^\s*(?:(?:#{1,6}|>|[-*+]|\d+[.)])\s+)+")
+_DAYS = {
+    **{"Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday"},
+    **{"Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday"},
+}
+_SHORT_DAY = "|".join(sorted(_DAYS, key=len, reverse=True))
 _DAY = r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?\b"
-_CURRENCIES = {"$": ("dollar", "cent"), "€": ("euro", "cent"), "£": ("pound", "penny"), "¥": ("yen", "")}
+_CURRENCIES = {
+    **{"$": ("dollar", "cent"), "€": ("euro", "cent"), "£": ("pound", "penny"), "¥": ("yen", "")},
+    **{"₹": ("rupee", "paisa"), "USD": ("dollar", "cent"), "EUR": ("euro", "cent"), "GBP": ("pound", "penny")},
+    **{"JPY": ("yen", ""), "INR": ("rupee", "paisa"), "CHF": ("franc", "centime"), "CAD": ("Canadian dollar", "cent")},
+    **{"AUD": ("Australian dollar", "cent"), "SEK": ("krona", "öre"), "PLN": ("zloty", "grosz")},
+}
+_SIGN = r"[$€£¥₹]|\b(?:USD|EUR|GBP|JPY|INR|CHF|CAD|AUD|SEK|PLN)\b"
+_COMMA_AMOUNT = r"(?:\d{1,3}(?:\.\d{3})+|\d+),\d\d(?!\d)"
+"""As most of Europe writes it: 1.299,00."""
 _MAGNITUDES = {"k": "thousand", "m": "million", "bn": "billion", "b": "billion"}
 _MAGNITUDE = "thousand|million|billion|trillion|bn|k|m|b"
 _DOMAINS = "com|org|net|io|dev|edu|gov|info|biz"
 _TH = "(?:st|nd|rd|th)?"
+_SPELLED_SIGNS = {
+    **{"-": "dash", ".": "dot", "/": "slash", "@": "at", "_": "underscore", "+": "plus", "#": "hash", "*": "star"},
+    **{"&": "and", "=": "equals", ":": "colon"},
+}
 _YEAR = r"(?:,? (?P<year>[12]\d{3})\b)?"
 
 
@@ -45,10 +65,26 @@ def speakable(text: str) -> str:
     return re.sub(r"([,.;:!?])(?=\w)", r"\1 ", text).strip(" ,;:")
 
 
+def spelled(text: str) -> str:
+    """ "AB-12" sign by sign: "A, B, dash, one, two"."""
+    spoken: list[str] = []
+    for sign in unicodedata.normalize("NFKC", text).translate(_PLAIN):
+        if sign.isdecimal():
+            spoken.append(cardinal(int(sign)))
+        elif sign.isalpha():
+            spoken.append(sign.upper())
+        elif sign in _SPELLED_SIGNS:
+            spoken.append(_SPELLED_SIGNS[sign])
+    return ", ".join(spoken)
+
+
 def _plain_signs(text: str) -> str:
     """Quotes, dashes and spaces as on a keyboard, and lines (headings, list items) as sentences."""
+    text = re.sub(r"(?<=\d)(?=[\u00bc-\u00be\u2150-\u215e])", " ", text)  # 2½
+    text = re.sub(r"\b([kcm]?m)\u00b2", r"sq \1", text)
+    text = re.sub(r"\b([kcm]?m)\u00b3", r"cubic \1", text)
     text = unicodedata.normalize("NFKC", text).translate(_PLAIN)
-    text = re.sub(r"(?<=[\dm])\s*[\u2012-\u2015]\s*(?=[\d$])|(?<=\w)\u2013(?=\w)", "-", text)  # a dash in a range
+    text = re.sub(r"(?<=[\dm.])\s*[\u2012-\u2015]\s*(?=[\d$])|(?<=[\w.])\u2013(?=\w)", "-", text)  # a dash in a range
     text = re.sub(r"\s*[\u2012-\u2015]\s*", ", ", text)
     lines = (_LINE_MARK.sub("", line).strip() for line in text.splitlines())
     joined = ""
@@ -81,7 +117,8 @@ def _spell_date(match: _Match) -> str:
     if not 1 <= number <= 12 or not 1 <= day <= 31:
         return match[0]
     spoken = f"{_MONTHS[number - 1]} {ordinal(day)}"
-    return f"{spoken}, {year(int(groups['year']))}" if groups.get("year") else spoken
+    in_year = groups.get("year") or (f"20{groups['short_year']}" if groups.get("short_year") else "")
+    return f"{spoken}, {year(int(in_year))}" if in_year else spoken
 
 
 def _month_number(name: str) -> int:
@@ -122,10 +159,13 @@ def _full_stop(match: _Match) -> str:
 
 def _spell_money(match: _Match) -> str:
     groups = match.groupdict()
-    unit, hundredth = _CURRENCIES[match["sign"]]
+    unit, hundredth = _CURRENCIES[match["sign"].upper()]
     amount = match["amount"]
+    if re.fullmatch(_COMMA_AMOUNT, amount):
+        amount = amount.replace(".", "").replace(",", ".")
     if magnitude := groups.get("magnitude"):
-        return f"{decimal(amount)} {_MAGNITUDES.get(magnitude.lower(), magnitude)} {_plural(unit, 2)}"
+        amount = f"{decimal(amount)} to {decimal(groups['to'])}" if groups.get("to") else decimal(amount)
+        return f"{amount} {_MAGNITUDES.get(magnitude.lower(), magnitude)} {_plural(unit, 2)}"
     if to := groups.get("to"):
         return f"{decimal(amount)} to {decimal(to)} {_plural(unit, 2)}"
     whole, _, fraction = amount.replace(",", "").partition(".")
@@ -139,7 +179,13 @@ def _spell_money(match: _Match) -> str:
 def _plural(unit: str, count: int) -> str:
     if count == 1 or unit == "yen":
         return unit
-    return "pence" if unit == "penny" else f"{unit}s"
+    return {"penny": "pence", "krona": "kronor", "grosz": "groszy", "zloty": "zloty", "öre": "öre"}.get(
+        unit, f"{unit}s"
+    )
+
+
+def _spell_year(match: _Match) -> str:
+    return f"{match[1]}{year(int(match[2]))}"
 
 
 def _spell_number(match: _Match) -> str:
@@ -211,9 +257,20 @@ _STEPS: tuple[_Step, ...] = (
     (re.compile(r"(?:mailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE), _spell_address),
     (re.compile(r"(?:https?://|www\.)[^\s<>\"')\]]*[\w/]", re.IGNORECASE), _spell_address),
     (re.compile(rf"\b[a-z][\w-]*(?:\.[\w-]+)*\.(?:{_DOMAINS})\b(?:/[\w./-]*\w)?", re.IGNORECASE), _spell_address),
-    # Dates: 2026-03-14, 03/14/2026, March 14(, 2026), 14 March (2026).
+    *MIXED_FRACTIONS,
+    # Dates: 2026-03-14, 03/14/2026, 14.03.2026, March 14(, 2026), 14 March (2026).
     (re.compile(r"\b(?P<year>[12]\d{3})-(?P<month>\d{2})-(?P<day>\d{2})\b"), _spell_date),
     (re.compile(r"\b(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>[12]\d{3})\b"), _spell_date),
+    (re.compile(r"\b(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<short_year>\d{2})\b"), _spell_date),
+    (re.compile(r"\b(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>[12]\d{3})\b"), _spell_date),
+    (re.compile(r"(?<![\d/])(?P<month>1[0-2]|0?[1-9])/(?P<day>1[1-9]|2\d|3[01])(?![\d/])"), _spell_date),
+    (
+        re.compile(
+            r"(?i:\b(?:on|by|until|before|after|since|from) )(?P<month>1[0-2]|0?[1-9])/(?P<day>[12]\d|3[01]|0?[1-9])"
+            r"(?![\d/])"
+        ),
+        lambda match: f"{match[0].split()[0]} {_spell_date(match)}",
+    ),
     (re.compile(rf"\b(?P<name>{_MONTH}) (?P<day>\d{{1,2}}){_TH}\b(?![:,.]\d){_YEAR}"), _spell_date),
     (re.compile(rf"\b(?P<day>\d{{1,2}}){_TH} (?:of )?(?P<name>{_MONTH})(?!\w){_YEAR}"), _spell_date),
     # Telephone numbers: with country code, ten digits, seven digits.
@@ -221,24 +278,56 @@ _STEPS: tuple[_Step, ...] = (
     (re.compile(r"(?:\b1[ .-])?(?:\(\d{3}\) ?|\b\d{3}[ .-])\d{3}[ .-]\d{4}\b"), _spell_telephone),
     (re.compile(r"(?<![\d-])\d{3}-\d{4}(?![\d-])"), _spell_telephone),
     # Money before ranges, because "$5-10" has its unit in front.
-    (re.compile(rf"(?P<sign>[$€£¥]) ?(?P<amount>{_NUMBER}) ?- ?[$€£¥]?(?P<to>{_NUMBER})"), _spell_money),
+    (re.compile(r"(?<![\w.])-(?=[$€£¥₹]\d)"), "minus "),
+    (re.compile(rf"(?P<amount>{_COMMA_AMOUNT}) ?(?P<sign>{_SIGN})"), _spell_money),
+    (re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_COMMA_AMOUNT})"), _spell_money),
     (
-        re.compile(rf"(?P<sign>[$€£¥]) ?(?P<amount>{_NUMBER}) ?(?P<magnitude>{_MAGNITUDE})\b", re.IGNORECASE),
+        re.compile(
+            rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER}) ?- ?(?:{_SIGN})? ?(?P<to>{_NUMBER})"
+            rf"(?: ?(?P<magnitude>{_MAGNITUDE})\b)?",
+            re.I,
+        ),
         _spell_money,
     ),
-    (re.compile(rf"(?P<sign>[$€£¥]) ?(?P<amount>{_NUMBER})"), _spell_money),
-    (re.compile(rf"(?P<amount>{_NUMBER}) ?(?P<sign>[€£¥])"), _spell_money),
+    (
+        re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER}) ?(?P<magnitude>(?i:{_MAGNITUDE}))\b"),
+        _spell_money,
+    ),
+    (re.compile(rf"(?P<sign>{_SIGN}) ?(?P<amount>{_NUMBER})(?: (?:USD|EUR|GBP|CAD|AUD)\b)?"), _spell_money),
+    (re.compile(rf"(?P<amount>{_NUMBER}) ?(?P<sign>{_SIGN})"), _spell_money),
+    (re.compile(r"\bRs\.? ?(?P<amount>\d+)"), lambda match: f"{cardinal(int(match['amount']))} rupees"),
+    (re.compile(r"\b(\d+) ?¢"), lambda match: f"{cardinal(int(match[1]))} {_plural('cent', int(match[1]))}"),
+    *ARITHMETIC,
+    *MEASURES,
+    *CODES,
     # Ranges: 9-5, 9:00-17:00, 9 am - 5 pm.
     (re.compile(rf"(?<=\d)(:\d\d)?( ?{_HALF_DAY})?(?: - |-)(?=\d)", re.IGNORECASE), _spell_range),
-    (re.compile(rf"\b({_DAY}) ?- ?(?={_DAY})"), r"\1 to "),
+    (re.compile(rf"\b({_DAY})\.? ?- ?(?={_DAY})"), r"\1 to "),
+    (re.compile(rf"\b({_SHORT_DAY})\b\.?(?=(?: to| and| &|,| or) (?:{_DAY}))"), lambda match: _DAYS[match[1]]),
+    (re.compile(rf"(?:(?<=day to )|(?<=day and ))({_SHORT_DAY})\b(?:\.(?= [a-z\d]))?"), lambda match: _DAYS[match[1]]),
+    (re.compile(r"\b(Mon|Tues?|Wed|Thu|Thurs?|Fri)\b\.?(?! ?')"), lambda match: _DAYS[match[1]]),
+    (re.compile(r"\b(Sat|Sun)(?:\.(?=\s)|(?=,? \d))"), lambda match: _DAYS[match[1]]),
     # Times: 9:30, 17:00, 9:30 am; 9 am.
-    (re.compile(rf"\b(?P<hour>\d{{1,2}}):(?P<minute>\d\d)(?::\d\d)?\b(?: ?(?P<half>{_HALF_DAY}))?", re.I), _spell_time),
+    (
+        re.compile(rf"\b(?P<hour>\d{{1,2}}):(?P<minute>\d\d)(?::\d\d)?(?!\d)(?: ?(?P<half>{_HALF_DAY}))?", re.I),
+        _spell_time,
+    ),
     (re.compile(rf"\b(?P<hour>\d{{1,2}}) ?(?P<half>{_HALF_DAY})", re.IGNORECASE), _spell_time),
+    # Initials, years.
+    *INITIALS,
+    (re.compile(r"(?i)\b((?:in|since|until|by|of|year|before|after) )(1[0-9]\d\d)(?!\w|[.,:]\d)"), _spell_year),
     # Abbreviations. "St." is Saint in front of a name, unless a name stands in front of it.
     (re.compile(r"\bDr\.(?= ?[A-Z])"), "Doctor"),
     (re.compile(r"\b([A-Z]\w*) St\."), lambda match: f"{match[1]} Street{_full_stop(match)}"),
     (re.compile(r"\bSt\.(?= [A-Z])"), "Saint"),
-    (re.compile(r"\bNo\. ?(?=\d)|#(?=\d)"), "number "),
+    (re.compile(r"(?<=\w )(Ave|Blvd|Rd)\b(?!\.)"), lambda match: _ABBREVIATIONS[f"{match[1].lower()}."]),
+    (re.compile(r"\bNo\.? ?(?=\d)|#(?=\d)"), "number "),
+    (re.compile(r"\bw/o\b"), "without"),
+    (re.compile(r"\bw/ ?(?=\w)"), "with "),
+    (re.compile(r"\band/or\b"), "and or"),
+    (re.compile(r"(?<=[a-z])/(?=[a-z])"), " or "),
+    (re.compile(r"(?<!\w)[:;]-?[)(DPp](?!\w)"), " "),
+    (re.compile(r"(?<![\w.])\.(?=\d)"), "0."),
     (re.compile("|".join(rf"\b{re.escape(short)}" for short in _ABBREVIATIONS), re.IGNORECASE), _spell_abbreviation),
     # Numbers: 24/7, fractions, ordinals, all others; a minus only where nothing stands in front of it.
     (re.compile(r"\b24/7\b"), "twenty-four seven"),

@@ -14,8 +14,10 @@ class SessionTasks:
         self._group: asyncio.TaskGroup | None = None
         self._ear: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
-        """At most two per pause: the transcript and the end-of-turn model."""
+        """At most four per pause: the end-of-turn model, who awaits it, the transcript, the caller's voice."""
         self._reply: asyncio.Task[None] | None = None
+        self._prepared: asyncio.Task[None] | None = None
+        """The reply to a turn that is not over yet."""
         self._tools: set[asyncio.Task[None]] = set()
         """As many as the model asks for at once, and what is left of former replies."""
         self._timer: asyncio.TimerHandle | None = None
@@ -49,6 +51,19 @@ class SessionTasks:
         self._cancel(self._reply)
         self._reply = None
 
+    def prepare(self, work: Work) -> None:
+        """Replaces what was prepared before."""
+        self.drop_prepared()
+        self._prepared = self._start(work, "agent-prepare")
+
+    def drop_prepared(self) -> None:
+        self._cancel(self._prepared)
+        self._prepared = None
+
+    def use_prepared(self) -> None:
+        """What was prepared is the reply now."""
+        self._reply, self._prepared = self._prepared, None
+
     def use_tool(self, work: Work) -> asyncio.Task[None]:
         """Runs until it is done, whatever becomes of the reply that wanted it."""
         task = self._start(work, "agent-tool")
@@ -81,6 +96,7 @@ class SessionTasks:
         self._group = None
         self.stop_asking()
         self.stop_reply()
+        self.drop_prepared()
         self._cancel(self._ear)
         for task in tuple(self._tools):
             task.cancel()

@@ -10,23 +10,25 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
 
+from agent.clauses import plain_clauses
 from agent.clients.openai_chat import OpenAiChat
 from agent.config import AgentConfig
 from agent.dialogue import AgentServices
 from agent.errors import ServiceError
 from agent.knowledge.library import Knowledge
 from agent.local.engines import OfflineEngines
+from agent.local.prosody import PooledProsody
 from agent.phrases import Phrases
-from agent.sentences import ClauseChunker
+from agent.rendering import words
 from agent.services.context import ContextSource
 from agent.services.llm import LanguageModel
-from agent.speakable import speakable
 from agent.tools.toolbox import Toolbox
-from gateway.api.app import create_app
+from gateway.api.app import BASE_PATH, create_app
 from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
 from gateway.api.keyring import KeyRing
@@ -55,6 +57,9 @@ from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from gateway.tools import ConfiguredTools, agent_tools, open_tools
 from media.ports import JitterPolicy, PcmHub
 from media.recorder import RecordingWriter
+
+if TYPE_CHECKING:
+    from gateway.mcp.endpoint import McpEndpoint
 
 log = structlog.get_logger(__name__)
 
@@ -130,18 +135,23 @@ async def _serve(config: Config) -> None:
         )
         prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
         streams.find = prompts.from_url
+        keys = KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys())
+        mcp = await _mcp_endpoint(keys) if config.http.mcp else None
         app = create_app(
             SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
             store,
             metrics,
             events,
-            keys=KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys()),
+            keys=keys,
             tokens=tokens,
             rate=_rate(config.http),
             attach=attach_router(streams, reception, tokens, switchboard.call),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
             twilio_auth_token=config.twilio.token,
+            mcp=mcp,
         )
+        if mcp is not None:
+            await stack.enter_async_context(mcp.running(app))
         await stack.enter_async_context(serving(app, listener))
         # What is loaded stays: a full collection over all of it was measured to hold the event loop up for 50 ms.
         gc.collect()
@@ -155,6 +165,13 @@ async def _serve(config: Config) -> None:
         await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()
         again.cancel()
+
+
+async def _mcp_endpoint(keys: KeyRing) -> "McpEndpoint":
+    """Here, since the SDK takes half a second and 23 MB to import."""
+    from gateway.mcp.endpoint import McpEndpoint
+
+    return McpEndpoint(keys, BASE_PATH)
 
 
 def _rate(http: HttpConfig) -> Rate | None:
@@ -173,9 +190,9 @@ async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> No
     try:
         for config, receptionist in agents.offline:
             for saying in receptionist.sayings():
-                chunker = ClauseChunker()
-                for clause in (*chunker.push(saying), *chunker.flush()):
-                    async for _ in engines.tts.synthesize(speakable(clause), voice=config.voice):
+                for clause in plain_clauses(saying):
+                    style = config.voice_style.style
+                    async for _ in engines.tts.synthesize(words(clause), voice=config.voice, style=style):
                         pass
     except ServiceError as error:  # the engines have more urgent work; answers are rendered when they are needed
         log.warning("answers_not_rendered", cause=str(error))
@@ -195,7 +212,7 @@ async def _agents(
     services = {}
     offline = []
     for name, config in configs.items():
-        phrases = Phrases(engines.tts, config.voice)
+        phrases = Phrases(engines.tts, config.voice, style=config.voice_style.style)
         fillers = config.tool_use.filler if set(config.tools) - {"hang_up"} else ()
         fixed = (config.greeting, config.phrases.trouble, config.phrases.goodbye, *fillers)
         await phrases.prepare(text for text in fixed if text)
@@ -216,6 +233,7 @@ async def _agents(
             phrases=phrases,
             sources=tuple(sources),
             tools=Toolbox(config.tools, agent_tools(config.transfers, tools), tools.sources),
+            prosody=PooledProsody(engines.pool),
         )
     return ConfiguredAgents(
         configs,

@@ -6,6 +6,7 @@ runs. Those are imported when the command needs them, so that `--help` is quick 
 """
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
@@ -104,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--url", help="where the gateway's API is (default: as configured)")
         command.add_argument("--json", action="store_true", help="print one JSON object")
         _add_config(command)
+
+    mcp = commands.add_parser("mcp", help="offer the gateway that runs to a kit that speaks MCP over stdio")
+    mcp.add_argument("--url", help="where the gateway's API is (default: as configured)")
+    _add_config(mcp)
+    mcp.set_defaults(run=_mcp)
 
     doctor = commands.add_parser("doctor", help="check this machine, and say how to fix it")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
@@ -286,13 +292,25 @@ def _decrypt(options: argparse.Namespace) -> int:
 # The API of a gateway that runs
 
 
-@contextlib.contextmanager
-def _api(config: Config, url: str | None) -> Iterator[httpx.Client]:
+def _address_and_key(config: Config, url: str | None) -> tuple[str, str]:
     from gateway.api.auth import known_api_key
 
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.http.host, config.http.host)
     address = (url or f"http://{host}:{config.http.port}").rstrip("/")
-    key = os.environ.get("PARLEY_API_KEY") or known_api_key(config)
+    return address, os.environ.get("PARLEY_API_KEY") or known_api_key(config) or ""
+
+
+def _mcp(options: argparse.Namespace) -> int:
+    """Serve MCP on standard input and output until it ends."""
+    from gateway.mcp.stdio import serve_stdio
+
+    asyncio.run(serve_stdio(*_address_and_key(_config(options), options.url)))
+    return 0
+
+
+@contextlib.contextmanager
+def _api(config: Config, url: str | None) -> Iterator[httpx.Client]:
+    address, key = _address_and_key(config, url)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         with httpx.Client(base_url=f"{address}/api/v1", headers=headers, timeout=30.0) as client:

@@ -209,6 +209,8 @@ class HttpConfig(Section):
     here. None: one is made at the first start and kept in the data folder, file `api_key`."""
     rate_per_s: Annotated[float, Field(ge=0)] = 200.0
     """Requests of one key per second in the long run, twice as many at once; more are answered 429. 0: no limit."""
+    mcp: bool = False
+    """Offer the tools of docs/tools.md at `/mcp` to kits that speak MCP, under the same keys. Costs 23 MB."""
 
 
 class OutboundConfig(Section):

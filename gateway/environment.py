@@ -185,7 +185,7 @@ def _validate(settings: _Settings, environ: Mapping[str, str]) -> Config | None:
     folder = settings.file.parent if settings.file else Path()
     _fill_folders(settings, tree, environ)
     for tool in _named_tables(tree.get("tools")).values():
-        if isinstance(tool.get("openapi"), str) and len(tool["openapi"].splitlines()) == 1:  # else the document itself
+        if isinstance(tool.get("openapi"), str) and "\n" not in tool["openapi"]:  # else it is the document itself
             tool["openapi"] = str(folder / Path(tool["openapi"]).expanduser())
     _fill_named_secrets(settings, tree, environ)
     context = {"folder": folder}

@@ -169,7 +169,7 @@ def _tools(name: str, config: ToolConfig, requests: HttpRequests) -> list[Tool]:
             return [sms(name, config.description, template, config.sender, config.allow_to, requests, traits)]
         case "openapi":
             source = config.openapi or ""
-            text = source if len(source.splitlines()) > 1 else Path(source).read_text(encoding="utf-8")
+            text = source if "\n" in source else Path(source).read_text(encoding="utf-8")
             document = OpenApi(text)
             base_url = config.url or document.server_url
             if not base_url:

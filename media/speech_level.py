@@ -26,6 +26,7 @@ _HANGOVER_FRAMES = 10
 """200 ms at 20 ms a frame."""
 _NOISE_QUANTILE = 0.1
 """One frame in ten of a conversation is a pause with nothing but the line in it."""
+_FRAME_S = 0.02
 _FEWEST_FRAMES = 25
 """Half a second: with less there is no level."""
 
@@ -68,6 +69,11 @@ class SpeechLevelMeter:
         self._levels[step] += 1
         self._recent.append(step)
         self._envelopes[max(self._recent)] += 1
+
+    @property
+    def energy(self) -> float:
+        """All of it so far: mean squares, full scale being 1, times seconds."""
+        return self._total * _FRAME_S
 
     @property
     def levels(self) -> SpeechLevels:

@@ -33,7 +33,7 @@ DOORS = {
     "fastapi": ["gateway/api/"],
     "httpcore": ["gateway/outbound.py"],
     "httpx2": ["agent/tools/mcp.py"],
-    "jsonschema": ["agent/tools/"],
+    "jsonschema": ["agent/tools/", "gateway/mcp/"],
     "mcp": ["agent/tools/mcp.py", "gateway/mcp/"],
     "mcp_types": ["agent/tools/mcp.py", "gateway/mcp/"],
     "onnxruntime": ["agent/local/"],

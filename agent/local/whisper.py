@@ -12,7 +12,7 @@ hears at most 30 s, so in a longer turn the text of the part before a pause is c
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -29,6 +29,7 @@ from media.resample import StreamResampler
 _PARTIAL_EVERY_MS = 300
 _PAUSE_MS = 120
 """Longer than the closure of a stop consonant, shorter than any endpointing wait."""
+_MAYBE_PAUSE_MS = 40
 _COMMIT_AFTER_S = 15.0
 """From here on a pause ends a segment of a long turn."""
 _CUT_AFTER_S = 25.0
@@ -223,6 +224,8 @@ class WhisperStream:
             if self._engine.has_free_worker:
                 self._ask(Priority.PARTIAL, THOROUGH, audio.end, commits=False)
             return
+        if audio.quiet_ms >= _MAYBE_PAUSE_MS:
+            return  # a worker that hears what was said so far could not hear all of it in a moment
         news = audio.end - max(self._quick_until, self._thorough_until)
         is_due = self._quick is None and news >= _PARTIAL_EVERY_MS * SAMPLE_RATE_HZ // 1000
         if is_due and self._engine.has_time_for_partials:
@@ -255,7 +258,7 @@ class WhisperStream:
         else:
             if request.thorough:
                 self._heard, self._heard_until = result.result(), request.until
-            self._show_partial(request.until, result.result())
+            self._show_partial(request.until, result.result(), is_stable=request.thorough)
 
     def _commit(self, segment: Decoded, until: int) -> None:
         """The turn has become long: keep the text of its first part, forget the sound."""
@@ -264,14 +267,14 @@ class WhisperStream:
         self._new_epoch()
         self._show_partial(until, None)
 
-    def _show_partial(self, until: int, decoded: Decoded | None) -> None:
+    def _show_partial(self, until: int, decoded: Decoded | None, *, is_stable: bool = False) -> None:
         if until < self._partial_until:
             return  # a quick decode overtaken by a thorough one
         self._partial_until = until
         transcript = _transcript([*self._committed, *([decoded] if decoded else [])], is_final=False)
-        if transcript.text and transcript.text != self._partial_text:
+        if transcript.text and (is_stable or transcript.text != self._partial_text):
             self._partial_text = transcript.text
-            self._on_partial(transcript)
+            self._on_partial(replace(transcript, is_stable=is_stable))
 
 
 def _transcript(segments: Sequence[Decoded], *, is_final: bool) -> Transcript:

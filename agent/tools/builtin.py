@@ -2,15 +2,17 @@
 """The tools that every agent can be given: what can be done to the call itself."""
 
 from collections.abc import Mapping
+from typing import get_args
 
 from agent.errors import ToolFailed
+from agent.expectation import ExpectedKind
 from agent.services.llm import ToolSpec
 from agent.tools.tool import FunctionTool, OnCall, Tool, ToolFunction, ToolTraits
 
 _AT_ONCE = ToolTraits(timeout_ms=5_000, fills=False)
-_TRANSFER = ToolTraits(timeout_ms=90_000, fills=False, ends_reply=True, on_interruption="finish")
-"""It rings at the target's."""
-_EXPECTED = ("digits", "email", "spelling", "yes_no", "date", "free")
+_TRANSFER = ToolTraits(timeout_ms=90_000, fills=False, ends_reply=True, on_interruption="cancel")
+"""It rings at the target's. Who says no before he was put through is not."""
+_EXPECTED: tuple[ExpectedKind, ...] = get_args(ExpectedKind)
 
 BUILTIN = ("hang_up", "transfer", "send_dtmf", "hold", "resume", "expect", "collect_digits")
 
@@ -100,7 +102,8 @@ async def _resume(arguments: Mapping[str, object], call: OnCall) -> str:
 
 
 async def _expect(arguments: Mapping[str, object], call: OnCall) -> str:
-    call.talk.expect_answer(str(arguments["kind"]), _length(arguments))
+    kind = next(kind for kind in _EXPECTED if kind == arguments["kind"])  # the schema allows no other
+    call.talk.expect_answer(kind, _length(arguments))
     return "Ask now."
 
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from agent.expectation import ExpectedKind
 from agent.services.llm import ToolSpec
 
 OnInterruption = Literal["finish", "cancel"]
@@ -41,7 +42,7 @@ class CallTalk(Protocol):
         """The keys of the next entry are secret."""
         ...
 
-    def expect_answer(self, kind: str, length: int | None) -> None:
+    def expect_answer(self, kind: ExpectedKind, length: int | None) -> None:
         """What kind of answer the caller's next turn will be."""
         ...
 

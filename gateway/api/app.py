@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from gateway.api.bridging import BridgeControl, bridging_router
 from gateway.api.calls import calls_router
@@ -54,9 +56,11 @@ def create_app(
     rate: Rate | None = None,
     attach: APIRouter | None = None,
     twilio_auth_token: str | None = None,
+    mcp: ASGIApp | None = None,
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
-    key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`)."""
+    key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`). `mcp`: what is at `/mcp`; keys are
+    its own business."""
     app = FastAPI(
         title="Parley",
         version=VERSION,
@@ -78,6 +82,8 @@ def create_app(
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
     app.include_router(twilio_router(calls, lambda given: _may_end_calls(given, keys, twilio_auth_token), rate))
+    if mcp is not None:
+        app.router.routes.append(Route("/mcp", endpoint=mcp, include_in_schema=False))
     install_problem_handlers(app)
     # Added last is asked first: no key, no body.
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)

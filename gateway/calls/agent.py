@@ -4,7 +4,7 @@
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import assert_never
 
 import structlog
@@ -14,10 +14,13 @@ from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.events import (
     AgentEvent,
+    CallerProsody,
+    FarEndKnown,
     HangUpRequested,
     IntentRecognized,
     ReplyFinished,
     ReplyInterrupted,
+    ReplyPrepared,
     ReplyStarted,
     ServiceFailed,
     ToolUsed,
@@ -26,6 +29,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.interpreter import Translator, interpreter_config
 from agent.local.receptionist import Receptionist
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
@@ -79,10 +83,12 @@ class AgentActivity:
             self._receive,
             caller=caller,
             metadata=facts.metadata,
+            is_placed=facts.direction == "outbound",
             history=history,
             utterance_ids=call.leg.utterance_ids,
             call_id=call.call_id,
             control=control,
+            caller_energy=lambda: uplink.caller_energy,
         )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
@@ -135,7 +141,7 @@ class AgentActivity:
             case ReplyInterrupted():
                 self._record_agent(event, event.heard_text, interrupted=True)
             case TurnMeasured(ledger):
-                self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms)
+                self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms, ledger.own_ms)
                 turn = TurnRecord(
                     index=self._first_turn + ledger.turn_index,
                     segments_ms=ledger.segments_ms,
@@ -144,7 +150,7 @@ class AgentActivity:
                     interrupted=ledger.interrupted,
                 )
                 self._call.journal.turn(self._call.call_id, turn)
-                self._call.publish("turn.measured", **turn.model_dump())
+                self._call.publish("turn.measured", own_ms=ledger.own_ms, **turn.model_dump())
             case TranscriptPartial():
                 self._tell_partial(event, time.monotonic())
             case IntentRecognized():
@@ -157,10 +163,24 @@ class AgentActivity:
                 )
             case ToolUsed():
                 self._record_tool(event)
+            case ReplyPrepared():
+                self._call.metrics.speculations.labels(event.state).inc()
+            case FarEndKnown(kind, cause):
+                self._call.publish("far_end.recognized", far_end=kind, cause=cause)
+            case CallerProsody():
+                self._call.publish("caller.prosody", **self._told(event))
             case HangUpRequested() | ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:
                 assert_never(event)
+
+    def _told(self, prosody: CallerProsody) -> dict[str, object]:
+        return {
+            **asdict(prosody),
+            "turn_index": self._first_turn + prosody.turn_index,
+            "pauses_ms": list(prosody.pauses_ms),
+            "cues": list(prosody.cues),
+        }
 
     def _tell_partial(self, partial: TranscriptPartial, now: float) -> None:
         """Only while somebody looks on, and not more often than he can read."""
@@ -273,6 +293,23 @@ class ConfiguredAgents:
         services = replace(self._services[name or next(iter(self._services))], llm=llm)
         call.keys_secret = call.keys_secret or config.secret_keys
         return AgentActivity(call, relay_config(config), services, self._make_speech_model, self._uplink(call), follow)
+
+    def interpreter(
+        self, name: str, call: Call, other: Call, languages: tuple[str, str], follow: Callable[[AgentEvent], None]
+    ) -> tuple[AgentSession, Uplink]:
+        """See `gateway.calls.interpreting.Interpreters`."""
+        source, target = languages
+        services = self._services[name]
+        config = interpreter_config(self._configs[name], source, self._configs[name].voices.get(target))
+        session = AgentSession(
+            config,
+            replace(services, llm=Translator(services.llm, source, target), sources=(), prosody=None),
+            other.leg,
+            self._make_speech_model,
+            follow,
+            utterance_ids=other.leg.utterance_ids,
+        )
+        return session, self._uplink(call)
 
     def _uplink(self, call: Call) -> Uplink:
         return Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate, suppress_noise=self._suppress_noise)

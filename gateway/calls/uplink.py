@@ -49,6 +49,11 @@ class Uplink:
         echo = None if self._echo_gate is None else self._echo_gate.report
         return LineReport(self._caller.levels, self._agent.levels, echo)
 
+    @property
+    def caller_energy(self) -> float:
+        """Of the caller's voice so far, before the gain: see `SpeechLevelMeter.energy`."""
+        return self._caller.energy
+
     def receive_sent(self, frames: list[PcmFrame]) -> None:
         """What was really sent to the caller."""
         self._agent.receive(frames)

@@ -4,10 +4,10 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from agent.clauses import plain_clauses
 from agent.deadlines import within
-from agent.sentences import ClauseChunker
+from agent.rendering import in_style, words
 from agent.services.tts import SpeechChunk, TextToSpeech
-from agent.speakable import speakable
 from gateway.errors import NoSuchVoice
 
 _CLAUSE_MS = 30_000
@@ -35,9 +35,10 @@ class Voices:
         return lambda: self._render(text)
 
     async def _render(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
-        chunker = ClauseChunker()
-        for clause in (*chunker.push(text), *chunker.flush()):
-            speech = self._tts.synthesize(speakable(clause), voice=None)
-            async with aclosing(within(speech, "tts", first_ms=_CLAUSE_MS, next_ms=_CLAUSE_MS)) as chunks:
+        for clause in plain_clauses(text):
+            style = clause.manner.style
+            speech = self._tts.synthesize(words(clause), voice=None, style=style)
+            in_time = within(speech, "tts", first_ms=_CLAUSE_MS, next_ms=_CLAUSE_MS)
+            async with aclosing(in_style(in_time, style)) as chunks:
                 async for chunk in chunks:
                     yield chunk

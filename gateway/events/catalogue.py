@@ -88,6 +88,7 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "index": "of the turn",
             "segments_ms": "contiguous parts of the response time, which sum to it",
             "response_ms": "end of the caller's speech to our first audible packet",
+            "own_ms": "of it Parley's own share: neither waiting for a service nor for the end of the turn",
             "speculative": "begun before the caller had finished",
             "interrupted": "the caller broke in",
         },
@@ -114,6 +115,28 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "name": "`crm.get_order`, `transfer`...",
             "outcome": "`ok`, `failed`, `timeout` or `cancelled`",
             "took_ms": "from the model's wish to the result",
+        },
+    ),
+    "caller.prosody": KindFacts(
+        "An agent's answer to a turn begins: how the caller sounded in it. Null: it could not be told.",
+        {
+            "turn_index": "of the turn",
+            "speech_ms": "of speech, without the pauses",
+            "syllables_s": "how fast",
+            "pace": "1.2: a fifth faster than the same caller's turns before",
+            "level_dbov": "how loud, as it came over the wire",
+            "louder_db": "than in the turns before",
+            "pitch_hz": "median of the voice",
+            "higher_semitones": "than in the turns before",
+            "pauses_ms": "those of 200 ms and more within the turn",
+            "cues": "of `fast`, `slow`, `loud`, `quiet`, `high`, `low`, `hesitant`, `agitated`, `confused`, `laughing`",
+        },
+    ),
+    "far_end.recognized": KindFacts(
+        "It is known who or what took a call that we placed and an agent conducts; again when that changes.",
+        {
+            "far_end": "`person`, `voicemail`, `menu`, `hold` (a queue, music), `fax` or `failed` (not in service)",
+            "cause": "`words`, `tone` or `music`",
         },
     ),
     "dtmf.received": KindFacts(

@@ -26,6 +26,8 @@ EventKind = Literal[
     "intent.recognized",
     "knowledge.used",
     "tool.called",
+    "caller.prosody",
+    "far_end.recognized",
     "dtmf.received",
     "recording.changed",
     "playback.finished",

@@ -48,6 +48,7 @@ def relay_config(config: AgentConfig) -> AgentConfig:
     return config.model_copy(
         update={
             "interruption": config.interruption.model_copy(update={"resume": False}),
+            "speculation": config.speculation.model_copy(update={"mode": "off"}),  # it gets whole turns
             "deadlines": config.deadlines.model_copy(update={"llm_first_token_ms": 60_000, "llm_stall_ms": 60_000}),
         }
     )

@@ -64,6 +64,20 @@ class Metrics:
             buckets=_SEGMENT_BUCKETS_S,
             registry=registry,
         )
+        self.turn_own = Histogram(
+            "parley_turn_own_seconds",
+            "Parley's own share of a response: neither waiting for a service nor for the endpointing decision.",
+            buckets=_SEGMENT_BUCKETS_S,
+            registry=registry,
+        )
+        self.speculations = Counter(
+            "parley_speculations",
+            "Answers begun before the turn was over; each was then used, or wasted with all that it cost.",
+            ["state"],
+            registry=registry,
+        )
+        for state in ("begun", "used", "wasted"):
+            self.speculations.labels(state)
         self.inference_queue_depth = Gauge(
             "parley_inference_queue_depth", "Inferences that wait for a worker.", ["engine"], registry=registry
         )
@@ -229,9 +243,10 @@ class Metrics:
         self.stream_gaps.inc(gaps)
         self.stream_faults.inc(faults)
 
-    def turn_measured(self, response_ms: float, segments_ms: Mapping[str, float]) -> None:
+    def turn_measured(self, response_ms: float, segments_ms: Mapping[str, float], own_ms: float) -> None:
         """A turn's ledger: whole and parts."""
         self.turn_response.observe(response_ms / 1e3)
+        self.turn_own.observe(own_ms / 1e3)
         for segment, duration_ms in segments_ms.items():
             self.turn_segment.labels(segment).observe(duration_ms / 1e3)
 

@@ -80,3 +80,37 @@ def test_the_segments_always_sum_to_the_response_time(
     assert min(ledger.segments_ms.values()) >= 0
     assert sum(ledger.segments_ms.values()) == pytest.approx(ledger.response_ms, abs=1e-6)
     assert ledger.response_ms == pytest.approx(sent * 1e3, abs=0.01)
+
+
+def test_our_own_share_is_what_was_not_waited_for() -> None:
+    marks = marked(100.0, arrival=100.01, endpointing=100.2, stt_final=100.3)
+    marks.waited(100.1, 100.25)  # before the turn was known
+    marks.waited(100.305, 100.4)  # 5 ms after it was
+    marks.waited(100.35, 100.5)  # beside the wait before
+    marks.waited(100.502, 100.59)
+    marks.mark(Stage.FIRST_PACKET_SENT, 100.6)
+    ledger = marks.measure(0, interrupted=False)
+    assert ledger is not None
+    assert ledger.own_ms == pytest.approx(10 + 5 + 2 + 10)
+
+
+def test_what_an_answer_begun_ahead_has_waited_for_is_no_share_of_ours() -> None:
+    ahead = marked(100.0, llm_first_token=100.35)
+    ahead.waited(100.1, 100.35)
+    marks = marked(100.0, endpointing=100.2, stt_final=100.3, first_packet_sent=100.4)
+    marks.merge_ahead(ahead)
+    ledger = marks.measure(0, interrupted=False)
+    assert ledger is not None
+    assert ledger.speculative
+    assert ledger.own_ms == pytest.approx(50)
+    assert ledger.segments_ms["llm_first_token"] == pytest.approx(50)
+
+
+def test_waits_after_the_first_packet_do_not_count() -> None:
+    marks = marked(100.0, endpointing=100.2, stt_final=100.2)
+    marks.waited(100.2, 100.3)
+    marks.mark(Stage.FIRST_PACKET_SENT, 100.31)
+    marks.waited(100.31, 105.0)
+    ledger = marks.measure(0, interrupted=False)
+    assert ledger is not None
+    assert ledger.own_ms == pytest.approx(10)

@@ -26,13 +26,16 @@ def sound(silent_ms: int, loud_ms: int) -> PcmSamples:
     return np.concatenate((np.full(silent_ms, 3, np.int16), np.full(loud_ms, -9_000, np.int16)))
 
 
-async def speak(reply: Reply, *steps: Step, leg: FakeLeg, tts: ScriptedTts) -> None:
-    """Speak a script into a leg that does not tick."""
-
+def new_speaker(leg: FakeLeg, tts: ScriptedTts) -> Speaker:
     def fails(error: ServiceError) -> str:
         raise AssertionError(error)
 
-    speaker = Speaker(AgentConfig(), tts, Phrases(tts), leg, count(1), fails, asyncio.get_running_loop().time)
+    return Speaker(AgentConfig(), tts, Phrases(tts), leg, count(1), fails, asyncio.get_running_loop().time)
+
+
+async def speak(reply: Reply, *steps: Step, leg: FakeLeg, tts: ScriptedTts) -> None:
+    """Speak a script into a leg that does not tick."""
+    speaker = new_speaker(leg, tts)
     await speaker.speak(reply, ScriptedLlm(list(steps)).reply(Conversation(())))
 
 

@@ -3,10 +3,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, TurnConfig
 from agent.dialogue import AgentServices
 from agent.events import AgentEvent
 from agent.phrases import Phrases
@@ -23,6 +24,10 @@ from tests.fakes.tools import ScriptedControl
 Event = TypeVar("Event")
 
 
+QUICK = TurnConfig(clear_wait_ms=250, fluent_wait_ms=200, sure_wait_ms=200, max_wait_ms=700, open_wait_ms=1_000)
+"""The model decides at once, whatever was said: for scenes that are not about when a turn ends."""
+
+
 class Scene:
     """`async with Scene(...)` answers the call; leaving it hangs up."""
 
@@ -37,10 +42,11 @@ class Scene:
         prepared: bool = True,
         sources: Sequence[ContextSource] = (),
         tools: Sequence[Tool] = (),
+        is_placed: bool = False,
     ) -> None:
         """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `tools`: besides
-        the built-in ones; the agent has those that `config.tools` names."""
-        self.config = config or AgentConfig(greeting="")
+        the built-in ones; the agent has those that `config.tools` names. `is_placed`: we called."""
+        self.config = config or AgentConfig(greeting="", turn=QUICK)
         self.leg = leg or FakeLeg()
         self.stt = ScriptedStt(self.leg.utterances)
         self.llm = llm or ScriptedLlm()
@@ -48,10 +54,13 @@ class Scene:
         self.detector = detector or ScriptedDetector()
         self.events: list[AgentEvent] = []
         self.end_reason: str | None = None
+        self.utterance_ids = count(1)
+        """Whoever plays into the leg takes the next."""
         self.control = ScriptedControl()
         self._is_prepared = prepared
         self._sources = tuple(sources)
         self._tools = tuple(tools)
+        self._is_placed = is_placed
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -69,7 +78,9 @@ class Scene:
             self.leg,
             ScriptedModel,
             self.events.append,
+            utterance_ids=self.utterance_ids,
             clock=loop.time,
+            is_placed=self._is_placed,
             caller="sip:caller@example.com",
             call_id="call-1",
             control=self.control,

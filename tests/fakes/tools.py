@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.errors import AgentError, ToolFailed
+from agent.expectation import ExpectedKind
 from agent.services.llm import ToolSpec
 from agent.tools.tool import OnCall, ToolTraits
 
@@ -84,7 +85,7 @@ class ScriptedTalk:
 
     def keep_keys_secret(self) -> None: ...
 
-    def expect_answer(self, kind: str, length: int | None) -> None:
+    def expect_answer(self, kind: ExpectedKind, length: int | None) -> None:
         self.expected.append((kind, length))
 
 

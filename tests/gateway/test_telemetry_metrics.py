@@ -8,7 +8,7 @@ from gateway.telemetry import Metrics
 def test_every_name_begins_with_parley() -> None:
     metrics = Metrics()
     metrics.call_began("inbound")
-    metrics.turn_measured(400.0, {"arrival": 20.0})
+    metrics.turn_measured(400.0, {"arrival": 20.0}, 15.0)
     names = [line.split()[2] for line in metrics.render().decode().splitlines() if line.startswith("# TYPE")]
     assert len(names) > 10
     assert [name for name in names if not name.startswith("parley_")] == []
@@ -26,7 +26,7 @@ def test_calls_are_counted_by_direction_and_end() -> None:
 
 def test_a_turn_is_observed_in_seconds_as_a_whole_and_in_parts() -> None:
     metrics = Metrics()
-    metrics.turn_measured(420.0, {"arrival": 20.0, "stt_final": 400.0})
+    metrics.turn_measured(420.0, {"arrival": 20.0, "stt_final": 400.0}, 15.0)
     value = metrics.registry.get_sample_value
     assert value("parley_turn_response_seconds_sum") == 0.42
     assert value("parley_turn_response_seconds_bucket", {"le": "0.5"}) == 1

@@ -3,11 +3,13 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from agent.events import CallerProsody
 from gateway.api.control import TransferInfo
 from gateway.calls.facts import CallFacts, ended, parties
 from gateway.events import CATALOGUE, KEPT_KINDS, EventKind, kinds_matching
@@ -23,6 +25,7 @@ WHOLE: dict[str, set[str]] = {
     "transcript.final": set(TranscriptEntry.model_fields),
     "turn.measured": set(TurnRecord.model_fields),
     "call.transfer": set(TransferInfo.model_fields),
+    "caller.prosody": {field.name for field in fields(CallerProsody)},
 }
 """Kinds whose data is a whole record."""
 RARE = {"stream.stopped": {"handoff_data"}}
@@ -35,9 +38,9 @@ def publications() -> Iterator[tuple[str, str, set[str | None]]]:
     for path in sorted((ROOT / "gateway").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "publish":
-                fields = {keyword.arg for keyword in node.keywords}
+                names = {keyword.arg for keyword in node.keywords}
                 for kind in _kinds(node.args[0]) if node.args else ():
-                    yield f"{path.relative_to(ROOT)}:{node.lineno}", kind, fields
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", kind, names
 
 
 def _kinds(argument: ast.expr) -> list[str]:
@@ -54,21 +57,19 @@ def test_the_documentation_shows_the_catalogue() -> None:
     assert catalogue_table() in shown, f"put this into docs/events.md:\n{catalogue_table()}"
 
 
-@pytest.mark.parametrize(("place", "kind", "fields"), [pytest.param(*one, id=one[0]) for one in publications()])
-def test_what_is_published_has_no_field_that_the_catalogue_lacks(
-    place: str, kind: str, fields: set[str | None]
-) -> None:
+@pytest.mark.parametrize(("place", "kind", "names"), [pytest.param(*one, id=one[0]) for one in publications()])
+def test_what_is_published_has_no_field_that_the_catalogue_lacks(place: str, kind: str, names: set[str | None]) -> None:
     assert kind in DOCUMENTED, f"{place}: gateway/events/catalogue.py lacks {kind}"
-    if fields == {None}:
+    if names == {None}:
         assert kind in WHOLE, f"{place}: say in this test what the record of {kind} is"
-        fields = {*WHOLE[kind]}
-    assert fields <= DOCUMENTED[kind], f"{place}: gateway/events/catalogue.py lacks a field"
+        names = {*WHOLE[kind]}
+    assert names <= DOCUMENTED[kind], f"{place}: gateway/events/catalogue.py lacks a field"
 
 
 def test_every_field_of_the_catalogue_is_published_somewhere() -> None:
-    published = {kind: {*fields} for kind, fields in WHOLE.items()}
-    for _, kind, fields in publications():
-        published.setdefault(kind, set()).update(field for field in fields if field is not None)
+    published = {kind: {*names} for kind, names in WHOLE.items()}
+    for _, kind, names in publications():
+        published.setdefault(kind, set()).update(name for name in names if name is not None)
     for kind in published:
         assert DOCUMENTED[kind] - published[kind] <= RARE.get(kind, set()), kind
 
