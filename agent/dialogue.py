@@ -29,6 +29,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.intents import IntentClassifier
 from agent.ledger import LedgerMarks
 from agent.phrases import Phrases
 from agent.reply import Reply, Speaker
@@ -61,6 +62,8 @@ class AgentServices:
     phrases: Phrases
     sources: tuple[ContextSource, ...] = ()
     """What the language model is told for each turn."""
+    intents: IntentClassifier | None = None
+    """Tells what callers want while they speak; None: nobody asked for it."""
     tools: Toolbox | None = None
     """What it may do; None: only end the call."""
     prosody: ProsodyAnalyser | None = None

@@ -66,7 +66,7 @@ class IntentRecognized:
     label: str | None
     """A name of `[agents.NAME.intents]`; None: none of them after all."""
     score: float
-    """Cosine to the nearest example, 0 to 1."""
+    """Likeness to the intent's examples: cosine, up to 1."""
     is_final: bool
     """The turn is over."""
 

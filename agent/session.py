@@ -36,6 +36,7 @@ from agent.events import (
 from agent.expectation import Expectation, ExpectedKind
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
+from agent.intents import IntentTracker
 from agent.interruption import Duck, Restore
 from agent.judgement import Judgement, filled
 from agent.markup import INSTRUCTIONS
@@ -102,6 +103,7 @@ class AgentSession:
         self._on_event = on_event
         self._clock = clock
         self._tasks = SessionTasks()
+        self._intents = IntentTracker(services.intents, on_event) if services.intents is not None else None
         self._turns = TurnTaking(config)
         self._speculation = Speculation(config.speculation)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
@@ -321,6 +323,7 @@ class AgentSession:
                 if self._caller is not None:
                     self._caller.answer(action.turn_index, action.text)
                 self._dialogue.answer(action)
+                self._track_intent(action.turn_index, action.text, is_final=True)
                 self._speculation.receive_answer()
             case Announce():
                 self._dialogue.announce(action)
@@ -441,9 +444,14 @@ class AgentSession:
             self._drain()
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
+            self._track_intent(self._turns.turn_index, transcript.text, is_final=False)
             now = self._clock()
             self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
             self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
+
+    def _track_intent(self, turn_index: int, text: str, *, is_final: bool) -> None:
+        if self._intents is not None and self._intents.hear(turn_index, text, is_final=is_final):
+            self._tasks.track_intent(self._intents.judge())
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:

@@ -20,6 +20,7 @@ from agent.clients.openai_chat import OpenAiChat
 from agent.config import AgentConfig
 from agent.dialogue import AgentServices
 from agent.errors import ServiceError
+from agent.intents import IntentSource
 from agent.knowledge.library import Knowledge
 from agent.local.engines import OfflineEngines
 from agent.local.prosody import PooledProsody
@@ -43,7 +44,7 @@ from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, MediaConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
-from gateway.knowledge import context_sources, offline_receptionist, open_knowledge
+from gateway.knowledge import context_sources, intent_classifier, offline_receptionist, open_knowledge
 from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.services import open_models
@@ -217,7 +218,8 @@ async def _agents(
         fixed = (config.greeting, config.phrases.trouble, config.phrases.goodbye, *fillers)
         await phrases.prepare(text for text in fixed if text)
         llm: LanguageModel
-        sources: list[ContextSource] = []
+        intents = await intent_classifier(config, engines)
+        sources: list[ContextSource] = [] if intents is None else [IntentSource(intents)]
         if config.llm == "local":
             llm = receptionist = offline_receptionist(config, knowledge[name])
             offline.append((config, receptionist))
@@ -232,6 +234,7 @@ async def _agents(
             turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
             phrases=phrases,
             sources=tuple(sources),
+            intents=intents,
             tools=Toolbox(config.tools, agent_tools(config.transfers, tools), tools.sources),
             prosody=PooledProsody(engines.pool),
         )

@@ -4,17 +4,20 @@
 Agents with the same settings share it. Pages on the web are fetched through the guard.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.config import AgentConfig, KnowledgeConfig, is_url
 from agent.errors import KnowledgeError
+from agent.intents import NearestExamples
 from agent.knowledge.context import KnowledgeSource
 from agent.knowledge.index import BEARS_ON, THRESHOLD
 from agent.knowledge.library import Knowledge
 from agent.knowledge.reading import DEFAULT_FOLDER
 from agent.knowledge.sources import Fetch, Files, Page, Source, WebPage
+from agent.knowledge.vectors import Vectors
 from agent.local.engines import OfflineEngines
+from agent.local.inference import Priority
 from agent.local.receptionist import Receptionist
 from agent.services.context import ContextSource
 from gateway.errors import UrlError
@@ -63,6 +66,18 @@ def context_sources(config: AgentConfig, knowledge: Knowledge) -> list[ContextSo
     wanted = config.knowledge.threshold
     threshold = BEARS_ON if wanted is None else wanted
     return [KnowledgeSource(knowledge, most=config.knowledge.passages, threshold=threshold)]
+
+
+async def intent_classifier(config: AgentConfig, engines: OfflineEngines) -> NearestExamples | None:
+    """What the agent's callers may want; None: nobody asked."""
+    if not config.intents:
+        return None
+    examples = {label: intent.examples for label, intent in config.intents.items()}
+
+    async def embed(texts: Sequence[str], is_urgent: bool) -> Vectors:
+        return await engines.queries.of(*texts, priority=Priority.ANSWER if is_urgent else Priority.PARTIAL)
+
+    return await NearestExamples.learn(examples, embed)
 
 
 def page_fetch(guard: OutboundGuard) -> Fetch:

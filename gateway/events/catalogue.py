@@ -98,7 +98,7 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         {
             "turn_index": "of the turn",
             "label": "a name of `[agents.NAME.intents]`; null: none after all",
-            "score": "likeness to the nearest example, 0 to 1",
+            "score": "likeness to its examples: cosine, up to 1",
             "is_final": "the turn is over",
         },
     ),

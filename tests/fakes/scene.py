@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 from agent.config import AgentConfig, TurnConfig
 from agent.dialogue import AgentServices
 from agent.events import AgentEvent
+from agent.intents import IntentClassifier
 from agent.phrases import Phrases
 from agent.services.context import ContextSource
 from agent.services.llm import Message
@@ -41,6 +42,7 @@ class Scene:
         leg: FakeLeg | None = None,
         prepared: bool = True,
         sources: Sequence[ContextSource] = (),
+        intents: IntentClassifier | None = None,
         tools: Sequence[Tool] = (),
         is_placed: bool = False,
     ) -> None:
@@ -59,6 +61,7 @@ class Scene:
         self.control = ScriptedControl()
         self._is_prepared = prepared
         self._sources = tuple(sources)
+        self._intents = intents
         self._tools = tuple(tools)
         self._is_placed = is_placed
         self._tasks: list[asyncio.Task[None]] = []
@@ -71,7 +74,9 @@ class Scene:
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
         toolbox = Toolbox(self.config.tools, (*builtin_tools(self.config.transfers), *self._tools))
-        services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases, self._sources, toolbox)
+        services = AgentServices(
+            self.stt, self.llm, self.tts, self.detector, phrases, self._sources, self._intents, toolbox
+        )
         self.session = AgentSession(
             self.config,
             services,
