@@ -8,8 +8,18 @@ pause of that set.
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from agent.expectation import ExpectedKind
 from agent.services.tts import Emotion, SpeechStyle
@@ -205,6 +215,62 @@ class MemoryConfig(_Table):
     how_to_help: str = "How can I help you today?"
 
 
+def _located(value: str, info: ValidationInfo) -> str:
+    """A path is relative to the configuration file's folder, a URL is what it is."""
+    if is_url(value):
+        if urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname:
+            raise ValueError("must be a path, or a URL that begins with https:// or http://")
+        return value
+    folder = (info.context or {}).get("folder", Path())
+    return str(Path(folder) / Path(value).expanduser())
+
+
+def is_url(source: str) -> bool:
+    """Whether a source of knowledge is on the web."""
+    return "://" in source
+
+
+class KnowledgeConfig(_Table):
+    """`[agents.NAME] knowledge = "folder"`, a list of sources, or this table."""
+
+    sources: Annotated[tuple[Annotated[str, AfterValidator(_located)], ...], Field(min_length=1)]
+    """Folders, files (Markdown, HTML, CSV, PDF) and URLs."""
+    check_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    """How often the files are looked at for changes; 0: never."""
+    refresh_s: Annotated[float, Field(ge=10, le=30 * 86_400)] = 3_600.0
+    """How often pages on the web are asked for again; only while `check_s` is not 0."""
+    max_file_mib: Annotated[int, Field(ge=1, le=64)] = 8
+    """A larger document is refused."""
+    passages: Annotated[int, Field(ge=1, le=20)] = 4
+    """How many of them a language model is shown at most."""
+    threshold: Probability | None = None
+    """What fits a question less well is no answer to it. None: 0.58 for answers that are spoken as they stand, 0.35 for
+    what a language model is shown."""
+
+
+def _sources_alone(value: object) -> object:
+    match value:
+        case str() | Path():
+            return {"sources": [str(value)]}
+        case list() | tuple():
+            return {"sources": value}
+    return value
+
+
+class IntentConfig(_Table):
+    """`[agents.NAME.intents]`: `LABEL = ["an example", ...]`, or `[agents.NAME.intents.LABEL]` with what follows."""
+
+    examples: Annotated[tuple[str, ...], Field(min_length=1)]
+    """How callers say it, in whole sentences: five or more help."""
+
+
+def _examples_alone(value: object) -> object:
+    return {"examples": value} if isinstance(value, list | tuple) else value
+
+
+Intent = Annotated[IntentConfig, BeforeValidator(_examples_alone)]
+
+
 class SpeculationConfig(_Table):
     """Answering before the turn is over (agent/speculation.py). What was prepared is heard only if the turn ends so."""
 
@@ -256,8 +322,10 @@ class AgentConfig(_Table):
     """The system prompt."""
     greeting: str = "Hello, how can I help you?"
     """Said when the call is answered; empty: the caller speaks first."""
-    knowledge: Path | None = None
-    """A folder of Markdown files the agent answers from; None is the example that comes with Parley."""
+    knowledge: Annotated[KnowledgeConfig | None, BeforeValidator(_sources_alone)] = None
+    """What the agent answers from; None is the example that comes with Parley."""
+    intents: dict[str, Intent] = {}
+    """What callers may want, recognised while they speak (agent/intents.py)."""
     hints: tuple[str, ...] = ()
     """Names and words of the trade that speech recognition should expect."""
     tools: tuple[str, ...] = ("hang_up",)

@@ -55,6 +55,23 @@ class TranscriptPartial:
 
 
 @dataclass(frozen=True, slots=True)
+class IntentRecognized:
+    """What the caller seems to want: while the turn is being spoken, as soon as it is clear, and when it is over.
+
+    The final one of a turn comes when it is committed (again, when it is reopened and committed again), and only if
+    there is something to tell: an intent, or that the one which was told early was none.
+    """
+
+    turn_index: int
+    label: str | None
+    """A name of `[agents.NAME.intents]`; None: none of them after all."""
+    score: float
+    """Likeness to the intent's examples: cosine, up to 1."""
+    is_final: bool
+    """The turn is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class TurnCommitted:
     """The caller has finished and is being answered. Comes again with the same index after `TurnReopened`."""
 
@@ -100,6 +117,8 @@ class ReplyFinished:
     text: str
     started_at: float
     ended_at: float
+    sources: tuple[str, ...] = ()
+    """What the answer rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +133,7 @@ class ReplyInterrupted:
     """What of it was sent; the conversation goes on from there."""
     started_at: float
     ended_at: float
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +213,7 @@ class HangUpRequested:
 
 AgentEvent = (
     TranscriptPartial
+    | IntentRecognized
     | TurnCommitted
     | TurnReopened
     | ReplyPrepared

@@ -25,7 +25,7 @@ from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
 from agent.read_ahead import ReadAhead
 from agent.rendering import Renderer
-from agent.services.llm import Pause, ReplyEvent, Silence, TextDelta, ToolCall
+from agent.services.llm import Cited, Pause, ReplyEvent, Silence, TextDelta, ToolCall
 from agent.services.tts import SpeechStyle, TextToSpeech
 from media.frames import PcmSamples
 from media.limiter import Limiter
@@ -59,6 +59,8 @@ class Reply:
     spoken: SpokenReply = field(default_factory=SpokenReply)
     started_at: float | None = None
     """When its first audible sample was sent."""
+    sources: tuple[str, ...] = ()
+    """What it rests on."""
     hang_up: str | None = None
     """End the call when it has been heard, for this reason."""
     is_ours: asyncio.Event | None = None
@@ -198,6 +200,8 @@ class Speaker:
                         reply.hang_up = "goodbye"
                     case ToolCall(name):
                         log.warning("tool_unknown", tool=name)
+                    case Cited(sources):
+                        reply.sources = tuple(dict.fromkeys((*reply.sources, *sources)))
                     case Pause():
                         clauses.end_clause()
                     case Silence():

@@ -41,6 +41,7 @@ from agent.events import (
 from agent.expectation import Expectation, ExpectedKind
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
+from agent.intents import IntentTracker
 from agent.interruption import Duck, Restore
 from agent.judgement import Judgement, filled
 from agent.markup import INSTRUCTIONS
@@ -74,6 +75,8 @@ log = structlog.get_logger(__name__)
 
 _HEARD_POLL_MS = 20
 
+_DRAIN_EVERY_S = 0.5
+"""While frames come and nothing is heard in them: what changes around the call (a hold) is noticed by then."""
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
 """When speech recognition cannot be opened."""
 
@@ -115,6 +118,7 @@ class AgentSession:
         self._on_event = on_event
         self._clock = clock
         self._tasks = SessionTasks()
+        self._intents = IntentTracker(services.intents, on_event) if services.intents is not None else None
         self._turns = TurnTaking(config)
         self._speculation = Speculation(config.speculation)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
@@ -143,6 +147,7 @@ class AgentSession:
         self._hung_up: asyncio.Future[str] | None = None
         self._last_partial: Transcript | None = None
         """Of the present turn."""
+        self._drained_at = 0.0
         self._secret_keys = ""
         self._next_keys_secret = False
         self._far_end: FarEndWatch | None = None
@@ -160,7 +165,8 @@ class AgentSession:
                 self._far_end.receive_frame(frame)
             self._ear.hear(frame)
             self._detector.receive_frame(frame)
-        if self._far_end is not None or not self._detector.is_idle:
+        is_due = bool(frames) and frames[-1].arrived_at >= self._drained_at + _DRAIN_EVERY_S
+        if is_due or self._far_end is not None or not self._detector.is_idle:
             self._drain()
 
     def dtmf(self, digit: str, *, secret: bool = False) -> None:
@@ -270,7 +276,7 @@ class AgentSession:
         """Do what the engines say, and what follows from doing it, until there is nothing more to do."""
         if not self._tasks.is_running:
             return
-        now = self._clock()
+        now = self._drained_at = self._clock()
         for event in self._detector.events():
             if self._far_end is not None:
                 self._tell_far_end(self._far_end.far_end, event, now)
@@ -385,6 +391,7 @@ class AgentSession:
                 if self._caller is not None:
                     self._caller.answer(action.turn_index, action.text)
                 self._dialogue.answer(action)
+                self._track_intent(action.turn_index, action.text, is_final=True)
                 self._speculation.receive_answer()
             case Announce():
                 self._dialogue.announce(action)
@@ -524,9 +531,14 @@ class AgentSession:
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
             self._last_partial = transcript
+            self._track_intent(self._turns.turn_index, transcript.text, is_final=False)
             now = self._clock()
             self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
             self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
+
+    def _track_intent(self, turn_index: int, text: str, *, is_final: bool) -> None:
+        if self._intents is not None and self._intents.hear(turn_index, text, is_final=is_final):
+            self._tasks.track_intent(self._intents.judge())
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:

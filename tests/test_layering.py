@@ -41,6 +41,7 @@ DOORS = {
     "piper": ["agent/local/"],
     "pjsua2": ["gateway/sip/", "media/ports.py"],
     "prometheus_client": ["gateway/telemetry/"],
+    "pypdf": ["agent/knowledge/pdf.py"],
     "soxr": ["media/resample.py"],
     "sqlalchemy": ["gateway/store/"],
     "starlette": ["gateway/api/"],
