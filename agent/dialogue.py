@@ -24,6 +24,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.interruption import Saying
 from agent.phrases import Phrases
 from agent.reply import Reply, Speaker
 from agent.services.context import ContextSource
@@ -37,6 +38,9 @@ from agent.turn import Announce, Answer
 from media.playout import Cleared, PlayoutEvent
 
 log = structlog.get_logger(__name__)
+
+_AT_ITS_END_MS = 1_500
+"""Of a question so much is left to hear: callers answer before they have heard the last word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,16 @@ class Dialogue:
             self._on_event(ReplyStarted(reply.reply_id, reply.turn_index, reply.started_at))
             self._events.append(ReplyAudible(reply.reply_id))
         self._maybe_finish(reply, event.sent_at)
+
+    @property
+    def saying(self) -> Saying:
+        """What the caller speaks over."""
+        reply = self._reply
+        if reply is None:
+            return Saying()
+        text = reply.spoken.text
+        at_its_end = reply.is_written and self._out.queued_ms <= _AT_ITS_END_MS
+        return Saying(text, asks=at_its_end and text.rstrip("\"') ").endswith("?"))
 
     def events(self) -> list[ReplyProgress]:
         """What became of the reply. Drain after each input."""

@@ -23,7 +23,7 @@ from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible,
 from agent.ear import Ear
 from agent.errors import ServiceError
 from agent.events import AgentEvent, AudioOut, HangUpRequested, TranscriptPartial
-from agent.interruption import Duck, Restore
+from agent.interruption import AskWords, Disregard, Duck, Hold, Restore
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
@@ -129,10 +129,11 @@ class AgentSession:
             self._tasks.listen(self._attach(self._ear))
         self._drain()
 
-    def say(self, text: str) -> None:
-        """Say this as soon as nobody speaks. Raises `AgentMisuse` when too much is waiting already."""
+    def say(self, text: str, *, protected: bool = False) -> None:
+        """Say this as soon as nobody speaks. `protected`: to its end, whoever speaks over it or presses a key; what the
+        caller says meanwhile is answered after it. Raises `AgentMisuse` when too much is waiting already."""
         if text.strip():
-            self._turns.announce(text, self._clock())
+            self._turns.announce(text, self._clock(), protected=protected)
             self._drain()
 
     def say_words(self, words: AsyncIterator[ReplyEvent]) -> None:
@@ -159,7 +160,7 @@ class AgentSession:
                 self._tasks.begin(group)
                 self._tasks.listen(self._attach(self._ear))
                 if self.history.is_empty:
-                    self.say(self._config.greeting)
+                    self.say(self._config.greeting, protected=self._config.greeting_protected)
                 reason = await self._hung_up
                 self._tasks.cancel()
             return reason
@@ -227,20 +228,20 @@ class AgentSession:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
                 self._turns.announce(self._dialogue.apology(), now)
+            case AskWords(burst_id):
+                self._ear.pause()
+                self._tasks.ask(self._ask_words(burst_id))
+            case Disregard():
+                self._ear.pause()
             case Duck():
-                self._quieten()
+                self._out.duck(10 ** (self._config.interruption.duck_gain_db / 20))
+            case Hold():
+                self._out.pause()
             case Restore():
-                self._out.resume()
+                self._out.resume(self._config.interruption.repeat_ms)
                 self._out.duck(1.0)
             case _:
                 assert_never(action)
-
-    def _quieten(self) -> None:
-        interruption = self._config.interruption
-        if interruption.at_onset == "pause":
-            self._out.pause()
-        else:
-            self._out.duck(10 ** (interruption.duck_gain_db / 20))
 
     def _hang_up(self, reason: str, now: float) -> None:
         self._turns.hang_up(now)
@@ -275,8 +276,22 @@ class AgentSession:
         return await in_time(opening, "stt", config.deadlines.stt_open_ms)
 
     def _partial(self, transcript: Transcript) -> None:
+        if self._turns.state is TurnState.SPEAKING:
+            now = self._clock()
+            self._turns.receive_partial(transcript.text, self._dialogue.saying, now)
+            self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
+
+    async def _ask_words(self, burst_id: int) -> None:
+        try:
+            transcript = await in_time(self._ear.transcript(), "stt", self._config.deadlines.stt_final_ms)
+        except ServiceError as error:
+            self._dialogue.receive_failure(error)
+            self._turns.receive_no_words(burst_id, self._clock())
+        else:
+            self._turns.receive_words(burst_id, transcript.text, self._dialogue.saying, self._clock())
+        self._drain()
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
