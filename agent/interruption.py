@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.config import InterruptionConfig
-from agent.floor import Floor, wish
+from agent.floor import SURE_OF_WORDS, Floor, wish
+from agent.services.stt import Transcript
 
 _DECIDE_S = 0.6
 """Speech recognition has so long after the caller fell silent; without an answer, a short sound was no interruption."""
@@ -237,22 +238,23 @@ class BargeIn:
         self._events.append(AskWords(burst.burst_id))
         self._weigh(now)
 
-    def receive_partial(self, text: str, saying: Saying, now: float) -> None:
+    def receive_partial(self, transcript: Transcript, saying: Saying, now: float) -> None:
         """What the caller says over `saying`, as far as it is recognised. What comes too late is dropped."""
         if self._state is _State.SPEECH and self._is_heard:
-            self._burst.floor = self._wish(text, saying)
+            self._burst.floor = self._wish(transcript, saying)
             self._weigh(now)
 
-    def receive_words(self, burst_id: int, text: str, saying: Saying, now: float) -> None:
+    def receive_words(self, burst_id: int, transcript: Transcript, saying: Saying, now: float) -> None:
         """The answer to `AskWords`. One that comes too late still stops us, if it says so."""
         burst = self._burst
         if burst.burst_id != burst_id or not self._is_heard or self._state not in (_State.ASKED, _State.QUIET):
             return
         is_late = self._state is _State.QUIET
-        floor = self._wish(text, saying)
+        floor = self._wish(transcript, saying)
         wants = floor is Floor.WANTED
         if not is_late:
-            wants |= floor is Floor.UNSURE and self._spoken_s(burst.ended_at) >= _A_WORD_S
+            a_word = self._spoken_s(burst.ended_at) >= _A_WORD_S and (transcript.confidence or 1.0) >= SURE_OF_WORDS
+            wants |= floor is Floor.UNSURE and a_word
             wants |= floor is Floor.BACKCHANNEL and saying.asks
         if wants:
             self._give_way(now, by_words=True)
@@ -268,9 +270,9 @@ class BargeIn:
         """The last interruption was none: no words came of it, or only a back-channel."""
         self._adapt(1.3)
 
-    def is_nothing(self, text: str) -> bool:
+    def is_nothing(self, transcript: Transcript) -> bool:
         """Whether the words of what was only long ask for nothing."""
-        return self._wish(text, Saying()) in (Floor.NOTHING, Floor.BACKCHANNEL)
+        return self._wish(transcript, Saying()) in (Floor.NOTHING, Floor.BACKCHANNEL)
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called next, monotonic seconds."""
@@ -314,10 +316,17 @@ class BargeIn:
     def _spoken_s(self, until: float) -> float:
         return self._burst.lasted_s + until - self._burst.since
 
-    def _wish(self, text: str, saying: Saying) -> Floor:
+    def _wish(self, transcript: Transcript, saying: Saying) -> Floor:
         config = self._config
         least = config.min_words + (config.adaptive and self._patience > 1.5)
-        return wish(text, saying.text, least_words=least, backchannels=config.backchannels, claims=config.stop_words)
+        return wish(
+            transcript.text,
+            saying.text,
+            confidence=transcript.confidence,
+            least_words=least,
+            backchannels=config.backchannels,
+            claims=config.stop_words,
+        )
 
     def _weigh(self, now: float) -> None:
         if not self._is_heard:

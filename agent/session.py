@@ -278,7 +278,7 @@ class AgentSession:
     def _partial(self, transcript: Transcript) -> None:
         if self._turns.state is TurnState.SPEAKING:
             now = self._clock()
-            self._turns.receive_partial(transcript.text, self._dialogue.saying, now)
+            self._turns.receive_partial(transcript, self._dialogue.saying, now)
             self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
@@ -290,7 +290,7 @@ class AgentSession:
             self._dialogue.receive_failure(error)
             self._turns.receive_no_words(burst_id, self._clock())
         else:
-            self._turns.receive_words(burst_id, transcript.text, self._dialogue.saying, self._clock())
+            self._turns.receive_words(burst_id, transcript, self._dialogue.saying, self._clock())
         self._drain()
 
     async def _ask_transcript(self, pause_id: int) -> None:

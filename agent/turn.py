@@ -294,14 +294,14 @@ class TurnTaking:
             self._actions.append(Apologize())
         self._follow(now)
 
-    def receive_partial(self, text: str, saying: Saying, now: float) -> None:
+    def receive_partial(self, transcript: Transcript, saying: Saying, now: float) -> None:
         """What speech recognition has understood so far of what the caller says over us, who are saying this."""
-        self._barge_in.receive_partial(text, saying, now)
+        self._barge_in.receive_partial(transcript, saying, now)
         self._follow(now)
 
-    def receive_words(self, burst_id: int, text: str, saying: Saying, now: float) -> None:
+    def receive_words(self, burst_id: int, transcript: Transcript, saying: Saying, now: float) -> None:
         """Speech recognition's answer to `AskWords`, and what we are saying."""
-        self._barge_in.receive_words(burst_id, text, saying, now)
+        self._barge_in.receive_words(burst_id, transcript, saying, now)
         self._follow(now)
 
     def receive_no_words(self, burst_id: int, now: float) -> None:
@@ -397,7 +397,7 @@ class TurnTaking:
                     self._actions.append(StopAsking())
                 case TurnOver(_, transcript, decided_at):
                     self._answer(transcript, decided_at, now)
-                case TurnOver(_, transcript) if self._was_nothing(transcript.text):
+                case TurnOver(_, transcript) if self._was_nothing(transcript):
                     self._drop_turn(Cause.TURN_EMPTY, was_noise=True)
                 case TurnEmpty() if self._turn.answered is not None:
                     self._answer(self._turn.answered, now, now)
@@ -475,9 +475,9 @@ class TurnTaking:
         elif self._speech is not None:
             self._caller_speaks(self._speech, now)
 
-    def _was_nothing(self, text: str) -> bool:
+    def _was_nothing(self, transcript: Transcript) -> bool:
         """Of a turn that is over: it interrupted us by its length, and asks for nothing."""
-        return self._turn.is_only_long and not self._keypad.is_waiting and self._barge_in.is_nothing(text)
+        return self._turn.is_only_long and not self._keypad.is_waiting and self._barge_in.is_nothing(transcript)
 
     def _caller_speaks(self, speech: SpeechStarted, now: float, cause: Cause = Cause.SPEECH_STARTED) -> None:
         self._forget_overheard(speech)
