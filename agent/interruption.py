@@ -80,8 +80,8 @@ class Disregard:
 class BrokenIn:
     """The caller has the floor: throw the rest away."""
 
-    by_words: bool
-    """Otherwise it was only long, and its words may still tell that it was nothing."""
+    is_certain: bool
+    """All the words are known. Otherwise it was long, or began like an interruption, and may still be nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,7 @@ class BargeIn:
         self._state = _State.QUIET
         self._volume = _Volume.FULL
         self._burst = _Burst(0, 0.0)
+        self._is_hinted = False
         self._is_suspicious = False
         """While the words are asked for: a sound again."""
         self._patience = 1.0
@@ -190,6 +191,11 @@ class BargeIn:
         if self._state in (_State.ASKED, _State.IGNORED):
             self._state = _State.QUIET
         self._set_volume(_Volume.FULL)
+
+    def receive_hint(self, suspicious: bool, now: float) -> None:
+        """Something that may become a suspicion is on its way, or is not any more."""
+        self._is_hinted = suspicious
+        self._weigh(now)
 
     def receive_suspicion(self, now: float) -> None:
         """Something that may become speech."""
@@ -229,7 +235,7 @@ class BargeIn:
         burst.ended_at = ended_at
         if self._config.policy == "duration":
             if self._spoken_s(ended_at) >= self.confirm_s:
-                self._give_way(now, by_words=False)
+                self._give_way(now, certain=False)
             else:
                 self._pass_over(Floor.UNSURE, now)
             return
@@ -257,7 +263,7 @@ class BargeIn:
             wants |= floor is Floor.UNSURE and a_word
             wants |= floor is Floor.BACKCHANNEL and saying.asks
         if wants:
-            self._give_way(now, by_words=True)
+            self._give_way(now, certain=True)
         elif not is_late:
             self._pass_over(floor, now)
 
@@ -334,23 +340,23 @@ class BargeIn:
             return
         match self._state:
             case _State.SPEECH if self._burst.floor is Floor.WANTED and self._config.policy != "duration":
-                self._give_way(now, by_words=True)
+                self._give_way(now, certain=False)
             case _State.SPEECH if now >= self._long_at and self._config.policy == "words":
                 self._state = _State.IGNORED
                 self._events.append(Disregard())
                 self._set_volume(_Volume.FULL)
             case _State.SPEECH if now >= self._long_at:
-                self._give_way(now, by_words=False)
+                self._give_way(now, certain=False)
             case _State.ASKED if now >= self._burst.decide_at:
                 self._pass_over(Floor.UNSURE, now)
             case _State.QUIET | _State.IGNORED:
-                self._set_volume(_Volume.FULL)
+                self._set_volume(_Volume.DUCKED if self._is_hinted else _Volume.FULL)
             case _State.SUSPECTED:
                 self._set_volume(_Volume.DUCKED)
             case _State.SPEECH | _State.ASKED:
                 self._set_volume(_Volume.HELD if self._config.at_onset == "pause" else _Volume.DUCKED)
 
-    def _give_way(self, now: float, *, by_words: bool) -> None:
+    def _give_way(self, now: float, *, certain: bool) -> None:
         """The caller wants the floor."""
         if self._passed_over_at is not None and self._burst.since - self._passed_over_at < _AGAIN_S:
             self._adapt(0.75)
@@ -359,7 +365,7 @@ class BargeIn:
             self._events.append(Deferred())
         else:
             self._is_audible = False
-            self._events.append(BrokenIn(by_words))
+            self._events.append(BrokenIn(certain))
         if self._state is _State.ASKED:
             self._state = _State.QUIET
         elif self._state is _State.SPEECH and self._is_audible:

@@ -87,15 +87,21 @@ class AgentSession:
         self._dialogue = Dialogue(config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock)
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
+        self._is_suspicious = False
 
-    def feed(self, frames: list[PcmFrame]) -> None:
-        """The caller's next frames, flagged by `media.vad.mark_speech`."""
+    def feed(self, frames: list[PcmFrame], *, suspicious: bool = False) -> None:
+        """The caller's next frames, flagged by `media.vad.mark_speech`. `suspicious`: more are held back, by an echo
+        gate, and the caller seems to speak in them."""
         for frame in frames:
             if frame.sample_rate_hz != self._ear.sample_rate_hz:
                 self.audio_changed(frame.sample_rate_hz)
             self._ear.hear(frame)
             self._detector.receive_frame(frame)
         self._drain()
+        if suspicious is not self._is_suspicious:  # after the frames: what they say of the same sound comes first
+            self._is_suspicious = suspicious
+            self._turns.receive_hint(suspicious, self._clock())
+            self._drain()
 
     def dtmf(self, digit: str, *, secret: bool = False) -> None:
         """A key the caller pressed: 0-9, *, #, A-D.

@@ -194,8 +194,8 @@ class _CallerTurn:
     """What was pressed in it."""
     answered: Transcript | None = None
     """What was recognised of it, when it was thought over already."""
-    is_only_long: bool = False
-    """It interrupted us by its length; its words may still tell that it was nothing."""
+    may_be_nothing: bool = False
+    """It interrupted us before all its words were known."""
 
 
 @dataclass(slots=True)
@@ -292,6 +292,11 @@ class TurnTaking:
         else:
             self._drop_turn(Cause.TURN_EMPTY, was_noise=False)
             self._actions.append(Apologize())
+        self._follow(now)
+
+    def receive_hint(self, suspicious: bool, now: float) -> None:
+        """The line suspects, or does so no more, that the caller speaks in what has not come through yet."""
+        self._barge_in.receive_hint(suspicious, now)
         self._follow(now)
 
     def receive_partial(self, transcript: Transcript, saying: Saying, now: float) -> None:
@@ -409,10 +414,10 @@ class TurnTaking:
             match interruption:
                 case Overhear(goes_on):
                     self._overhear(goes_on)
-                case BrokenIn(by_words):
+                case BrokenIn(is_certain):
                     self._actions.append(Interrupt(self._reply_id))
                     self._begin_overheard(now, Cause.INTERRUPTED)
-                    self._turn.is_only_long = not by_words
+                    self._turn.may_be_nothing = not is_certain
                 case Deferred():
                     assert self._overheard is not None, "only what was overheard is wanted"
                     self._overheard.is_wanted = True
@@ -476,8 +481,8 @@ class TurnTaking:
             self._caller_speaks(self._speech, now)
 
     def _was_nothing(self, transcript: Transcript) -> bool:
-        """Of a turn that is over: it interrupted us by its length, and asks for nothing."""
-        return self._turn.is_only_long and not self._keypad.is_waiting and self._barge_in.is_nothing(transcript)
+        """Of a turn that is over: it interrupted us before its words were known, and they ask for nothing."""
+        return self._turn.may_be_nothing and not self._keypad.is_waiting and self._barge_in.is_nothing(transcript)
 
     def _caller_speaks(self, speech: SpeechStarted, now: float, cause: Cause = Cause.SPEECH_STARTED) -> None:
         self._forget_overheard(speech)
@@ -520,7 +525,7 @@ class TurnTaking:
 
     def _drop_turn(self, cause: Cause, *, was_noise: bool) -> None:
         """Back to listening, without an answer that could be heard."""
-        if was_noise and self._turn.is_only_long:
+        if was_noise and self._turn.may_be_nothing:
             self._barge_in.receive_false_stop()
         self._next_turn()
         self._change(cause)
