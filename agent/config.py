@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent.expectation import ExpectedKind
+
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -49,18 +51,39 @@ class TurnConfig(_Table):
     over_probability: Probability = 0.8
     """The model is believed above this, and the agent answers at once."""
     short_wait_ms: Milliseconds = 300
-    """For words that close a turn by themselves (`yes`, `goodbye`, a question)."""
-    max_wait_ms: Milliseconds = 700
-    """For everything else."""
-    open_wait_ms: Milliseconds = 1_000
+    """For words that are a turn by their form (`goodbye`, ten digits of ten), whatever the model says."""
+    clear_wait_ms: Milliseconds = 500
+    """For a request, an answer of the kind we asked for, and a question of which the model is not sure."""
+    sure_wait_ms: Milliseconds = 1_600
+    """For any other statement of which the model is sure; adapts to the caller's own pauses, from `fluent_wait_ms` to
+    `open_wait_ms`."""
+    fluent_wait_ms: Milliseconds = 700
+    """What `sure_wait_ms` falls to with a caller who speaks without pauses. Also for a request of which the model is
+    not sure, and for a sound without words."""
+    max_wait_ms: Milliseconds = 1_600
+    """For statements of which the model is not sure, and for words that seldom come alone (`thank you`, `hello`)."""
+    open_wait_ms: Milliseconds = 1_700
     """For words that promise more (`and`, `my number is`), whatever the model says."""
+    expect: ExpectedKind = "free"
+    """What callers answer, unless our own question or a tool tells: `free`, `digits`, `email`, `spelling`, `yes_no`,
+    `date`."""
+    expect_length: Annotated[int, Field(ge=1, le=64)] | None = None
+    """With `digits` and `spelling`: so many are a whole answer."""
+    expect_terminator: str | None = None
+    """With `digits`: the word that ends them."""
     digit_wait_ms: Milliseconds = 2_000
     """After the last key pressed, unless that was `#`."""
 
     @model_validator(mode="after")
     def _waits_are_in_order(self) -> Self:
-        if not self.ask_after_ms <= self.short_wait_ms <= self.max_wait_ms <= self.open_wait_ms:
-            raise ValueError("waits must not decrease: ask_after_ms, short_wait_ms, max_wait_ms, open_wait_ms")
+        for names in (
+            ("ask_after_ms", "short_wait_ms", "max_wait_ms", "open_wait_ms"),
+            ("ask_after_ms", "clear_wait_ms", "open_wait_ms"),
+            ("ask_after_ms", "fluent_wait_ms", "sure_wait_ms", "open_wait_ms"),
+        ):
+            waits_ms = [getattr(self, name) for name in names]
+            if waits_ms != sorted(waits_ms):
+                raise ValueError(f"waits must not decrease: {', '.join(names)}")
         return self
 
 

@@ -13,11 +13,19 @@ All waits are silence, counted from the last speech sample. Speech breaks the pa
 a mere suspicion of speech holds every decision until it is confirmed or dismissed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from agent.completeness import Completeness, judge
 from agent.config import TurnConfig
-from agent.cues import is_whole_turn, trails_off
+from agent.cues import is_backchannel
+from agent.expectation import FREE, Expectation
+from agent.pauses import CallerPauses
 from agent.services.stt import Transcript
+
+_NEVER = float("inf")
+_MOST_HESITATION = 3.0
+_INTO_FIRST_WORD_S = 0.5
+"""Who speaks so soon after our first sound does not react to it: he had not finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +74,30 @@ class _Pause:
     """When the model was believed; the words may still overrule it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A turn that we took: was that too early?"""
+
+    silent_since: float
+    text: str
+    answered_at: float | None = None
+    """Our answer became audible."""
+
+
 class Endpointing:
     """One caller's pauses, one at a time."""
 
     def __init__(self, config: TurnConfig) -> None:
         self._config = config
+        waits_ms = (config.ask_after_ms, config.fluent_wait_ms, config.sure_wait_ms, config.open_wait_ms)
+        self._habit = CallerPauses(*(wait_ms / 1e3 for wait_ms in waits_ms))
+        self._expectation = FREE
+        self._hesitation = 1.0
         self._pause: _Pause | None = None
         self._is_held = False
+        self._taken: _Taken | None = None
+        self._maybe_cut_off_s: float | None = None
+        """The pause before speech that came upon a turn we had taken; its words will tell."""
         self._last_pause_id = 0
         self._events: list[EndpointingEvent] = []
 
@@ -81,12 +106,33 @@ class Endpointing:
         """The present pause, if the caller pauses."""
         return None if self._pause is None else self._pause.pause_id
 
-    def receive_speech(self, now: float) -> None:
-        """The caller speaks (again)."""
+    def receive_expectation(self, expectation: Expectation, now: float) -> None:
+        """What kind of answer the present turn is expected to be, or the next one if nobody speaks. Stays in force."""
+        self._expectation = expectation
+        self.handle_timeout(now)
+
+    def receive_hesitation(self, factor: float, now: float) -> None:
+        """How hesitant the caller sounds: waits become so many times as long, 1 to 3 (others are cut to that).
+
+        In force for this turn, or until the next report. Turns that are whole by their form do not wait longer.
+        """
+        self._hesitation = min(max(factor, 1.0), _MOST_HESITATION)
+        self.handle_timeout(now)
+
+    def receive_speech(self, started_at: float, now: float) -> None:
+        """The caller speaks (again), since `started_at`."""
         self._is_held = False
-        if self._pause is not None and self._pause.is_asked:
-            self._events.append(PauseBroken(self._pause.pause_id))
+        if self._pause is not None:
+            self._habit.receive_pause(started_at - self._pause.silent_since)
+            if self._pause.is_asked:
+                self._events.append(PauseBroken(self._pause.pause_id))
         self._pause = None
+        if self._taken is not None:
+            answered_at = self._taken.answered_at
+            if answered_at is None or started_at - answered_at < _INTO_FIRST_WORD_S:
+                self._maybe_cut_off_s = started_at - self._taken.silent_since
+            else:
+                self._taken = None
 
     def receive_suspicion(self, now: float) -> None:
         """Something that may become speech: decide nothing until `receive_speech` or `receive_dismissal`."""
@@ -114,7 +160,14 @@ class Endpointing:
         """Speech recognition's answer. Late ones are dropped."""
         if self._pause is not None and self._pause.pause_id == pause_id:
             self._pause.transcript = transcript
+            self._weigh_cut_off(transcript.text)
             self.handle_timeout(now)
+
+    def receive_answered(self, now: float) -> None:
+        """Our answer to the turn is audible."""
+        self._hesitation = 1.0
+        if self._taken is not None:
+            self._taken = replace(self._taken, answered_at=now)
 
     def receive_end(self, now: float) -> None:
         """The turn was ended otherwise: forget the pause."""
@@ -127,10 +180,9 @@ class Endpointing:
             return None
         if not pause.is_asked:
             return pause.silent_since + self._config.ask_after_ms / 1e3
-        decided_at = self._decided_at(pause)
         if pause.transcript is None:
             return None
-        return decided_at
+        return self._decided_at(pause, pause.transcript.text)
 
     def handle_timeout(self, now: float) -> None:
         pause = self._pause
@@ -143,7 +195,7 @@ class Endpointing:
             return
         assert pause.transcript is not None, "next_timeout() waits for the transcript"
         if pause.transcript.text.strip():
-            self._events.append(TurnOver(pause.pause_id, pause.transcript, due))
+            self._take_turn(pause, pause.transcript, due)
         else:
             self._events.append(TurnEmpty(pause.pause_id))
         self._pause = None
@@ -153,13 +205,43 @@ class Endpointing:
         events, self._events = self._events, []
         return events
 
-    def _decided_at(self, pause: _Pause) -> float:
+    def _take_turn(self, pause: _Pause, transcript: Transcript, decided_at: float) -> None:
+        if self._taken is not None and self._taken.answered_at is not None:
+            self._habit.receive_turn()
+        self._taken = _Taken(pause.silent_since, transcript.text)
+        self._events.append(TurnOver(pause.pause_id, transcript, decided_at))
+
+    def _weigh_cut_off(self, text: str) -> None:
+        """The words that came upon a turn we had taken are there: did the caller go on with it?"""
+        pause_s, taken = self._maybe_cut_off_s, self._taken
+        self._maybe_cut_off_s = None
+        if pause_s is None or taken is None or not text.strip():
+            return
+        is_reopened = taken.answered_at is None
+        # The transcript of a reopened turn has its first part, too; after our answer it is of the new words alone.
+        if text != taken.text if is_reopened else not is_backchannel(text):
+            self._habit.receive_cut_off(pause_s)
+            self._taken = None
+
+    def _decided_at(self, pause: _Pause, text: str) -> float:
         """When the decision falls, or fell: the ledger's word for it, even if the transcript came later."""
-        text = pause.transcript.text if pause.transcript is not None else ""
-        if trails_off(text):
-            return pause.silent_since + self._config.open_wait_ms / 1e3
-        # Digits are dictated in groups, with pauses: a number is never a whole turn by its looks.
-        is_whole = is_whole_turn(text) and not any(char.isdigit() for char in text)
-        wait_ms = self._config.short_wait_ms if is_whole else self._config.max_wait_ms
-        waited_until = pause.silent_since + wait_ms / 1e3
-        return waited_until if pause.believed_at is None else min(pause.believed_at, waited_until)
+        config, habit = self._config, self._habit
+        believed_s = None if pause.believed_at is None else pause.believed_at - pause.silent_since
+        at_once_s = _NEVER if believed_s is None else believed_s
+        match judge(text, self._expectation):
+            case Completeness.WHOLE:
+                return pause.silent_since + min(at_once_s, config.short_wait_ms / 1e3)
+            case Completeness.WORDLESS:
+                return pause.silent_since + min(at_once_s, config.fluent_wait_ms / 1e3)
+            case Completeness.LIKELY:
+                wait_s = max(min(at_once_s, config.clear_wait_ms / 1e3), habit.least_s)
+            case Completeness.CLEAR:
+                wait_s = max(config.clear_wait_ms / 1e3, habit.least_s)
+                wait_s = max(wait_s, config.fluent_wait_ms / 1e3 if believed_s is None else believed_s)
+            case Completeness.DOUBTFUL:
+                wait_s = config.max_wait_ms / 1e3 if believed_s is None else max(believed_s, habit.sure_s)
+            case Completeness.LONE:
+                wait_s = config.max_wait_ms / 1e3
+            case Completeness.OPEN:
+                wait_s = config.open_wait_ms / 1e3
+        return pause.silent_since + wait_s * self._hesitation

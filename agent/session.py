@@ -22,7 +22,15 @@ from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
 from agent.errors import ServiceError
-from agent.events import AgentEvent, AudioOut, HangUpRequested, TranscriptPartial
+from agent.events import (
+    AgentEvent,
+    AudioOut,
+    HangUpRequested,
+    ReplyFinished,
+    ReplyInterrupted,
+    TranscriptPartial,
+)
+from agent.expectation import Expectation
 from agent.interruption import AskWords, Disregard, Duck, Hold, Restore
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
@@ -84,7 +92,7 @@ class AgentSession:
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
         self.history = history or History(config.prompt, caller, metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
-        self._dialogue = Dialogue(config, services, out, ids, self.history, self._tasks, on_event, self._drain, clock)
+        self._dialogue = Dialogue(config, services, out, ids, self.history, self._tasks, self._tell, self._drain, clock)
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
         self._is_suspicious = False
@@ -123,6 +131,16 @@ class AgentSession:
     def playout(self, event: PlayoutEvent) -> None:
         """What the leg has sent of ours."""
         self._dialogue.receive_playout(event)
+        self._drain()
+
+    def expect(self, expectation: Expectation) -> None:
+        """What kind of answer the caller's next turn will be, or the one being spoken; for that turn only."""
+        self._turns.expect(expectation, self._clock())
+        self._drain()
+
+    def hesitate(self, factor: float) -> None:
+        """How hesitant the caller sounds, 1 (not at all) to 3: the agent waits so many times as long."""
+        self._turns.receive_hesitation(factor, self._clock())
         self._drain()
 
     def audio_changed(self, sample_rate_hz: int) -> None:
@@ -248,6 +266,14 @@ class AgentSession:
                 self._out.duck(1.0)
             case _:
                 assert_never(action)
+
+    def _tell(self, event: AgentEvent) -> None:
+        match event:
+            case ReplyFinished(text=said) | ReplyInterrupted(heard_text=said):
+                self._turns.receive_question(said, self._clock())
+            case _:
+                pass
+        self._on_event(event)
 
     def _hang_up(self, reason: str, now: float) -> None:
         self._turns.hang_up(now)

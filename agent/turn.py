@@ -31,7 +31,9 @@ import structlog
 from agent.config import AgentConfig
 from agent.endpointing import AskIfOver, Endpointing, PauseBroken, TurnEmpty, TurnOver
 from agent.errors import AgentMisuse
+from agent.expectation import Expectation, ExpectedAnswer
 from agent.interruption import AskWords, BargeIn, BrokenIn, Deferred, Disregard, Duck, Hold, Overhear, Restore, Saying
+from agent.keypad import Keypad
 from agent.ledger import LedgerMarks, Stage
 from agent.services.llm import ReplyEvent
 from agent.services.stt import Transcript
@@ -224,7 +226,11 @@ class TurnTaking:
         self.state = TurnState.LISTENING
         self._endpointing = Endpointing(config.turn)
         self._barge_in = BargeIn(config.interruption)
-        self._keypad = _Keypad(config.turn.digit_wait_ms / 1e3)
+        self._expected = ExpectedAnswer(
+            Expectation(config.turn.expect, config.turn.expect_length, config.turn.expect_terminator)
+        )
+        self._endpointing.receive_expectation(self._expected.expectation, 0.0)
+        self._keypad = Keypad(config.turn.digit_wait_ms / 1e3)
         self._turn = _CallerTurn(0)
         self._speech: SpeechStarted | None = None
         """The caller's present speech."""
@@ -328,7 +334,9 @@ class TurnTaking:
         if reply_id != self._reply_id or self.state is not TurnState.PREPARING:
             return
         self._change(Cause.AUDIBLE)
+        self._endpointing.receive_answered(now)
         self._next_turn()
+        self._expect(now)
         if not self._is_protected:
             self._overheard = None
             self._actions.append(ForgetTurn(was_noise=False))
@@ -346,6 +354,21 @@ class TurnTaking:
         else:
             self._change(Cause.REPLY_OVER)
         self._let_caller_speak(now)
+        self._follow(now)
+
+    def expect(self, expectation: Expectation, now: float) -> None:
+        """What kind of answer the caller's next turn will be, or the one being spoken; for that turn only."""
+        self._expected.receive_told(expectation, is_answered=self._turn.answered is not None)
+        self._expect(now)
+
+    def receive_question(self, said: str, now: float) -> None:
+        """What we have said last: what is expected may follow from it."""
+        self._expected.receive_question(said)
+        self._expect(now)
+
+    def receive_hesitation(self, factor: float, now: float) -> None:
+        """How hesitant the caller sounds: 1 not at all, up to 3; see `Endpointing.receive_hesitation`."""
+        self._endpointing.receive_hesitation(factor, now)
         self._follow(now)
 
     def announce(
@@ -489,10 +512,11 @@ class TurnTaking:
         self._overheard = None
         if self.state is TurnState.PREPARING:
             self._actions.append(Withdraw(self._reply_id))
+            self._expected.receive_reopened()
         self._change(cause)
         if not self._turn.started_at:
             self._turn.started_at = speech.started_at
-        self._endpointing.receive_speech(now)
+        self._endpointing.receive_speech(speech.started_at, now)
         self._actions.append(Listen())
 
     def _answer(self, transcript: Transcript, decided_at: float, now: float) -> None:
@@ -531,7 +555,14 @@ class TurnTaking:
         self._change(cause)
         self._actions.append(ForgetTurn(was_noise))
 
+    def _expect(self, now: float) -> None:
+        self._endpointing.receive_expectation(self._expected.expectation, now)
+        self._keypad.length = self._expected.keys
+        self._follow(now)
+
     def _next_turn(self) -> None:
+        if self._turn.answered is not None:
+            self._expected.receive_answered()
         self._turn = _CallerTurn(self._turn.index + (self._turn.answered is not None))
 
     def _stop_reply(self, now: float) -> None:
@@ -547,35 +578,3 @@ class TurnTaking:
     def _change(self, cause: Cause) -> None:
         old, self.state = self.state, next_state(self.state, cause)
         log.debug("turn_state_changed", old=old.value, new=self.state.value, cause=cause.value)
-
-
-class _Keypad:
-    """Keys pressed, until the caller has finished: `#`, or a while without a key."""
-
-    def __init__(self, wait_s: float) -> None:
-        self._wait_s = wait_s
-        self._digits = ""
-        self._due = 0.0
-        self.pressed_at = 0.0
-
-    @property
-    def is_waiting(self) -> bool:
-        return bool(self._digits)
-
-    def receive_digit(self, digit: str, now: float) -> None:
-        if digit == "#" and self._digits:
-            self._due = now
-        else:
-            self._digits = (self._digits + digit)[-64:]
-            self._due = now + self._wait_s
-        self.pressed_at = now
-
-    def next_timeout(self) -> float | None:
-        return self._due if self._digits else None
-
-    def is_due(self, now: float) -> bool:
-        return bool(self._digits) and now >= self._due
-
-    def take(self) -> str:
-        digits, self._digits = self._digits, ""
-        return digits

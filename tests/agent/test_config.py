@@ -38,4 +38,4 @@ def test_values_out_of_range_are_faults(table: dict[str, object]) -> None:
 
 def test_waits_that_do_not_grow_are_a_fault() -> None:
     with pytest.raises(ValidationError, match="waits must not decrease"):
-        AgentConfig.model_validate({"turn": {"short_wait_ms": 800}})
+        AgentConfig.model_validate({"turn": {"short_wait_ms": 1_800}})

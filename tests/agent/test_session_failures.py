@@ -9,14 +9,15 @@ from agent.config import AgentConfig, DeadlinesConfig
 from agent.errors import ServiceRejected, ServiceUnavailable
 from agent.events import HangUpRequested, ReplyFinished, ServiceFailed, TurnCommitted, TurnMeasured
 from agent.services.llm import Message
-from tests.fakes.scene import Scene
+from tests.fakes.scene import QUICK, Scene
 from tests.fakes.services import STALL, ScriptedDetector, ScriptedLlm, ScriptedTts
 from tests.fakes.virtual_time import in_virtual_time
 
 TROUBLE = AgentConfig().phrases.trouble
 GOODBYE = AgentConfig().phrases.goodbye
-QUICK = AgentConfig(
+IMPATIENT = AgentConfig(
     greeting="",
+    turn=QUICK,
     deadlines=DeadlinesConfig(
         stt_final_ms=800, llm_first_token_ms=800, llm_stall_ms=800, tts_first_byte_ms=800, tts_stall_ms=800
     ),
@@ -38,7 +39,7 @@ async def test_a_language_model_that_fails_is_apologised_for_and_asked_again_nex
 
 @in_virtual_time
 async def test_a_language_model_that_never_begins_misses_its_deadline() -> None:
-    async with Scene(config=QUICK, llm=ScriptedLlm([STALL])) as scene:
+    async with Scene(config=IMPATIENT, llm=ScriptedLlm([STALL])) as scene:
         ended_at = await scene.leg.speak("what time do you open")
         assert (await scene.wait_for(ReplyFinished)).text == TROUBLE
         assert scene.first_sound_after(ended_at) - ended_at < 1.2
@@ -47,7 +48,7 @@ async def test_a_language_model_that_never_begins_misses_its_deadline() -> None:
 
 @in_virtual_time
 async def test_a_language_model_that_stalls_is_apologised_for_after_what_it_said() -> None:
-    async with Scene(config=QUICK, llm=ScriptedLlm(["We open at nine. And then ", STALL])) as scene:
+    async with Scene(config=IMPATIENT, llm=ScriptedLlm(["We open at nine. And then ", STALL])) as scene:
         await scene.leg.speak("what time do you open")
         assert (await scene.wait_for(ReplyFinished)).text == f"We open at nine. {TROUBLE}"
 
@@ -81,7 +82,7 @@ async def test_a_voice_that_fails_is_replaced_by_what_was_rendered_before() -> N
 async def test_a_voice_that_stalls_in_the_middle_of_a_clause_misses_its_deadline() -> None:
     clause = "We open at nine in the morning on every day of the week."
     tts = ScriptedTts(failing_clauses={clause: [STALL]})
-    async with Scene(config=QUICK, tts=tts, llm=ScriptedLlm([clause])) as scene:
+    async with Scene(config=IMPATIENT, tts=tts, llm=ScriptedLlm([clause])) as scene:
         await scene.leg.speak("what time do you open")
         finished = await scene.wait_for(ReplyFinished)
         heard = finished.text.removesuffix(f" {TROUBLE}")
@@ -92,7 +93,7 @@ async def test_a_voice_that_stalls_in_the_middle_of_a_clause_misses_its_deadline
 
 @in_virtual_time
 async def test_a_voice_that_never_begins_misses_its_deadline() -> None:
-    async with Scene(config=QUICK, tts=ScriptedTts(first_byte_s=STALL)) as scene:
+    async with Scene(config=IMPATIENT, tts=ScriptedTts(first_byte_s=STALL)) as scene:
         ended_at = await scene.leg.speak("what time do you open")
         assert (await scene.wait_for(ReplyFinished)).text == TROUBLE
         assert scene.first_sound_after(ended_at) - ended_at < 1.4
@@ -100,7 +101,7 @@ async def test_a_voice_that_never_begins_misses_its_deadline() -> None:
 
 @in_virtual_time
 async def test_without_any_voice_the_agent_gives_up_after_three_turns() -> None:
-    async with Scene(config=QUICK, tts=ScriptedTts(first_byte_s=STALL), prepared=False) as scene:
+    async with Scene(config=IMPATIENT, tts=ScriptedTts(first_byte_s=STALL), prepared=False) as scene:
         for _ in range(3):
             await scene.leg.speak("is anybody there")
             await scene.leg.pause_for(4_000)
@@ -120,7 +121,7 @@ async def test_speech_recognition_that_fails_is_apologised_for() -> None:
 
 @in_virtual_time
 async def test_speech_recognition_that_is_slow_misses_its_deadline() -> None:
-    async with Scene(config=QUICK) as scene:
+    async with Scene(config=IMPATIENT) as scene:
         scene.stt.final_s = STALL
         ended_at = await scene.leg.speak("what time do you open")
         assert (await scene.wait_for(ReplyFinished)).text == TROUBLE
@@ -192,7 +193,7 @@ async def test_failures_of_speech_recognition_count_too() -> None:
 async def test_without_an_end_of_turn_model_the_waits_decide() -> None:
     detector = ScriptedDetector(failures=[ServiceUnavailable("turn_detector", "gone")])
     async with Scene(detector=detector) as scene:
-        ended_at = await scene.leg.speak("what time do you open")
+        ended_at = await scene.leg.speak("my tooth hurts")
         assert (await scene.wait_for(ReplyFinished)).text == "Certainly."
         assert scene.first_sound_after(ended_at) - ended_at == pytest.approx(0.9, abs=0.045)
         assert scene.all(ServiceFailed) == [ServiceFailed("turn_detector", retryable=True)]

@@ -28,8 +28,9 @@ from agent.turn import (
     Withdraw,
     next_state,
 )
+from tests.fakes.scene import QUICK
 
-CONFIG = AgentConfig()
+CONFIG = AgentConfig(turn=QUICK)
 
 
 def speech(

@@ -5,7 +5,7 @@ import asyncio
 from types import TracebackType
 from typing import Self, TypeVar
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, TurnConfig
 from agent.dialogue import AgentServices
 from agent.events import AgentEvent
 from agent.phrases import Phrases
@@ -15,6 +15,10 @@ from tests.fakes.leg import FakeLeg
 from tests.fakes.services import ScriptedDetector, ScriptedLlm, ScriptedModel, ScriptedStt, ScriptedTts
 
 Event = TypeVar("Event")
+
+
+QUICK = TurnConfig(clear_wait_ms=250, fluent_wait_ms=200, sure_wait_ms=200, max_wait_ms=700, open_wait_ms=1_000)
+"""The model decides at once, whatever was said: for scenes that are not about when a turn ends."""
 
 
 class Scene:
@@ -31,7 +35,7 @@ class Scene:
         prepared: bool = True,
     ) -> None:
         """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand."""
-        self.config = config or AgentConfig(greeting="")
+        self.config = config or AgentConfig(greeting="", turn=QUICK)
         self.leg = leg or FakeLeg()
         self.stt = ScriptedStt(self.leg.utterances)
         self.llm = llm or ScriptedLlm()
