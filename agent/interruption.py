@@ -175,14 +175,15 @@ class BargeIn:
 
     def enable(self, enabled: bool, now: float) -> None:
         """Whether speech may stop the agent, from now on."""
-        self._is_enabled = enabled
+        was_heard, self._is_enabled = self._is_heard, enabled
+        self._begin_to_hear(was_heard)
         self._weigh(now)
 
     def receive_audible(self, now: float, *, protected: bool = False) -> None:
         """The agent is heard from now on."""
+        was_heard = self._is_heard
         self._is_audible, self._is_protected = True, protected
-        if self._state is _State.SPEECH and self._is_heard:
-            self._events.append(Overhear(goes_on=False))
+        self._begin_to_hear(was_heard)
         self._weigh(now)
 
     def receive_inaudible(self, now: float) -> None:
@@ -333,6 +334,10 @@ class BargeIn:
             backchannels=config.backchannels,
             claims=config.stop_words,
         )
+
+    def _begin_to_hear(self, was_heard: bool) -> None:
+        if self._is_heard and not was_heard and self._state is _State.SPEECH:
+            self._events.append(Overhear(goes_on=False))
 
     def _weigh(self, now: float) -> None:
         if not self._is_heard:

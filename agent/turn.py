@@ -423,10 +423,10 @@ class TurnTaking:
                     self._actions.append(Ask(pause_id))
                 case PauseBroken():
                     self._actions.append(StopAsking())
-                case TurnOver(_, transcript, decided_at):
-                    self._answer(transcript, decided_at, now)
                 case TurnOver(_, transcript) if self._was_nothing(transcript):
                     self._drop_turn(Cause.TURN_EMPTY, was_noise=True)
+                case TurnOver(_, transcript, decided_at):
+                    self._answer(transcript, decided_at, now)
                 case TurnEmpty() if self._turn.answered is not None:
                     self._answer(self._turn.answered, now, now)
                 case TurnEmpty():
