@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent.expectation import ExpectedKind
+from agent.services.tts import Emotion
 
 Milliseconds = Annotated[int, Field(ge=0, le=60_000)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -117,6 +118,24 @@ class InterruptionConfig(_Table):
     """What the agent was kept from saying by a sound that turns out to have been no speech is said after it."""
 
 
+class FarEndConfig(_Table):
+    """Who takes the calls that the agent places (agent/far_end.py)."""
+
+    recognize: bool = True
+    """Tell voicemails, menus, queues and faxes from people. False: talk to whatever answers."""
+    voicemail: Literal["hang_up", "message"] = "hang_up"
+    """What a voicemail gets: nothing, or `message` once it records."""
+    message: str = ""
+    max_hold_s: Annotated[int, Field(ge=10, le=3_600)] = 300
+    """How long to wait in a queue or for music to end, before hanging up."""
+
+    @model_validator(mode="after")
+    def _message_is_there(self) -> Self:
+        if (self.voicemail == "message") != bool(self.message):
+            raise ValueError('message and voicemail = "message" need each other')
+        return self
+
+
 class DeadlinesConfig(_Table):
     """How long the agent waits for each service before it says so to the caller."""
 
@@ -140,6 +159,21 @@ class PhrasesConfig(_Table):
     max_failures: Annotated[int, Field(ge=1, le=20)] = 3
 
 
+class VoiceStyleConfig(_Table):
+    """How the agent speaks (agent/manner.py): its own way, what its words' markup says, and how the caller sounds."""
+
+    rate: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
+    """Pace; 1.0 is the voice's own."""
+    pitch_semitones: Annotated[float, Field(ge=-12.0, le=12.0)] = 0.0
+    volume_db: Annotated[float, Field(ge=-20.0, le=6.0)] = 0.0
+    emotion: Emotion = "neutral"
+    markup: bool = True
+    """The language model is told how to mark pace, pitch, volume and emotion. What it marks is never spoken."""
+    adapt: bool = True
+    """The caller's voice is listened to at the end of a turn: who is agitated is answered more slowly and softly, who
+    hesitates is given more time, and the language model is told of both."""
+
+
 class AgentConfig(_Table):
     """One agent."""
 
@@ -151,6 +185,8 @@ class AgentConfig(_Table):
     """Text to speech: a name of `[services]`, or `local`."""
     voice: str | None = None
     """A voice of that speech service; None is its own default."""
+    voices: dict[str, str] = Field(default_factory=dict)
+    """A voice for each other language that is spoken, by its code."""
     language: str = "en"
     """What callers speak, as an ISO 639-1 code."""
     prompt: str = "You are the receptionist. Answer briefly, in words that are easy to say and to hear."
@@ -171,8 +207,10 @@ class AgentConfig(_Table):
     speech: SpeechConfig = SpeechConfig()
     turn: TurnConfig = TurnConfig()
     interruption: InterruptionConfig = InterruptionConfig()
+    far_end: FarEndConfig = FarEndConfig()
     deadlines: DeadlinesConfig = DeadlinesConfig()
     phrases: PhrasesConfig = PhrasesConfig()
+    voice_style: VoiceStyleConfig = VoiceStyleConfig()
     speculation: Literal["off"] = "off"
     """Answering before the turn is over: only `off` so far."""
     realtime: Literal["off"] = "off"

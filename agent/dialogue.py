@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from agent.clauses import plain_text
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.errors import ServiceError
@@ -55,6 +56,8 @@ class AgentServices:
     phrases: Phrases
     sources: tuple[ContextSource, ...] = ()
     """What the language model is told for each turn."""
+    joins_sentences: bool = False
+    """The text to speech says several sentences better, or cheaper, in one request than one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,16 @@ class Dialogue:
         """`on_progress` says that `events` has something new, when that is not the effect of a call from outside."""
         self._phrases = config.phrases
         self._thinking = Thinking(services.llm, services.sources)
-        self._speaker = Speaker(config, services.tts, services.phrases, out, utterance_ids, self._apologize_for, clock)
+        self._speaker = Speaker(
+            config,
+            services.tts,
+            services.phrases,
+            out,
+            utterance_ids,
+            self._apologize_for,
+            clock,
+            joins_sentences=services.joins_sentences,
+        )
         self._out = out
         self._history = history
         self._tasks = tasks
@@ -116,12 +128,15 @@ class Dialogue:
 
     def answer(self, answer: Answer) -> None:
         """Answer a turn."""
-        ended_at = answer.marks.spoken_at
-        committed = TurnCommitted(answer.turn_index, answer.text, answer.confidence, answer.started_at, ended_at)
-        self._on_event(committed)
-        self._history.caller_said(answer.text)
+        self.note(answer)
         words = self._thinking.reply(self._history.snapshot())
         self._begin(Reply(answer.reply_id, answer.turn_index, answer.marks), words)
+
+    def note(self, answer: Answer) -> None:
+        """Enter a turn that gets no answer."""
+        ended_at = answer.marks.spoken_at
+        self._on_event(TurnCommitted(answer.turn_index, answer.text, answer.confidence, answer.started_at, ended_at))
+        self._history.caller_said(answer.text)
 
     def announce(self, announce: Announce) -> None:
         """Say what is known beforehand."""
@@ -129,7 +144,9 @@ class Dialogue:
             self._begin(Reply(announce.reply_id), announce.words)
             return
         hang_up = self._hang_up_after_unsaid if announce.text == self.unsaid else None
-        self._begin(Reply(announce.reply_id, announcement=announce.text, hang_up=hang_up), _words(announce.text))
+        self._begin(
+            Reply(announce.reply_id, announcement=plain_text(announce.text), hang_up=hang_up), _words(announce.text)
+        )
 
     def withdraw(self) -> None:
         """Drop the reply: nothing of it was audible, and the turn it answered goes on."""

@@ -125,11 +125,21 @@ class ServiceFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class FarEndKnown:
+    """Who or what took a call that we placed."""
+
+    kind: str
+    """As `agent.far_end.FarEndKind` says."""
+    cause: str
+    """`words`, `tone` or `music`."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """The last word has been heard: end the call."""
 
     reason: str
-    """`goodbye` (the agent's tool), `service_failure`."""
+    """`goodbye` (the agent's tool), `service_failure`, and those of agent/far_end.py."""
 
 
 AgentEvent = (
@@ -141,5 +151,6 @@ AgentEvent = (
     | ReplyInterrupted
     | TurnMeasured
     | ServiceFailed
+    | FarEndKnown
     | HangUpRequested
 )

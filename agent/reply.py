@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One reply on its way from the language model to the caller.
 
-    words > ClauseChunker > speakable > TextToSpeech > (first clause: leading silence off) > StreamResampler > AudioOut
+    words > ReadAhead > ClauseQueue > Renderer > (first clause: leading silence off) > StreamResampler > AudioOut
 
 One clause after the other, each under an utterance id of its own, so that playout can tell exactly which were heard.
 Playing takes longer than rendering: the next clause is rendered while the former one plays, but not long ahead of it.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import structlog
 
+from agent.clauses import Clause, ClauseQueue
 from agent.config import AgentConfig
 from agent.conversation import SpokenClause, SpokenReply
 from agent.deadlines import within
@@ -22,10 +23,10 @@ from agent.errors import ServiceError, ServiceUnavailable
 from agent.events import AudioOut
 from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
-from agent.sentences import ClauseChunker
+from agent.read_ahead import ReadAhead
+from agent.rendering import PreparedClause, Renderer
 from agent.services.llm import ReplyEvent, Silence, TextDelta, ToolCall
 from agent.services.tts import SpeechChunk, TextToSpeech
-from agent.speakable import speakable
 from media.frames import PcmSamples
 from media.limiter import Limiter
 from media.playout import Cleared, PlayoutEvent, UtteranceFinished, UtteranceStarted
@@ -33,8 +34,6 @@ from media.resample import StreamResampler
 
 log = structlog.get_logger(__name__)
 
-_LOOKAHEAD_MS = 4_000
-"""No clause is rendered while more than this is waiting to be sent: most of it would be lost to an interruption."""
 _SLICE_S = 0.5
 """Engines render whole sentences at a time; converting one at a stroke would hold up every other call."""
 _RETRY_S = 0.05
@@ -110,96 +109,138 @@ class Speaker:
         utterance_ids: Iterator[int],
         on_failure: Callable[[ServiceError], str],
         clock: Callable[[], float],
+        *,
+        joins_sentences: bool = False,
     ) -> None:
         """`on_failure` is told what failed, and returns what to say to the caller instead."""
+        self._joins = joins_sentences
         self._config = config
-        self._tts = tts
-        self._phrases = phrases
+        self._renderer = Renderer(config, tts, phrases)
         self._out = out
         self._utterance_ids = utterance_ids
         self._on_failure = on_failure
         self._clock = clock
         self._limiter: Limiter | None = None
+        self._prepared: PreparedClause | None = None
 
-    async def speak(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
-        """Speak all of it; return when all is written. The caller hears something even if a service fails."""
+    def prepare(self, text: str, *, is_all: bool = False) -> PreparedClause | None:
+        """The first clause of an answer that begins with this text, for `speak`; None while more text must come first.
+
+        `is_all`: nothing follows. Its sound is made by awaiting `PreparedClause.fill`; nothing is played.
+        """
+        clauses = ClauseQueue()
+        clauses.push(text)
+        if is_all:
+            clauses.close()
+        first = clauses.next(0.0)
+        return None if first is None else PreparedClause(first, self._renderer)
+
+    async def speak(
+        self, reply: Reply, words: AsyncIterator[ReplyEvent], prepared: PreparedClause | None = None
+    ) -> None:
+        """Speak all of it; return when all is written. The caller hears something even if a service fails.
+
+        `prepared`: the sound of the first clause, if that turns out to be the same.
+        """
+        self._prepared = prepared
         try:
             await self._answer(reply, words)
         except ServiceError as error:
             reply.has_failed = True
             phrase = self._on_failure(error)
             try:
-                await self._say_all(reply, ClauseChunker(), phrase)
+                await self._apologize(reply, phrase)
             except ServiceError as second:
                 log.warning("apology_failed", service=second.service, detail=second.detail)
         reply.is_written = True
 
     async def _answer(self, reply: Reply, words: AsyncIterator[ReplyEvent]) -> None:
         deadlines = self._config.deadlines
-        chunker = ClauseChunker()
+        clauses = ClauseQueue(joins=self._joins, is_ready=self._renderer.is_ready)
         may_be_empty = False
         in_time = within(words, "llm", first_ms=deadlines.llm_first_token_ms, next_ms=deadlines.llm_stall_ms)
-        async with aclosing(in_time) as events:
-            async for event in events:
+        failure: ServiceError | None = None
+        async with ReadAhead(in_time) as events:
+            while True:
+                try:
+                    if events.is_over:
+                        break
+                    event = await events.next(clauses.patience_s(self._out.queued_ms))
+                except ServiceError as error:
+                    failure = error
+                    break
                 match event:
                     case TextDelta(text):
                         reply.mark(Stage.LLM_FIRST_TOKEN, self._clock())
-                        for clause in chunker.push(text):
-                            await self._say(reply, clause)
+                        clauses.push(text)
                     case ToolCall("hang_up") if "hang_up" in self._config.tools:
                         reply.hang_up = "goodbye"
                     case ToolCall(name):
                         log.warning("tool_unknown", tool=name)
                     case Silence():
                         may_be_empty = True
-        await self._say_all(reply, chunker)
+                while (clause := clauses.next(self._out.queued_ms)) is not None:
+                    await self._say(reply, clause)
+        if failure is not None:  # what was whole is said before the apology
+            clauses.break_off()
+            await self._say_rest(reply, clauses)
+            raise failure
+        clauses.close()
+        await self._say_rest(reply, clauses)
         if not reply.spoken.clauses and reply.hang_up is None and not may_be_empty:
             raise ServiceUnavailable("llm", "the answer was empty")
 
-    async def _say_all(self, reply: Reply, chunker: ClauseChunker, text: str = "") -> None:
-        for clause in (*chunker.push(text), *chunker.flush()):
-            await self._say(reply, clause)
+    async def _apologize(self, reply: Reply, phrase: str) -> None:
+        clauses = ClauseQueue()
+        clauses.push(phrase)
+        clauses.close()
+        await self._say_rest(reply, clauses)
 
-    async def _say(self, reply: Reply, text: str) -> None:
+    async def _say_rest(self, reply: Reply, clauses: ClauseQueue) -> None:
+        while not clauses.is_over:
+            queued_ms = self._out.queued_ms
+            if (clause := clauses.next(queued_ms)) is not None:
+                await self._say(reply, clause)
+            else:
+                await asyncio.sleep(clauses.patience_s(queued_ms) or 0.0)
+
+    async def _say(self, reply: Reply, clause: Clause) -> None:
         """Render one clause and write it, as it comes."""
         reply.mark(Stage.FIRST_CLAUSE, self._clock())
-        if (ahead_ms := self._out.queued_ms - _LOOKAHEAD_MS) > 0:
-            await asyncio.sleep(ahead_ms / 1e3)
-        clause = SpokenClause(next(self._utterance_ids), text, self._out.sample_rate_hz)
-        silence = LeadingSilence() if not reply.spoken.clauses else None
+        if clause.pause_ms and reply.spoken.clauses:
+            silence = np.zeros(clause.pause_ms * self._out.sample_rate_hz // 1000, np.int16)
+            pause = SpokenClause(next(self._utterance_ids), "", self._out.sample_rate_hz)
+            await self._write(reply, pause, silence)
+            self._out.end_utterance(pause.utterance_id)
+        spoken = SpokenClause(next(self._utterance_ids), clause.text, self._out.sample_rate_hz)
+        lead = LeadingSilence() if not reply.spoken.clauses else None
         resampler: StreamResampler | None = None
         try:
-            async with aclosing(self._render(text)) as chunks:
+            async with aclosing(self._sound(clause)) as chunks:
                 async for chunk in chunks:
                     reply.mark(Stage.TTS_FIRST_BYTE, self._clock())
                     samples = chunk.samples
-                    if silence is not None:
-                        samples = silence.trim(samples, chunk.sample_rate_hz)
-                        reply.lead_s = silence.left_s
+                    if lead is not None:
+                        samples = lead.trim(samples, chunk.sample_rate_hz)
+                        reply.lead_s = lead.left_s
                     step = round(_SLICE_S * chunk.sample_rate_hz)
                     if resampler is None or resampler.from_hz != chunk.sample_rate_hz:
-                        resampler = StreamResampler(chunk.sample_rate_hz, clause.sample_rate_hz)
+                        resampler = StreamResampler(chunk.sample_rate_hz, spoken.sample_rate_hz)
                     for begin in range(0, len(samples), step):
-                        await self._write(reply, clause, resampler.process(samples[begin : begin + step]))
+                        await self._write(reply, spoken, resampler.process(samples[begin : begin + step]))
                         await asyncio.sleep(0)
             if resampler is not None:
-                await self._write(reply, clause, resampler.flush())
-            clause.is_whole = True
+                await self._write(reply, spoken, resampler.flush())
+            spoken.is_whole = True
         finally:
-            if clause.written_samples:
-                self._out.end_utterance(clause.utterance_id)
+            if spoken.written_samples:
+                self._out.end_utterance(spoken.utterance_id)
 
-    async def _render(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
-        if (ready := self._phrases.get(text)) is not None:
-            for chunk in ready:
-                yield chunk
-            return
-        deadlines = self._config.deadlines
-        speech = self._tts.synthesize(speakable(text), voice=self._config.voice)
-        in_time = within(speech, "tts", first_ms=deadlines.tts_first_byte_ms, next_ms=deadlines.tts_stall_ms)
-        async with aclosing(in_time) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def _sound(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.clause == clause:
+            return prepared.chunks()
+        return self._renderer.render(clause)
 
     async def _write(self, reply: Reply, clause: SpokenClause, samples: PcmSamples) -> None:
         pcm = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False).tobytes()

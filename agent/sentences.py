@@ -3,8 +3,11 @@
 
     text deltas > ClauseChunker > "Sure," "a cleaning is $29.50." "Dr. Lee is in until 5 p.m. today."
 
-Where a clause ends depends on the text alone, not on how it was cut into deltas.
+Where a clause ends depends on the text alone, not on how it was cut into deltas; `cut_early` is the exception, for a
+voice that is about to run out of words. `agent.clauses` makes of them what is rendered.
 """
+
+import re
 
 _SENTENCE_END = ".!?…"
 _WIDE_SENTENCE_END = "。！？"  # noqa: RUF001 - Chinese and Japanese; no space follows them
@@ -20,18 +23,22 @@ _BEFORE_NUMBER = frozenset({"no", "nos", "fig", "ext", "p", "pp"})
 """They end a sentence unless a digit follows (`No. 5`)."""
 _SOMETIMES_LAST = frozenset({"a.m", "p.m", "etc", "inc", "ltd", "co", "corp", "u.s", "u.k", "d.c", "ph.d"})
 """They end a sentence when a capital follows."""
+_JOINT = re.compile(r"\s(?=(?:and|but|because|so|or|which|while|unless|although|if|then)\s)")
+"""In front of these words a sentence can be parted, when need be."""
 
 
 class ClauseChunker:
     """One reply's words in, clauses out, in order, none lost."""
 
-    def __init__(self, first_min_chars: int = 12, max_chars: int = 240) -> None:
-        """`first_min_chars`: the first clause may end at a comma from this length on, so that speech can begin.
+    def __init__(self, first_min_chars: int = 12, max_chars: int = 240, joint_min_chars: int = 48) -> None:
+        """`first_min_chars`: the first clause may end at a comma from this length on, so that speech can begin;
+        from `joint_min_chars` on in front of "and", "but" and the like, too.
 
         `max_chars`: a clause of this length is cut at its last comma, else at its last space, else where it is.
         """
         self._first_min_chars = first_min_chars
         self._max_chars = max_chars
+        self._joint_min_chars = joint_min_chars
         self._text = ""
         self._is_first = True
 
@@ -49,7 +56,18 @@ class ClauseChunker:
     def flush(self) -> list[str]:
         """The words are at their end; return what is left of them."""
         rest, self._text = self._text.strip(), ""
+        self._is_first = self._is_first and not rest
         return [rest] if rest else []
+
+    def cut_early(self, min_chars: int = 16) -> str | None:
+        """The beginning of an unfinished sentence, when it can be parted: at its last comma, or at a joint."""
+        ends = [index + 1 for index in range(len(self._text) - 2) if self._is_comma(index)]
+        ends += [joint.start() for joint in _JOINT.finditer(self._text)]
+        end = max((end for end in ends if end >= min_chars), default=0)
+        if not end or self._is_first:
+            return None
+        clause, self._text = self._text[:end].strip(), self._text[end:].lstrip()
+        return clause
 
     def _find_end(self) -> int:
         """The index after the first clause, or 0 when more text must come first."""
@@ -75,13 +93,22 @@ class ClauseChunker:
                     if is_end:
                         return end
             elif char in _CLAUSE_END:
-                if index + 1 == len(text):
+                if index + 2 >= len(text):
                     return 0
-                if text[index + 1].isspace():
+                if self._is_comma(index):
                     if self._is_first and index + 1 >= self._first_min_chars:
                         return index + 1
                     last_comma = index + 1
+            if self._is_first and index >= self._joint_min_chars and (joint := _JOINT.match(text, index)):
+                return joint.start()
         return 0
+
+    def _is_comma(self, index: int) -> bool:
+        """A comma or the like that parts words, not the figures of "March 14, 2026"; something follows the space."""
+        text = self._text
+        if text[index] not in _CLAUSE_END or not text[index + 1].isspace():
+            return False
+        return not (index and text[index - 1].isdigit() and text[index + 2].isdigit())
 
 
 def _after_closing(text: str, index: int) -> int:

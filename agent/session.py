@@ -25,17 +25,20 @@ from agent.errors import ServiceError
 from agent.events import (
     AgentEvent,
     AudioOut,
+    FarEndKnown,
     HangUpRequested,
     ReplyFinished,
     ReplyInterrupted,
     TranscriptPartial,
 )
 from agent.expectation import Expectation
+from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
+from agent.far_end_watch import FarEndWatch
 from agent.interruption import AskWords, Disregard, Duck, Hold, Restore
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
 from agent.services.turn import TurnDetector
-from agent.speech import MakeSpeechModel, SpeechDetector
+from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
 from agent.tasks import SessionTasks
 from agent.turn import (
     Announce,
@@ -71,13 +74,14 @@ class AgentSession:
         *,
         caller: str = "",
         metadata: Mapping[str, str] | None = None,
+        is_placed: bool = False,
         history: History | None = None,
         utterance_ids: Iterator[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
-        this leg: its ids only grow; by default nobody else does.
+        this leg: its ids only grow; by default nobody else does. `is_placed`: we called, and find out who answered.
 
         `clock` is the one that stamps frames and playout events.
         """
@@ -96,6 +100,11 @@ class AgentSession:
         self._hung_up: asyncio.Future[str] | None = None
         self._secret_keys = ""
         self._is_suspicious = False
+        self._far_end: FarEndWatch | None = None
+        if is_placed and config.far_end.recognize:
+            self._far_end = FarEndWatch(config.far_end, out.sample_rate_hz)
+        self._last_word_reason: str | None = None
+        """Ends the call when what is said now has been heard."""
 
     def feed(self, frames: list[PcmFrame], *, suspicious: bool = False) -> None:
         """The caller's next frames, flagged by `media.vad.mark_speech`. `suspicious`: more are held back, by an echo
@@ -103,6 +112,8 @@ class AgentSession:
         for frame in frames:
             if frame.sample_rate_hz != self._ear.sample_rate_hz:
                 self.audio_changed(frame.sample_rate_hz)
+            if self._far_end is not None:
+                self._far_end.receive_frame(frame)
             self._ear.hear(frame)
             self._detector.receive_frame(frame)
         self._drain()
@@ -199,10 +210,15 @@ class AgentSession:
             return
         now = self._clock()
         for event in self._detector.events():
+            if self._far_end is not None:
+                self._tell_far_end(self._far_end.far_end, event, now)
             self._turns.receive_speech(event, now)
             self._follow(now)
         self._follow(now)
-        dues = (self._turns.next_timeout(), self._detector.next_timeout())
+        if self._far_end is not None:
+            self._follow_far_end(self._far_end.far_end, now)
+        far_end_due = None if self._far_end is None else self._far_end.far_end.next_timeout()
+        dues = (self._turns.next_timeout(), self._detector.next_timeout(), far_end_due)
         due = min((due for due in dues if due is not None), default=None)
         self._tasks.wake_at(due, now, self._timeout)
 
@@ -210,6 +226,8 @@ class AgentSession:
         now = self._clock()
         self._detector.handle_timeout(now)
         self._turns.handle_timeout(now)
+        if self._far_end is not None:
+            self._far_end.far_end.handle_timeout(now)
         self._drain()
 
     def _follow(self, now: float) -> None:
@@ -217,6 +235,8 @@ class AgentSession:
             match progress:
                 case ReplyAudible(reply_id):
                     self._turns.receive_audible(reply_id, now)
+                case ReplyOver() if self._last_word_reason is not None:
+                    self._hang_up(self._last_word_reason, now)
                 case ReplyOver(reply_id):
                     self._turns.receive_reply_over(reply_id, now)
                 case LastWordHeard(reason):
@@ -238,6 +258,8 @@ class AgentSession:
                     self._tasks.ask(self._ask_detector(self._services.turn_detector, pause_id))
             case StopAsking():
                 self._tasks.stop_asking()
+            case Answer() if self._is_answered_by_machine(action, now):
+                self._turns.receive_reply_over(action.reply_id, now)
             case Answer():
                 self._dialogue.answer(action)
             case Announce():
@@ -274,6 +296,41 @@ class AgentSession:
             case _:
                 pass
         self._on_event(event)
+
+    def _tell_far_end(self, far_end: FarEnd, event: SpeechEvent, now: float) -> None:
+        match event:
+            case SpeechStarted():
+                far_end.receive_speech(now)
+            case SpeechEnded(ended_at):
+                far_end.receive_silence(ended_at)
+
+    def _is_answered_by_machine(self, answer: Answer, now: float) -> bool:
+        """Whether what was said needs no answer: nobody would hear it."""
+        if self._far_end is None:
+            return False
+        self._far_end.far_end.receive_words(answer.text, now, is_final=True)
+        if self._far_end.far_end.listens:
+            return False
+        self._dialogue.note(answer)
+        return True
+
+    def _follow_far_end(self, far_end: FarEnd, now: float) -> None:
+        while events := far_end.events():
+            for event in events:
+                match event:
+                    case FarEndRecognized(kind, cause):
+                        self._on_event(FarEndKnown(kind.value, cause))
+                    case FallSilent():
+                        self._turns.stop_speaking(now)
+                    case LeaveMessage(text, reason):
+                        self._turns.let_interrupt(False, now)
+                        self._turns.announce(text, now)
+                        self._last_word_reason = reason
+                    case EndCall(reason):
+                        self._hang_up(reason, now)
+                    case _:
+                        assert_never(event)
+            self._follow(now)
 
     def _hang_up(self, reason: str, now: float) -> None:
         self._turns.hang_up(now)
@@ -312,6 +369,9 @@ class AgentSession:
             now = self._clock()
             self._turns.receive_partial(transcript, self._dialogue.saying, now)
             self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
+        if self._far_end is not None:
+            self._far_end.far_end.receive_words(transcript.text, self._clock(), is_final=False)
+            self._drain()
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
 

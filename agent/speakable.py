@@ -31,6 +31,10 @@ _MAGNITUDES = {"k": "thousand", "m": "million", "bn": "billion", "b": "billion"}
 _MAGNITUDE = "thousand|million|billion|trillion|bn|k|m|b"
 _DOMAINS = "com|org|net|io|dev|edu|gov|info|biz"
 _TH = "(?:st|nd|rd|th)?"
+_SPELLED_SIGNS = {
+    **{"-": "dash", ".": "dot", "/": "slash", "@": "at", "_": "underscore", "+": "plus", "#": "hash", "*": "star"},
+    **{"&": "and", "=": "equals", ":": "colon"},
+}
 _YEAR = r"(?:,? (?P<year>[12]\d{3})\b)?"
 
 
@@ -43,6 +47,19 @@ def speakable(text: str) -> str:
     text = re.sub(r"\s*([,.;:!?])", r"\1", re.sub(r"\s+", " ", text))
     text = re.sub(r"[,;:]*([.!?]+)[,;:]*|([,;:])[,;:]*", r"\1\2", text)
     return re.sub(r"([,.;:!?])(?=\w)", r"\1 ", text).strip(" ,;:")
+
+
+def spelled(text: str) -> str:
+    """ "AB-12" sign by sign: "A, B, dash, one, two"."""
+    spoken: list[str] = []
+    for sign in unicodedata.normalize("NFKC", text).translate(_PLAIN):
+        if sign.isdecimal():
+            spoken.append(cardinal(int(sign)))
+        elif sign.isalpha():
+            spoken.append(sign.upper())
+        elif sign in _SPELLED_SIGNS:
+            spoken.append(_SPELLED_SIGNS[sign])
+    return ", ".join(spoken)
 
 
 def _plain_signs(text: str) -> str:

@@ -4,8 +4,7 @@
     samples > SteadyTones > Sit, Fax, Beep ─┐
             > Cadences ────────────────────┴> ProgressEvent
 
-Pure, no clock: events carry the stream's own time. For one leg; feed it the far end's audio in order. Nothing uses it
-yet: it waits for campaigns, which dial.
+Pure, no clock: events carry the stream's own time. For one leg; feed it the far end's audio in order.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text to speech with Piper, one chunk per sentence, and a memory for what is said again and again.
+"""Text to speech with Piper, one chunk per sentence, and a memory for sentences that are said again and again.
 
     text > espeak-ng phonemes > per sentence: VITS (onnxruntime, one thread) > 22,050 Hz samples
          > or straight from the phrase cache
@@ -8,6 +8,7 @@ Every step is a job of its own in the inference pool, so a clause that nobody wa
 """
 
 import json
+import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from pathlib import Path
@@ -15,15 +16,18 @@ from pathlib import Path
 from piper import PiperVoice, SynthesisConfig
 from piper.config import PiperConfig
 
-from agent.errors import AgentMisuse, ModelError, ServiceRejected, ServiceUnavailable
+from agent.errors import ModelError, ServiceRejected, ServiceUnavailable
 from agent.local.inference import InferencePool, Priority
 from agent.local.onnx import OnnxModel
-from agent.services.tts import SpeechChunk
+from agent.services.tts import PLAIN, SpeechChunk, SpeechStyle
+from agent.style_controls import Controls
 from media.frames import PcmSamples
 
 _VOLUME = 0.8
 """Piper scales every sentence to full range; resampling overshoots that by a decibel or so."""
-_RATES = (0.5, 2.0)
+_CONTROLS = Controls(rates=(0.5, 2.0))
+"""Of the model: the length scale. Its volume is one of whole sentences, no louder than they are."""
+_SENTENCE_END = re.compile(r"(?<=[.!?]) +")
 
 
 class PhraseCache:
@@ -90,23 +94,29 @@ class PiperTextToSpeech:
         return self._model.name
 
     async def synthesize(
-        self, text: str, *, voice: str | None = None, rate: float = 1.0
+        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN
     ) -> AsyncGenerator[SpeechChunk, None]:
-        if not _RATES[0] <= rate <= _RATES[1]:
-            raise AgentMisuse(f"speaking rate {rate} is not within {_RATES[0]} to {_RATES[1]}")
+        asked = _CONTROLS.ask(style)
         if voice not in (None, self._model.name):
             raise ServiceRejected("piper", f"there is no voice {voice!r} in the model folder")
-        known = self.cache.get(text, rate)
+        for sentence in filter(None, _SENTENCE_END.split(text.strip())):
+            async for chunk in self._say(sentence, asked.done):
+                yield chunk
+
+    async def _say(self, sentence: str, done: SpeechStyle) -> AsyncGenerator[SpeechChunk, None]:
+        known = self.cache.get(sentence, done.rate)
+        if known is None and (known := self.cache.get(sentence, 1.0)) is not None:
+            done = SpeechStyle()  # sooner than rendering it again: whoever plays it changes the pace
         if known is not None:
             for samples in known:
-                yield SpeechChunk(samples, self._model.sample_rate_hz)
+                yield SpeechChunk(samples, self._model.sample_rate_hz, done)
             return
-        sentences = self._model.render(text, rate)
+        parts = self._model.render(sentence, done.rate)
         rendered: list[PcmSamples] = []
-        while (chunk := await self._next(sentences)) is not None:
+        while (chunk := await self._next(parts)) is not None:
             rendered.append(chunk)
-            yield SpeechChunk(chunk, self._model.sample_rate_hz)
-        self.cache.put(text, rate, tuple(rendered))
+            yield SpeechChunk(chunk, self._model.sample_rate_hz, done)
+        self.cache.put(sentence, done.rate, tuple(rendered))
 
     async def _next(self, sentences: Iterator[PcmSamples]) -> PcmSamples | None:
         try:

@@ -21,7 +21,7 @@ from agent.services.llm import (
     ToolSpec,
 )
 from agent.services.stt import SpeechToText, SttStream, Transcript
-from agent.services.tts import SpeechChunk, TextToSpeech
+from agent.services.tts import SpeechChunk, SpeechStyle, TextToSpeech
 from agent.services.turn import TurnDetector
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "ReplyEvent",
     "Silence",
     "SpeechChunk",
+    "SpeechStyle",
     "SpeechToText",
     "SttStream",
     "TextDelta",

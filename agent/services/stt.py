@@ -17,6 +17,8 @@ class Transcript:
     is_final: bool
     confidence: float
     """0 to 1; 0 when the service does not say."""
+    language: str = ""
+    """What was spoken, as an ISO 639 code; empty when the service does not say."""
 
 
 class SttStream(Protocol):

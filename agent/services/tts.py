@@ -3,9 +3,28 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from media.frames import PcmSamples
+
+Emotion = Literal["neutral", "calm", "friendly", "cheerful", "apologetic", "empathetic", "serious", "excited"]
+"""What services call style or emotion; each maps these to its own words, or leaves them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStyle:
+    """How something is said; the default is the voice's own way."""
+
+    rate: float = 1.0
+    """Pace: 2.0 is twice as fast. 0.5 to 2."""
+    pitch_semitones: float = 0.0
+    """-12 to 12."""
+    volume_db: float = 0.0
+    """-20 to 6."""
+    emotion: Emotion = "neutral"
+
+
+PLAIN = SpeechStyle()
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +34,18 @@ class SpeechChunk:
     samples: PcmSamples
     sample_rate_hz: int
     """The engine's own rate (22,050 Hz for Piper's medium voices); the session converts to the leg's."""
+    done: SpeechStyle = PLAIN
+    """What of the style asked for the engine has done itself. The rest of pace, pitch and volume is made of the
+    samples, on their way to the leg."""
 
 
 class TextToSpeech(Protocol):
     """An engine or a hosted service; one for all calls."""
 
-    def synthesize(self, text: str, *, voice: str | None = None, rate: float = 1.0) -> AsyncIterator[SpeechChunk]:
-        """Render one clause of speakable text. `rate` 1.0 is the voice's own pace, 2.0 twice as fast.
+    def synthesize(
+        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN
+    ) -> AsyncIterator[SpeechChunk]:
+        """Render one clause of speakable text in this style, as far as the engine can: see `SpeechChunk.done`.
 
         Chunks come as soon as they exist. Closing the iterator cancels. Raises `ServiceError`.
         """

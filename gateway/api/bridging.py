@@ -17,6 +17,21 @@ SuperviseMode = Literal["listen", "whisper", "barge", "off"]
 _NOT_NULL: dict[str, Any] = {"not": {"type": "null"}}
 
 
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+"""An ISO 639 code."""
+
+
+class InterpretOrder(Body):
+    """An interpreter between the two."""
+
+    agent: Annotated[str | None, Field(max_length=64)] = None
+    """Whose speech recognition, language model and voices it uses; may be left out when there is one agent."""
+    language: Language
+    """What this call's far end speaks."""
+    other_language: Language
+    """What the other one speaks."""
+
+
 class BridgeOrder(Body):
     """Whom to talk to: a call of ours that stands, or somebody to be dialled first."""
 
@@ -34,6 +49,8 @@ class BridgeOrder(Body):
     on_end: Literal["return", "hangup"] = "return"
     """When the two part (`unbridge`, or one hangs up), a call that stands gets back what it was for, its agent with the
     conversation it had; or is hung up. One that was dialled for the bridge is hung up always."""
+    interpret: InterpretOrder | None = None
+    """Each hears what the other says in his own language, and the original quietly. None: they hear each other."""
 
     model_config = ConfigDict(
         json_schema_extra={

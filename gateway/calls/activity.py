@@ -170,7 +170,7 @@ class DeafActivity:
     hears_keys = False
 
     @property
-    def line(self) -> None:
+    def line(self) -> LineReport | None:
         """Nobody listens."""
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:

@@ -14,6 +14,7 @@ from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.events import (
     AgentEvent,
+    FarEndKnown,
     HangUpRequested,
     ReplyFinished,
     ReplyInterrupted,
@@ -24,6 +25,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.interpreter import Translator, interpreter_config
 from agent.local.receptionist import Receptionist
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
@@ -74,6 +76,7 @@ class AgentActivity:
             self._receive,
             caller=caller,
             metadata=facts.metadata,
+            is_placed=facts.direction == "outbound",
             history=history,
             utterance_ids=call.leg.utterance_ids,
         )
@@ -141,6 +144,8 @@ class AgentActivity:
                 self._call.publish("turn.measured", **turn.model_dump())
             case TranscriptPartial():
                 self._tell_partial(event, time.monotonic())
+            case FarEndKnown(kind, cause):
+                self._call.publish("far_end.recognized", far_end=kind, cause=cause)
             case HangUpRequested() | ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:
@@ -228,6 +233,23 @@ class ConfiguredAgents:
         services = replace(self._services[name or next(iter(self._services))], llm=llm)
         call.keys_secret = call.keys_secret or config.secret_keys
         return AgentActivity(call, relay_config(config), services, self._make_speech_model, self._uplink(call), follow)
+
+    def interpreter(
+        self, name: str, call: Call, other: Call, languages: tuple[str, str], follow: Callable[[AgentEvent], None]
+    ) -> tuple[AgentSession, Uplink]:
+        """See `gateway.calls.interpreting.Interpreters`."""
+        source, target = languages
+        services = self._services[name]
+        config = interpreter_config(self._configs[name], source, self._configs[name].voices.get(target))
+        session = AgentSession(
+            config,
+            replace(services, llm=Translator(services.llm, source, target), sources=()),
+            other.leg,
+            self._make_speech_model,
+            follow,
+            utterance_ids=other.leg.utterance_ids,
+        )
+        return session, self._uplink(call)
 
     def _uplink(self, call: Call) -> Uplink:
         return Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate, suppress_noise=self._suppress_noise)

@@ -9,6 +9,9 @@ pressed to the other; tones pass as the sound they are.
     begun --both attend it--> JOINED --unbridged, one is over or handed over--> PARTED
       +------------------- one is over, or was never answered ------------------->+
 
+With an interpreter between them (`Interpreted`, gateway/calls/interpreting.py) they hear each other quietly, and over
+it, in their own language, what the other said.
+
 When they part, a call that goes on gets back what it was for (its agent begins anew), or is hung up when there is
 nothing: it was dialled for the bridge, or its route says so.
 
@@ -25,10 +28,14 @@ from gateway.api.bridging import SuperviseMode
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import DeafActivity
 from gateway.calls.call import Call, StartActivity
+from gateway.calls.interpreting import ORIGINAL_GAIN, Direction, Interpreting, run_until
 from gateway.calls.state import CallState
+from gateway.calls.uplink import LineReport
 from gateway.errors import CallError, CallRejected, WrongCallState
 from media.errors import MediaMisuse
+from media.frames import PcmFrame
 from media.keys import KEY_MS
+from media.playout import PlayoutEvent
 from media.ports import CallAudio, LineEnd, LineTrack
 
 log = structlog.get_logger(__name__)
@@ -49,13 +56,13 @@ class Wiring:
     def __init__(self) -> None:
         self._lines: frozenset[Line] = frozenset()
 
-    def set(self, lines: Iterable[Line]) -> None:
+    def set(self, lines: Iterable[Line], gain: float = 1.0) -> None:
         wanted = frozenset(lines)
         for sink, source, track, end in self._lines - wanted:
             sink.unmix(source, track, end)
         for sink, source, track, end in wanted - self._lines:
             try:
-                sink.mix_from(source, track, end)
+                sink.mix_from(source, track, end, gain)
             except MediaMisuse as fault:  # one voice less must not end the calls of the others
                 log.warning("line_refused", cause=str(fault))
         self._lines = wanted
@@ -82,22 +89,55 @@ class Bridged(LinkedActivity):
             log.warning("key_not_passed_on", call_id=self._call.call_id, cause="too many are waiting")
 
     async def run(self) -> str:
-        self._call.listen(False)
         try:
             self._bridge.join(self._call)
-            await self._bridge.parted.wait()
+            await self._stay()
         finally:
-            self._call.listen(True)
             self._bridge.part("hung_up" if self._call.state is CallState.ENDED else "handed_over")
         if self.then is not None:
             self._call.follow_with(self.then)
         return "bridge_ended"
 
+    async def _stay(self) -> None:
+        self._call.listen(False)
+        try:
+            await self._bridge.parted.wait()
+        finally:
+            self._call.listen(True)
+
+
+class Interpreted(Bridged):
+    """One call's part in a bridge with an interpreter: what its far end says is heard, and said to the other."""
+
+    @property
+    def line(self) -> LineReport | None:
+        mine = self._bridge.directions.get(self._call)
+        return None if mine is None else mine.line
+
+    def receive_frames(self, frames: list[PcmFrame]) -> None:
+        if mine := self._bridge.directions.get(self._call):
+            mine.receive_frames(frames)
+
+    def receive_playout(self, event: PlayoutEvent) -> None:
+        """What this call is sent was said by its other."""
+        for call, direction in self._bridge.directions.items():
+            if call is not self._call:
+                direction.receive_playout(event)
+
+    def audio_changed(self) -> None:
+        if mine := self._bridge.directions.get(self._call):
+            mine.receive_rate()
+
+    async def _stay(self) -> None:
+        await self._bridge.joined.wait()
+        if mine := self._bridge.directions.get(self._call):
+            await run_until(self._bridge.parted, mine)
+
 
 class Bridge:
     """Two calls. Each is told to `expect`, and joins when its activity begins."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], interpreting: Interpreting | None = None) -> None:
         self.parted = asyncio.Event()
         self.joined = asyncio.Event()
         """Both hear each other, or they have parted before."""
@@ -105,6 +145,9 @@ class Bridge:
         """At least one is there, or they have parted before."""
         self.calls: tuple[Call, ...] = ()
         self.cause = ""
+        self.directions: dict[Call, Direction] = {}
+        """What interprets each of two who have an interpreter, by whom it hears; from when they have joined."""
+        self._interpreting = interpreting
         self._present: tuple[Call, ...] = ()
         self._wiring = Wiring()
         self._changed = changed
@@ -128,7 +171,11 @@ class Bridge:
 
     def activity(self, then: StartActivity | None) -> StartActivity:
         """For `Call.hand_over`, or a new call."""
-        return lambda call: Bridged(self, call, then)
+        return lambda call: self.part_of(call, then)
+
+    def part_of(self, call: Call, then: StartActivity | None) -> Bridged:
+        """One call's activity in it."""
+        return (Bridged if self._interpreting is None else Interpreted)(self, call, then)
 
     def join(self, call: Call) -> None:
         """The call attends to nothing else now."""
@@ -137,6 +184,12 @@ class Bridge:
         self._present += (call,)
         self.attended.set()
         if len(self._present) == 2:
+            if self._interpreting is not None:
+                first, second = self.calls
+                self.directions = {
+                    first: self._interpreting.direction(first, second, is_first=True),
+                    second: self._interpreting.direction(second, first, is_first=False),
+                }
             self.joined.set()
             for one in self._present:
                 other = self.other(one)
@@ -173,7 +226,7 @@ class Bridge:
         if self.is_joined and not any(call.is_held_by_us for call in self._present):
             one, other = (call.leg for call in self._present)
             lines = [(one, other, LineTrack.HEARD, LineEnd.SENT), (other, one, LineTrack.HEARD, LineEnd.SENT)]
-        self._wiring.set(lines)
+        self._wiring.set(lines, 1.0 if self._interpreting is None else ORIGINAL_GAIN)
         self._changed()
 
 
@@ -250,7 +303,7 @@ class Bridges:
         """The bridge that the call is in, or that waits for it."""
         return self._by_call.get(call.call_id)
 
-    async def join(self, call: Call, other: Call, *, give_back: bool) -> None:
+    async def join(self, call: Call, other: Call, *, give_back: bool, interpreting: Interpreting | None = None) -> None:
         """Let two calls talk to each other; returns when they do. `give_back`: when they part, each gets back what it
         is for now. Raises `WrongCallState`."""
         if call is other:
@@ -258,7 +311,7 @@ class Bridges:
         for one in (call, other):
             if not one.is_attended:  # before either is taken from what it is for
                 raise WrongCallState(f"call {one.call_id} is not being attended")
-        bridge = self._new()
+        bridge = self._new(interpreting)
         back = [self._purpose(one) if give_back else None for one in (call, other)]
         for one in (call, other):
             self._leave(one)
@@ -273,9 +326,16 @@ class Bridges:
         if bridge.parted.is_set():
             raise WrongCallState("one of the calls has ended")
 
-    async def dial(self, call: Call, dial: Callable[[StartActivity], Awaitable[Call]], *, give_back: bool) -> Call:
+    async def dial(
+        self,
+        call: Call,
+        dial: Callable[[StartActivity], Awaitable[Call]],
+        *,
+        give_back: bool,
+        interpreting: Interpreting | None = None,
+    ) -> Call:
         """Call somebody, and bridge when they answer; until then the call goes on as it is. Returns while it rings."""
-        bridge = self._new()
+        bridge = self._new(interpreting)
 
         def answered(other: Call) -> Bridged:
             then = self._purpose(call) if give_back else None
@@ -285,7 +345,7 @@ class Bridges:
                 call.hand_over(bridge.activity(then))
             except CallError:
                 bridge.part("failed")
-            return Bridged(bridge, other, None)
+            return bridge.part_of(other, None)
 
         def gone() -> None:
             if call.state is CallState.ENDED:
@@ -335,8 +395,8 @@ class Bridges:
             supervision.supervisor, supervision.then = supervisor, self._purpose(supervisor)
             supervisor.hand_over(lambda _: supervision)
 
-    def _new(self) -> Bridge:
-        bridge = Bridge(lambda: self._changed(bridge))
+    def _new(self, interpreting: Interpreting | None = None) -> Bridge:
+        bridge = Bridge(lambda: self._changed(bridge), interpreting)
         return bridge
 
     def expect(self, bridge: Bridge, call: Call) -> None:

@@ -116,7 +116,7 @@ class SwitchboardControl:
             other = await self._switchboard.bridge_by_dialling(call, order)
         else:
             other = await self._attended(order.call_id)
-            await self._switchboard.bridges.join(call, other, give_back=order.on_end == "return")
+            await self._switchboard.bridge(call, other, order)
         return BridgeInfo(call_id=call_id, other_call_id=other.call_id, bridged=order.call_id is not None)
 
     async def unbridge(self, call_id: str) -> None:

@@ -11,13 +11,14 @@ from typing import Protocol, Self, assert_never
 import structlog
 from pydantic import ValidationError
 
-from gateway.api.bridging import BridgeOrder
+from gateway.api.bridging import BridgeOrder, InterpretOrder
 from gateway.api.orders import PlaceCall
 from gateway.calls.activity import Activity, Echo, Play, PlayPrompt
 from gateway.calls.bridge import Bridges
 from gateway.calls.call import BeforeAnswer, Call, StartActivity
 from gateway.calls.dialplan import caller_id, destination, host_of, trunk_of
 from gateway.calls.facts import CallFacts
+from gateway.calls.interpreting import Interpreters, Interpreting
 from gateway.calls.journal import Journal
 from gateway.calls.prompts import Prompt
 from gateway.calls.recording import CallRecording
@@ -44,7 +45,7 @@ _MEDIA_WATCH_S = 2.0
 _QUALITY_S = 10.0
 
 
-class Agents(Protocol):
+class Agents(Interpreters, Protocol):
     """Makes the activity of an agent on a call."""
 
     def __contains__(self, name: str) -> bool: ...
@@ -283,9 +284,25 @@ class Switchboard:
         agent, start = await self._purpose(order, play)
         return await self._dial(order, start, agent)
 
+    async def bridge(self, call: Call, other: Call, order: BridgeOrder) -> None:
+        """Let two calls that stand talk to each other. Raises `NoSuchAgent`, `WrongCallState`."""
+        await self.bridges.join(
+            call, other, give_back=order.on_end == "return", interpreting=self._interpreting(order.interpret)
+        )
+
     async def bridge_by_dialling(self, call: Call, order: BridgeOrder) -> Call:
         """Dial, and bridge with `call` when they answer; returns while it rings. Raises as `place` does."""
-        return await self.bridges.dial(call, lambda start: self._dial(order, start), give_back=order.on_end == "return")
+        return await self.bridges.dial(
+            call,
+            lambda start: self._dial(order, start),
+            give_back=order.on_end == "return",
+            interpreting=self._interpreting(order.interpret),
+        )
+
+    def _interpreting(self, order: InterpretOrder | None) -> Interpreting | None:
+        if order is None:
+            return None
+        return Interpreting(self._agents, self._agent(order.agent), (order.language, order.other_language))
 
     async def _dial(self, order: PlaceCall | BridgeOrder, start: StartActivity, agent: str | None = None) -> Call:
         if self.is_draining or self._tasks is None:

@@ -40,6 +40,17 @@ class BridgeInfo(Model):
     """They hear each other; if not, the other one is being dialled: `call.bridged` tells, or its `call.ended`."""
 
 
+class InterpretOrder(Model):
+    """An interpreter between the two."""
+
+    agent: str | None = None
+    """Whose speech recognition, language model and voices it uses; may be left out when there is one agent."""
+    language: str
+    """What this call's far end speaks."""
+    other_language: str
+    """What the other one speaks."""
+
+
 class BridgeOrder(Model):
     """Whom to talk to: a call of ours that stands, or somebody to be dialled first."""
 
@@ -57,6 +68,8 @@ class BridgeOrder(Model):
     on_end: Literal["return", "hangup"] = "return"
     """When the two part (`unbridge`, or one hangs up), a call that stands gets back what it was for, its agent with
     the conversation it had; or is hung up. One that was dialled for the bridge is hung up always."""
+    interpret: InterpretOrder | None = None
+    """Each hears what the other says in his own language, and the original quietly. None: they hear each other."""
 
 
 class TransferInfo(Model):
@@ -233,6 +246,7 @@ class EventInfo(Model):
         "transcript.partial",
         "transcript.final",
         "turn.measured",
+        "far_end.recognized",
         "dtmf.received",
         "recording.changed",
         "playback.finished",

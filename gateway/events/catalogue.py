@@ -91,6 +91,13 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "interrupted": "the caller broke in",
         },
     ),
+    "far_end.recognized": KindFacts(
+        "It is known who or what took a call that we placed and an agent conducts; again when that changes.",
+        {
+            "far_end": "`person`, `voicemail`, `menu`, `hold` (a queue, music), `fax` or `failed` (not in service)",
+            "cause": "`words`, `tone` or `music`",
+        },
+    ),
     "dtmf.received": KindFacts(
         "The far end pressed a key.", {"digit": "0-9 * # A-D; `*` when secret", "secret": "it is shown to nobody"}
     ),

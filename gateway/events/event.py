@@ -23,6 +23,7 @@ EventKind = Literal[
     "transcript.partial",
     "transcript.final",
     "turn.measured",
+    "far_end.recognized",
     "dtmf.received",
     "recording.changed",
     "playback.finished",

@@ -26,13 +26,16 @@ def sound(silent_ms: int, loud_ms: int) -> PcmSamples:
     return np.concatenate((np.full(silent_ms, 3, np.int16), np.full(loud_ms, -9_000, np.int16)))
 
 
-async def speak(reply: Reply, *steps: Step, leg: FakeLeg, tts: ScriptedTts) -> None:
-    """Speak a script into a leg that does not tick."""
-
+def new_speaker(leg: FakeLeg, tts: ScriptedTts) -> Speaker:
     def fails(error: ServiceError) -> str:
         raise AssertionError(error)
 
-    speaker = Speaker(AgentConfig(), tts, Phrases(tts), leg, count(1), fails, asyncio.get_running_loop().time)
+    return Speaker(AgentConfig(), tts, Phrases(tts), leg, count(1), fails, asyncio.get_running_loop().time)
+
+
+async def speak(reply: Reply, *steps: Step, leg: FakeLeg, tts: ScriptedTts) -> None:
+    """Speak a script into a leg that does not tick."""
+    speaker = new_speaker(leg, tts)
     await speaker.speak(reply, ScriptedLlm(list(steps)).reply(Conversation(())))
 
 
@@ -149,3 +152,62 @@ async def test_a_voice_that_is_too_loud_is_turned_down() -> None:
         await speak(Reply(1), "We open at nine.", leg=leg, tts=ScriptedTts(level=level))
         written = leg._segments[0].pcm[800:-800].astype(int)  # the resampler's own edges apart
         assert np.abs(written).max() == pytest.approx(expected, rel=0.05)
+
+
+@in_virtual_time
+async def test_a_prepared_first_clause_is_not_rendered_again_and_sounds_at_once() -> None:
+    reply, leg, tts = Reply(1), FakeLeg(), ScriptedTts(first_byte_s=1.0)
+    speaker = new_speaker(leg, tts)
+    assert speaker.prepare("We open") is None
+    prepared = speaker.prepare("We open at nine. We")
+    assert prepared is not None
+    await prepared.fill()
+    assert leg.queued_ms == 0
+    begun = asyncio.get_running_loop().time()
+    script: list[Step] = ["We open at nine. ", "We close at five."]
+    await speaker.speak(reply, ScriptedLlm(script).reply(Conversation(())), prepared)
+    assert tts.spoken == ["We open at nine.", "We close at five."]
+    assert asyncio.get_running_loop().time() - begun == pytest.approx(1.0, abs=0.01)
+    assert reply.spoken.text == "We open at nine. We close at five."
+
+
+@in_virtual_time
+async def test_a_prepared_clause_is_played_while_it_is_still_being_rendered() -> None:
+    leg, tts = FakeLeg(), ScriptedTts(first_byte_s=0.5)
+    speaker = new_speaker(leg, tts)
+    prepared = speaker.prepare("Yes", is_all=True)
+    assert prepared is not None
+    filling = asyncio.ensure_future(prepared.fill())
+    await asyncio.sleep(0.4)
+    begun = asyncio.get_running_loop().time()
+    await speaker.speak(Reply(1), ScriptedLlm(["Yes"]).reply(Conversation(())), prepared)
+    await filling
+    assert tts.spoken == ["Yes"]
+    assert asyncio.get_running_loop().time() - begun == pytest.approx(0.1, abs=0.01)
+
+
+@in_virtual_time
+async def test_a_prepared_clause_that_is_not_the_answers_is_not_heard() -> None:
+    reply, leg, tts = Reply(1), FakeLeg(), ScriptedTts()
+    speaker = new_speaker(leg, tts)
+    prepared = speaker.prepare("No.", is_all=True)
+    assert prepared is not None
+    await prepared.fill()
+    await speaker.speak(reply, ScriptedLlm(["Yes."]).reply(Conversation(())), prepared)
+    assert reply.spoken.text == "Yes."
+    assert tts.spoken == ["No.", "Yes."]
+
+
+@in_virtual_time
+async def test_a_clause_whose_preparation_was_cancelled_is_rendered_when_it_is_played() -> None:
+    reply, leg, tts = Reply(1), FakeLeg(), ScriptedTts(first_byte_s=0.5)
+    speaker = new_speaker(leg, tts)
+    prepared = speaker.prepare("Yes.", is_all=True)
+    assert prepared is not None
+    filling = asyncio.ensure_future(prepared.fill())
+    await asyncio.sleep(0.1)
+    filling.cancel()
+    await asyncio.sleep(0)
+    await speaker.speak(reply, ScriptedLlm(["Yes."]).reply(Conversation(())), prepared)
+    assert reply.spoken.clauses[0].is_whole
+    assert tts.spoken == ["Yes.", "Yes."]

@@ -13,6 +13,7 @@ import pytest
 
 from agent.local.engines import OfflineEngines
 from agent.local.models import default_model_folder
+from agent.services.tts import SpeechStyle
 from media.frames import PcmSamples
 from media.resample import resample
 from media.tones import tone
@@ -42,7 +43,7 @@ class Voice:
         return self._loop.run_until_complete(self._transcribe(samples, sample_rate_hz))
 
     async def _render(self, text: str, pace: float) -> tuple[PcmSamples, int]:
-        chunks = [chunk async for chunk in self._engines.tts.synthesize(text, rate=pace)]
+        chunks = [chunk async for chunk in self._engines.tts.synthesize(text, style=SpeechStyle(rate=pace))]
         return np.concatenate([chunk.samples for chunk in chunks]), chunks[0].sample_rate_hz
 
     async def _transcribe(self, samples: PcmSamples, sample_rate_hz: int) -> str:
@@ -99,7 +100,8 @@ def friend_port() -> int:
 def gateway(announcement: Path, friend_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `manual` (an echo that the API answers),
     `brief` (the same within a second), `friend` (bridged with whoever is at `friend_port`), `attend` (a backend that
-    comes to us, on this machine too), everything else the agent. Prompts: `tone.wav`, 2 s of 1 kHz at 16 kHz."""
+    comes to us, on this machine too), everything else the agent. Another agent, `campaigner`, is
+    for calls that we place. Prompts: `tone.wav`, 2 s of 1 kHz at 16 kHz."""
     folder = tmp_path_factory.mktemp("gateway")
     (folder / "data" / "prompts").mkdir(parents=True)
     (folder / "data").chmod(0o700)
@@ -139,6 +141,12 @@ action = "bridge"
 to = "sip:friend@127.0.0.1:{friend_port}"
 [[route]]
 action = "agent"
+agent = "receptionist"
+[agents.receptionist]
+[agents.campaigner]
+greeting = "Hello, this is Riverside Dental."
+far_end.voicemail = "message"
+far_end.message = "{ANNOUNCEMENT}"
 """
     with GatewayProcess(folder, settings) as process:
         yield process

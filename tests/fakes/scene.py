@@ -33,8 +33,10 @@ class Scene:
         detector: ScriptedDetector | None = None,
         leg: FakeLeg | None = None,
         prepared: bool = True,
+        is_placed: bool = False,
     ) -> None:
-        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand."""
+        """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `is_placed`: we
+        called."""
         self.config = config or AgentConfig(greeting="", turn=QUICK)
         self.leg = leg or FakeLeg()
         self.stt = ScriptedStt(self.leg.utterances)
@@ -44,6 +46,7 @@ class Scene:
         self.events: list[AgentEvent] = []
         self.end_reason: str | None = None
         self._is_prepared = prepared
+        self._is_placed = is_placed
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -54,7 +57,15 @@ class Scene:
             phrases = Phrases(ready)
             await phrases.prepare([self.config.phrases.trouble, self.config.phrases.goodbye])
         services = AgentServices(self.stt, self.llm, self.tts, self.detector, phrases)
-        self.session = AgentSession(self.config, services, self.leg, ScriptedModel, self.events.append, clock=loop.time)
+        self.session = AgentSession(
+            self.config,
+            services,
+            self.leg,
+            ScriptedModel,
+            self.events.append,
+            is_placed=self._is_placed,
+            clock=loop.time,
+        )
         self.leg.on_frames = self.session.feed
         self.leg.on_playout = self.session.playout
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self.leg.run())]

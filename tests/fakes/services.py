@@ -14,7 +14,7 @@ import numpy as np
 from agent.errors import ServiceError
 from agent.services.llm import Conversation, ReplyEvent, TextDelta
 from agent.services.stt import Transcript
-from agent.services.tts import SpeechChunk
+from agent.services.tts import PLAIN, SpeechChunk, SpeechStyle
 from media.frames import PcmSamples
 
 SPEECH_LEVEL = 1_000
@@ -188,7 +188,9 @@ class ScriptedTts:
     """Instead of the clause: wait so long, or fail; what comes before that is half of its speech."""
     spoken: list[str] = field(default_factory=list)
 
-    async def synthesize(self, text: str, *, voice: str | None = None, rate: float = 1.0) -> AsyncIterator[SpeechChunk]:
+    async def synthesize(
+        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN
+    ) -> AsyncIterator[SpeechChunk]:
         self.spoken.append(text)
         await asyncio.sleep(self.first_byte_s)
         speech = np.full(round(len(text) / CHARACTERS_PER_S * VOICE_HZ), self.level, np.int16)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.errors import AgentMisuse, ModelError, ServiceRejected
+from agent.errors import ModelError, ServiceRejected
 from agent.local.engines import OfflineEngines
 from agent.local.piper import PhraseCache, PiperTextToSpeech, PiperVoiceModel
-from agent.services.tts import SpeechChunk
+from agent.services.tts import SpeechChunk, SpeechStyle
 from media.frames import PcmSamples
 from media.resample import resample
 from tests.wer import word_error_rate
@@ -27,7 +27,7 @@ def tts(voice: PiperVoiceModel, engines: OfflineEngines) -> PiperTextToSpeech:
 
 
 async def chunks(tts: PiperTextToSpeech, text: str, rate: float = 1.0) -> list[SpeechChunk]:
-    return [chunk async for chunk in tts.synthesize(text, rate=rate)]
+    return [chunk async for chunk in tts.synthesize(text, style=SpeechStyle(rate=rate))]
 
 
 def seconds(spoken: list[SpeechChunk]) -> float:
@@ -51,7 +51,7 @@ async def test_every_sentence_is_a_chunk_of_its_own(tts: PiperTextToSpeech) -> N
 
 
 async def test_twice_the_rate_takes_about_half_the_time(tts: PiperTextToSpeech) -> None:
-    normal, fast, slow = [seconds(await chunks(tts, SENTENCE, rate)) for rate in (1.0, 2.0, 0.8)]
+    fast, slow, normal = [seconds(await chunks(tts, SENTENCE, rate)) for rate in (2.0, 0.8, 1.0)]
     assert 0.4 < fast / normal < 0.75
     assert slow > normal
 
@@ -62,8 +62,6 @@ async def test_a_phrase_is_rendered_once(tts: PiperTextToSpeech, engines: Offlin
     second = await chunks(tts, "Hello. Who is there?")
     assert engines.pool.completed == rendered
     assert [chunk.samples.tobytes() for chunk in second] == [chunk.samples.tobytes() for chunk in first]
-    await chunks(tts, "Hello. Who is there?", rate=1.1)
-    assert engines.pool.completed > rendered
 
 
 async def test_warm_phrases_cost_nothing_later(tts: PiperTextToSpeech, engines: OfflineEngines) -> None:
@@ -90,11 +88,27 @@ async def test_cancelling_leaves_nothing_in_the_queue(tts: PiperTextToSpeech, en
     assert engines.pool.queued == 0
 
 
-async def test_a_voice_or_rate_that_does_not_exist_is_refused(tts: PiperTextToSpeech) -> None:
+async def test_a_voice_that_does_not_exist_is_refused(tts: PiperTextToSpeech) -> None:
     with pytest.raises(ServiceRejected, match="no voice 'amy'"):
         await anext(tts.synthesize("Hello.", voice="amy"))
-    with pytest.raises(AgentMisuse):
-        await chunks(tts, "Hello.", rate=3.0)
+
+
+async def test_sentences_are_remembered_whatever_they_were_said_with(tts: PiperTextToSpeech) -> None:
+    first = await chunks(tts, "We are open today. Come in.")
+    again = await chunks(tts, "Come in. We are open today.")
+    assert [len(chunk.samples) for chunk in again] == [len(chunk.samples) for chunk in reversed(first)]
+
+
+async def test_a_sentence_that_is_known_at_another_pace_is_not_rendered_again_and_says_its_pace(
+    tts: PiperTextToSpeech, engines: OfflineEngines
+) -> None:
+    (slow,) = await chunks(tts, "Come in at once.", rate=0.8)
+    assert slow.done.rate == 0.8
+    await chunks(tts, "Come in.")
+    rendered = engines.pool.completed
+    (known,) = await chunks(tts, "Come in.", rate=0.8)
+    assert engines.pool.completed == rendered
+    assert known.done.rate == 1.0
 
 
 def test_a_voice_without_settings_is_named(tmp_path: Path) -> None:

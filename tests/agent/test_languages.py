@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which language the caller speaks."""
+
+from agent.languages import LanguageChanged, Languages
+from agent.services.stt import Transcript
+
+
+def heard(*turns: tuple[str, str]) -> list[LanguageChanged]:
+    languages = Languages("en", frozenset({"es", "fr"}))
+    for language, text in turns:
+        languages.receive_transcript(Transcript(text, True, 0.9, language))
+    return languages.events()
+
+
+def test_a_sentence_in_another_language_changes_it() -> None:
+    assert heard(("es", "quiero hablar con alguien")) == [LanguageChanged("es")]
+    assert heard(("es-MX", "quiero hablar con alguien")) == [LanguageChanged("es")]
+
+
+def test_a_word_or_two_need_a_second_turn() -> None:
+    assert heard(("es", "hola")) == []
+    assert heard(("es", "hola"), ("es", "buenas")) == [LanguageChanged("es")]
+    assert heard(("es", "hola"), ("en", "hello"), ("es", "buenas")) == []
+    assert heard(("es", "no"), ("fr", "non")) == []
+
+
+def test_a_language_without_a_voice_and_no_language_at_all_change_nothing() -> None:
+    assert heard(("de", "ich möchte mit jemandem sprechen")) == []
+    assert heard(("", "quiero hablar con alguien")) == []
+
+
+def test_the_caller_may_change_back() -> None:
+    turns = (("es", "quiero hablar con alguien"), ("es", "sí"), ("en", "well let us speak English"))
+    assert heard(*turns) == [LanguageChanged("es"), LanguageChanged("en")]
