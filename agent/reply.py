@@ -243,7 +243,8 @@ class Speaker:
         return self._renderer.render(clause)
 
     async def _write(self, reply: Reply, clause: SpokenClause, samples: PcmSamples) -> None:
-        pcm = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False).tobytes()
+        limited = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False)
+        pcm = limited.tobytes()
         while pcm:
             accepted = self._out.play(clause.utterance_id, pcm, clause.sample_rate_hz)
             if accepted:
@@ -251,7 +252,8 @@ class Speaker:
                     reply.spoken.clauses.append(clause)
                     reply.unsent.add(clause.utterance_id)
                     reply.mark(Stage.FIRST_SAMPLE_WRITTEN, self._clock())
-                clause.written_samples += accepted
+                clause.wrote(limited[:accepted])
+                limited = limited[accepted:]
             pcm = pcm[2 * accepted :]
             if pcm:
                 await asyncio.sleep(_RETRY_S)
