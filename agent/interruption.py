@@ -31,6 +31,8 @@ _DECIDE_S = 0.6
 """Speech recognition has so long after the caller fell silent; without an answer, a short sound was no interruption."""
 _A_WORD_S = 0.3
 """A single word that explains nothing counts from this length on; a shorter one is easily misheard."""
+_ENDED_S = 0.1
+"""That speech has ended is known so much later: a gap of two windows, and a frame."""
 _ONLY_BACKCHANNELS = 2.0
 """Who has said nothing but "okay" so far may go on for so much longer."""
 _WORDLESS = 3.0
@@ -318,7 +320,7 @@ class BargeIn:
             needed_s *= _WORDLESS
         elif self._config.policy == "any" and self._burst.floor is Floor.BACKCHANNEL:
             needed_s *= _ONLY_BACKCHANNELS
-        return self._burst.since - self._burst.lasted_s + needed_s
+        return self._burst.since - self._burst.lasted_s + needed_s + _ENDED_S
 
     def _spoken_s(self, until: float) -> float:
         return self._burst.lasted_s + until - self._burst.since

@@ -43,11 +43,15 @@ RelayOrder = SendKeys | PlayMedia | EndSession
 """What is left for the call to do."""
 
 
+_INTERRUPTION = {"resume": False, "policy": "duration", "confirm_ms": 128, "at_onset": "duck", "adaptive": False}
+"""As the protocol has it: speech interrupts, whatever its words; the backend says what comes then."""
+
+
 def relay_config(config: AgentConfig) -> AgentConfig:
     """An agent's configuration for a backend that decides itself when it answers, and what it says after a sound."""
     return config.model_copy(
         update={
-            "interruption": config.interruption.model_copy(update={"resume": False}),
+            "interruption": config.interruption.model_copy(update=_INTERRUPTION),
             "deadlines": config.deadlines.model_copy(update={"llm_first_token_ms": 60_000, "llm_stall_ms": 60_000}),
         }
     )

@@ -112,10 +112,10 @@ def test_speech_without_known_words_interrupts_when_it_is_long_enough() -> None:
     engine = audible()
     speak(engine)
     engine.events()
-    assert engine.next_timeout() == pytest.approx(2.7)
-    engine.handle_timeout(2.69)
+    assert engine.next_timeout() == pytest.approx(2.8)
+    engine.handle_timeout(2.79)
     assert engine.events() == []
-    engine.handle_timeout(2.701)
+    engine.handle_timeout(2.801)
     assert engine.events() == [BrokenIn(is_certain=False), Restore()]
 
 
@@ -123,7 +123,7 @@ def test_back_channels_one_after_another_may_last_twice_as_long() -> None:
     engine = audible()
     speak(engine)
     engine.receive_partial(words("Okay, okay"), STORY, 2.5)
-    assert engine.next_timeout() == pytest.approx(3.4)
+    assert engine.next_timeout() == pytest.approx(3.5)
 
 
 def test_a_gap_does_not_begin_the_count_anew_and_drops_the_question() -> None:
@@ -133,7 +133,7 @@ def test_a_gap_does_not_begin_the_count_anew_and_drops_the_question() -> None:
     assert engine.events() == [Overhear(goes_on=True)]
     engine.receive_words(burst_id, words("No."), STORY, 2.55)
     assert engine.events() == []
-    assert engine.next_timeout() == pytest.approx(2.4 + 0.4)
+    assert engine.next_timeout() == pytest.approx(2.4 + 0.5)
 
 
 def test_without_an_answer_in_time_a_short_sound_was_nothing() -> None:
@@ -203,7 +203,7 @@ def test_speech_that_began_before_the_agent_was_audible_counts_from_its_own_begi
     engine.receive_speech(0.88, 0.95)
     engine.receive_audible(1.0)
     assert engine.events() == [Overhear(goes_on=False), Hold()]
-    assert engine.next_timeout() == pytest.approx(1.58)
+    assert engine.next_timeout() == pytest.approx(1.68)
 
 
 def test_an_agent_that_finishes_meanwhile_is_as_loud_as_ever_the_next_time() -> None:
@@ -221,7 +221,7 @@ def test_an_agent_that_finishes_meanwhile_is_as_loud_as_ever_the_next_time() -> 
 def test_a_reply_is_interrupted_only_once() -> None:
     engine = audible()
     speak(engine)
-    engine.handle_timeout(2.8)
+    engine.handle_timeout(2.85)
     engine.receive_partial(words("stop it now"), STORY, 2.9)
     engine.handle_timeout(3.5)
     assert [event for event in engine.events() if isinstance(event, BrokenIn)] == [BrokenIn(is_certain=False)]
@@ -253,7 +253,7 @@ def test_when_only_words_count_sound_without_any_is_passed_over_until_it_ends() 
     engine.events()
     engine.handle_timeout(2.9)
     assert engine.events() == []
-    engine.handle_timeout(3.51)
+    engine.handle_timeout(3.61)
     assert engine.events() == [Disregard(), Restore()]
     engine.receive_silence(5.0, 5.1)
     assert engine.events() == []
@@ -268,7 +268,7 @@ def test_when_only_duration_counts_words_are_not_asked_for() -> None:
     engine.receive_silence(2.3, 2.36)
     assert engine.events()[3:] == [Disregard(), Restore()]
     speak(engine, 6.0)
-    engine.handle_timeout(6.51)
+    engine.handle_timeout(6.61)
     assert BrokenIn(is_certain=False) in engine.events()
 
 
