@@ -33,10 +33,10 @@ class Completeness(Enum):
     """Words do not tell."""
     CLEAR = "clear"
     """A request, or what was asked for: most often nothing more comes."""
-    LIKELY = "likely"
-    """A complete question; as many digits as a phone number has."""
+    QUESTION = "question"
+    """One that is complete."""
     WHOLE = "whole"
-    """A turn by its form: "goodbye", "yes" where that was asked, ten digits of ten."""
+    """A turn by its form: "goodbye", "yes" where that was asked, the digits of a phone number."""
     WORDLESS = "wordless"
     """No words at all: it was noise, or is not recognised."""
 
@@ -69,12 +69,15 @@ _NEEDS_MORE = re.compile(
     r"|needs?|likes?|says?|said|give(?: me)?|have|has|get|got|takes?|make|find|buy|send(?: me)?|possible|able|wondering"
     r"|told|speak|talk|called|named|about|calling|think|thought|hope|mean|heard|wish|try|trying|going|looking)"
 )
-_NO_QUESTION_TO = re.compile(r"^(?!.*\b(?:who|whom|what|which|where)\b).*\bto$")
+_NO_QUESTION = re.compile(
+    r"(?!.*\b(?:who|whom|what|which|where)\b).*\b(?:to|on|for|at|with|of|about|from|and|or|the|an?)"
+)
 _REQUEST = re.compile(
     r".*\b(?:i(?:'d| would) like(?: to)?|i (?:want|need|have) to|i(?:'d| would) love to|i was (?:hoping|wondering)|"
     r"(?:could|can|would|will) (?:you|i|we)|please (?:connect|transfer|put|call|tell|send|cancel|book|give)|let me)\b"
     r"(?: [\w'-]+){2,}"
 )
+_OPENERS = re.compile(r"(?:(?:hi|hello|yes|oh|um|uh) )*(?:excuse me|sorry|pardon(?: me)?|listen|look)")
 _BYE = re.compile(r"\b(?:good ?bye|bye)\b")
 _POLITE = re.compile(r"\b(?:yes|yeah|yep|sure|no|nope)\b.*\b(?:thanks|thank you|please)$")
 _LETTER = re.compile(r"\b[a-z]\b")
@@ -83,7 +86,7 @@ _SPELLS_EMAIL = re.compile(r"@|\b(?:at|dot|underscore|dash)\b|\w\.\w")
 _MONTH = re.compile(r"\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b")
 _DAY = re.compile(
     r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\b(?:today|tomorrow|tonight|week(?:end)?|month|noon|morning|"
-    r"afternoon|evening|any ?time|o'?clock|a\.?m|p\.?m)\b|\d+(?:st|nd|rd|th)\b|\b\d+[/.:]\d+|\b\w+(?:st|nd|rd|th)\b"
+    r"afternoon|evening|o'?clock|a\.?m|p\.?m)\b|\d+(?:st|nd|rd|th)\b|\b\d+[/.:]\d+|\b\w+(?:st|nd|rd|th)\b"
 )
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b|\bnineteen\b|\btwo thousand\b|\btwenty \w+|\d[/.]\d+[/.]\d+")
 
@@ -130,6 +133,8 @@ def digit_count(text: str) -> int:
 def _free(text: str) -> Completeness:
     plain = _plain(text)
     is_question = text.rstrip().endswith("?") or bool(_ASKS.fullmatch(plain))
+    if _OPENERS.fullmatch(plain) and not text.rstrip().endswith("?"):
+        return Completeness.LONE
     if asks_to_repeat(text) or asks_for_presence(text):
         return Completeness.WHOLE
     if _is_open(text, plain, is_question):
@@ -139,9 +144,9 @@ def _free(text: str) -> Completeness:
     if is_thanks(text) or is_greeting(text) or is_backchannel(text) or yes_or_no(text) is not None:
         return Completeness.LONE
     if is_question:
-        return Completeness.LIKELY
+        return Completeness.QUESTION
     if _DICTATED.search(text.lower()) and not _YEAR_OR_AMOUNT.search(text):
-        return Completeness.LIKELY if digit_count(text) in _PHONE_DIGITS else Completeness.OPEN
+        return Completeness.WHOLE if digit_count(text) in _PHONE_DIGITS else Completeness.OPEN
     return Completeness.CLEAR if _REQUEST.fullmatch(plain) else Completeness.DOUBTFUL
 
 
@@ -149,7 +154,7 @@ def _is_open(text: str, plain: str, is_question: bool) -> bool:
     if _NEEDS_MORE.fullmatch(plain) and len(plain.split()) > 1 and yes_or_no(text) is None:
         return True
     if is_question and text.rstrip().endswith("?"):
-        return bool(_NO_QUESTION_TO.match(plain))
+        return bool(_NO_QUESTION.fullmatch(plain))
     if trails_off(text) or asks_to_wait(text) or text.rstrip().endswith(_BREAKS_OFF):
         return True
     if _ONLY_FILLERS.fullmatch(plain) and yes_or_no(text) is None and not is_greeting(text):
@@ -169,7 +174,9 @@ def _digits(text: str, expectation: Expectation) -> Completeness | None:
         return None
     if expectation.length:
         return Completeness.WHOLE if count >= expectation.length else Completeness.OPEN
-    return Completeness.LIKELY if count in _PHONE_DIGITS and not expectation.terminator else Completeness.OPEN
+    if text.rstrip().endswith(","):
+        return Completeness.OPEN
+    return Completeness.WHOLE if count in _PHONE_DIGITS and not expectation.terminator else Completeness.OPEN
 
 
 def _email(text: str) -> Completeness | None:

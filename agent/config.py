@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The configuration of one agent: the `[agents.NAME]` table of parley.toml, with units and defaults.
 
-The defaults of `turn` come from measurements of the offline engines (8 kHz mu-law, smart-turn v3.2): asked after 200 ms
-of silence the model calls 84 to 95 % of complete sentences finished, and those are answered at once. The rest wait for
-`max_wait_ms`; with 700 ms of it the slowest answers stay below 1.1 s, since the transcript is ready by then and only
-language model and speech (about 110 ms together) come after it.
+The defaults of `turn` were chosen on one half of the utterances of `scripts/bench/endpointing`; README has the figures
+of both. A complete question is answered at once; whatever may go on is waited for, at first longer than the longest
+pause of that set.
 """
 
 from pathlib import Path
@@ -51,18 +50,21 @@ class TurnConfig(_Table):
     """Then the transcript and the end-of-turn model are asked, side by side. Models do not judge better later."""
     over_probability: Probability = 0.8
     """The model is believed above this, and the agent answers at once."""
+    open_probability: Probability = 0.1
+    """Below this the model is believed that a question goes on."""
     short_wait_ms: Milliseconds = 300
     """For words that are a turn by their form (`goodbye`, ten digits of ten), whatever the model says."""
     clear_wait_ms: Milliseconds = 500
-    """For a request, an answer of the kind we asked for, and a question of which the model is not sure."""
+    """For a question of which the model is not sure, and for a request or an answer of the kind we asked for, unless it
+    rather doubts them (below 0.5)."""
     sure_wait_ms: Milliseconds = 1_600
     """For any other statement of which the model is sure; adapts to the caller's own pauses, from `fluent_wait_ms` to
     `open_wait_ms`."""
     fluent_wait_ms: Milliseconds = 700
-    """What `sure_wait_ms` falls to with a caller who speaks without pauses. Also for a request of which the model is
-    not sure, and for a sound without words."""
+    """What `sure_wait_ms` falls to with a caller who speaks without pauses. Also for a sound without words."""
     max_wait_ms: Milliseconds = 1_600
-    """For statements of which the model is not sure, and for words that seldom come alone (`thank you`, `hello`)."""
+    """For statements of which the model is not sure, requests that it doubts, and words that seldom come alone (`thank
+    you`)."""
     open_wait_ms: Milliseconds = 1_700
     """For words that promise more (`and`, `my number is`), whatever the model says."""
     expect: ExpectedKind = "free"

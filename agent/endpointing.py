@@ -3,14 +3,18 @@
 
     speech ends ─ ask_after ─> AskIfOver ──> probability, transcript (side by side, in any order)
                                    │
-        probability high ─────────────────────> decided at once
-        a whole turn in a word ── short_wait ──> decided
-        a sentence that trails off ── open_wait > decided, whatever the probability
-        anything else ──────────── max_wait ───> decided
-                                                    └─ and the transcript is there ─> TurnOver / TurnEmpty
+        a turn by its form: goodbye, ten digits ─> at once if the model is sure, else short_wait
+        a complete question ─────────────────────> at once if the model is sure, else clear_wait
+        a request, an answer of the kind asked ──> clear_wait, if the model does not rather doubt it
+        any other statement ─────────────────────> sure_wait, as this caller's pauses shape it, or max_wait
+        thanks, a greeting, "yes" ───────────────> max_wait
+        a sentence that trails off, half a number > open_wait, whatever the probability
+                                   └─ and the transcript is there ─> TurnOver / TurnEmpty
 
 All waits are silence, counted from the last speech sample. Speech breaks the pause and drops what was asked about it;
-a mere suspicion of speech holds every decision until it is confirmed or dismissed.
+a mere suspicion of speech holds every decision until it is confirmed or dismissed. After a false cut-off no wait but
+those for turns by their form is shorter than that pause was (`agent.pauses`), and a caller who sounds hesitant is
+waited for longer.
 """
 
 from dataclasses import dataclass, replace
@@ -24,6 +28,7 @@ from agent.services.stt import Transcript
 
 _NEVER = float("inf")
 _MOST_HESITATION = 3.0
+_RATHER_OVER = 0.5
 _INTO_FIRST_WORD_S = 0.5
 """Who speaks so soon after our first sound does not react to it: he had not finished."""
 
@@ -70,6 +75,8 @@ class _Pause:
     is_asked: bool = False
     probability: float | None = None
     transcript: Transcript | None = None
+    completeness: Completeness = Completeness.WORDLESS
+    """Of the transcript, once that is there."""
     believed_at: float | None = None
     """When the model was believed; the words may still overrule it."""
 
@@ -109,6 +116,8 @@ class Endpointing:
     def receive_expectation(self, expectation: Expectation, now: float) -> None:
         """What kind of answer the present turn is expected to be, or the next one if nobody speaks. Stays in force."""
         self._expectation = expectation
+        if self._pause is not None and self._pause.transcript is not None:
+            self._pause.completeness = judge(self._pause.transcript.text, expectation)
         self.handle_timeout(now)
 
     def receive_hesitation(self, factor: float, now: float) -> None:
@@ -132,6 +141,7 @@ class Endpointing:
             if answered_at is None or started_at - answered_at < _INTO_FIRST_WORD_S:
                 self._maybe_cut_off_s = started_at - self._taken.silent_since
             else:
+                self._habit.receive_turn()
                 self._taken = None
 
     def receive_suspicion(self, now: float) -> None:
@@ -160,6 +170,7 @@ class Endpointing:
         """Speech recognition's answer. Late ones are dropped."""
         if self._pause is not None and self._pause.pause_id == pause_id:
             self._pause.transcript = transcript
+            self._pause.completeness = judge(transcript.text, self._expectation)
             self._weigh_cut_off(transcript.text)
             self.handle_timeout(now)
 
@@ -182,7 +193,7 @@ class Endpointing:
             return pause.silent_since + self._config.ask_after_ms / 1e3
         if pause.transcript is None:
             return None
-        return self._decided_at(pause, pause.transcript.text)
+        return self._decided_at(pause)
 
     def handle_timeout(self, now: float) -> None:
         pause = self._pause
@@ -223,21 +234,25 @@ class Endpointing:
             self._habit.receive_cut_off(pause_s)
             self._taken = None
 
-    def _decided_at(self, pause: _Pause, text: str) -> float:
+    def _decided_at(self, pause: _Pause) -> float:
         """When the decision falls, or fell: the ledger's word for it, even if the transcript came later."""
         config, habit = self._config, self._habit
         believed_s = None if pause.believed_at is None else pause.believed_at - pause.silent_since
+        probability = _RATHER_OVER if pause.probability is None else pause.probability
         at_once_s = _NEVER if believed_s is None else believed_s
-        match judge(text, self._expectation):
+        match pause.completeness:
             case Completeness.WHOLE:
                 return pause.silent_since + min(at_once_s, config.short_wait_ms / 1e3)
             case Completeness.WORDLESS:
                 return pause.silent_since + min(at_once_s, config.fluent_wait_ms / 1e3)
-            case Completeness.LIKELY:
+            case Completeness.QUESTION if probability < config.open_probability:
+                wait_s = config.open_wait_ms / 1e3
+            case Completeness.QUESTION:
                 wait_s = max(min(at_once_s, config.clear_wait_ms / 1e3), habit.least_s)
+            case Completeness.CLEAR if probability < _RATHER_OVER:
+                wait_s = config.max_wait_ms / 1e3
             case Completeness.CLEAR:
                 wait_s = max(config.clear_wait_ms / 1e3, habit.least_s)
-                wait_s = max(wait_s, config.fluent_wait_ms / 1e3 if believed_s is None else believed_s)
             case Completeness.DOUBTFUL:
                 wait_s = config.max_wait_ms / 1e3 if believed_s is None else max(believed_s, habit.sure_s)
             case Completeness.LONE:

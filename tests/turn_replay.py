@@ -111,10 +111,9 @@ class Taken:
     @property
     def is_talked_over(self) -> bool:
         """Our answer was audible before the caller had gone on: what of a cut-off can be heard."""
-        starts = [event.started_at for _, event in self.heard.events if isinstance(event, SpeechStarted)]
+        told = [now for now, event in self.heard.events if isinstance(event, SpeechStarted)]
         return any(
-            time < self.heard.utterance.ended_s
-            and not any(start < time + PREPARE_S and start > time - 1.0 for start in starts if start >= time - 0.2)
+            time < self.heard.utterance.ended_s and not any(time <= now < time + PREPARE_S for now in told)
             for time in self.times
         )
 

@@ -15,6 +15,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.expectation import Expectation
 from agent.services.llm import Message, ToolCall
 from agent.services.stt import Transcript
 from tests.fakes.leg import FakeLeg
@@ -385,3 +386,31 @@ async def test_what_comes_after_the_end_is_ignored() -> None:
         scene.session.say("Too late.")
         await scene.leg.pause_for(3_000)
         assert len(scene.events) == count
+
+
+@in_virtual_time
+async def test_after_our_question_for_a_number_its_digits_are_not_cut_between_groups() -> None:
+    config = AgentConfig(greeting="Hello, what is your phone number?")
+    async with Scene(config=config) as scene:
+        await scene.wait_for(ReplyFinished)
+        await scene.leg.speak("two one two")
+        await scene.leg.pause_for(1_200)
+        await scene.leg.speak("five five five")
+        await scene.leg.pause_for(1_200)
+        ended_at = await scene.leg.speak("zero one four seven")
+        committed = await scene.wait_for(TurnCommitted)
+        assert committed.text == "two one two five five five zero one four seven"
+        assert len(scene.all(TurnCommitted)) == 1
+        assert asyncio.get_running_loop().time() - ended_at < 0.5
+
+
+@in_virtual_time
+async def test_what_is_expected_and_how_hesitant_the_caller_sounds_can_be_told_to_the_session() -> None:
+    async with Scene(config=AgentConfig(greeting="")) as scene:
+        scene.session.expect(Expectation("digits", length=2))
+        await scene.leg.speak("four seven")
+        await scene.wait_for(ReplyFinished)
+        scene.session.hesitate(3.0)
+        ended_at = await scene.leg.speak("what time do you open")
+        await scene.wait_for(ReplyFinished, 2)
+        assert scene.first_sound_after(ended_at) - ended_at > 0.8

@@ -7,6 +7,7 @@ import pytest
 
 from agent.config import AgentConfig
 from agent.errors import AgentMisuse
+from agent.expectation import Expectation
 from agent.interruption import AskWords, Duck, Hold, Restore, Saying
 from agent.ledger import Stage
 from agent.services.stt import Transcript
@@ -355,3 +356,40 @@ def test_after_the_end_nothing_has_any_effect() -> None:
     engine.hang_up(9.1)
     assert engine.actions() == []
     assert engine.state is TurnState.ENDED
+
+
+def test_expected_digits_keep_the_turn_open_until_there_are_enough() -> None:
+    engine = TurnTaking(CONFIG)
+    engine.expect(Expectation("digits", length=4), 0.5)
+    assert Answer not in {type(action) for action in speech(engine, 1.0, 2.0, "Four seven.", 0.99)}
+    assert only(speech(engine, 2.9, 3.5, "Four seven one nine."), Answer).text == "Four seven one nine."
+    engine.receive_audible(1, 3.8)
+    engine.receive_reply_over(1, 4.5)
+    engine.actions()
+    assert only(speech(engine, 6.0, 7.0, "Is it four seven?"), Answer).turn_index == 1
+
+
+def test_our_question_for_a_pin_makes_four_digits_or_keys_a_turn() -> None:
+    engine = TurnTaking(CONFIG)
+    engine.receive_question("Please say or enter your four digit pin.", 0.5)
+    for number, key in enumerate("4719"):
+        engine.receive_digit(key, 1.0 + number / 10)
+    assert only(engine.actions(), Answer).text == "[pressed 4719]"
+
+
+def test_what_a_tool_expects_while_it_answers_is_for_the_next_turn() -> None:
+    engine = TurnTaking(CONFIG)
+    speech(engine, 1.0, 2.0, "What time do you open?")
+    engine.expect(Expectation("digits", length=2), 2.5)
+    engine.receive_audible(1, 2.6)
+    engine.receive_reply_over(1, 3.0)
+    engine.receive_digit("1", 4.0)
+    engine.receive_digit("2", 4.2)
+    assert only(engine.actions(), Answer).text == "[pressed 12]"
+
+
+def test_a_hesitant_caller_is_given_more_time() -> None:
+    engine = TurnTaking(CONFIG)
+    engine.receive_hesitation(3.0, 0.5)
+    assert Answer not in {type(action) for action in speech(engine, 1.0, 2.0, "What time do you open?")}
+    assert engine.next_timeout() == pytest.approx(2.0 + 3 * 0.23)

@@ -15,11 +15,11 @@ from agent.services.stt import Transcript
 from gateway.streams.conversationrelay import EndSession
 from gateway.streams.messages import SendKeys
 from gateway.streams.relay import RelayConversation, relay_config
-from tests.fakes.scene import Scene
+from tests.fakes.scene import QUICK, Scene
 from tests.fakes.virtual_time import in_virtual_time
 
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen."
-CONFIG = relay_config(AgentConfig(greeting=""))
+CONFIG = relay_config(AgentConfig(greeting="", turn=QUICK))
 
 Answer = list[dict[str, Any] | float]
 """Messages, and seconds between them."""

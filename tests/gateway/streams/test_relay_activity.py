@@ -28,6 +28,7 @@ from gateway.streams.relay import relay_config
 from gateway.streams.relay_activity import RelayActivity
 from gateway.streams.stream import Ending
 from tests.fakes.leg import FakeLeg
+from tests.fakes.scene import QUICK
 from tests.fakes.services import ScriptedDetector, ScriptedModel, ScriptedStt, ScriptedTts
 from tests.fakes.virtual_time import in_virtual_time
 
@@ -106,7 +107,7 @@ class Agent:
         tts = ScriptedTts()
         services = AgentServices(ScriptedStt(call.leg.utterances), llm, tts, ScriptedDetector(), Phrases(tts))
         loop = asyncio.get_running_loop()
-        config = relay_config(AgentConfig(greeting=""))
+        config = relay_config(AgentConfig(greeting="", turn=QUICK))
         self.session = AgentSession(config, services, call.leg, ScriptedModel, follow, clock=loop.time)
         call.leg.on_frames = self.session.feed
         call.leg.on_playout = self.session.playout
