@@ -106,12 +106,27 @@ class InterruptionConfig(_Table):
 
     enabled: bool = True
     """False: the agent finishes what it says, and what the caller said meanwhile is not answered."""
-    confirm_ms: Milliseconds = 128
-    """Speech of this length stops the agent; not before `speech.min_speech_ms` recognises it as speech."""
-    at_onset: Literal["duck", "pause", "none"] = "duck"
-    """What the first sound of speech does, until it is confirmed or turns out to be nothing."""
+    policy: Literal["any", "words", "duration"] = "any"
+    """What tells that the caller wants the floor: words other than back-channels ("uh-huh", "okay"), the length of the
+    speech, or whichever comes first. With `words`, sound in which none are recognised is passed over."""
+    confirm_ms: Milliseconds = 700
+    """Speech of this length wants the floor, whatever its words. Back-channels and coughs are shorter."""
+    min_words: Annotated[int, Field(ge=1, le=10)] = 2
+    """So many words want the floor; "stop", "wait", "no" and the beginning of a question do so alone."""
+    backchannels: tuple[str, ...] = ()
+    """More words and phrases that only say "I am listening"; those of English are known."""
+    stop_words: tuple[str, ...] = ()
+    """More beginnings that want the floor at once; those of English are known."""
+    adaptive: bool = True
+    """`confirm_ms` grows (at most twofold) for callers with back-channels, echo or noise, and shrinks (to 60 %) for one
+    who had to try twice."""
+    at_onset: Literal["pause", "duck", "none"] = "pause"
+    """Until it is clear: `pause` makes the agent quieter at the first sound and silent once that is speech, and lets it
+    go on where it stopped; `duck` only makes it quieter; with `none` it talks on."""
     duck_gain_db: Annotated[float, Field(ge=-60.0, le=0.0)] = -15.0
-    """How much quieter `duck` is."""
+    """How much quieter that is."""
+    repeat_ms: Annotated[int, Field(ge=0, le=400)] = 160
+    """An agent that was silent goes on with so much of what it said last: the caller spoke over it."""
     resume: bool = True
     """What the agent was kept from saying by a sound that turns out to have been no speech is said after it."""
 
@@ -322,6 +337,9 @@ class AgentConfig(_Table):
     """The system prompt."""
     greeting: str = "Hello, how can I help you?"
     """Said when the call is answered; empty: the caller speaks first."""
+    greeting_protected: bool = False
+    """The greeting is said to its end, whoever speaks over it or presses a key, as a legal notice has to be. What the
+    caller says meanwhile is answered after it."""
     knowledge: Annotated[KnowledgeConfig | None, BeforeValidator(_sources_alone)] = None
     """What the agent answers from; None is the example that comes with Parley."""
     intents: dict[str, Intent] = {}

@@ -31,6 +31,7 @@ from agent.events import (
 )
 from agent.filler import Filler
 from agent.intents import IntentClassifier
+from agent.interruption import Saying
 from agent.ledger import LedgerMarks
 from agent.phrases import Phrases
 from agent.reply import Reply, Speaker
@@ -50,6 +51,9 @@ from agent.turn import Announce, Answer
 from media.playout import Cleared, PlayoutEvent
 
 log = structlog.get_logger(__name__)
+
+_AT_ITS_END_MS = 1_500
+"""Of a question so much is left to hear: callers answer before they have heard the last word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +272,16 @@ class Dialogue:
     def is_behind(self) -> bool:
         """Words have come that are not in the leg's queue yet."""
         return self._reply is not None and self._speaker.is_behind
+
+    @property
+    def saying(self) -> Saying:
+        """What the caller speaks over."""
+        reply = self._reply
+        if reply is None:
+            return Saying()
+        text = reply.spoken.text
+        at_its_end = reply.is_written and self._out.queued_ms <= _AT_ITS_END_MS
+        return Saying(text, asks=at_its_end and text.rstrip("\"') ").endswith("?"))
 
     def events(self) -> list[ReplyProgress]:
         """What became of the reply. Drain after each input."""

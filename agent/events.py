@@ -40,7 +40,8 @@ class AudioOut(Protocol):
     def pause(self) -> None:
         """Send silence, keep the queue."""
 
-    def resume(self) -> None: ...
+    def resume(self, repeat_ms: int = 0) -> None:
+        """Go on, after a pause with so much of what was sent last once more."""
 
     def duck(self, gain: float) -> None:
         """Multiply what is sent by `gain`; 1.0 ends it."""

@@ -311,7 +311,8 @@ class Speaker:
         if not clause.written_samples:
             await reply.until_ours()
             clause.utterance_id = next(self._utterance_ids)  # not before: ids only grow, and others may play till then
-        pcm = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False).tobytes()
+        limited = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False)
+        pcm = limited.tobytes()
         while pcm:
             accepted = self._out.play(clause.utterance_id, pcm, clause.sample_rate_hz)
             if accepted:
@@ -319,7 +320,8 @@ class Speaker:
                     reply.spoken.clauses.append(clause)
                     reply.unsent.add(clause.utterance_id)
                     reply.mark(Stage.FIRST_SAMPLE_WRITTEN, self._clock())
-                clause.written_samples += accepted
+                clause.wrote(limited[:accepted])
+                limited = limited[accepted:]
                 reply.is_mid_clause = True
                 reply.audible_until = self._clock() + self._out.queued_ms / 1e3
             pcm = pcm[2 * accepted :]

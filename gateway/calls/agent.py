@@ -107,7 +107,8 @@ class AgentActivity:
         return self._uplink.report
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:
-        self._session.feed(self._uplink.process(frames))
+        passed = self._uplink.process(frames)
+        self._session.feed(passed, suspicious=self._uplink.suspects_caller)
 
     def receive_playout(self, event: PlayoutEvent) -> None:
         self._session.playout(event)
