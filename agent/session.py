@@ -39,7 +39,7 @@ from agent.events import (
     TranscriptPartial,
 )
 from agent.expectation import Expectation, ExpectedKind
-from agent.far_end import EndCall, FallSilent, FarEnd, FarEndRecognized, LeaveMessage
+from agent.far_end import EndCall, FallSilent, FarEnd, FarEndKind, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
 from agent.intents import IntentTracker
 from agent.interruption import AskWords, Disregard, Duck, Hold, Restore
@@ -364,6 +364,8 @@ class AgentSession:
                 self._do(action, now)
         for guess in self._speculation.events():
             match guess:
+                case Prepare() if self._far_end is not None and self._far_end.far_end.kind is not FarEndKind.PERSON:
+                    pass  # most of what machines say needs no answer
                 case Prepare(text):
                     self._adapt(text)
                     self._dialogue.prepare(self._turns.turn_index, text)

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls that we placed: people are talked to, machines are not."""
 
-from agent.config import AgentConfig, FarEndConfig, SpeculationConfig
+from agent.config import AgentConfig, FarEndConfig
 from agent.events import FarEndKnown, HangUpRequested, ReplyFinished, ReplyStarted, TurnCommitted
 from tests.fakes.scene import Scene
 from tests.fakes.virtual_time import in_virtual_time
 
 GREETING = "Hello, this is Parley."
-CAREFUL = SpeculationConfig(mode="off")
 MESSAGE = AgentConfig(
     greeting=GREETING,
-    speculation=CAREFUL,
     far_end=FarEndConfig(voicemail="message", message="Please call us back."),
 )
 
@@ -38,7 +36,7 @@ async def test_a_voicemail_gets_the_message_after_its_greeting_and_nothing_else(
 
 @in_virtual_time
 async def test_a_voicemail_that_gets_no_message_is_hung_up_on() -> None:
-    async with Scene(config=AgentConfig(greeting=GREETING, speculation=CAREFUL), is_placed=True) as scene:
+    async with Scene(config=AgentConfig(greeting=GREETING), is_placed=True) as scene:
         await scene.wait_for(ReplyStarted)
         await scene.leg.speak("you have reached the voicemail of tom")
         await scene.wait_for(HangUpRequested)
