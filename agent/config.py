@@ -8,8 +8,18 @@ pause of that set.
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from agent.expectation import ExpectedKind
 from agent.services.tts import Emotion, SpeechStyle
@@ -96,12 +106,27 @@ class InterruptionConfig(_Table):
 
     enabled: bool = True
     """False: the agent finishes what it says, and what the caller said meanwhile is not answered."""
-    confirm_ms: Milliseconds = 128
-    """Speech of this length stops the agent; not before `speech.min_speech_ms` recognises it as speech."""
-    at_onset: Literal["duck", "pause", "none"] = "duck"
-    """What the first sound of speech does, until it is confirmed or turns out to be nothing."""
+    policy: Literal["any", "words", "duration"] = "any"
+    """What tells that the caller wants the floor: words other than back-channels ("uh-huh", "okay"), the length of the
+    speech, or whichever comes first. With `words`, sound in which none are recognised is passed over."""
+    confirm_ms: Milliseconds = 700
+    """Speech of this length wants the floor, whatever its words. Back-channels and coughs are shorter."""
+    min_words: Annotated[int, Field(ge=1, le=10)] = 2
+    """So many words want the floor; "stop", "wait", "no" and the beginning of a question do so alone."""
+    backchannels: tuple[str, ...] = ()
+    """More words and phrases that only say "I am listening"; those of English are known."""
+    stop_words: tuple[str, ...] = ()
+    """More beginnings that want the floor at once; those of English are known."""
+    adaptive: bool = True
+    """`confirm_ms` grows (at most twofold) for callers with back-channels, echo or noise, and shrinks (to 60 %) for one
+    who had to try twice."""
+    at_onset: Literal["pause", "duck", "none"] = "pause"
+    """Until it is clear: `pause` makes the agent quieter at the first sound and silent once that is speech, and lets it
+    go on where it stopped; `duck` only makes it quieter; with `none` it talks on."""
     duck_gain_db: Annotated[float, Field(ge=-60.0, le=0.0)] = -15.0
-    """How much quieter `duck` is."""
+    """How much quieter that is."""
+    repeat_ms: Annotated[int, Field(ge=0, le=400)] = 160
+    """An agent that was silent goes on with so much of what it said last: the caller spoke over it."""
     resume: bool = True
     """What the agent was kept from saying by a sound that turns out to have been no speech is said after it."""
 
@@ -205,6 +230,62 @@ class MemoryConfig(_Table):
     how_to_help: str = "How can I help you today?"
 
 
+def _located(value: str, info: ValidationInfo) -> str:
+    """A path is relative to the configuration file's folder, a URL is what it is."""
+    if is_url(value):
+        if urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).hostname:
+            raise ValueError("must be a path, or a URL that begins with https:// or http://")
+        return value
+    folder = (info.context or {}).get("folder", Path())
+    return str(Path(folder) / Path(value).expanduser())
+
+
+def is_url(source: str) -> bool:
+    """Whether a source of knowledge is on the web."""
+    return "://" in source
+
+
+class KnowledgeConfig(_Table):
+    """`[agents.NAME] knowledge = "folder"`, a list of sources, or this table."""
+
+    sources: Annotated[tuple[Annotated[str, AfterValidator(_located)], ...], Field(min_length=1)]
+    """Folders, files (Markdown, HTML, CSV, PDF) and URLs."""
+    check_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    """How often the files are looked at for changes; 0: never."""
+    refresh_s: Annotated[float, Field(ge=10, le=30 * 86_400)] = 3_600.0
+    """How often pages on the web are asked for again; only while `check_s` is not 0."""
+    max_file_mib: Annotated[int, Field(ge=1, le=64)] = 8
+    """A larger document is refused."""
+    passages: Annotated[int, Field(ge=1, le=20)] = 4
+    """How many of them a language model is shown at most."""
+    threshold: Probability | None = None
+    """What fits a question less well is no answer to it. None: 0.58 for answers that are spoken as they stand, 0.35 for
+    what a language model is shown."""
+
+
+def _sources_alone(value: object) -> object:
+    match value:
+        case str() | Path():
+            return {"sources": [str(value)]}
+        case list() | tuple():
+            return {"sources": value}
+    return value
+
+
+class IntentConfig(_Table):
+    """`[agents.NAME.intents]`: `LABEL = ["an example", ...]`, or `[agents.NAME.intents.LABEL]` with what follows."""
+
+    examples: Annotated[tuple[str, ...], Field(min_length=1)]
+    """How callers say it, in whole sentences: five or more help."""
+
+
+def _examples_alone(value: object) -> object:
+    return {"examples": value} if isinstance(value, list | tuple) else value
+
+
+Intent = Annotated[IntentConfig, BeforeValidator(_examples_alone)]
+
+
 class SpeculationConfig(_Table):
     """Answering before the turn is over (agent/speculation.py). What was prepared is heard only if the turn ends so."""
 
@@ -256,8 +337,13 @@ class AgentConfig(_Table):
     """The system prompt."""
     greeting: str = "Hello, how can I help you?"
     """Said when the call is answered; empty: the caller speaks first."""
-    knowledge: Path | None = None
-    """A folder of Markdown files the agent answers from; None is the example that comes with Parley."""
+    greeting_protected: bool = False
+    """The greeting is said to its end, whoever speaks over it or presses a key, as a legal notice has to be. What the
+    caller says meanwhile is answered after it."""
+    knowledge: Annotated[KnowledgeConfig | None, BeforeValidator(_sources_alone)] = None
+    """What the agent answers from; None is the example that comes with Parley."""
+    intents: dict[str, Intent] = {}
+    """What callers may want, recognised while they speak (agent/intents.py)."""
     hints: tuple[str, ...] = ()
     """Names and words of the trade that speech recognition should expect."""
     tools: tuple[str, ...] = ("hang_up",)

@@ -9,11 +9,17 @@ reply, clause by clause (one utterance id each), and says at any moment which wo
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from agent.audible import AudibleTime
 from agent.recollection import NOTHING, Recollection
 from agent.services.llm import ContextNote, Conversation, Message, ToolCall
+from agent.speakable import speakable
 from agent.summary import recollect
+from media.frames import PcmSamples
 from media.playout import Cleared
 
+_SIGNS = ",.;:?!"
+_SIGN_LETTERS = 2
+"""The word before a sign is drawn out by so many letters."""
 _CHARACTERS_PER_S = 15.0
 """How fast voices speak, roughly: to guess the length of a clause that was cut before it was rendered whole."""
 
@@ -187,22 +193,34 @@ class SpokenClause:
     written_samples: int = 0
     is_whole: bool = False
     """The engine has rendered it to its end."""
+    audible: AudibleTime = field(default_factory=AudibleTime, repr=False, compare=False)
+    """Of what was written."""
+
+    def wrote(self, samples: PcmSamples) -> None:
+        """The playout has taken these."""
+        self.written_samples += len(samples)
+        self.audible.append(samples, self.sample_rate_hz)
 
     def heard_words(self, heard_samples: int) -> int:
-        """How many words were out: proportional to their letters; a word counts from its middle on."""
+        """How many words were out, by their spoken letters and by audible time; one counts from its middle on."""
         words = self.text.split()
-        whole_samples = self.written_samples
+        whole_samples = self.audible.total
+        if whole_samples:
+            heard_samples = self.audible.until(heard_samples)
+        else:
+            whole_samples = self.written_samples
         if not self.is_whole:
             guess_s = len(self.text) / _CHARACTERS_PER_S
             whole_samples = max(whole_samples, round(guess_s * self.sample_rate_hz))
         if whole_samples == 0:
             return 0
-        heard_letters = sum(map(len, words)) * min(1.0, heard_samples / whole_samples)
+        lengths = [len(speakable(word)) + _SIGN_LETTERS * (word[-1] in _SIGNS) for word in words]
+        heard_letters = sum(lengths) * min(1.0, heard_samples / whole_samples)
         letters = 0.0
-        for count, word in enumerate(words):
-            if letters + len(word) / 2 > heard_letters:
+        for count, length in enumerate(lengths):
+            if letters + length / 2 > heard_letters:
                 return count
-            letters += len(word)
+            letters += length
         return len(words)
 
 

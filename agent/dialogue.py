@@ -30,6 +30,8 @@ from agent.events import (
     TurnReopened,
 )
 from agent.filler import Filler
+from agent.intents import IntentClassifier
+from agent.interruption import Saying
 from agent.ledger import LedgerMarks
 from agent.phrases import Phrases
 from agent.reply import Reply, Speaker
@@ -50,6 +52,9 @@ from media.playout import Cleared, PlayoutEvent
 
 log = structlog.get_logger(__name__)
 
+_AT_ITS_END_MS = 1_500
+"""Of a question so much is left to hear: callers answer before they have heard the last word."""
+
 
 @dataclass(frozen=True, slots=True)
 class AgentServices:
@@ -65,6 +70,8 @@ class AgentServices:
     """What the language model is told for each turn."""
     summarizer: Summarizer | None = None
     """Who puts the beginning of a long call into words; None: rules do (agent/summary.py)."""
+    intents: IntentClassifier | None = None
+    """Tells what callers want while they speak; None: nobody asked for it."""
     tools: Toolbox | None = None
     """What it may do; None: only end the call."""
     prosody: ProsodyAnalyser | None = None
@@ -245,7 +252,8 @@ class Dialogue:
         if started_at is not None:
             self._history.agent_said(heard_text, interrupted=True)
             rendered = reply.spoken.text
-            self._on_event(ReplyInterrupted(reply.reply_id, reply.turn_index, rendered, heard_text, started_at, now))
+            turn_index, sources = reply.turn_index, reply.sources
+            self._on_event(ReplyInterrupted(reply.reply_id, turn_index, rendered, heard_text, started_at, now, sources))
             self._measure(reply, interrupted=True)
         return reply
 
@@ -264,6 +272,16 @@ class Dialogue:
     def is_behind(self) -> bool:
         """Words have come that are not in the leg's queue yet."""
         return self._reply is not None and self._speaker.is_behind
+
+    @property
+    def saying(self) -> Saying:
+        """What the caller speaks over."""
+        reply = self._reply
+        if reply is None:
+            return Saying()
+        text = reply.spoken.text
+        at_its_end = reply.is_written and self._out.queued_ms <= _AT_ITS_END_MS
+        return Saying(text, asks=at_its_end and text.rstrip("\"') ").endswith("?"))
 
     def events(self) -> list[ReplyProgress]:
         """What became of the reply. Drain after each input."""
@@ -326,7 +344,8 @@ class Dialogue:
         if reply.started_at is not None:
             heard_text, _ = reply.split(Cleared())
             self._history.agent_said(heard_text, interrupted=False)
-            self._on_event(ReplyFinished(reply.reply_id, reply.turn_index, heard_text, reply.started_at, now))
+            turn_index, sources = reply.turn_index, reply.sources
+            self._on_event(ReplyFinished(reply.reply_id, turn_index, heard_text, reply.started_at, now, sources))
             self._measure(reply, interrupted=False)
         reason = "service_failure" if self._has_given_up else reply.hang_up
         self._events.append(ReplyOver(reply.reply_id) if reason is None else LastWordHeard(reason))

@@ -40,7 +40,8 @@ class AudioOut(Protocol):
     def pause(self) -> None:
         """Send silence, keep the queue."""
 
-    def resume(self) -> None: ...
+    def resume(self, repeat_ms: int = 0) -> None:
+        """Go on, after a pause with so much of what was sent last once more."""
 
     def duck(self, gain: float) -> None:
         """Multiply what is sent by `gain`; 1.0 ends it."""
@@ -52,6 +53,23 @@ class TranscriptPartial:
 
     turn_index: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRecognized:
+    """What the caller seems to want: while the turn is being spoken, as soon as it is clear, and when it is over.
+
+    The final one of a turn comes when it is committed (again, when it is reopened and committed again), and only if
+    there is something to tell: an intent, or that the one which was told early was none.
+    """
+
+    turn_index: int
+    label: str | None
+    """A name of `[agents.NAME.intents]`; None: none of them after all."""
+    score: float
+    """Likeness to the intent's examples: cosine, up to 1."""
+    is_final: bool
+    """The turn is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +118,8 @@ class ReplyFinished:
     text: str
     started_at: float
     ended_at: float
+    sources: tuple[str, ...] = ()
+    """What the answer rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +134,7 @@ class ReplyInterrupted:
     """What of it was sent; the conversation goes on from there."""
     started_at: float
     ended_at: float
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +214,7 @@ class HangUpRequested:
 
 AgentEvent = (
     TranscriptPartial
+    | IntentRecognized
     | TurnCommitted
     | TurnReopened
     | ReplyPrepared

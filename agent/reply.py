@@ -25,7 +25,7 @@ from agent.ledger import LedgerMarks, Stage
 from agent.phrases import Phrases
 from agent.read_ahead import ReadAhead
 from agent.rendering import Renderer
-from agent.services.llm import Pause, ReplyEvent, Silence, TextDelta, ToolCall
+from agent.services.llm import Cited, Pause, ReplyEvent, Silence, TextDelta, ToolCall
 from agent.services.tts import SpeechStyle, TextToSpeech
 from media.frames import PcmSamples
 from media.limiter import Limiter
@@ -59,6 +59,8 @@ class Reply:
     spoken: SpokenReply = field(default_factory=SpokenReply)
     started_at: float | None = None
     """When its first audible sample was sent."""
+    sources: tuple[str, ...] = ()
+    """What it rests on."""
     hang_up: str | None = None
     """End the call when it has been heard, for this reason."""
     is_ours: asyncio.Event | None = None
@@ -198,6 +200,8 @@ class Speaker:
                         reply.hang_up = "goodbye"
                     case ToolCall(name):
                         log.warning("tool_unknown", tool=name)
+                    case Cited(sources):
+                        reply.sources = tuple(dict.fromkeys((*reply.sources, *sources)))
                     case Pause():
                         clauses.end_clause()
                     case Silence():
@@ -307,7 +311,8 @@ class Speaker:
         if not clause.written_samples:
             await reply.until_ours()
             clause.utterance_id = next(self._utterance_ids)  # not before: ids only grow, and others may play till then
-        pcm = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False).tobytes()
+        limited = self._limit(samples, clause.sample_rate_hz).astype("<i2", copy=False)
+        pcm = limited.tobytes()
         while pcm:
             accepted = self._out.play(clause.utterance_id, pcm, clause.sample_rate_hz)
             if accepted:
@@ -315,7 +320,8 @@ class Speaker:
                     reply.spoken.clauses.append(clause)
                     reply.unsent.add(clause.utterance_id)
                     reply.mark(Stage.FIRST_SAMPLE_WRITTEN, self._clock())
-                clause.written_samples += accepted
+                clause.wrote(limited[:accepted])
+                limited = limited[accepted:]
                 reply.is_mid_clause = True
                 reply.audible_until = self._clock() + self._out.queued_ms / 1e3
             pcm = pcm[2 * accepted :]

@@ -41,7 +41,8 @@ from agent.events import (
 from agent.expectation import Expectation, ExpectedKind
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndKind, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
-from agent.interruption import Duck, Restore
+from agent.intents import IntentTracker
+from agent.interruption import AskWords, Disregard, Duck, Hold, Restore
 from agent.judgement import Judgement, filled
 from agent.markup import INSTRUCTIONS
 from agent.services.llm import ReplyEvent
@@ -74,6 +75,8 @@ log = structlog.get_logger(__name__)
 
 _HEARD_POLL_MS = 20
 
+_DRAIN_EVERY_S = 0.5
+"""While frames come and nothing is heard in them: what changes around the call (a hold) is noticed by then."""
 _REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
 """When speech recognition cannot be opened."""
 
@@ -115,6 +118,7 @@ class AgentSession:
         self._on_event = on_event
         self._clock = clock
         self._tasks = SessionTasks()
+        self._intents = IntentTracker(services.intents, on_event) if services.intents is not None else None
         self._turns = TurnTaking(config)
         self._speculation = Speculation(config.speculation)
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
@@ -143,16 +147,17 @@ class AgentSession:
         self._hung_up: asyncio.Future[str] | None = None
         self._last_partial: Transcript | None = None
         """Of the present turn."""
+        self._drained_at = 0.0
         self._secret_keys = ""
         self._next_keys_secret = False
+        self._is_suspicious = False
         self._far_end: FarEndWatch | None = None
         if is_placed and config.far_end.recognize:
             self._far_end = FarEndWatch(config.far_end, out.sample_rate_hz)
-        self._last_word_reason: str | None = None
-        """Ends the call when what is said now has been heard."""
 
-    def feed(self, frames: list[PcmFrame]) -> None:
-        """The caller's next frames, flagged by `media.vad.mark_speech`."""
+    def feed(self, frames: list[PcmFrame], *, suspicious: bool = False) -> None:
+        """The caller's next frames, flagged by `media.vad.mark_speech`. `suspicious`: more are held back, by an echo
+        gate, and the caller seems to speak in them."""
         for frame in frames:
             if frame.sample_rate_hz != self._ear.sample_rate_hz:
                 self.audio_changed(frame.sample_rate_hz)
@@ -160,7 +165,12 @@ class AgentSession:
                 self._far_end.receive_frame(frame)
             self._ear.hear(frame)
             self._detector.receive_frame(frame)
-        if self._far_end is not None or not self._detector.is_idle:
+        is_due = bool(frames) and frames[-1].arrived_at >= self._drained_at + _DRAIN_EVERY_S
+        if is_due or self._far_end is not None or not self._detector.is_idle:
+            self._drain()
+        if suspicious is not self._is_suspicious:  # after the frames: what they say of the same sound comes first
+            self._is_suspicious = suspicious
+            self._turns.receive_hint(suspicious, self._clock())
             self._drain()
 
     def dtmf(self, digit: str, *, secret: bool = False) -> None:
@@ -219,10 +229,11 @@ class AgentSession:
             self._tasks.listen(self._attach(self._ear))
         self._drain()
 
-    def say(self, text: str) -> None:
-        """Say this as soon as nobody speaks. Raises `AgentMisuse` when too much is waiting already."""
+    def say(self, text: str, *, protected: bool = False) -> None:
+        """Say this as soon as nobody speaks. `protected`: to its end, whoever speaks over it or presses a key; what the
+        caller says meanwhile is answered after it. Raises `AgentMisuse` when too much is waiting already."""
         if text.strip():
-            self._turns.announce(text, self._clock())
+            self._turns.announce(text, self._clock(), protected=protected)
             self._drain()
 
     def say_words(self, words: AsyncIterator[ReplyEvent]) -> None:
@@ -255,7 +266,7 @@ class AgentSession:
                 if self._opening is not None:
                     self.say(self._opening)
                 elif self.history.is_empty:
-                    self.say(self._config.greeting)
+                    self.say(self._config.greeting, protected=self._config.greeting_protected)
                 self._drain()  # what came in before this, and the silence begins
                 reason = await self._hung_up
                 self._tasks.cancel()
@@ -270,7 +281,7 @@ class AgentSession:
         """Do what the engines say, and what follows from doing it, until there is nothing more to do."""
         if not self._tasks.is_running:
             return
-        now = self._clock()
+        now = self._drained_at = self._clock()
         for event in self._detector.events():
             if self._far_end is not None:
                 self._tell_far_end(self._far_end.far_end, event, now)
@@ -341,8 +352,6 @@ class AgentSession:
             match progress:
                 case ReplyAudible(reply_id):
                     self._turns.receive_audible(reply_id, now)
-                case ReplyOver() if self._last_word_reason is not None:
-                    self._hang_up(self._last_word_reason, now)
                 case ReplyOver(reply_id):
                     self._turns.receive_reply_over(reply_id, now)
                     self._maybe_summarize()
@@ -387,6 +396,7 @@ class AgentSession:
                 if self._caller is not None:
                     self._caller.answer(action.turn_index, action.text)
                 self._dialogue.answer(action)
+                self._track_intent(action.turn_index, action.text, is_final=True)
                 self._speculation.receive_answer()
             case Announce():
                 self._dialogue.announce(action)
@@ -404,10 +414,17 @@ class AgentSession:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
                 self._turns.announce(self._dialogue.apology(), now)
+            case AskWords(burst_id):
+                self._ear.pause()
+                self._tasks.ask(self._ask_words(burst_id))
+            case Disregard():
+                self._ear.pause()
             case Duck():
-                self._quieten()
+                self._out.duck(10 ** (self._config.interruption.duck_gain_db / 20))
+            case Hold():
+                self._out.pause()
             case Restore():
-                self._out.resume()
+                self._out.resume(self._config.interruption.repeat_ms)
                 self._out.duck(1.0)
             case _:
                 assert_never(action)
@@ -449,7 +466,7 @@ class AgentSession:
         if self._far_end is None:
             return False
         self._far_end.far_end.receive_words(answer.text, now, is_final=True)
-        if self._far_end.far_end.listens:
+        if self._listens:
             return False
         self._dialogue.note(answer)
         return True
@@ -464,8 +481,7 @@ class AgentSession:
                         self._turns.stop_speaking(now)
                     case LeaveMessage(text, reason):
                         self._turns.let_interrupt(False, now)
-                        self._turns.announce(text, now)
-                        self._last_word_reason = reason
+                        self._turns.announce(text, now, hang_up=reason)
                     case EndCall(reason):
                         self._hang_up(reason, now)
                     case _:
@@ -476,13 +492,6 @@ class AgentSession:
         """Let the dialogue know how these words of the caller sounded."""
         if self._caller is not None:
             self._dialogue.adapt(self._caller.notes(text), self._caller.style(text))
-
-    def _quieten(self) -> None:
-        interruption = self._config.interruption
-        if interruption.at_onset == "pause":
-            self._out.pause()
-        else:
-            self._out.duck(10 ** (interruption.duck_gain_db / 20))
 
     def _hang_up(self, reason: str, now: float) -> None:
         self._turns.hang_up(now)
@@ -520,15 +529,37 @@ class AgentSession:
         return await in_time(opening, "stt", config.deadlines.stt_open_ms)
 
     def _partial(self, transcript: Transcript) -> None:
+        now = self._clock()
+        if self._turns.state is TurnState.SPEAKING:
+            self._turns.receive_partial(transcript, self._dialogue.saying, now)
         if self._far_end is not None:
-            self._far_end.far_end.receive_words(transcript.text, self._clock(), is_final=False)
-            self._drain()
+            self._far_end.far_end.receive_words(transcript.text, now, is_final=False)
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
             self._last_partial = transcript
-            now = self._clock()
-            self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
-            self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
+            self._track_intent(self._turns.turn_index, transcript.text, is_final=False)
+            if self._listens:
+                self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
+        self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
+
+    @property
+    def _listens(self) -> bool:
+        """Whether there is sense in answering the far end."""
+        return self._far_end is None or self._far_end.far_end.listens
+
+    def _track_intent(self, turn_index: int, text: str, *, is_final: bool) -> None:
+        if self._intents is not None and self._intents.hear(turn_index, text, is_final=is_final):
+            self._tasks.track_intent(self._intents.judge())
+
+    async def _ask_words(self, burst_id: int) -> None:
+        try:
+            transcript = await in_time(self._ear.transcript(), "stt", self._config.deadlines.stt_final_ms)
+        except ServiceError as error:
+            self._dialogue.receive_failure(error)
+            self._turns.receive_no_words(burst_id, self._clock())
+        else:
+            self._turns.receive_words(burst_id, transcript, self._dialogue.saying, self._clock())
+        self._drain()
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
@@ -543,7 +574,7 @@ class AgentSession:
         else:
             now = self._clock()
             self._turns.receive_transcript(pause_id, transcript, now)
-            if self._turns.state is TurnState.PAUSED:  # not decided yet: the wait is time to think
+            if self._turns.state is TurnState.PAUSED and self._listens:  # not decided yet: the wait is time to think
                 self._speculation.receive_partial(transcript.text, True, now)
         self._drain()
 

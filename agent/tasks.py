@@ -21,6 +21,7 @@ class SessionTasks:
         """The reply to a turn that is not over yet."""
         self._filler: asyncio.Task[None] | None = None
         """What covers up that the reply takes its time."""
+        self._intent: asyncio.Task[None] | None = None
         self._tools: set[asyncio.Task[None]] = set()
         """As many as the model asks for at once, and what is left of former replies."""
         self._timer: asyncio.TimerHandle | None = None
@@ -81,6 +82,10 @@ class SessionTasks:
         """What was prepared is the reply now."""
         self._reply, self._prepared = self._prepared, None
 
+    def track_intent(self, work: Work) -> None:
+        """The one before is over, or soon finds nothing to do."""
+        self._intent = self._start(work, "agent-intent")
+
     def use_tool(self, work: Work) -> asyncio.Task[None]:
         """Runs until it is done, whatever becomes of the reply that wanted it."""
         task = self._start(work, "agent-tool")
@@ -116,6 +121,7 @@ class SessionTasks:
         self.drop_prepared()
         self._cancel(self._ear)
         self._cancel(self._aside)
+        self._cancel(self._intent)
         for task in tuple(self._tools):
             task.cancel()
         if self._timer is not None:

@@ -17,6 +17,7 @@ from agent.deadlines import asked_again, in_time, within
 from agent.errors import ServiceError
 from agent.services.context import ContextSource
 from agent.services.llm import (
+    Cited,
     ContextNote,
     Conversation,
     LanguageModel,
@@ -70,9 +71,13 @@ class Thinking:
             found = await asyncio.gather(*(self._ask(source, conversation) for source in self._sources))
             notes = tuple(note for some in found for note in some)
             conversation = replace(conversation, notes=(*conversation.notes, *notes))
+        cited = tuple(dict.fromkeys(note.source for note in conversation.notes if note.source))
         answer = self._in_time(conversation) if self._tools is None else self._act(conversation, self._tools, is_ours)
         async with aclosing(answer) as events:
             async for event in events:
+                if cited:  # not before: whoever waits for the model's first word waits for the first event
+                    yield Cited(cited)
+                    cited = ()
                 yield event
 
     def _in_time(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:

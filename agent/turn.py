@@ -32,7 +32,7 @@ from agent.config import AgentConfig
 from agent.endpointing import AskIfOver, Endpointing, PauseBroken, TurnEmpty, TurnOver
 from agent.errors import AgentMisuse
 from agent.expectation import Expectation, ExpectedAnswer
-from agent.interruption import BargeIn, BrokenIn, Duck, Restore
+from agent.interruption import AskWords, BargeIn, BrokenIn, Deferred, Disregard, Duck, Hold, Overhear, Restore, Saying
 from agent.keypad import Keypad
 from agent.ledger import LedgerMarks, Stage
 from agent.services.llm import ReplyEvent
@@ -167,8 +167,24 @@ class Apologize:
 
 
 TurnAction = (
-    Listen | Ask | StopAsking | Answer | Announce | Withdraw | Interrupt | ForgetTurn | Apologize | Duck | Restore
+    Listen
+    | Ask
+    | StopAsking
+    | Answer
+    | Announce
+    | Withdraw
+    | Interrupt
+    | ForgetTurn
+    | Apologize
+    | AskWords
+    | Disregard
+    | Duck
+    | Hold
+    | Restore
 )
+
+_SAME_TURN_S = 1.0
+"""What was passed over belongs to what the caller says next, if that begins so soon: "okay ... but on Sunday?" """
 
 
 @dataclass(slots=True)
@@ -182,6 +198,28 @@ class _CallerTurn:
     """What was pressed in it."""
     answered: Transcript | None = None
     """What was recognised of it, when it was thought over already."""
+    may_be_nothing: bool = False
+    """It interrupted us before all its words were known."""
+
+
+@dataclass(slots=True)
+class _Overheard:
+    """What the caller says over us."""
+
+    started: SpeechStarted
+    ended: SpeechEnded | None = None
+    is_wanted: bool = False
+    """It is to be answered when what we say is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Announcement:
+    """Something to be said on our own account."""
+
+    text: str
+    words: AsyncIterator[ReplyEvent] | None
+    protected: bool
+    hang_up: str | None
 
 
 class TurnTaking:
@@ -199,8 +237,11 @@ class TurnTaking:
         self._turn = _CallerTurn(0)
         self._speech: SpeechStarted | None = None
         """The caller's present speech."""
+        self._overheard: _Overheard | None = None
         self._reply_id = 0
-        self._announcements: deque[tuple[str, AsyncIterator[ReplyEvent] | None, str | None]] = deque()
+        self._is_protected = False
+        """The present reply is said to its end."""
+        self._announcements: deque[_Announcement] = deque()
         """Waiting for their turn; `announce` refuses when full."""
         self._actions: list[TurnAction] = []
 
@@ -224,16 +265,18 @@ class TurnTaking:
                 if self.state is TurnState.PAUSED:
                     self._endpointing.receive_suspicion(now)
             case SpeechDismissed():
-                self._barge_in.receive_silence(now)
+                self._barge_in.receive_dismissal(now)
                 self._endpointing.receive_dismissal(now)
             case SpeechStarted():
                 self._speech = event
                 self._barge_in.receive_speech(event.started_at, now)
-                if self.state is not TurnState.SPEAKING:
+                if not self._has_floor:
                     self._caller_speaks(event, now)
             case SpeechEnded():
                 self._speech = None
-                self._barge_in.receive_silence(now)
+                if self._overheard is not None:
+                    self._overheard.ended = event
+                self._barge_in.receive_silence(event.ended_at, now)
                 if self.state is TurnState.CALLER_SPEAKING:
                     self._turn.ended = event
                     self._change(Cause.SPEECH_ENDED)
@@ -265,12 +308,32 @@ class TurnTaking:
             self._actions.append(Apologize())
         self._follow(now)
 
+    def receive_hint(self, suspicious: bool, now: float) -> None:
+        """The line suspects, or does so no more, that the caller speaks in what has not come through yet."""
+        self._barge_in.receive_hint(suspicious, now)
+        self._follow(now)
+
+    def receive_partial(self, transcript: Transcript, saying: Saying, now: float) -> None:
+        """What speech recognition has understood so far of what the caller says over us, who are saying this."""
+        self._barge_in.receive_partial(transcript, saying, now)
+        self._follow(now)
+
+    def receive_words(self, burst_id: int, transcript: Transcript, saying: Saying, now: float) -> None:
+        """Speech recognition's answer to `AskWords`, and what we are saying."""
+        self._barge_in.receive_words(burst_id, transcript, saying, now)
+        self._follow(now)
+
+    def receive_no_words(self, burst_id: int, now: float) -> None:
+        """Speech recognition failed to answer `AskWords`."""
+        self._barge_in.receive_no_words(burst_id, now)
+        self._follow(now)
+
     def receive_digit(self, digit: str, now: float) -> None:
         """A key was pressed (RFC 4733). Keys make a turn of their own, or go with the words being spoken."""
         if self.state is TurnState.ENDED:
             return
         self._keypad.receive_digit(digit, now)
-        if self.state is TurnState.SPEAKING:
+        if self.state is TurnState.SPEAKING and not self._is_protected:
             self._stop_reply(now)
         self._follow(now)
 
@@ -282,10 +345,12 @@ class TurnTaking:
         self._endpointing.receive_answered(now)
         self._next_turn()
         self._expect(now)
-        self._actions.append(ForgetTurn(was_noise=False))
-        self._barge_in.receive_audible(now)
-        if self._keypad.is_waiting:
-            self._stop_reply(now)
+        if not self._is_protected:
+            self._overheard = None
+            self._actions.append(ForgetTurn(was_noise=False))
+            self._barge_in.receive_audible(now)
+            if self._keypad.is_waiting:
+                self._stop_reply(now)
         self._follow(now)
 
     def receive_reply_over(self, reply_id: int, now: float) -> None:
@@ -296,9 +361,7 @@ class TurnTaking:
             self._drop_turn(Cause.REPLY_OVER, was_noise=False)
         else:
             self._change(Cause.REPLY_OVER)
-            self._barge_in.receive_inaudible(now)
-        if self._speech is not None:
-            self._caller_speaks(self._speech, now)
+        self._let_caller_speak(now)
         self._follow(now)
 
     def expect(self, expectation: Expectation, now: float) -> None:
@@ -317,15 +380,20 @@ class TurnTaking:
         self._follow(now)
 
     def announce(
-        self, text: str, now: float, words: AsyncIterator[ReplyEvent] | None = None, *, hang_up: str | None = None
+        self,
+        text: str,
+        now: float,
+        words: AsyncIterator[ReplyEvent] | None = None,
+        *,
+        protected: bool = False,
+        hang_up: str | None = None,
     ) -> None:
-        """Say something as soon as nobody speaks; `hang_up`: and end the call then, for this reason.
-
-        Raises `AgentMisuse` when too much is waiting.
+        """Say something as soon as nobody speaks; `protected`: to its end; `hang_up`: and end the call then, for this
+        reason. Raises `AgentMisuse` when too much is waiting.
         """
         if len(self._announcements) >= 8:
             raise AgentMisuse("eight announcements are waiting already")
-        self._announcements.append((text, words, hang_up))
+        self._announcements.append(_Announcement(text, words, protected, hang_up))
         self._follow(now)
 
     def stop_speaking(self, now: float) -> None:
@@ -371,6 +439,8 @@ class TurnTaking:
                     self._actions.append(Ask(pause_id))
                 case PauseBroken():
                     self._actions.append(StopAsking())
+                case TurnOver(_, transcript) if self._was_nothing(transcript):
+                    self._drop_turn(Cause.TURN_EMPTY, was_noise=True)
                 case TurnOver(_, transcript, decided_at):
                     self._answer(transcript, decided_at, now)
                 case TurnEmpty() if self._turn.answered is not None:
@@ -381,11 +451,16 @@ class TurnTaking:
                     assert_never(event)
         for interruption in self._barge_in.events():
             match interruption:
-                case BrokenIn():
-                    assert self._speech is not None, "only speech interrupts"
+                case Overhear(goes_on):
+                    self._overhear(goes_on)
+                case BrokenIn(is_certain):
                     self._actions.append(Interrupt(self._reply_id))
-                    self._caller_speaks(self._speech, now, Cause.INTERRUPTED)
-                case Duck() | Restore():
+                    self._begin_overheard(now, Cause.INTERRUPTED)
+                    self._turn.may_be_nothing = not is_certain
+                case Deferred():
+                    assert self._overheard is not None, "only what was overheard is wanted"
+                    self._overheard.is_wanted = True
+                case AskWords() | Disregard() | Duck() | Hold() | Restore():
                     self._actions.append(interruption)
                 case _:
                     assert_never(interruption)
@@ -393,10 +468,66 @@ class TurnTaking:
             if self._keypad.is_due(now):
                 self._answer_keys(now)
             elif self._announcements and not self._keypad.is_waiting:
+                announcement = self._announcements.popleft()
                 self._begin_reply(Cause.ANNOUNCED)
-                self._actions.append(Announce(self._reply_id, *self._announcements.popleft()))
+                self._is_protected = announcement.protected
+                if announcement.protected:
+                    self._barge_in.receive_audible(now, protected=True)
+                self._actions.append(
+                    Announce(self._reply_id, announcement.text, announcement.words, announcement.hang_up)
+                )
+
+    @property
+    def _has_floor(self) -> bool:
+        """Speech does not simply begin a turn: we speak, or will in a moment what has to be said."""
+        return self.state is TurnState.SPEAKING or (self.state is TurnState.PREPARING and self._is_protected)
+
+    def _overhear(self, goes_on: bool) -> None:
+        assert self._speech is not None, "only speech is overheard"
+        if not goes_on:
+            self._forget_overheard(self._speech)
+        if self._overheard is None:
+            self._overheard = _Overheard(self._speech)
+        self._actions.append(Listen())
+
+    def _forget_overheard(self, speech: SpeechStarted) -> None:
+        """Unless this speech goes on with it."""
+        overheard = self._overheard
+        if overheard is None or overheard.ended is None or overheard.is_wanted:
+            return
+        if speech.started_at - overheard.ended.ended_at > _SAME_TURN_S:
+            self._overheard = None
+            self._actions.append(ForgetTurn(was_noise=False))
+
+    def _begin_overheard(self, now: float, cause: Cause) -> None:
+        """What the caller said over us is a turn, that may be over already."""
+        overheard = self._overheard
+        assert overheard is not None, "only what was overheard interrupts"
+        self._caller_speaks(overheard.started, now, cause)
+        if self._speech is None:
+            assert overheard.ended is not None, "speech that is over has ended"
+            self._turn.ended = overheard.ended
+            self._change(Cause.SPEECH_ENDED)
+            self._endpointing.receive_silence(overheard.ended.ended_at, now)
+
+    def _let_caller_speak(self, now: float) -> None:
+        """We are not heard any more: whoever speaks over us, or wanted to say something after it, has the floor."""
+        overheard = self._overheard
+        is_waiting = overheard is not None and (overheard.is_wanted or self._barge_in.is_undecided)
+        self._barge_in.receive_inaudible(now)
+        self._is_protected = False
+        if is_waiting:
+            self._begin_overheard(now, Cause.SPEECH_STARTED)
+        elif self._speech is not None:
+            self._caller_speaks(self._speech, now)
+
+    def _was_nothing(self, transcript: Transcript) -> bool:
+        """Of a turn that is over: it interrupted us before its words were known, and they ask for nothing."""
+        return self._turn.may_be_nothing and not self._keypad.is_waiting and self._barge_in.is_nothing(transcript)
 
     def _caller_speaks(self, speech: SpeechStarted, now: float, cause: Cause = Cause.SPEECH_STARTED) -> None:
+        self._forget_overheard(speech)
+        self._overheard = None
         if self.state is TurnState.PREPARING:
             self._actions.append(Withdraw(self._reply_id))
             self._expected.receive_reopened()
@@ -436,6 +567,8 @@ class TurnTaking:
 
     def _drop_turn(self, cause: Cause, *, was_noise: bool) -> None:
         """Back to listening, without an answer that could be heard."""
+        if was_noise and self._turn.may_be_nothing:
+            self._barge_in.receive_false_stop()
         self._next_turn()
         self._change(cause)
         self._actions.append(ForgetTurn(was_noise))
@@ -453,12 +586,11 @@ class TurnTaking:
     def _stop_reply(self, now: float) -> None:
         self._actions.append(Interrupt(self._reply_id))
         self._change(Cause.STOPPED)
-        self._barge_in.receive_inaudible(now)
-        if self._speech is not None:
-            self._caller_speaks(self._speech, now)
+        self._let_caller_speak(now)
 
     def _begin_reply(self, cause: Cause) -> None:
         self._reply_id += 1
+        self._is_protected = False
         self._change(cause)
 
     def _change(self, cause: Cause) -> None:

@@ -20,10 +20,13 @@ from agent.clients.openai_chat import OpenAiChat
 from agent.config import AgentConfig
 from agent.dialogue import AgentServices
 from agent.errors import ServiceError
+from agent.intents import IntentSource
+from agent.knowledge.library import Knowledge
 from agent.local.engines import OfflineEngines
 from agent.local.prosody import PooledProsody
 from agent.phrases import Phrases
 from agent.rendering import words
+from agent.services.context import ContextSource
 from agent.services.llm import LanguageModel
 from agent.summary import LlmSummarizer
 from agent.tools.toolbox import Toolbox
@@ -43,6 +46,7 @@ from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, MediaConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
+from gateway.knowledge import context_sources, intent_classifier, offline_receptionist, open_knowledge
 from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.services import open_models
@@ -101,7 +105,9 @@ async def _serve(config: Config) -> None:
         stack.push_async_callback(engines.aclose)
         models = await stack.enter_async_context(open_models(config.services, metrics))
         tools = await stack.enter_async_context(open_tools(config.tools, OutboundGuard(config.outbound.allow)))
-        agents = await _agents(config.agents, engines, config.media, models, tools)
+        guard = OutboundGuard(config.outbound.allow)
+        knowledge = await open_knowledge(config.agents, engines, guard, config.store.data_dir)
+        agents = await _agents(config.agents, engines, config.media, models, tools, knowledge)
         hub = stack.enter_context(contextlib.closing(PcmHub()))
         hub.start(asyncio.get_running_loop())
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -123,6 +129,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
             tasks.create_task(memories.expire(), name="memory-expiry"),
             tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
+            *(tasks.create_task(one.follow(), name="knowledge") for one in dict.fromkeys(knowledge.values())),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
         ]
@@ -204,6 +211,7 @@ async def _agents(
     media: MediaConfig,
     models: Mapping[str, OpenAiChat],
     tools: ConfiguredTools,
+    knowledge: Mapping[str, Knowledge],
 ) -> ConfiguredAgents:
     """Every agent with its services; what it always says is rendered now, so that it is there at pick-up."""
     services = {}
@@ -214,10 +222,13 @@ async def _agents(
         said = (config.greeting, config.phrases.trouble, config.phrases.goodbye, *config.phrases.filler, *asides)
         await phrases.prepare(text for text in said if text)
         llm: LanguageModel
+        intents = await intent_classifier(config, engines)
+        sources: list[ContextSource] = [] if intents is None else [IntentSource(intents)]
         if config.llm == "local":
-            llm = receptionist = await engines.receptionist(config.knowledge)
+            llm = receptionist = offline_receptionist(config, knowledge[name])
             offline.append((config, receptionist))
         else:
+            sources += context_sources(config, knowledge[name])
             llm = models[config.llm]
         services[name] = AgentServices(
             stt=engines.stt,
@@ -225,6 +236,8 @@ async def _agents(
             tts=engines.tts,
             turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
             phrases=phrases,
+            sources=tuple(sources),
+            intents=intents,
             tools=Toolbox(config.tools, agent_tools(config.transfers, tools), tools.sources),
             summarizer=None if config.llm == "local" else LlmSummarizer(llm),
             prosody=PooledProsody(engines.pool),

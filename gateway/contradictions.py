@@ -2,7 +2,9 @@
 """What is wrong between settings that are each right: found before anything starts, all of it at once."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from agent.config import is_url
 from gateway.config import Config, RouteConfig
 from gateway.errors import BadStreamOrder
 from gateway.services import SERVICE_KINDS, service_faults
@@ -43,8 +45,9 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
             yield ("webhook", index, "name"), f"there is another webhook {webhook.label!r}: give each a name"
         labels.add(webhook.label)
     for name, agent in config.agents.items():
-        if agent.knowledge is not None and not agent.knowledge.is_dir():
-            yield ("agents", name, "knowledge"), f"there is no folder {agent.knowledge}"
+        for source in agent.knowledge.sources if agent.knowledge else ():
+            if not is_url(source) and not Path(source).exists():
+                yield ("agents", name, "knowledge"), f"there is no folder or file {source}"
     yield from service_faults(config)
     yield from tool_faults(config)
     if not config.route and len(config.agents) > 1:

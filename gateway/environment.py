@@ -184,9 +184,6 @@ def _validate(settings: _Settings, environ: Mapping[str, str]) -> Config | None:
     tree = copy.deepcopy(settings.tree)
     folder = settings.file.parent if settings.file else Path()
     _fill_folders(settings, tree, environ)
-    for agent in _named_tables(tree.get("agents")).values():
-        if isinstance(agent.get("knowledge"), str):
-            agent["knowledge"] = str(folder / Path(agent["knowledge"]).expanduser())
     for tool in _named_tables(tree.get("tools")).values():
         if isinstance(tool.get("openapi"), str) and "\n" not in tool["openapi"]:  # else it is the document itself
             tool["openapi"] = str(folder / Path(tool["openapi"]).expanduser())

@@ -6,7 +6,7 @@ are, and names are the true ones in Host header and TLS handshake. Proxies from 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httpcore
@@ -52,6 +52,28 @@ async def fetch(
 
     Raises `UrlRefused`; `UrlUnreachable` when it does not answer 200, breaks off or takes too long.
     """
+    status, _, body = await fetch_page(
+        guard, url, use, {}, max_bytes=max_bytes, timeout_s=timeout_s, max_redirects=max_redirects
+    )
+    if status != httpx.codes.OK:
+        raise UrlUnreachable(use.field, f"the server answers {status}")
+    return body
+
+
+async def fetch_page(
+    guard: OutboundGuard,
+    url: str,
+    use: UrlUse,
+    headers: Mapping[str, str],
+    *,
+    max_bytes: int,
+    timeout_s: float,
+    max_redirects: int = 3,
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Status, headers and body behind a URL; the body only of a 200, at most `max_bytes`, within `timeout_s` in all.
+
+    Raises `UrlRefused`; `UrlUnreachable` when there is no answer, or it breaks off or takes too long.
+    """
     await guard.check(url, use)  # says what is wrong with the URL itself; the connection is checked again
     body = bytearray()
     try:
@@ -59,19 +81,18 @@ async def fetch(
             asyncio.timeout(timeout_s),
             http_client(guard, use, timeout_s=timeout_s, max_redirects=max_redirects) as client,
             # Compressed, a small body could unpack to any size.
-            client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response,
+            client.stream("GET", url, headers={**headers, "Accept-Encoding": "identity"}) as response,
         ):
-            if response.status_code != httpx.codes.OK:
-                raise UrlUnreachable(use.field, f"the server answers {response.status_code}")
-            async for block in response.aiter_raw():
-                body += block
-                if len(body) > max_bytes:
-                    raise UrlRefused(use.field, f"leads to more than {max_bytes} bytes")
+            if response.status_code == httpx.codes.OK:
+                async for block in response.aiter_raw():
+                    body += block
+                    if len(body) > max_bytes:
+                        raise UrlRefused(use.field, f"leads to more than {max_bytes} bytes")
+            return response.status_code, response.headers, bytes(body)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UrlUnreachable(use.field, f"cannot be fetched ({type(error).__name__})") from error
     except TimeoutError as error:
         raise UrlUnreachable(use.field, f"is not there after {timeout_s:g} s") from error
-    return bytes(body)
 
 
 class _Refusing(httpx.AsyncBaseTransport):

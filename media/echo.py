@@ -38,6 +38,8 @@ _UNTRIED_HOLD_MS = 400
 """The same in the first words of a call, while nobody knows whether the line has an echo."""
 _SUSPICIOUS_HOLD_MS = 700
 """The same while what is heard follows in part from what was sent, and no echo is known that would account for it."""
+_HINT_FRAMES = 2
+"""Unexplained speech in so many frames is worth lowering our voice for."""
 _MISSED_HOLD_MS = 240
 """The same when one is known, but not at the delay where this seems to come from."""
 _OPEN_MS = 300
@@ -82,6 +84,13 @@ class EchoGate:
         self._gated_ms = 0.0
         self._sent_power = 0.0
         self._rate_hz = 0
+
+    @property
+    def suspects_caller(self) -> bool:
+        """What is held back may well be a caller who breaks in: on a line that is known, after two frames."""
+        if sum(held.speech for held in self._held) < _HINT_FRAMES:
+            return False
+        return self._tried_ms >= _TRIED_MS or self._path.delay_ms is not None
 
     @property
     def report(self) -> EchoReport:

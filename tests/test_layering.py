@@ -41,6 +41,7 @@ DOORS = {
     "piper": ["agent/local/"],
     "pjsua2": ["gateway/sip/", "media/ports.py"],
     "prometheus_client": ["gateway/telemetry/"],
+    "pypdf": ["agent/knowledge/pdf.py"],
     "soxr": ["media/resample.py"],
     "sqlalchemy": ["gateway/store/"],
     "starlette": ["gateway/api/"],
@@ -57,7 +58,10 @@ DOORS = {
 EVERYWHERE = {"httpx", "numpy", "pydantic", "pydantic_core", "scipy", "structlog"}
 
 # The entry points of commands: they hand the environment to the configuration. Nothing else looks at it.
-ENVIRONMENT = ["gateway/cli.py", "gateway/config.py", "gateway/environment.py", "agent/local/models.py"]
+ENVIRONMENT = [
+    *("gateway/cli.py", "gateway/config.py", "gateway/environment.py", "agent/local/models.py"),
+    *("gateway/evaluation/main.py", "gateway/evaluation/target.py"),  # a command, and the gateway that it starts
+]
 
 # Names for files that have no subject.
 DRAWERS = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers", "base"}

@@ -4,7 +4,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,9 +12,12 @@ from typing import TypeVar
 import numpy as np
 import structlog
 
+from agent.knowledge.library import Knowledge
+from agent.knowledge.reading import DEFAULT_FOLDER, DEFAULT_MAX_FILE_MIB
+from agent.knowledge.sources import Files, Source
 from agent.local import catalogue
+from agent.local.embedding import QueryVectors
 from agent.local.inference import InferencePool, Priority
-from agent.local.knowledge import DEFAULT_FOLDER, Knowledge, read_knowledge
 from agent.local.minilm import SentenceEmbedder
 from agent.local.models import check_models
 from agent.local.piper import PiperTextToSpeech, PiperVoiceModel
@@ -39,6 +42,8 @@ class OfflineEngines:
     turn_detector: SmartTurnDetector
     silero: SileroModel
     embedder: SentenceEmbedder
+    queries: QueryVectors
+    """What callers say, embedded once for all who ask."""
     loaded_in_s: float
     rss_mib: int
     """Resident memory of the whole process after loading."""
@@ -75,6 +80,7 @@ class OfflineEngines:
             turn_detector=SmartTurnDetector(smart_turn, pool),
             silero=silero,
             embedder=embedder,
+            queries=QueryVectors(embedder, pool),
             loaded_in_s=time.monotonic() - started,
             rss_mib=resident_mib(),
         )
@@ -87,13 +93,32 @@ class OfflineEngines:
         return engines
 
     async def receptionist(self, knowledge_folder: Path | None = None) -> Receptionist:
-        """The answering brain on a folder of Markdown files; without one, a fictional dental practice.
+        """The answering brain on a folder of documents; without one, a fictional dental practice.
 
         Raises `KnowledgeError`.
         """
-        entries = await asyncio.to_thread(read_knowledge, knowledge_folder or DEFAULT_FOLDER)
-        knowledge = await self.pool.run(Priority.ANSWER, Knowledge, entries, self.embedder, self.pool)
-        return Receptionist(knowledge)
+        return Receptionist(await self.knowledge([Files(knowledge_folder or DEFAULT_FOLDER)]))
+
+    async def knowledge(
+        self,
+        sources: Sequence[Source],
+        *,
+        folder: Path | None = None,
+        check_s: float = 0.0,
+        max_file_mib: int = DEFAULT_MAX_FILE_MIB,
+    ) -> Knowledge:
+        """What these sources say; arguments as of `Knowledge`. Raises `KnowledgeError`."""
+        knowledge = Knowledge(
+            sources,
+            self.embedder,
+            self.pool,
+            self.queries,
+            folder=folder,
+            check_s=check_s,
+            max_file_mib=max_file_mib,
+        )
+        await knowledge.open()
+        return knowledge
 
     def new_vad(self, sample_rate_hz: int) -> SileroVad:
         """A neural voice activity detector for one call."""

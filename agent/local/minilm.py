@@ -4,6 +4,7 @@
 text > WordPiece tokens > transformer > mean over the tokens > length 1; the cosine is then a dot product
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from agent.local.onnx import OnnxModel
 _MOST_TOKENS = 256
 """The model was trained on no more."""
 
+DIMENSIONS = 384
+
 Vectors = NDArray[np.float32]
 
 
@@ -26,6 +29,8 @@ class SentenceEmbedder:
     def __init__(self, model: Path, tokenizer: Path) -> None:
         """Raises `ModelError`."""
         self._model = OnnxModel(model)
+        self.model_hash = _hash_of(model, tokenizer)
+        """Vectors of models with another one cannot be compared with these."""
         try:
             self._tokenizer = Tokenizer.from_file(str(tokenizer))
         except Exception as error:  # tokenizers raises bare Exception
@@ -52,3 +57,11 @@ class SentenceEmbedder:
         )
         mean: Vectors = states[0].mean(axis=0)
         return mean / np.linalg.norm(mean)
+
+
+def _hash_of(*files: Path) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()

@@ -12,12 +12,14 @@ from the conversation each time, so one receptionist serves all calls.
 
 import re
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent import cues
-from agent.local.knowledge import THRESHOLD, Knowledge, Match
+from agent.knowledge.entry import Match
+from agent.knowledge.index import THRESHOLD
+from agent.knowledge.library import Knowledge
 from agent.remembering import asks_to_be_forgotten
-from agent.services.llm import Conversation, Message, ReplyEvent, TextDelta, ToolCall
+from agent.services.llm import Cited, Conversation, Message, ReplyEvent, TextDelta, ToolCall
 
 DEFAULT_GREETING = "Hello, this is Parley, the assistant of Riverside Dental. How can I help you?"
 
@@ -45,6 +47,8 @@ _NOTHING_REMEMBERED = "I do not remember an earlier call of yours."
 _EARLIER_CALL = re.compile(
     r"(?i)\blast time\b|\b(?:last|previous|earlier) (?:phone )?call\b|\bwhen i (?:last )?called\b"
 )
+_MOST_PREPARED = 200
+"""Answers worth rendering before anyone asks: a minute or two of computing, and 20 MB."""
 _MOST_PIECES = 5
 """Sentences of one utterance that are looked up on their own."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -54,6 +58,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 class _Answer:
     sentences: tuple[str, ...]
     hangs_up: bool = False
+    sources: tuple[str, ...] = ()
 
 
 class Receptionist:
@@ -70,11 +75,13 @@ class Receptionist:
             *(DEFAULT_GREETING, _NOT_KNOWN, _OFFER, _MORE, _WELCOME, _GOODBYE, _NOT_UNDERSTOOD, _NOT_HEARD, _HELP),
             *(_ALL_RIGHT, _ASK_MESSAGE, _MESSAGE_TAKEN, _GO_ON, _NO_PERSON, _NO_MENU, _TAKE_TIME, _FINE, _HERE),
             _NOTHING_REMEMBERED,
-            *(entry.answer for entry in self.knowledge.entries),
+            *[entry.answer for entry in self.knowledge.entries if entry.is_prepared][:_MOST_PREPARED],
         )
 
     async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         answer = _last_time(conversation) or await self._answer(_whole(conversation))
+        if answer.sources:
+            yield Cited(answer.sources)
         for number, sentence in enumerate(answer.sentences):
             yield TextDelta(f" {sentence}" if number else sentence)
         if answer.hangs_up:
@@ -112,22 +119,22 @@ class Receptionist:
         if cues.is_follow_up(question) and (earlier := _questions(before)):
             asked.append(f"{earlier[-1]} {question}")
         matches = await self.knowledge.search(*asked)
-        answers = self._chosen(asked, matches)
-        if answers:
-            return _say(*opening, *answers)
+        if chosen := self._chosen(asked, matches):
+            answer = _say(*opening, *(match.entry.answer for match in chosen))
+            return replace(answer, sources=tuple(dict.fromkeys(match.entry.source for match in chosen)))
         if len(question.split()) < 3:
             return _say(*opening, _NOT_UNDERSTOOD)
         return _say(*opening, _NOT_KNOWN, _OFFER)
 
-    def _chosen(self, asked: Sequence[str], matches: Sequence[Match]) -> list[str]:
-        """The answer that fits best, or one for each of two questions asked at once."""
+    def _chosen(self, asked: Sequence[str], matches: Sequence[Match]) -> list[Match]:
+        """The entry that fits best, or one for each of two questions asked at once."""
         known = [(text, match) for text, match in zip(asked, matches, strict=True) if match.score >= self._threshold]
         if not known:
             return []
-        single = {match.entry.answer: None for text, match in known[1:] if text.endswith("?")}
+        single = {match.entry.answer: match for text, match in known[1:] if text.endswith("?")}
         if len(single) > 1:
-            return list(single)[:2]
-        return [max(known, key=lambda pair: pair[1].score)[1].entry.answer]
+            return list(single.values())[:2]
+        return [max(known, key=lambda pair: pair[1].score)[1]]
 
 
 def _scripted(said: str, before: Sequence[Message]) -> _Answer | None:

@@ -10,6 +10,7 @@ All audio here is signed 16-bit mono numpy arrays with their rate beside them.
 
 from agent.services.context import ContextSource
 from agent.services.llm import (
+    Cited,
     ContextNote,
     Conversation,
     LanguageModel,
@@ -26,6 +27,7 @@ from agent.services.tts import SpeechChunk, SpeechStyle, TextToSpeech
 from agent.services.turn import TurnDetector
 
 __all__ = [
+    "Cited",
     "ContextNote",
     "ContextSource",
     "Conversation",

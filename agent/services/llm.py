@@ -29,7 +29,7 @@ class ContextNote:
     """Something the model should know for this turn: a passage of the knowledge, what is remembered of the caller."""
 
     source: str
-    """Where it is from, as the session record cites it: `hours.md:12`, `memory`, `caller`."""
+    """Where it is from, as the session record cites it: `hours.md:12`, `memory`, `caller`; empty: nothing to cite."""
     text: str
 
 
@@ -87,11 +87,19 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Cited:
+    """What the answer rests on: comes before its words, and goes into the session record. Never spoken."""
+
+    sources: tuple[str, ...]
+    """As in `ContextNote.source`, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Nothing more comes for a while: say now what there is, without waiting for the end of the sentence."""
 
 
-ReplyEvent = TextDelta | ToolCall | Silence | Pause
+ReplyEvent = TextDelta | ToolCall | Silence | Pause | Cited
 
 
 class LanguageModel(Protocol):

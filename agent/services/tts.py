@@ -35,8 +35,8 @@ class SpeechChunk:
     sample_rate_hz: int
     """The engine's own rate (22,050 Hz for Piper's medium voices); the session converts to the leg's."""
     done: SpeechStyle = PLAIN
-    """What of the style asked for the engine has done itself. The rest of pace, pitch and volume is made of the
-    samples, on their way to the leg."""
+    """What of the style asked for the engine has done itself. The rest of pace, pitch and volume is made of samples,
+    on their way to the leg."""
 
 
 class TextToSpeech(Protocol):

@@ -17,6 +17,7 @@ from agent.events import (
     CallerProsody,
     FarEndKnown,
     HangUpRequested,
+    IntentRecognized,
     ReplyFinished,
     ReplyInterrupted,
     ReplyPrepared,
@@ -106,7 +107,8 @@ class AgentActivity:
         return self._uplink.report
 
     def receive_frames(self, frames: list[PcmFrame]) -> None:
-        self._session.feed(self._uplink.process(frames))
+        passed = self._uplink.process(frames)
+        self._session.feed(passed, suspicious=self._uplink.suspects_caller)
 
     def receive_playout(self, event: PlayoutEvent) -> None:
         self._session.playout(event)
@@ -146,10 +148,10 @@ class AgentActivity:
             case ReplyStarted():
                 self._record_caller(event.turn_index)
             case ReplyFinished():
-                self._record_agent(event.text, event.text, event.started_at, event.ended_at, interrupted=False)
+                self._record_agent(event, event.text, interrupted=False)
                 self._remember(event.text, event.turn_index)
             case ReplyInterrupted():
-                self._record_agent(event.text, event.heard_text, event.started_at, event.ended_at, interrupted=True)
+                self._record_agent(event, event.heard_text, interrupted=True)
                 self._remember(event.heard_text, event.turn_index)
             case TurnMeasured(ledger):
                 self._call.metrics.turn_measured(ledger.response_ms, ledger.segments_ms, ledger.own_ms)
@@ -166,6 +168,14 @@ class AgentActivity:
                 self._tell_partial(event, time.monotonic())
             case SilencePrompted():
                 self._call.publish("silence.prompted", number=event.number, text=event.text)
+            case IntentRecognized():
+                self._call.publish(
+                    "intent.recognized",
+                    turn_index=self._first_turn + event.turn_index,
+                    label=event.label,
+                    score=round(event.score, 3),
+                    is_final=event.is_final,
+                )
             case ToolUsed():
                 self._record_tool(event)
             case ReplyPrepared():
@@ -205,6 +215,13 @@ class AgentActivity:
         if self._memory is not None:
             self._memory.receive_agent(heard_text, is_answer=turn_index is not None)
 
+    def _record_agent(self, reply: ReplyFinished | ReplyInterrupted, heard: str, *, interrupted: bool) -> None:
+        if reply.sources and reply.turn_index is not None:
+            turn_index = self._first_turn + reply.turn_index
+            self._call.publish("knowledge.used", turn_index=turn_index, sources=list(reply.sources))
+        times = reply.started_at, reply.ended_at
+        self._record("assistant", reply.text, heard, *times, interrupted=interrupted, sources=reply.sources)
+
     def _record_tool(self, used: ToolUsed) -> None:
         """Without what it was given and what it gave: that may be personal, and is of no use without the model."""
         took_s = used.ended_at - used.started_at
@@ -218,11 +235,16 @@ class AgentActivity:
         )
         self._call.journal.said(self._call.call_id, entry)
 
-    def _record_agent(self, text: str, heard: str, started_at: float, ended_at: float, *, interrupted: bool) -> None:
-        self._record("assistant", text, heard, started_at, ended_at, interrupted=interrupted)
-
     def _record(
-        self, role: Role, text: str, heard: str | None, started_at: float, ended_at: float, *, interrupted: bool
+        self,
+        role: Role,
+        text: str,
+        heard: str | None,
+        started_at: float,
+        ended_at: float,
+        *,
+        interrupted: bool,
+        sources: tuple[str, ...] = (),
     ) -> None:
         entry = TranscriptEntry(
             role=role,
@@ -231,6 +253,7 @@ class AgentActivity:
             ended_ms=self._call.elapsed_ms(ended_at),
             interrupted=interrupted,
             heard_text=heard,
+            sources=sources,
         )
         self._call.journal.said(self._call.call_id, entry)
         self._call.publish("transcript.final", **entry.model_dump())

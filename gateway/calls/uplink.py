@@ -44,6 +44,11 @@ class Uplink:
         self._gain = AutomaticGain(sample_rate_hz)
 
     @property
+    def suspects_caller(self) -> bool:
+        """Somebody seems to speak over us, in frames that are held back until that is clear."""
+        return self._echo_gate is not None and self._echo_gate.suspects_caller
+
+    @property
     def report(self) -> LineReport:
         """Levels and echo so far."""
         echo = None if self._echo_gate is None else self._echo_gate.report

@@ -289,7 +289,10 @@ class EventInfo(Model):
         "transcript.final",
         "turn.measured",
         "silence.prompted",
+        "intent.recognized",
+        "knowledge.used",
         "tool.called",
+        "caller.prosody",
         "far_end.recognized",
         "dtmf.received",
         "recording.changed",
@@ -523,6 +526,8 @@ class TranscriptEntry(Model):
     """Agent only: the caller broke in."""
     heard_text: str | None = None
     """Agent only: what of `text` was really sent, when that is less than all."""
+    sources: tuple[str, ...] = ()
+    """Agent only: what the answer rests on, the best first: `hours.md:12`, `prices.csv:3`, `handbook.pdf:7` (page)."""
 
 
 class TurnRecord(Model):

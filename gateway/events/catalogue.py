@@ -79,6 +79,7 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "ended_ms": "likewise",
             "interrupted": "the caller broke in",
             "heard_text": "agent only: what was really sent; else null",
+            "sources": "agent only: what the answer rests on, as in `knowledge.used`",
         },
     ),
     "turn.measured": KindFacts(
@@ -95,6 +96,22 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
     "silence.prompted": KindFacts(
         "The caller has said nothing for a while, and the agent asks, or takes leave.",
         {"number": "how many times in a row, from 1; 0: goodbye, the call ends", "text": "what is said"},
+    ),
+    "intent.recognized": KindFacts(
+        "It is clear what the caller wants, perhaps before the turn is over; and when it is over.",
+        {
+            "turn_index": "of the turn",
+            "label": "a name of `[agents.NAME.intents]`; null: none after all",
+            "score": "likeness to its examples: cosine, up to 1",
+            "is_final": "the turn is over",
+        },
+    ),
+    "knowledge.used": KindFacts(
+        "An answer that rests on something that was looked up has been heard, or the beginning of it.",
+        {
+            "turn_index": "of the turn it answers",
+            "sources": "file or URL with its line, row or page, the best first: `hours.md:12`; `memory`, `lookup`...",
+        },
     ),
     "tool.called": KindFacts(
         "A tool has done what the model wanted, or not. What it was given and what it gave is told to nobody else.",

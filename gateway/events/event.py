@@ -24,6 +24,8 @@ EventKind = Literal[
     "transcript.final",
     "turn.measured",
     "silence.prompted",
+    "intent.recognized",
+    "knowledge.used",
     "tool.called",
     "caller.prosody",
     "far_end.recognized",

@@ -44,6 +44,8 @@ class TranscriptEntry(Record):
     """Agent only: the caller broke in."""
     heard_text: str | None = None
     """Agent only: what of `text` was really sent, when that is less than all."""
+    sources: tuple[str, ...] = ()
+    """Agent only: what the answer rests on, the best first: `hours.md:12`, `prices.csv:3`, `handbook.pdf:7` (page)."""
 
 
 class TurnRecord(Record):

@@ -390,7 +390,7 @@ class SessionStore:
         return fields
 
     def _transcript_entry(self, row: Any) -> TranscriptEntry:
-        fields = dict(row)
+        fields = {**row, "sources": row["sources"] or ()}
         for column in ("text", "heard_text"):
             if fields[column] is not None:
                 fields[column] = self._sealer.open(fields[column], f"transcript.{column}")

@@ -71,6 +71,8 @@ class TranscriptRow(Table):
     ended_ms: Mapped[int] = mapped_column(Integer)
     interrupted: Mapped[bool]
     heard_text: Mapped[str | None] = mapped_column(Text)
+    sources: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Null: from before there were any."""
 
 
 class TurnRow(Table):

@@ -43,13 +43,17 @@ RelayOrder = SendKeys | PlayMedia | EndSession
 """What is left for the call to do."""
 
 
+_INTERRUPTION = {"resume": False, "policy": "duration", "confirm_ms": 128, "at_onset": "duck", "adaptive": False}
+"""As the protocol has it: speech interrupts, whatever its words; the backend says what comes then."""
+
+
 def relay_config(config: AgentConfig) -> AgentConfig:
     """An agent's configuration for a backend that decides itself when it answers, what it says after a sound or to
     silence, and when the call ends."""
     return config.model_copy(
         update={
             "silence": config.silence.model_copy(update={"reprompt_after_s": 0, "max_call_s": 0}),
-            "interruption": config.interruption.model_copy(update={"resume": False}),
+            "interruption": config.interruption.model_copy(update=_INTERRUPTION),
             "speculation": config.speculation.model_copy(update={"mode": "off"}),  # it gets whole turns
             "deadlines": config.deadlines.model_copy(update={"llm_first_token_ms": 60_000, "llm_stall_ms": 60_000}),
             "phrases": config.phrases.model_copy(update={"filler": ()}),  # it may have nothing to say, or much to do

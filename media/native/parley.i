@@ -123,7 +123,7 @@ class PcmPort {
     std::optional<parley::Heard> progress();
     int64_t queuedSamples() const;
     void pause();
-    void resume();
+    void resume(unsigned repeat_ms = 0);
     void duck(double gain);
     size_t announce(uint32_t utterance_id, uint32_t rate_hz, const int16_t *pcm, size_t samples);
     void endAnnouncement(uint32_t utterance_id);

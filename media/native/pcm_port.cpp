@@ -103,6 +103,13 @@ std::optional<Heard> PcmPort::progress() {
     return playout_.progress();
 }
 
+void PcmPort::resume(unsigned repeat_ms) {
+    std::lock_guard lock(control_);
+    if (repeat_ms > 0 && paused_.load(std::memory_order_relaxed))
+        playout_.rewind(static_cast<size_t>(sampleRate()) * repeat_ms / 1000);
+    paused_.store(false, std::memory_order_release);
+}
+
 void PcmPort::duck(double gain) noexcept {
     duck_.store(static_cast<int32_t>(std::lround(std::clamp(gain, 0.0, 1.0) * kUnity)), std::memory_order_relaxed);
 }

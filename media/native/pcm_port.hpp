@@ -117,7 +117,8 @@ class PcmPort final : public Ticker, public FrameSink, public std::enable_shared
     std::optional<Heard> progress();
     int64_t queuedSamples() const noexcept { return playout_.queued(); }
     void pause() noexcept { paused_.store(true, std::memory_order_relaxed); }
-    void resume() noexcept { paused_.store(false, std::memory_order_relaxed); }
+    // Going on, the last `repeat_ms` of the utterance that was broken off are sent once more.
+    void resume(unsigned repeat_ms = 0);
     void duck(double gain) noexcept;
     // A second queue over the first: from its first sample until its last utterance has ended, or is cleared, the first
     // waits. Neither what is said there nor pause() and duck() touch it; a starved announcement keeps its turn.

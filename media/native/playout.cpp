@@ -68,6 +68,22 @@ std::vector<Heard> Playout::clear() {
     return cut;
 }
 
+size_t Playout::rewind(size_t samples) {
+    trim();
+    int64_t read = read_.load(std::memory_order_acquire);
+    if (segments_.empty())
+        return 0;
+    const Segment &first = segments_.front();
+    const int64_t oldest = std::max({first.start, kept_from_, freed_});
+    const int64_t wanted = std::min(static_cast<int64_t>(samples), int64_t{rate_hz_} * kKeep_ms / 1000);
+    const int64_t target = std::max(oldest, read - wanted);
+    // An utterance that has ended and was sent has been reported finished.
+    if (target >= read || (first.ended && read >= first.end))
+        return 0;
+    return read_.compare_exchange_strong(read, target, std::memory_order_acq_rel) ? static_cast<size_t>(read - target)
+                                                                                  : 0;
+}
+
 std::optional<Heard> Playout::progress() {
     trim();
     if (segments_.empty())
@@ -85,7 +101,10 @@ void Playout::trim() {
 }
 
 void Playout::free_chunks() {
-    const int64_t settled = settled_.load(std::memory_order_acquire);
+    int64_t settled = settled_.load(std::memory_order_acquire);
+    if (!segments_.empty()) // rewind() may want it again
+        settled = std::max(segments_.front().start, settled - int64_t{rate_hz_} * kKeep_ms / 1000);
+    settled = std::min(settled, read_.load(std::memory_order_acquire));
     while (freed_ + kChunk <= settled) {
         Chunk &chunk = chunks_[static_cast<size_t>(freed_ / kChunk) % chunks_.size()];
         if (!spare_)
@@ -144,6 +163,7 @@ void Playout::set_rate(uint32_t rate_hz, uint32_t capacity_ms) {
     chunks_.resize(static_cast<size_t>(2 * (capacity_ / kChunk + 2)));
     spare_.reset();
     freed_ = read / kChunk * kChunk;
+    kept_from_ = read;
     converted.resize(std::min(converted.size(), static_cast<size_t>(capacity_)));
     copy_in(read, converted.data(), converted.size());
     const int64_t written = read + static_cast<int64_t>(converted.size());
@@ -176,6 +196,10 @@ void Playout::copy_out(int64_t position, int16_t *out, size_t samples) const {
 size_t Playout::pull(int16_t *out, size_t samples, PlayoutMark *marks, size_t max_marks, size_t &mark_count) {
     mark_count = 0;
     int64_t read = read_.load(std::memory_order_acquire);
+    if (read < position_) { // rewound: the marks on the way were passed before
+        position_ = read;
+        starved_ = false;
+    }
     const int64_t cut_from = position_; // [cut_from, read) was discarded since the last frame
     const uint32_t clears = clears_.load(std::memory_order_acquire);
     cleared_ = read != position_;
@@ -190,10 +214,10 @@ size_t Playout::pull(int16_t *out, size_t samples, PlayoutMark *marks, size_t ma
         copy_out(read, out, count);
         if (read_.compare_exchange_strong(read, cut_to + static_cast<int64_t>(count), std::memory_order_acq_rel))
             read = cut_to + static_cast<int64_t>(count);
-        else { // cleared under our hands: the next call sees how far
+        else { // cleared (or rewound) under our hands: the next call sees how far
             count = 0;
+            in_utterance_ = in_utterance_ && read < cut_to;
             read = cut_to;
-            in_utterance_ = false;
         }
     }
 

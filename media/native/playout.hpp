@@ -49,6 +49,9 @@ class Playout {
     void end(uint32_t utterance_id);
     // Ended utterances that were wholly sent are not in the result: their kFinished is under way.
     std::vector<Heard> clear();
+    // Send up to `samples` of what was sent last once more, as far as it belongs to the utterance that is under way;
+    // they are not heard until they have been sent again. Returns how many. Asked for while nobody pulls: a pause.
+    size_t rewind(size_t samples);
     std::optional<Heard> progress();
     int64_t queued() const noexcept {
         return written_.load(std::memory_order_relaxed) - read_.load(std::memory_order_acquire);
@@ -76,6 +79,7 @@ class Playout {
   private:
     static constexpr int64_t kChunk = 2048;
     static constexpr size_t kMarkers = 128;
+    static constexpr int64_t kKeep_ms = 400; // of what was sent, for rewind()
 
     struct Segment {
         uint32_t utterance_id;
@@ -103,6 +107,7 @@ class Playout {
     std::deque<Segment> segments_;
     int64_t closed_id_ = -1;
     int64_t freed_ = 0; // chunks below this position have been given back
+    int64_t kept_from_ = 0; // below, nothing was kept: another rate
     Chunk spare_;
 
     // Shared. A chunk pointer is written before `written_` covers it and freed after `settled_` has passed it.

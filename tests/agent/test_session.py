@@ -364,7 +364,7 @@ async def test_hanging_up_in_the_middle_of_a_reply_records_what_was_heard() -> N
     async with Scene(llm=ScriptedLlm(["One two three four five six seven eight nine ten."])) as scene:
         await scene.leg.speak("count for me")
         await scene.wait_for(ReplyStarted)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.95)
     interrupted = scene.events[-2]
     measured = scene.events[-1]
     assert interrupted.__class__.__name__ == "ReplyInterrupted"

@@ -87,7 +87,7 @@ async def test_after_a_sound_that_was_no_speech_the_rest_is_said_if_it_is_to_be(
     async with Scene(config=config) as scene:
         await scene.wait_for(ReplyStarted)
         await asyncio.sleep(1.0)
-        await scene.leg.speak("", ms=400)
+        await scene.leg.speak("", ms=900)
         await scene.wait_for(ReplyInterrupted)
         await scene.leg.pause_for(8_000)
         assert len(scene.all(ReplyFinished)) == resume

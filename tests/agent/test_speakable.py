@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.local.knowledge import DEFAULT_FOLDER, read_knowledge
+from agent.knowledge.reading import DEFAULT_FOLDER, read_knowledge
 from agent.speakable import speakable, spelled
 
 TRICKY = "019 $€%-+/:.,@#*_[](){}amp \nJanSt\N{EN DASH}\N{VULGAR FRACTION ONE HALF}"

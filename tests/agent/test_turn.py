@@ -8,7 +8,7 @@ import pytest
 from agent.config import AgentConfig
 from agent.errors import AgentMisuse
 from agent.expectation import Expectation
-from agent.interruption import Duck, Restore
+from agent.interruption import AskWords, Duck, Hold, Restore, Saying
 from agent.ledger import Stage
 from agent.services.stt import Transcript
 from agent.speech import SpeechDismissed, SpeechEnded, SpeechEvent, SpeechStarted, SpeechSuspected
@@ -180,8 +180,35 @@ def test_speech_over_the_agent_ducks_and_then_interrupts_it() -> None:
     engine.receive_speech(SpeechSuspected(2.0), 2.04)
     assert engine.actions() == [Duck()]
     engine.receive_speech(SpeechStarted(2.0, 0), 2.14)
+    assert engine.actions() == [Listen(), Hold()]
+    engine.receive_partial(Transcript("stop it", False, 0.9), Saying(), 2.4)
     assert engine.actions() == [Interrupt(1), Listen(), Restore()]
     assert engine.state is TurnState.CALLER_SPEAKING
+
+
+def test_an_interruption_that_is_over_when_its_words_are_known_is_a_turn_that_is_over() -> None:
+    engine = announced()
+    engine.receive_speech(SpeechStarted(2.0, 0), 2.14)
+    engine.receive_speech(SpeechEnded(2.3, 2.31, 0), 2.37)
+    assert engine.actions() == [Listen(), Hold(), AskWords(1)]
+    engine.receive_words(1, Transcript("No.", True, 0.9), Saying(), 2.45)
+    assert engine.actions() == [Interrupt(1), Listen(), Restore()]
+    assert engine.state is TurnState.PAUSED
+    assert engine.next_timeout() == pytest.approx(2.5)
+
+
+def test_an_interruption_that_began_like_one_and_was_a_back_channel_is_none() -> None:
+    engine = announced()
+    engine.receive_speech(SpeechStarted(2.0, 0), 2.14)
+    engine.receive_partial(Transcript("why the", False, 0.9), Saying(), 2.4)
+    engine.receive_speech(SpeechEnded(2.5, 2.51, 0), 2.57)
+    engine.handle_timeout(2.71)
+    engine.actions()
+    engine.receive_transcript(1, Transcript("Right.", True, 0.9), 2.8)
+    engine.receive_probability(1, 0.99, 2.81)
+    engine.handle_timeout(3.6)
+    assert engine.actions() == [ForgetTurn(was_noise=True)]
+    assert engine.state is TurnState.LISTENING
 
 
 def test_a_click_over_the_agent_ducks_and_restores() -> None:

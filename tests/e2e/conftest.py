@@ -13,6 +13,7 @@ import pytest
 
 from agent.local.engines import OfflineEngines
 from agent.local.models import default_model_folder
+from agent.services.tts import SpeechStyle
 from media.frames import PcmSamples
 from media.resample import resample
 from media.tones import tone
@@ -31,18 +32,18 @@ class Voice:
         self._engines = engines
         self._loop = loop
 
-    def say(self, text: str, sample_rate_hz: int) -> PcmSamples:
-        """Speech with half a second of silence around it."""
-        samples, rate_hz = self._loop.run_until_complete(self._render(text))
+    def say(self, text: str, sample_rate_hz: int, *, pace: float = 1.0, pitch: float = 1.0) -> PcmSamples:
+        """Speech with half a second of silence around it. `pitch`: of another speaker, who speaks as much faster."""
+        samples, rate_hz = self._loop.run_until_complete(self._render(text, pace))
         quiet = np.zeros(sample_rate_hz // 2, np.int16)
-        return np.concatenate([quiet, resample(samples, rate_hz, sample_rate_hz), quiet])
+        return np.concatenate([quiet, resample(samples, round(rate_hz * pitch), sample_rate_hz), quiet])
 
     def hear(self, samples: PcmSamples, sample_rate_hz: int) -> str:
         """What speech recognition makes of it."""
         return self._loop.run_until_complete(self._transcribe(samples, sample_rate_hz))
 
-    async def _render(self, text: str) -> tuple[PcmSamples, int]:
-        chunks = [chunk async for chunk in self._engines.tts.synthesize(text)]
+    async def _render(self, text: str, pace: float) -> tuple[PcmSamples, int]:
+        chunks = [chunk async for chunk in self._engines.tts.synthesize(text, style=SpeechStyle(rate=pace))]
         return np.concatenate([chunk.samples for chunk in chunks]), chunks[0].sample_rate_hz
 
     async def _transcribe(self, samples: PcmSamples, sample_rate_hz: int) -> str:

@@ -185,10 +185,15 @@ def converse(
 
 def session_of(gateway: GatewayProcess, call: EchoCall) -> dict[str, Any]:
     """The call's session, ended."""
+    return session_named(gateway, call.call_id)
+
+
+def session_named(gateway: GatewayProcess, sip_call_id: str) -> dict[str, Any]:
+    """The session of this SIP call, ended."""
 
     def ended() -> dict[str, Any] | None:
         for summary in gateway.sessions():
-            if summary["metadata"].get("sip_call_id") == call.call_id and summary["ended_at"]:
+            if summary["metadata"].get("sip_call_id") == sip_call_id and summary["ended_at"]:
                 session: dict[str, Any] = gateway.get(f"/sessions/{summary['call_id']}")
                 return session
         return None

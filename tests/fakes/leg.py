@@ -26,6 +26,8 @@ class Segment:
     pcm: PcmSamples
     heard_samples: int = 0
     is_ended: bool = False
+    is_begun: bool = False
+    """Its start has been told."""
 
     @property
     def waiting_samples(self) -> int:
@@ -135,7 +137,12 @@ class FakeLeg:
     def pause(self) -> None:
         self.is_paused = True
 
-    def resume(self) -> None:
+    def resume(self, repeat_ms: int = 0) -> None:
+        if self.is_paused and self._segments:
+            first = self._segments[0]
+            repeated = min(first.heard_samples, repeat_ms * self.sample_rate_hz // 1000)
+            if first.waiting_samples or not first.is_ended:
+                first.heard_samples -= repeated
         self.is_paused = False
 
     def duck(self, gain: float) -> None:
@@ -156,7 +163,8 @@ class FakeLeg:
             segment = self._segments[0]
             count = min(room, segment.waiting_samples)
             if count:
-                if segment.heard_samples == 0:
+                if segment.heard_samples == 0 and not segment.is_begun:
+                    segment.is_begun = True
                     self._tell(UtteranceStarted(segment.utterance_id, now))
                 utterance_id = segment.utterance_id
                 sent = segment.pcm[segment.heard_samples : segment.heard_samples + count]

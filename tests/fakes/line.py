@@ -49,7 +49,7 @@ class FakeLine:
     def pause(self) -> None:
         self.is_paused = True
 
-    def resume(self) -> None:
+    def resume(self, repeat_ms: int = 0) -> None:
         self.is_paused = False
 
     def tick(self, now: float) -> list[PlayoutEvent]:

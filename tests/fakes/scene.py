@@ -11,7 +11,9 @@ from agent.config import AgentConfig, TurnConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.events import AgentEvent
+from agent.intents import IntentClassifier
 from agent.phrases import Phrases
+from agent.services.context import ContextSource
 from agent.services.llm import Message
 from agent.services.prosody import ProsodyAnalyser
 from agent.session import AgentSession
@@ -44,6 +46,8 @@ class Scene:
         prepared: bool = True,
         history: History | None = None,
         summarizer: Summarizer | None = None,
+        sources: Sequence[ContextSource] = (),
+        intents: IntentClassifier | None = None,
         tools: Sequence[Tool] = (),
         is_placed: bool = False,
         prosody: ProsodyAnalyser | None = None,
@@ -66,6 +70,8 @@ class Scene:
         """Whoever plays into the leg takes the next."""
         self.control = ScriptedControl()
         self._is_prepared = prepared
+        self._sources = tuple(sources)
+        self._intents = intents
         self._tools = tuple(tools)
         self._is_placed = is_placed
         self._prosody = prosody
@@ -87,6 +93,8 @@ class Scene:
             self.tts,
             self.detector,
             phrases,
+            sources=self._sources,
+            intents=self._intents,
             tools=toolbox,
             summarizer=self._summarizer,
             prosody=self._prosody,

@@ -36,7 +36,9 @@ async def test_a_session_has_everything_that_others_rely_on(api: Api) -> None:
     record = (await api.client.get("/api/v1/sessions/c1")).json()
     relied_on = "call_id direction from to started_at answered_at ended_at end_reason codec metadata transcript turns"
     assert set(relied_on.split()) | {"quality", "recording"} <= set(record)
-    assert {"role", "text", "started_ms", "ended_ms", "interrupted", "heard_text"} == set(record["transcript"][0])
+    assert {"role", "text", "started_ms", "ended_ms", "interrupted", "heard_text", "sources"} == set(
+        record["transcript"][0]
+    )
     (only_turn,) = record["turns"]
     assert {"index", "segments_ms", "response_ms", "speculative", "interrupted"} == set(only_turn)
     assert abs(sum(only_turn["segments_ms"].values()) - only_turn["response_ms"]) < 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import KnowledgeConfig
 from gateway.config import Config, RouteConfig
 from gateway.environment import load_config
 from gateway.errors import ConfigError
@@ -88,7 +89,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     assert config.store.data_dir == tmp_path / "data"
     assert config.store.database_url == f"sqlite+aiosqlite:///{tmp_path}/data/parley.db"
     assert config.route[0].file == tmp_path / "hello.wav"
-    assert config.agents["desk"].knowledge == tmp_path / "facts"
+    assert config.agents["desk"].knowledge == KnowledgeConfig(sources=(str(tmp_path / "facts"),))
 
 
 def test_all_faults_are_reported_together_each_with_file_key_and_what_is_allowed(tmp_path: Path) -> None:

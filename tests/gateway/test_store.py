@@ -73,7 +73,13 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
         await store.add_transcript(
             "c1",
             TranscriptEntry(
-                role="assistant", text="Hi there", started_ms=900, ended_ms=1200, interrupted=True, heard_text="Hi"
+                role="assistant",
+                text="Hi there",
+                started_ms=900,
+                ended_ms=1200,
+                interrupted=True,
+                heard_text="Hi",
+                sources=("hours.md:12", "prices.csv:3"),
             ),
         )
         await store.add_turn("c1", turn(0))
@@ -122,6 +128,7 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
                 "ended_ms": 500,
                 "interrupted": False,
                 "heard_text": None,
+                "sources": [],
             },
             {
                 "role": "assistant",
@@ -130,6 +137,7 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
                 "ended_ms": 1200,
                 "interrupted": True,
                 "heard_text": "Hi",
+                "sources": ["hours.md:12", "prices.csv:3"],
             },
         ],
         "turns": [

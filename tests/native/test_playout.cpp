@@ -283,3 +283,79 @@ TEST("heard samples are exact while one thread sends and another writes and clea
     EQUAL(wrong, 0);
     EQUAL(twice, 0);
 }
+
+TEST("a rewound utterance goes on with what was sent last, and its end is told once") {
+    Playout playout;
+    open(playout);
+    const auto pcm = speech(5000);
+    write(playout, 1, pcm);
+    playout.end(1);
+    for (int i = 0; i < 20; ++i) // 3200: a chunk has been read whole
+        pull(playout);
+    EQUAL(playout.rewind(400), 400u);
+    EQUAL(playout.progress()->heard_samples, 2800);
+    EQUAL(playout.queued(), 2200);
+    std::vector<int16_t> sent;
+    std::vector<PlayoutMark> marks;
+    for (Pulled frame = pull(playout); !frame.pcm.empty(); frame = pull(playout)) {
+        CHECK(!playout.was_cleared());
+        sent.insert(sent.end(), frame.pcm.begin(), frame.pcm.end());
+        marks.insert(marks.end(), frame.marks.begin(), frame.marks.end());
+    }
+    CHECK(sent == std::vector<int16_t>(pcm.begin() + 2800, pcm.end()));
+    EQUAL(marks.size(), 1u);
+    CHECK(marks[0].kind == Transition::kFinished && marks[0].samples == 5000);
+}
+
+TEST("what was sent is kept for rewinding, 400 ms of it, and only of the utterance under way") {
+    Playout playout;
+    open(playout, 2000);
+    write(playout, 1, speech(8000));
+    for (int i = 0; i < 45; ++i) // 7200
+        pull(playout);
+    write(playout, 1, speech(100)); // gives back what was read
+    EQUAL(playout.rewind(8000), 3200u);
+    const Pulled frame = pull(playout);
+    CHECK(frame.pcm[0] == 4000);
+    playout.clear();
+    EQUAL(playout.rewind(400), 0u);
+    write(playout, 2, speech(100));
+    playout.end(2);
+    write(playout, 3, speech(300));
+    pull(playout); // 100 of utterance 2, 60 of 3
+    EQUAL(playout.rewind(400), 60u);
+    pull(playout);
+    pull(playout);
+    playout.end(3);
+    EQUAL(playout.rewind(400), 0u); // all of it has been sent, and is told finished
+    CHECK(pull(playout).marks.size() == 1u);
+}
+
+TEST("clearing after a rewind tells what was sent up to where it went on") {
+    Playout playout;
+    open(playout);
+    write(playout, 1, speech(2000));
+    for (int i = 0; i < 5; ++i)
+        pull(playout);
+    playout.rewind(320);
+    pull(playout);
+    const auto cut = playout.clear();
+    EQUAL(cut.size(), 1u);
+    EQUAL(cut[0].heard_samples, 640);
+    EQUAL(cut[0].discarded_samples, 1360);
+    CHECK(pull(playout).pcm.empty());
+    write(playout, 2, speech(10));
+    EQUAL(pull(playout).pcm.size(), 10u);
+}
+
+TEST("a new rate forgets what was sent at the old one") {
+    Playout playout;
+    open(playout);
+    write(playout, 1, speech(2000));
+    for (int i = 0; i < 5; ++i)
+        pull(playout);
+    playout.set_rate(16000, 1000);
+    EQUAL(playout.rewind(320), 0u);
+    pull(playout, 320);
+    EQUAL(playout.rewind(640), 320u);
+}

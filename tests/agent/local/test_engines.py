@@ -48,7 +48,7 @@ async def test_a_model_that_cannot_be_loaded_is_named_and_leaves_no_thread_behin
 
 async def test_a_receptionist_knows_the_folder_it_was_given(engines: OfflineEngines, tmp_path: Path) -> None:
     assert isinstance(await engines.receptionist(), Receptionist)
-    with pytest.raises(KnowledgeError, match="no Markdown file"):
+    with pytest.raises(KnowledgeError, match="has no document"):
         await engines.receptionist(tmp_path)
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.knowledge.reading import DEFAULT_FOLDER, read_knowledge
 from agent.local.engines import OfflineEngines
-from agent.local.knowledge import DEFAULT_FOLDER, read_knowledge
 from agent.local.receptionist import DEFAULT_GREETING, Receptionist, _questions
 from agent.services.llm import Conversation, Message, TextDelta, ToolCall
 

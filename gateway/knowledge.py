@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The knowledge of the configured agents: opened at the start, followed while the gateway runs.
+
+Agents with the same settings share it. Pages on the web are fetched through the guard.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agent.config import AgentConfig, KnowledgeConfig, is_url
+from agent.errors import KnowledgeError
+from agent.intents import NearestExamples
+from agent.knowledge.context import KnowledgeSource
+from agent.knowledge.index import BEARS_ON, THRESHOLD
+from agent.knowledge.library import Knowledge
+from agent.knowledge.reading import DEFAULT_FOLDER
+from agent.knowledge.sources import Fetch, Files, Page, Source, WebPage
+from agent.knowledge.vectors import Vectors
+from agent.local.engines import OfflineEngines
+from agent.local.inference import Priority
+from agent.local.receptionist import Receptionist
+from agent.services.context import ContextSource
+from gateway.errors import UrlError
+from gateway.guard import KNOWLEDGE_URL, OutboundGuard
+from gateway.outbound import fetch_page
+
+_FETCH_S = 30.0
+
+
+async def open_knowledge(
+    agents: Mapping[str, AgentConfig], engines: OfflineEngines, guard: OutboundGuard, data_dir: Path
+) -> dict[str, Knowledge]:
+    """By agent. Raises `KnowledgeError`."""
+    folder = data_dir / "knowledge"
+    opened: dict[KnowledgeConfig | None, Knowledge] = {}
+    for config in agents.values():
+        if config.knowledge not in opened:
+            opened[config.knowledge] = await _open(config.knowledge, engines, page_fetch(guard), folder)
+    return {name: opened[config.knowledge] for name, config in agents.items()}
+
+
+async def _open(config: KnowledgeConfig | None, engines: OfflineEngines, fetch: Fetch, folder: Path) -> Knowledge:
+    if config is None:
+        return await engines.knowledge([Files(DEFAULT_FOLDER)], folder=folder / "vectors")
+    sources: list[Source] = [
+        WebPage(source, fetch, folder / "pages", refresh_s=config.refresh_s, max_file_mib=config.max_file_mib)
+        if is_url(source)
+        else Files(Path(source))
+        for source in config.sources
+    ]
+    return await engines.knowledge(
+        sources, folder=folder / "vectors", check_s=config.check_s, max_file_mib=config.max_file_mib
+    )
+
+
+def offline_receptionist(config: AgentConfig, knowledge: Knowledge) -> Receptionist:
+    """Answers from the knowledge, word for word."""
+    wanted = config.knowledge.threshold if config.knowledge else None
+    return Receptionist(knowledge, threshold=THRESHOLD if wanted is None else wanted)
+
+
+def context_sources(config: AgentConfig, knowledge: Knowledge) -> list[ContextSource]:
+    """What a language model is told of the knowledge; nothing of the example that comes with Parley."""
+    if config.knowledge is None:
+        return []
+    wanted = config.knowledge.threshold
+    threshold = BEARS_ON if wanted is None else wanted
+    return [KnowledgeSource(knowledge, most=config.knowledge.passages, threshold=threshold)]
+
+
+async def intent_classifier(config: AgentConfig, engines: OfflineEngines) -> NearestExamples | None:
+    """What the agent's callers may want; None: nobody asked."""
+    if not config.intents:
+        return None
+    examples = {label: intent.examples for label, intent in config.intents.items()}
+
+    async def embed(texts: Sequence[str], is_urgent: bool) -> Vectors:
+        return await engines.queries.of(*texts, priority=Priority.ANSWER if is_urgent else Priority.PARTIAL)
+
+    return await NearestExamples.learn(examples, embed)
+
+
+def page_fetch(guard: OutboundGuard) -> Fetch:
+    """Fetches pages as far as the guard allows."""
+
+    async def fetch(url: str, headers: Mapping[str, str], max_bytes: int) -> Page:
+        try:
+            status, answer, body = await fetch_page(
+                guard, url, KNOWLEDGE_URL, headers, max_bytes=max_bytes, timeout_s=_FETCH_S
+            )
+        except UrlError as error:
+            raise KnowledgeError(f"{url}: {error}") from error
+        return Page(
+            status,
+            answer.get("content-type", ""),
+            answer.get("etag", ""),
+            answer.get("last-modified", ""),
+            body,
+        )
+
+    return fetch
