@@ -169,6 +169,8 @@ class Dialogue:
         self._prepared: _Prepared | None = None
         self._failures_in_a_row = 0
         self._caller_notes: tuple[ContextNote, ...] = ()
+        self._voices = {**config.voices, config.language: config.voice}
+        self._language_notes: tuple[ContextNote, ...] = ()
         self._events: list[ReplyProgress] = []
         self.unsaid = ""
         """What the caller's sound kept us from saying: to be said again if that turns out to have been no speech."""
@@ -193,6 +195,11 @@ class Dialogue:
         """How the turn to be answered sounds: what the language model is told of it, and how we speak from now on."""
         self._caller_notes = notes
         self._speaker.adapt(style)
+
+    def speak_language(self, language: str) -> None:
+        """The caller speaks this now: so do we, from the next answer on."""
+        self._speaker.use_voice(self._voices.get(language))
+        self._language_notes = (ContextNote("caller", f"The caller speaks {language!r} (ISO 639) now: answer in it."),)
 
     def prepare(self, turn_index: int, text: str) -> None:
         """Begin the answer to a turn that seems to be these words; nobody hears of it until `answer`."""
@@ -315,7 +322,8 @@ class Dialogue:
         """All that an answer depends on."""
         tools = () if self._tools is None else self._tools.specs()
         conversation = self._history.snapshot()
-        return replace(conversation, tools=tools, notes=(*conversation.notes, *self._caller_notes))
+        notes = (*conversation.notes, *self._caller_notes, *self._language_notes)
+        return replace(conversation, tools=tools, notes=notes)
 
     def _use(self, prepared: _Prepared, answer: Answer) -> None:
         """The turn is ours: let go on what was prepared for it."""

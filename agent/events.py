@@ -173,6 +173,14 @@ class ToolUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageDetected:
+    """The caller speaks another language than before, and is answered in it from now on."""
+
+    language: str
+    """ISO 639 code."""
+
+
+@dataclass(frozen=True, slots=True)
 class FarEndKnown:
     """Who or what took a call that we placed."""
 
@@ -225,6 +233,7 @@ AgentEvent = (
     | ServiceFailed
     | SilencePrompted
     | ToolUsed
+    | LanguageDetected
     | FarEndKnown
     | CallerProsody
     | HangUpRequested

@@ -37,6 +37,7 @@ class Renderer:
     def __init__(self, config: AgentConfig, tts: TextToSpeech, phrases: Phrases) -> None:
         self.adaptation = PLAIN
         """To this caller; under what the markup says."""
+        self.voice = config.voice
         self._config = config
         self._tts = tts
         self._phrases = phrases
@@ -64,7 +65,7 @@ class Renderer:
         first_ms, next_ms = deadlines.tts_first_byte_ms, deadlines.tts_stall_ms
 
         def ask() -> AsyncGenerator[SpeechChunk, None]:
-            speech = self._tts.synthesize(text, voice=self._config.voice, style=style)
+            speech = self._tts.synthesize(text, voice=self.voice, style=style)
             return within(speech, "tts", first_ms=first_ms, next_ms=next_ms)
 
         async with aclosing(asked_again(ask, within_ms=deadlines.retry_within_ms)) as chunks:

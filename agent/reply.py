@@ -154,6 +154,10 @@ class Speaker:
         """Speak so from the next clause on; what the markup says comes on top."""
         self._renderer.adaptation = style
 
+    def use_voice(self, voice: str | None) -> None:
+        """Speak with this voice from the next clause on; what was rendered ahead has the one before."""
+        self._renderer.voice = voice
+
     @property
     def is_behind(self) -> bool:
         """Words have come that are not written yet."""

@@ -32,6 +32,7 @@ from agent.events import (
     AudioOut,
     FarEndKnown,
     HangUpRequested,
+    LanguageDetected,
     ReplyFinished,
     ReplyInterrupted,
     SilencePrompted,
@@ -44,6 +45,7 @@ from agent.far_end_watch import FarEndWatch
 from agent.intents import IntentTracker
 from agent.interruption import AskWords, Disregard, Duck, Hold, Restore
 from agent.judgement import Judgement, filled
+from agent.languages import Languages
 from agent.markup import INSTRUCTIONS
 from agent.services.llm import ReplyEvent
 from agent.services.stt import SttStream, Transcript
@@ -121,6 +123,7 @@ class AgentSession:
         self._intents = IntentTracker(services.intents, on_event) if services.intents is not None else None
         self._turns = TurnTaking(config)
         self._speculation = Speculation(config.speculation)
+        self._languages = Languages(config.language, frozenset(config.voices))
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
         self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
         prompt = f"{config.prompt}\n\n{INSTRUCTIONS}".strip() if config.voice_style.markup else config.prompt
@@ -392,6 +395,7 @@ class AgentSession:
             case Answer():
                 self._hygiene.receive_turn(action.text)
                 self._next_keys_secret = False
+                self._change_language()
                 self._adapt(action.text)
                 if self._caller is not None:
                     self._caller.answer(action.turn_index, action.text)
@@ -488,6 +492,11 @@ class AgentSession:
                         assert_never(event)
             self._follow(now)
 
+    def _change_language(self) -> None:
+        for change in self._languages.events():
+            self._on_event(LanguageDetected(change.language))
+            self._dialogue.speak_language(change.language)
+
     def _adapt(self, text: str) -> None:
         """Let the dialogue know how these words of the caller sounded."""
         if self._caller is not None:
@@ -573,6 +582,7 @@ class AgentSession:
                 self._turns.receive_transcript(pause_id, partial, self._clock())
         else:
             now = self._clock()
+            self._languages.receive_transcript(transcript)
             self._turns.receive_transcript(pause_id, transcript, now)
             if self._turns.state is TurnState.PAUSED and self._listens:  # not decided yet: the wait is time to think
                 self._speculation.receive_partial(transcript.text, True, now)

@@ -109,6 +109,8 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for name, agent in config.agents.items():
         if agent.voice is not None:
             yield ("agents", name, "voice"), f"{later}: there is one offline voice"
+        if agent.voices:
+            yield ("agents", name, "voices"), f"{later}: there is one offline voice"
         if agent.language != "en":
             yield ("agents", name, "language"), f"{later}: only en is"
         for key, value in (("stt", agent.stt), ("tts", agent.tts)):

@@ -18,6 +18,7 @@ from agent.events import (
     FarEndKnown,
     HangUpRequested,
     IntentRecognized,
+    LanguageDetected,
     ReplyFinished,
     ReplyInterrupted,
     ReplyPrepared,
@@ -180,6 +181,8 @@ class AgentActivity:
                 self._record_tool(event)
             case ReplyPrepared():
                 self._call.metrics.speculations.labels(event.state).inc()
+            case LanguageDetected(language):
+                self._call.publish("language.detected", language=language)
             case FarEndKnown(kind, cause):
                 self._call.publish("far_end.recognized", far_end=kind, cause=cause)
             case CallerProsody():

@@ -293,6 +293,7 @@ class EventInfo(Model):
         "knowledge.used",
         "tool.called",
         "caller.prosody",
+        "language.detected",
         "far_end.recognized",
         "dtmf.received",
         "recording.changed",

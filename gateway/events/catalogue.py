@@ -136,6 +136,10 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "cues": "of `fast`, `slow`, `loud`, `quiet`, `high`, `low`, `hesitant`, `agitated`, `confused`, `laughing`",
         },
     ),
+    "language.detected": KindFacts(
+        "The caller speaks another of the agent's languages than before, and is answered in it.",
+        {"language": "ISO 639 code"},
+    ),
     "far_end.recognized": KindFacts(
         "It is known who or what took a call that we placed and an agent conducts; again when that changes.",
         {

@@ -28,6 +28,7 @@ EventKind = Literal[
     "knowledge.used",
     "tool.called",
     "caller.prosody",
+    "language.detected",
     "far_end.recognized",
     "dtmf.received",
     "recording.changed",

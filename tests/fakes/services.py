@@ -73,6 +73,8 @@ class ScriptedStt:
     open_failures: list[ServiceError] = field(default_factory=list)
     failures: list[ServiceError] = field(default_factory=list)
     streams: list["ScriptedSttStream"] = field(default_factory=list)
+    language: str = ""
+    """That it hears."""
 
     async def open(
         self,
@@ -112,7 +114,7 @@ class ScriptedSttStream:
         if self._stt.failures:
             raise self._stt.failures.pop(0)
         self.finals += 1
-        return Transcript(self._stt.utterances.recognise(self._heard), True, 0.9)
+        return Transcript(self._stt.utterances.recognise(self._heard), True, 0.9, self._stt.language)
 
     def next_turn(self, keep_ms: int) -> None:
         keep = keep_ms * self.sample_rate_hz // 1000
@@ -187,11 +189,14 @@ class ScriptedTts:
     failing_clauses: dict[str, Sequence[float | ServiceError]] = field(default_factory=dict)
     """Instead of the clause: wait so long, or fail; what comes before that is half of its speech."""
     spoken: list[str] = field(default_factory=list)
+    voices: list[str | None] = field(default_factory=list)
+    """That it was spoken with."""
 
     async def synthesize(
         self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN
     ) -> AsyncIterator[SpeechChunk]:
         self.spoken.append(text)
+        self.voices.append(voice)
         await asyncio.sleep(self.first_byte_s)
         speech = np.full(round(len(text) / CHARACTERS_PER_S * VOICE_HZ), self.level, np.int16)
         if text in self.failing_clauses:
