@@ -109,6 +109,8 @@ class InterruptionConfig(_Table):
 
     enabled: bool = True
     """False: the agent finishes what it says, and what the caller said meanwhile is not answered."""
+    protected: bool = False
+    """True: the agent finishes what it says, and what the caller said meanwhile is answered after it."""
     policy: Literal["any", "words", "duration"] = "any"
     """What tells that the caller wants the floor: words other than back-channels ("uh-huh", "okay"), the length of the
     speech, or whichever comes first. With `words`, sound in which none are recognised is passed over."""

@@ -56,6 +56,8 @@ def interpreter_config(config: AgentConfig, source: str, voice: str | None) -> A
             "knowledge": None,
             "language": source,
             "voice": voice,
-            "interruption": InterruptionConfig(enabled=False),
+            "interruption": InterruptionConfig(protected=True),
+            "silence": config.silence.model_copy(update={"reprompt_after_s": 0, "max_call_s": 0}),
+            "phrases": config.phrases.model_copy(update={"filler": ()}),
         }
     )

@@ -239,6 +239,7 @@ class TurnTaking:
         """The caller's present speech."""
         self._overheard: _Overheard | None = None
         self._reply_id = 0
+        self._protects_all = config.interruption.protected
         self._is_protected = False
         """The present reply is said to its end."""
         self._announcements: deque[_Announcement] = deque()
@@ -348,8 +349,9 @@ class TurnTaking:
         if not self._is_protected:
             self._overheard = None
             self._actions.append(ForgetTurn(was_noise=False))
-            self._barge_in.receive_audible(now)
-            if self._keypad.is_waiting:
+            self._is_protected = self._protects_all
+            self._barge_in.receive_audible(now, protected=self._is_protected)
+            if self._keypad.is_waiting and not self._is_protected:
                 self._stop_reply(now)
         self._follow(now)
 

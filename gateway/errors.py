@@ -18,6 +18,7 @@
     └── CallError              a request about a call that cannot be carried out
         ├── NoSuchCall             whoever asked named a call that is not there
         ├── NoSuchAgent            whoever asked named an agent that is not configured
+        ├── UnknownLanguage        an agent is to understand what its speech recognition does not know
         ├── NoSuchTrunk            whoever asked named a trunk that is not configured
         ├── BadAddress             whoever asked gave an address that cannot be dialled
         ├── NoSuchStream           whoever asked named a stream that is not there
@@ -140,6 +141,10 @@ class NoSuchAgent(CallError):
             else "several agents are configured: name one"
         )
         self.name = name
+
+
+class UnknownLanguage(CallError, ValueError):
+    """The agent's speech recognition does not know the language."""
 
 
 class NoSuchTrunk(CallError):

@@ -19,7 +19,7 @@ import structlog
 from agent.errors import KnowledgeError, ServiceUnavailable
 from agent.knowledge.entry import Entry, Match
 from agent.knowledge.index import Indexed, KnowledgeIndex
-from agent.knowledge.reading import DEFAULT_MAX_FILE_MIB, Read, read_apart
+from agent.knowledge.reading import DEFAULT_MAX_FILE_MIB, Read, read_all
 from agent.knowledge.sources import Found, Source
 from agent.knowledge.vectors import Vectors, VectorStore
 from agent.local.embedding import QueryVectors
@@ -132,7 +132,7 @@ class Knowledge:
         gone = self._held.keys() - {one.document.path for one in found}
         if not changed and not gone:
             return False
-        reads = await read_apart([one.document for one in changed], self._max_file_mib)
+        reads = await read_all([one.document for one in changed], self._max_file_mib)
         self._report(changed, reads, at_start=at_start)
         held = {path: self._held[path] for path in self._held if path not in gone}
         for one, read in zip(changed, reads, strict=True):

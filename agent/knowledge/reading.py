@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads documents: by their suffix, within limits, with faults that name file and line or page.
 
-What is read while calls go on is read by a child process (`read_apart`): parsing takes seconds of Python, a PDF from
-the web may want to take all memory, and neither may hold up a call.
+HTML and PDF, which may come from the web, are read by a child process (`read_all`): parsing takes seconds of Python, a
+PDF may want to take all memory, and neither may hold up a call. Markdown and CSV are ours and quick: a thread will do.
 
     python -m agent.knowledge.reading < request.json > answer.json
 """
@@ -25,6 +25,7 @@ DEFAULT_FOLDER = Path(__file__).parents[1] / "local" / "knowledge_default"
 SUFFIXES = (".md", ".markdown", ".html", ".htm", ".csv", ".pdf")
 DEFAULT_MAX_FILE_MIB = 8
 
+_READ_APART = frozenset({".html", ".htm", ".pdf"})
 _CHILD_S = 120.0
 _CHILD_MEMORY_BYTES = 2 << 30
 
@@ -99,8 +100,25 @@ def _sections(document: Document, path: Path) -> Iterator[Section]:
             return read_markdown(file, name, path.read_text(encoding="utf-8-sig"))
 
 
-async def read_apart(documents: Sequence[Document], max_file_mib: int) -> list[Read]:
-    """What each document says, read by a child process with limits. Raises `KnowledgeError` when that fails."""
+async def read_all(documents: Sequence[Document], max_file_mib: int) -> list[Read]:
+    """What each document says, in their order. Raises `KnowledgeError` when that fails."""
+    apart = [one for one in documents if one.suffix in _READ_APART]
+    found = dict(zip(apart, await _read_apart(apart, max_file_mib), strict=True))
+    for one in documents:
+        if one not in found:
+            found[one] = await asyncio.to_thread(_read, one, max_file_mib)
+    return [found[one] for one in documents]
+
+
+def _read(document: Document, max_file_mib: int) -> Read:
+    try:
+        return Read(tuple(read_document(document, max_file_mib)))
+    except KnowledgeError as fault:
+        return Read((), str(fault))
+
+
+async def _read_apart(documents: Sequence[Document], max_file_mib: int) -> list[Read]:
+    """The same by a child process with limits."""
     if not documents:
         return []
     request = json.dumps({"max_file_mib": max_file_mib, "documents": [asdict(one) for one in documents]})
@@ -121,7 +139,7 @@ async def read_apart(documents: Sequence[Document], max_file_mib: int) -> list[R
             await child.wait()
     if child.returncode or not answer:
         if len(documents) > 1:  # find out which one it is
-            return [read for one in documents for read in await read_apart([one], max_file_mib)]
+            return [read for one in documents for read in await _read_apart([one], max_file_mib)]
         return [Read((), f"{documents[0].path}:1: reading it takes more than {_CHILD_S:g} s or 2 GiB")]
     return [Read(tuple(_entry(fields) for fields in read["entries"]), read["fault"]) for read in json.loads(answer)]
 
@@ -134,12 +152,7 @@ def _main() -> None:
     """The child."""
     resource.setrlimit(resource.RLIMIT_AS, (_CHILD_MEMORY_BYTES, _CHILD_MEMORY_BYTES))
     request = json.load(sys.stdin)
-    answers = []
-    for fields in request["documents"]:
-        try:
-            answers.append(Read(tuple(read_document(Document(**fields), request["max_file_mib"]))))
-        except KnowledgeError as fault:
-            answers.append(Read((), str(fault)))
+    answers = [_read(Document(**fields), request["max_file_mib"]) for fields in request["documents"]]
     json.dump([asdict(answer) for answer in answers], sys.stdout)
 
 

@@ -33,6 +33,7 @@ from gateway.errors import (
     TokenRefused,
     TooManyCalls,
     TooManyTokens,
+    UnknownLanguage,
     UrlError,
     UrlRefused,
     UrlUnreachable,
@@ -46,6 +47,7 @@ _RETRY_AFTER_S = "5"
 _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (NoSuchCall, 404, "no-such-call", "There is no such call"),
     (NoSuchAgent, 422, "no-such-agent", "There is no such agent"),
+    (UnknownLanguage, 422, "unknown-language", "The agent does not understand the language"),
     (NoSuchTrunk, 422, "no-such-trunk", "There is no such trunk"),
     (BadAddress, 422, "bad-address", "The address cannot be dialled"),
     (NoSuchStream, 404, "no-such-stream", "There is no such stream"),

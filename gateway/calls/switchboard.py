@@ -24,7 +24,16 @@ from gateway.calls.prompts import Prompt
 from gateway.calls.recording import CallRecording
 from gateway.calls.transfer import Transfer
 from gateway.config import Config, RouteConfig
-from gateway.errors import BadAddress, CallError, CallRejected, NoSuchAgent, NoSuchCall, TooManyCalls, WrongCallState
+from gateway.errors import (
+    BadAddress,
+    CallError,
+    CallRejected,
+    NoSuchAgent,
+    NoSuchCall,
+    TooManyCalls,
+    UnknownLanguage,
+    WrongCallState,
+)
 from gateway.events import EventBus
 from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
@@ -286,7 +295,8 @@ class Switchboard:
         return await self._dial(order, start, agent)
 
     async def bridge(self, call: Call, other: Call, order: BridgeOrder) -> None:
-        """Let two calls that stand talk to each other. Raises `NoSuchAgent`, `WrongCallState`."""
+        """Let two calls that stand talk to each other. Raises `NoSuchAgent`, `UnknownLanguage`,
+        `WrongCallState`."""
         await self.bridges.join(
             call, other, give_back=order.on_end == "return", interpreting=self._interpreting(order.interpret)
         )
@@ -303,7 +313,11 @@ class Switchboard:
     def _interpreting(self, order: InterpretOrder | None) -> Interpreting | None:
         if order is None:
             return None
-        return Interpreting(self._agents, self._agent(order.agent), (order.language, order.other_language))
+        agent = self._agent(order.agent)
+        languages = (order.language, order.other_language)
+        if self._config.agents[agent].stt == "local" and languages != ("en", "en"):
+            raise UnknownLanguage(f"the speech recognition of agent {agent!r} is local, and that knows en only")
+        return Interpreting(self._agents, agent, languages)
 
     async def _dial(self, order: PlaceCall | BridgeOrder, start: StartActivity, agent: str | None = None) -> Call:
         if self.is_draining or self._tasks is None:

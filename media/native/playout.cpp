@@ -101,11 +101,12 @@ void Playout::trim() {
 }
 
 void Playout::free_chunks() {
-    int64_t settled = settled_.load(std::memory_order_acquire);
+    // Never beyond `settled`: after a clear() an utterance may begin ahead of where the clock still reads.
+    const int64_t settled = settled_.load(std::memory_order_acquire);
+    int64_t until = std::min(settled, read_.load(std::memory_order_acquire));
     if (!segments_.empty()) // rewind() may want it again
-        settled = std::max(segments_.front().start, settled - int64_t{rate_hz_} * kKeep_ms / 1000);
-    settled = std::min(settled, read_.load(std::memory_order_acquire));
-    while (freed_ + kChunk <= settled) {
+        until = std::min(until, std::max(segments_.front().start, settled - int64_t{rate_hz_} * kKeep_ms / 1000));
+    while (freed_ + kChunk <= until) {
         Chunk &chunk = chunks_[static_cast<size_t>(freed_ / kChunk) % chunks_.size()];
         if (!spare_)
             spare_ = std::move(chunk);

@@ -2,9 +2,12 @@
 """A language model made an interpreter."""
 
 from agent.config import AgentConfig
+from agent.events import ReplyFinished, ReplyInterrupted, ReplyStarted, TurnCommitted
 from agent.interpreter import Translator, interpreter_config
 from agent.services.llm import Conversation, Message, Silence, TextDelta, ToolCall
+from tests.fakes.scene import Scene
 from tests.fakes.services import ScriptedLlm
+from tests.fakes.virtual_time import in_virtual_time
 
 
 async def test_the_model_is_told_the_languages_and_asked_for_what_was_said() -> None:
@@ -30,7 +33,26 @@ async def test_an_interpreter_uses_no_tools_and_may_be_silent() -> None:
     assert [event async for event in translator.reply(Conversation((Message("user", "Um."),)))] == [Silence()]
 
 
-def test_an_interpreters_session_neither_greets_nor_is_interrupted() -> None:
+def test_an_interpreters_session_only_passes_on_what_it_hears() -> None:
     config = interpreter_config(AgentConfig(greeting="Hello.", tools=("hang_up",)), "es", "Lucia")
     assert (config.greeting, config.prompt, config.tools, config.language, config.voice) == ("", "", (), "es", "Lucia")
-    assert not config.interruption.enabled
+    assert config.interruption.protected
+    assert (config.silence.reprompt_after_s, config.silence.max_call_s, config.phrases.filler) == (0, 0, ())
+
+
+@in_virtual_time
+async def test_what_is_said_while_a_translation_is_heard_is_translated_after_it() -> None:
+    config = interpreter_config(AgentConfig(), "en", None)
+    async with Scene(
+        config=config, llm=ScriptedLlm(["The first sentence, which takes a while to say."], ["Two."])
+    ) as scene:
+        await scene.leg.speak("one one one one")
+        await scene.wait_for(ReplyStarted)
+        await scene.leg.speak("two two two two")
+        await scene.wait_for(ReplyFinished, 2)
+        assert [turn.text for turn in scene.all(TurnCommitted)] == ["one one one one", "two two two two"]
+        assert [reply.text for reply in scene.all(ReplyFinished)] == [
+            "The first sentence, which takes a while to say.",
+            "Two.",
+        ]
+        assert not scene.all(ReplyInterrupted)

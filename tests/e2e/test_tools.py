@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An agent with a language model and tools, on a real call: the model and the API it uses are servers of their own."""
+"""Agents with a language model, on real calls: tools, kits that drive calls, an interpreter. The model and the API that
+tools use are servers of their own."""
 
 import asyncio
 import json
@@ -14,15 +15,20 @@ from typing import Any
 
 import httpx
 import httpx2
+import numpy as np
 import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from agent.tools.mcp import text_of
-from tests.e2e.gateway_process import API_KEY, GatewayProcess
+from tests.e2e.conftest import Voice
+from tests.e2e.echo_caller import EchoLine
+from tests.e2e.gateway_process import API_KEY, GatewayProcess, wait_for
 from tests.e2e.peers import softphone
-from tests.e2e.raw_caller import RawCaller
+from tests.e2e.raw_caller import SILENCE, RawCaller
+from tests.e2e.test_control import standing_call
+from tests.mulaw import from_mu_law
 from tests.simulators.openai_chat import Call, ChatRequest, OpenAiChatServer, Say, Script
 
 SETTINGS = """
@@ -91,6 +97,8 @@ def orders_api() -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
 def clerk(request: ChatRequest) -> Script:
     """What a language model would do, in short."""
     last = request.last
+    if request.messages[0]["content"].startswith("You interpret"):
+        return [Say("She wants to know when you open tomorrow.")]
     if last["role"] == "tool":
         return [Say(f"It left {json.loads(last['content'])['left']}. Goodbye."), Call("hang_up")]
     return [Call("orders_get_order", {"id": "A 7/8"})]
@@ -174,6 +182,46 @@ async def test_a_kit_may_do_what_its_key_may_do(shop: Shop, mode: str) -> None:
     async with httpx.AsyncClient() as plain:
         refused = await plain.post(address, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
         assert refused.status_code == 401
+
+
+def test_two_who_are_bridged_with_an_interpreter_hear_each_other_quietly_and_the_translation(
+    shop: Shop, voice: Voice
+) -> None:
+    said = voice.say("What are your opening hours?", 8000)
+    with standing_call(shop.gateway) as (caller, call_id), standing_call(shop.gateway) as (other, other_id):
+        for one in (caller, other):
+            one.speak(SILENCE)
+        order: dict[str, Any] = {
+            "call_id": other_id,
+            "interpret": {"agent": "clerk", "language": "en", "other_language": "en"},
+        }
+        refused = shop.gateway.post(
+            f"/calls/{call_id}/bridge", order | {"interpret": order["interpret"] | {"other_language": "es"}}
+        )
+        assert (refused.status_code, refused.json()["type"]) == (422, "urn:parley:problem:unknown-language")
+        bridged = shop.gateway.post(f"/calls/{call_id}/bridge", order)
+        assert bridged.status_code == 200, bridged.text
+        other.hear()
+        EchoLine(caller, None).speak(said)
+        line = EchoLine(caller, None)
+        sound = np.zeros(0, np.int16)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline and "tomorrow" not in (text := voice.hear(sound, 8000).lower()):
+            line.listen(1.0)
+            sound = np.concatenate([sound, *(from_mu_law(payload) for _, payload in other.hear())])
+        assert "tomorrow" in text
+        quiet = np.abs(sound[: len(said) // 2]).max()  # before the translation
+        assert 0 < quiet < np.abs(said).max() / 4
+        for one in (caller, other):
+            one.bye("echo")
+    assert "tomorrow" in said_in(shop.gateway, other_id, "assistant")
+    assert "opening" in said_in(shop.gateway, call_id, "user")
+
+
+def said_in(gateway: GatewayProcess, call_id: str, role: str) -> str:
+    """What a role said, by the record of a call that is over."""
+    session = wait_for(lambda: gateway.get(f"/sessions/{call_id}"), "the session")
+    return " ".join(entry["text"].lower() for entry in session["transcript"] if entry["role"] == role)
 
 
 @asynccontextmanager
