@@ -63,11 +63,14 @@ class TurnConfig(_Table):
     """The model is believed above this, and the agent answers at once."""
     open_probability: Probability = 0.1
     """Below this the model is believed that a question goes on."""
+    request_probability: Probability = 0.5
+    """Below this the model is believed that a request, or an answer of the kind we asked for, goes on. The trade-off
+    against cut-offs is measured in `scripts/bench/endpointing`."""
     short_wait_ms: Milliseconds = 300
     """For words that are a turn by their form (`goodbye`, ten digits of ten), whatever the model says."""
     clear_wait_ms: Milliseconds = 500
     """For a question of which the model is not sure, and for a request or an answer of the kind we asked for, unless it
-    rather doubts them (below 0.5)."""
+    doubts them."""
     sure_wait_ms: Milliseconds = 1_600
     """For any other statement of which the model is sure; adapts to the caller's own pauses, from `fluent_wait_ms` to
     `open_wait_ms`."""

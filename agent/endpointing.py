@@ -5,7 +5,7 @@
                                    │
         a turn by its form: goodbye, ten digits ─> at once if the model is sure, else short_wait
         a complete question ─────────────────────> at once if the model is sure, else clear_wait
-        a request, an answer of the kind asked ──> clear_wait, if the model does not rather doubt it
+        a request, an answer of the kind asked ──> clear_wait, if the model does not doubt it
         any other statement ─────────────────────> sure_wait, as this caller's pauses shape it, or max_wait
         thanks, a greeting, "yes" ───────────────> max_wait
         a sentence that trails off, half a number > open_wait, whatever the probability
@@ -28,7 +28,6 @@ from agent.services.stt import Transcript
 
 _NEVER = float("inf")
 _MOST_HESITATION = 3.0
-_RATHER_OVER = 0.5
 _INTO_FIRST_WORD_S = 0.5
 """Who speaks so soon after our first sound does not react to it: he had not finished."""
 
@@ -238,7 +237,8 @@ class Endpointing:
         """When the decision falls, or fell: the ledger's word for it, even if the transcript came later."""
         config, habit = self._config, self._habit
         believed_s = None if pause.believed_at is None else pause.believed_at - pause.silent_since
-        probability = _RATHER_OVER if pause.probability is None else pause.probability
+        # A model that does not answer doubts nothing.
+        probability = 1.0 if pause.probability is None else pause.probability
         at_once_s = _NEVER if believed_s is None else believed_s
         match pause.completeness:
             case Completeness.WHOLE:
@@ -249,7 +249,7 @@ class Endpointing:
                 wait_s = config.open_wait_ms / 1e3
             case Completeness.QUESTION:
                 wait_s = max(min(at_once_s, config.clear_wait_ms / 1e3), habit.least_s)
-            case Completeness.CLEAR if probability < _RATHER_OVER:
+            case Completeness.CLEAR if probability < config.request_probability:
                 wait_s = config.max_wait_ms / 1e3
             case Completeness.CLEAR:
                 wait_s = max(config.clear_wait_ms / 1e3, habit.least_s)

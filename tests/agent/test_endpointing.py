@@ -216,6 +216,12 @@ def test_words_and_model_choose_the_wait(transcript: Transcript, probability: fl
     assert decided_after(Endpointing(ADAPTIVE), transcript, probability) == wait_s
 
 
+@pytest.mark.parametrize(("probability", "wait_s"), [(0.89, 1.6), (0.91, 0.5), (None, 0.5)])
+def test_how_sure_the_model_must_be_of_a_request_can_be_set(probability: float | None, wait_s: float) -> None:
+    careful = Endpointing(ADAPTIVE.model_copy(update={"request_probability": 0.9}))
+    assert decided_after(careful, REQUEST, probability) == wait_s
+
+
 def test_thank_you_waits_for_the_goodbye_that_follows_within_a_second() -> None:
     engine = Endpointing(ADAPTIVE)
     engine.receive_silence(SILENT_SINCE, SILENT_SINCE + 0.1)
