@@ -47,7 +47,7 @@ from agent.tasks import SessionTasks
 from agent.thinking import Thinking
 from agent.tools.running import ToolRunner
 from agent.tools.toolbox import Toolbox
-from agent.turn import Announce, Answer
+from agent.turn_actions import Announce, Answer
 from media.playout import Cleared, PlayoutEvent
 
 log = structlog.get_logger(__name__)

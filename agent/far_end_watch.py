@@ -7,6 +7,7 @@ the session's speech events and transcripts ────────────
 
 from agent.config import FarEndConfig
 from agent.far_end import FarEnd
+from agent.speech import SpeechEnded, SpeechEvent, SpeechStarted
 from media.frames import PcmFrame
 from media.hold_music import HoldMusic
 from media.progress import CallProgress
@@ -39,3 +40,11 @@ class FarEndWatch:
         was_music, self.is_music = self.is_music, self._music.receive(frame.samples)
         if self.is_music != was_music:
             self.far_end.receive_music(self.is_music, frame.arrived_at)
+
+    def receive_speech(self, event: SpeechEvent, now: float) -> None:
+        """What the session's detector heard."""
+        match event:
+            case SpeechStarted():
+                self.far_end.receive_speech(now)
+            case SpeechEnded(ended_at):
+                self.far_end.receive_silence(ended_at)

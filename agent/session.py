@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The agent on one call: the shell around the engines.
 
-    feed(frames) > Ear > SttStream, TurnDetector ─┐
+    feed(frames) > Recognition, TurnDetector ─────┐
                  > SpeechDetector ──────────────> TurnTaking ─> actions ─> Ear, services, Dialogue, AudioOut
     playout(event) > Dialogue ────────────────────^   ^── one timer             └─> on_event(AgentEvent)
 
@@ -13,20 +13,20 @@ loop; none blocks.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from typing import assert_never
 
 import structlog
 
+from agent.call_facts import CallFacts
 from agent.caller_voice import CallerVoice
 from agent.config import AgentConfig
 from agent.conversation import Fold, History
-from agent.deadlines import in_time
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
-from agent.errors import AgentMisuse, ServiceError, ServiceLate
+from agent.errors import AgentMisuse, ServiceError
 from agent.events import (
     AgentEvent,
     AudioOut,
@@ -47,16 +47,18 @@ from agent.interruption import AskWords, Disregard, Duck, Hold, Restore
 from agent.judgement import Judgement, filled
 from agent.languages import Languages
 from agent.markup import INSTRUCTIONS
+from agent.recognition import Recognition
 from agent.services.llm import ReplyEvent
-from agent.services.stt import SttStream, Transcript
+from agent.services.stt import Transcript
 from agent.silence import CallEndsSoon, CallHygiene, CutOff, Farewell, Reprompt
 from agent.speculation import DropPrepared, Prepare, Speculation
-from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
+from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechStarted
 from agent.summary import Summarizer
 from agent.tasks import SessionTasks
 from agent.tools.running import Outcome, ToolRunner
 from agent.tools.tool import CallControl, OnCall
-from agent.turn import (
+from agent.turn import TurnTaking
+from agent.turn_actions import (
     Announce,
     Answer,
     Apologize,
@@ -66,10 +68,9 @@ from agent.turn import (
     Listen,
     StopAsking,
     TurnAction,
-    TurnState,
-    TurnTaking,
     Withdraw,
 )
+from agent.turn_state import TurnState
 from media.frames import PcmFrame
 from media.playout import PlayoutEvent
 
@@ -79,8 +80,8 @@ _HEARD_POLL_MS = 20
 
 _DRAIN_EVERY_S = 0.5
 """While frames come and nothing is heard in them: what changes around the call (a hold) is noticed by then."""
-_REOPEN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
-"""When speech recognition cannot be opened."""
+
+_UNKNOWN_CALL = CallFacts()
 
 
 class AgentSession:
@@ -94,24 +95,20 @@ class AgentSession:
         make_speech_model: MakeSpeechModel,
         on_event: Callable[[AgentEvent], None],
         *,
-        caller: str = "",
-        metadata: Mapping[str, str] | None = None,
-        is_placed: bool = False,
+        facts: CallFacts = _UNKNOWN_CALL,
         history: History | None = None,
         utterance_ids: Iterator[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
         is_engaged: Callable[[], bool] = lambda: False,
-        elapsed_s: float = 0.0,
-        call_id: str = "",
         control: CallControl | None = None,
         caller_energy: Callable[[], float] | None = None,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
-        superfluous. By default a new one, of `caller` and `metadata`. `utterance_ids` is shared by all who play into
-        this leg: its ids only grow; by default nobody else does. `is_placed`: we called, and find out who answered.
+        superfluous. By default a new one, of `facts`. `utterance_ids` is shared by all who play into this leg: its ids
+        only grow; by default nobody else does.
 
         `clock` is the one that stamps frames and playout events. `is_engaged`: the caller cannot hear or be heard just
-        now (hold, transfer, an announcement), so that their silence means nothing. `elapsed_s`: since the call began.
+        now (hold, transfer, an announcement), so that their silence means nothing.
         `control`: what tools may do to the call; None: the agent has no tools. `caller_energy`: see `CallerVoice`.
         """
         self._config = config
@@ -125,20 +122,22 @@ class AgentSession:
         self._speculation = Speculation(config.speculation)
         self._languages = Languages(config.language, frozenset(config.voices))
         self._detector = SpeechDetector(make_speech_model, out.sample_rate_hz, config.speech)
-        self._ear = Ear(out.sample_rate_hz, config.speech.preroll_ms)
+        self._recognition = Recognition(
+            config, services.stt, out.sample_rate_hz, self._tasks, self._partial, self._service_failed
+        )
         prompt = f"{config.prompt}\n\n{INSTRUCTIONS}".strip() if config.voice_style.markup else config.prompt
-        self.history = history or History(prompt, caller, metadata)
+        self.history = history or History(prompt, facts.caller, facts.metadata)
         ids = count(1) if utterance_ids is None else utterance_ids
         runner = None
         if services.tools is not None and control is not None:
-            on_call = OnCall(call_id, caller, dict(metadata or {}), control, self)
+            on_call = OnCall(facts.call_id, facts.caller, dict(facts.metadata), control, self)
             runner = ToolRunner(
                 services.tools, on_call, config.tool_use, self.history, self._tasks.use_tool, self._tool_used, clock
             )
         self._dialogue = Dialogue(
             config, services, out, ids, self.history, self._tasks, self._tell, self._drain, clock, runner
         )
-        self._hygiene = CallHygiene(config.silence, clock() - elapsed_s)
+        self._hygiene = CallHygiene(config.silence, clock() - facts.elapsed_s)
         self._is_engaged = is_engaged
         self._opening: str | None = None
         """Said first whatever was said before; None: the greeting, unless something was."""
@@ -155,7 +154,7 @@ class AgentSession:
         self._next_keys_secret = False
         self._is_suspicious = False
         self._far_end: FarEndWatch | None = None
-        if is_placed and config.far_end.recognize:
+        if facts.is_placed and config.far_end.recognize:
             self._far_end = FarEndWatch(config.far_end, out.sample_rate_hz)
 
     def feed(self, frames: list[PcmFrame], *, suspicious: bool = False) -> None:
@@ -227,9 +226,7 @@ class AgentSession:
         if sample_rate_hz == self._ear.sample_rate_hz:
             return
         self._detector.receive_rate(sample_rate_hz)
-        self._ear = Ear(sample_rate_hz, self._config.speech.preroll_ms)
-        if self._tasks.is_running:
-            self._tasks.listen(self._attach(self._ear))
+        self._recognition.receive_rate(sample_rate_hz)
         self._drain()
 
     def say(self, text: str, *, protected: bool = False) -> None:
@@ -265,7 +262,7 @@ class AgentSession:
         try:
             async with asyncio.TaskGroup() as group:
                 self._tasks.begin(group)
-                self._tasks.listen(self._attach(self._ear))
+                self._recognition.begin()
                 if self._opening is not None:
                     self.say(self._opening)
                 elif self.history.is_empty:
@@ -287,7 +284,7 @@ class AgentSession:
         now = self._drained_at = self._clock()
         for event in self._detector.events():
             if self._far_end is not None:
-                self._tell_far_end(self._far_end.far_end, event, now)
+                self._far_end.receive_speech(event, now)
             self._turns.receive_speech(event, now)
             match event:
                 case SpeechStarted():
@@ -316,6 +313,10 @@ class AgentSession:
         if self._far_end is not None:
             self._far_end.far_end.handle_timeout(now)
         self._drain()
+
+    @property
+    def _ear(self) -> Ear:
+        return self._recognition.ear
 
     @property
     def _is_quiet(self) -> bool:
@@ -458,12 +459,8 @@ class AgentSession:
                 pass
         self._on_event(event)
 
-    def _tell_far_end(self, far_end: FarEnd, event: SpeechEvent, now: float) -> None:
-        match event:
-            case SpeechStarted():
-                far_end.receive_speech(now)
-            case SpeechEnded(ended_at):
-                far_end.receive_silence(ended_at)
+    def _service_failed(self, error: ServiceError) -> None:
+        self._dialogue.receive_failure(error)
 
     def _is_answered_by_machine(self, answer: Answer, now: float) -> bool:
         """Whether what was said needs no answer: nobody would hear it."""
@@ -508,35 +505,6 @@ class AgentSession:
         if self._hung_up is not None and not self._hung_up.done():
             self._hung_up.set_result(reason)
 
-    async def _attach(self, ear: Ear) -> None:
-        """Give the ear a recogniser for as long as it is used; try again while there is hope."""
-        stream: SttStream | None = None
-        for wait_s in (*_REOPEN_AFTER_S, None):
-            try:
-                stream = await self._open_stream(ear.sample_rate_hz)
-                break
-            except ServiceError as error:
-                self._dialogue.receive_failure(error)
-                if wait_s is None or not error.retryable:
-                    return
-                await asyncio.sleep(wait_s)
-        assert stream is not None, "the last attempt returned"
-        try:
-            ear.attach(stream)
-            await asyncio.get_running_loop().create_future()
-        finally:
-            try:
-                await stream.aclose()
-            except Exception as error:  # of a stream that nobody uses any more
-                log.warning("stt_stream_not_closed", cause=type(error).__name__)
-
-    async def _open_stream(self, sample_rate_hz: int) -> SttStream:
-        config = self._config
-        opening = self._services.stt.open(
-            sample_rate_hz=sample_rate_hz, on_partial=self._partial, hints=config.hints, language=config.language
-        )
-        return await in_time(opening, "stt", config.deadlines.stt_open_ms)
-
     def _partial(self, transcript: Transcript) -> None:
         now = self._clock()
         if self._turns.state is TurnState.SPEAKING:
@@ -562,7 +530,7 @@ class AgentSession:
 
     async def _ask_words(self, burst_id: int) -> None:
         try:
-            transcript = await in_time(self._ear.transcript(), "stt", self._config.deadlines.stt_final_ms)
+            transcript = await self._recognition.words()
         except ServiceError as error:
             self._dialogue.receive_failure(error)
             self._turns.receive_no_words(burst_id, self._clock())
@@ -572,7 +540,7 @@ class AgentSession:
 
     async def _ask_transcript(self, pause_id: int) -> None:
         try:
-            transcript = await in_time(self._transcript(), "stt", self._config.deadlines.stt_final_ms)
+            transcript = await self._recognition.transcript()
         except ServiceError as error:
             self._dialogue.receive_failure(error)
             if self._last_partial is None:
@@ -587,21 +555,6 @@ class AgentSession:
             if self._turns.state is TurnState.PAUSED and self._listens:  # not decided yet: the wait is time to think
                 self._speculation.receive_partial(transcript.text, True, now)
         self._drain()
-
-    async def _transcript(self) -> Transcript:
-        """The turn's. A recogniser that breaks down is replaced, once; the next one is given what the turn has said."""
-        if self._ear.is_lost:
-            self._tasks.listen(self._attach(self._ear))
-        try:
-            return await in_time(self._ear.transcript(), "stt", self._config.deadlines.stt_final_ms)
-        except ServiceLate:
-            raise
-        except ServiceError as error:
-            if not error.retryable:
-                raise
-            self._ear.detach()
-            self._tasks.listen(self._attach(self._ear))
-            return await self._ear.transcript()
 
     async def _ask_voice(self, caller: CallerVoice) -> None:
         hesitation = await caller.hear(self._ear.turn_audio(), self._ear.sample_rate_hz)

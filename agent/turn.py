@@ -1,20 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose turn it is: the one state machine of a conversation, and the engine that runs it.
-
-    LISTENING ─1─> CALLER_SPEAKING ─2─> PAUSED ─3─> PREPARING ─4─> SPEAKING
-        │                ^                │             │             │
-        │                ├─SPEECH_STARTED─┤             │             │
-        │                ├─SPEECH_STARTED─│─────────────┤             │
-        │                └─INTERRUPTED────│─────────────│─────────────┤
-        │<───TURN_EMPTY───────────────────┘             │             │
-        │<───REPLY_OVER─────────────────────────────────┤             │
-        │<───REPLY_OVER, STOPPED────────────────────────│─────────────┘
-        └────TURN_OVER (keys alone), ANNOUNCED─────────>┘
-
-    1 SPEECH_STARTED   2 SPEECH_ENDED   3 TURN_OVER   4 AUDIBLE   and from each of them, HUNG_UP > ENDED
-
-A turn belongs to us for good only when our reply is audible. Until then the caller may go on: the reply is dropped and
-the turn reopened; its sound is still with speech recognition, so that the next transcript is that of the whole turn.
+"""Whose turn it is: the engine that runs the state machine of `agent.turn_state`.
 
 `TurnTaking` takes what was heard and what services answered, and says what to do (`TurnAction`). It opens nothing and
 never asks the time. Answers about a pause or a reply that is gone carry its id and are dropped before the table.
@@ -23,7 +8,6 @@ never asks the time. Answers about a pause or a reply that is gone carry its id 
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from enum import Enum
 from typing import assert_never
 
 import structlog
@@ -38,150 +22,21 @@ from agent.ledger import LedgerMarks, Stage
 from agent.services.llm import ReplyEvent
 from agent.services.stt import Transcript
 from agent.speech import SpeechDismissed, SpeechEnded, SpeechEvent, SpeechStarted, SpeechSuspected
+from agent.turn_actions import (
+    Announce,
+    Answer,
+    Apologize,
+    Ask,
+    ForgetTurn,
+    Interrupt,
+    Listen,
+    StopAsking,
+    TurnAction,
+    Withdraw,
+)
+from agent.turn_state import Cause, TurnState, next_state
 
 log = structlog.get_logger(__name__)
-
-
-class TurnState(Enum):
-    """Who is doing what."""
-
-    LISTENING = "listening"
-    CALLER_SPEAKING = "caller_speaking"
-    PAUSED = "paused"
-    """The caller is silent: finished, or only thinking?"""
-    PREPARING = "preparing"
-    """It is our turn; nothing is audible yet."""
-    SPEAKING = "speaking"
-    ENDED = "ended"
-
-
-class Cause(Enum):
-    """What changes the state."""
-
-    SPEECH_STARTED = "speech_started"
-    SPEECH_ENDED = "speech_ended"
-    TURN_OVER = "turn_over"
-    TURN_EMPTY = "turn_empty"
-    ANNOUNCED = "announced"
-    AUDIBLE = "audible"
-    REPLY_OVER = "reply_over"
-    INTERRUPTED = "interrupted"
-    STOPPED = "stopped"
-    """A key was pressed, or whoever decides wants it."""
-    HUNG_UP = "hung_up"
-
-
-TRANSITIONS: dict[tuple[TurnState, Cause], TurnState] = {
-    (TurnState.LISTENING, Cause.SPEECH_STARTED): TurnState.CALLER_SPEAKING,
-    (TurnState.LISTENING, Cause.TURN_OVER): TurnState.PREPARING,
-    (TurnState.LISTENING, Cause.ANNOUNCED): TurnState.PREPARING,
-    (TurnState.CALLER_SPEAKING, Cause.SPEECH_ENDED): TurnState.PAUSED,
-    (TurnState.PAUSED, Cause.SPEECH_STARTED): TurnState.CALLER_SPEAKING,
-    (TurnState.PAUSED, Cause.TURN_OVER): TurnState.PREPARING,
-    (TurnState.PAUSED, Cause.TURN_EMPTY): TurnState.LISTENING,
-    (TurnState.PREPARING, Cause.SPEECH_STARTED): TurnState.CALLER_SPEAKING,
-    (TurnState.PREPARING, Cause.AUDIBLE): TurnState.SPEAKING,
-    (TurnState.PREPARING, Cause.REPLY_OVER): TurnState.LISTENING,
-    (TurnState.SPEAKING, Cause.INTERRUPTED): TurnState.CALLER_SPEAKING,
-    (TurnState.SPEAKING, Cause.STOPPED): TurnState.LISTENING,
-    (TurnState.SPEAKING, Cause.REPLY_OVER): TurnState.LISTENING,
-    **{(state, Cause.HUNG_UP): TurnState.ENDED for state in TurnState},
-}
-
-
-def next_state(state: TurnState, cause: Cause) -> TurnState:
-    """The state after `cause`. Raises `AgentMisuse`, naming both, when the table has no such step."""
-    try:
-        return TRANSITIONS[state, cause]
-    except KeyError:
-        raise AgentMisuse(f"{cause.value} does not happen while {state.value}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Let speech recognition hear the caller, from a little before this moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask for transcript and end-of-turn probability; nothing more is heard until the next `Listen`."""
-
-    pause_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class StopAsking:
-    """What was asked is of no use any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The turn is over: answer it."""
-
-    reply_id: int
-    turn_index: int
-    text: str
-    """What was said; keys are in it as `[pressed 123]`."""
-    confidence: float
-    started_at: float
-    marks: LedgerMarks
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """Say this."""
-
-    reply_id: int
-    text: str
-    words: AsyncIterator[ReplyEvent] | None = None
-    """Instead of a text that is known beforehand."""
-    hang_up: str | None = None
-    """End the call when all of it has been heard, for this reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """The caller goes on: drop the reply, of which nothing was audible; if it answered a turn, that is reopened."""
-
-    reply_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupt:
-    """The caller broke in: stop the reply and find out what of it was heard."""
-
-    reply_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class ForgetTurn:
-    """The turn's sound is of no use any more: its answer is audible, or there is none."""
-
-    was_noise: bool
-    """It was no speech at all: the caller said nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Apologize:
-    """The turn could not be understood because a service failed."""
-
-
-TurnAction = (
-    Listen
-    | Ask
-    | StopAsking
-    | Answer
-    | Announce
-    | Withdraw
-    | Interrupt
-    | ForgetTurn
-    | Apologize
-    | AskWords
-    | Disregard
-    | Duck
-    | Hold
-    | Restore
-)
 
 _SAME_TURN_S = 1.0
 """What was passed over belongs to what the caller says next, if that begins so soon: "okay ... but on Sunday?" """

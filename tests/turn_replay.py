@@ -14,7 +14,8 @@ from agent.ear import Ear
 from agent.local.engines import OfflineEngines
 from agent.services.stt import Transcript
 from agent.speech import SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted, SpeechSuspected
-from agent.turn import Answer, Ask, Listen, TurnTaking
+from agent.turn import TurnTaking
+from agent.turn_actions import Answer, Ask, Listen
 from media.frames import PcmFrame
 from media.vad import WebRtcVad, mark_speech
 from tests.utterances import RATE_HZ, Utterance

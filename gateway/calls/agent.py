@@ -9,6 +9,7 @@ from typing import assert_never
 
 import structlog
 
+from agent.call_facts import CallFacts
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
@@ -79,21 +80,23 @@ class AgentActivity:
         self._follow = follow
         self._uplink = uplink
         facts = call.facts
-        caller = facts.from_ if facts.direction == "inbound" else facts.to
+        is_inbound = facts.direction == "inbound"
         self._session = AgentSession(
             config,
             services,
             call.leg,
             make_speech_model,
             self._receive,
-            caller=caller,
-            metadata=facts.metadata,
-            is_placed=facts.direction == "outbound",
+            facts=CallFacts(
+                call.call_id,
+                facts.from_ if is_inbound else facts.to,
+                facts.metadata,
+                is_placed=not is_inbound,
+                elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
+            ),
             history=history,
             utterance_ids=call.leg.utterance_ids,
             is_engaged=call.is_engaged,
-            elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
-            call_id=call.call_id,
             control=control,
             caller_energy=lambda: uplink.caller_energy,
         )

@@ -12,23 +12,20 @@ from agent.interruption import AskWords, Duck, Hold, Restore, Saying
 from agent.ledger import Stage
 from agent.services.stt import Transcript
 from agent.speech import SpeechDismissed, SpeechEnded, SpeechEvent, SpeechStarted, SpeechSuspected
-from agent.turn import (
-    TRANSITIONS,
+from agent.turn import TurnTaking
+from agent.turn_actions import (
     Announce,
     Answer,
     Apologize,
     Ask,
-    Cause,
     ForgetTurn,
     Interrupt,
     Listen,
     StopAsking,
     TurnAction,
-    TurnState,
-    TurnTaking,
     Withdraw,
-    next_state,
 )
+from agent.turn_state import TRANSITIONS, Cause, TurnState, next_state
 from tests.fakes.scene import QUICK
 
 CONFIG = AgentConfig(turn=QUICK)

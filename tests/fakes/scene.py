@@ -7,6 +7,7 @@ from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
+from agent.call_facts import CallFacts
 from agent.config import AgentConfig, TurnConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
@@ -107,10 +108,8 @@ class Scene:
             self.events.append,
             utterance_ids=self.utterance_ids,
             clock=loop.time,
-            is_placed=self._is_placed,
-            caller="sip:caller@example.com",
+            facts=CallFacts("call-1", "sip:caller@example.com", is_placed=self._is_placed),
             history=self._history,
-            call_id="call-1",
             control=self.control,
             is_engaged=lambda: self.is_engaged,
         )
