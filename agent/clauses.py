@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from agent.manner import PLAINLY, Manner
-from agent.markup import Marked, MarkupReader, Pause, Words
+from agent.markup import Break, Marked, MarkupReader, Words
 from agent.sentences import ClauseChunker
 
 URGENT_MS = 400
@@ -131,7 +131,7 @@ class ClauseQueue:
                         self._add(self._chunker.flush())
                         self._manner = manner
                     self._add(self._chunker.push(text))
-                case Pause(ms):
+                case Break(ms):
                     self._add(self._chunker.flush())
                     self._pause_ms += ms
 

@@ -61,13 +61,13 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Break:
     """Say nothing for a moment."""
 
     ms: int
 
 
-Marked = Words | Pause
+Marked = Words | Break
 
 
 class MarkupReader:
@@ -144,7 +144,7 @@ class MarkupReader:
             for key, value in _ATTRIBUTE.findall(f"{tag['attributes']} {tag['rest']}".replace("/>", ""))
         }
         if name in ("break", "pause"):
-            return [] if tag["close"] else [Pause(break_ms(attributes))]
+            return [] if tag["close"] else [Break(break_ms(attributes))]
         if tag["close"]:
             if any(opened == name for opened, _ in self._open):
                 while self._open:

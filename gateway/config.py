@@ -14,12 +14,10 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
-    ValidationInfo,
     model_validator,
 )
 
@@ -27,9 +25,23 @@ from agent.config import AgentConfig
 from agent.tools.config import ToolConfig
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
 from gateway.events.event import EventKind
-from gateway.signing import SigningSecret
+from gateway.setting_types import (
+    BearerKey,
+    EncryptionKeyText,
+    ExistingFile,
+    FallbackText,
+    FolderPath,
+    HeaderText,
+    HostAndPort,
+    Ipv4Address,
+    Name,
+    Network,
+    Pattern,
+    Port,
+    SigningSecretText,
+    WebUrl,
+)
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
-from gateway.streams.order import Fallback
 from gateway.streams.twilio import ACCOUNT_SID
 from media.encryption import EncryptionKey
 
@@ -75,100 +87,6 @@ def _software_version() -> str:
 VERSION = _software_version()
 
 
-def _from_folder(value: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder", Path())
-    return Path(folder) / value.expanduser()
-
-
-def _existing_file(value: Path) -> Path:
-    if not value.is_file():
-        raise ValueError(f"there is no file {value}")
-    return value
-
-
-def _ipv4_address(value: str) -> str:
-    try:
-        return str(ipaddress.IPv4Address(value))
-    except ValueError as error:
-        raise ValueError("must be an IPv4 address like 203.0.113.5") from error
-
-
-def _network(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(value, strict=True))
-    except ValueError as error:
-        raise ValueError(f"must be an address or a network like 203.0.113.0/24 ({error})") from error
-
-
-def _regular_expression(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"is not a regular expression: {error}") from error
-    return value
-
-
-def _name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
-        raise ValueError("a name is letters, digits, - and _, at most 64")
-    return value
-
-
-def _host_and_port(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]+(:\d{1,5})?", value):
-        raise ValueError("must be a host name or IPv4 address, with :PORT when it is not the usual one")
-    return value
-
-
-def _header_text(value: str) -> str:
-    if not value.isascii() or not value.isprintable():
-        raise ValueError("must be printable ASCII text")
-    return value
-
-
-def _bearer_key(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("an API key must be printable ASCII without spaces")
-    if text.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9A-Fa-f]{64}", text):
-        raise ValueError("sha256: is followed by the key's SHA-256 in hex (printf %s KEY | sha256sum)")
-    return value
-
-
-def _signing_secret(value: SecretStr) -> SecretStr:
-    SigningSecret.parse(value.get_secret_value())
-    return value
-
-
-def _webhook_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be a URL like https://example.com/parley")
-    return value
-
-
-def _fallback(value: str, info: ValidationInfo) -> str:
-    fallback = Fallback.parse(value)
-    if fallback.kind != "play":
-        return value
-    return f"play {_existing_file(_from_folder(Path(fallback.name), info))}"
-
-
-def _encryption_key(value: SecretStr) -> SecretStr:
-    EncryptionKey.parse(value.get_secret_value())
-    return value
-
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-FolderPath = Annotated[Path, AfterValidator(_from_folder)]
-ExistingFile = Annotated[Path, AfterValidator(_from_folder), AfterValidator(_existing_file)]
-Ipv4Address = Annotated[str, AfterValidator(_ipv4_address)]
-Network = Annotated[str, AfterValidator(_network)]
-Pattern = Annotated[str, AfterValidator(_regular_expression)]
-Name = Annotated[str, AfterValidator(_name)]
-SigningSecretText = Annotated[SecretStr, AfterValidator(_signing_secret)]
-
-
 class Section(BaseModel):
     """A table of the configuration file: unknown keys are faults, values do not change after loading."""
 
@@ -193,7 +111,7 @@ class SipConfig(Section):
     """Address that peers outside reach us at, when a router translates ours (NAT)."""
     max_calls: Annotated[int, Field(ge=1, le=MAX_CALLS)] = 1000
     """Calls at the same time; one more is answered 503."""
-    user_agent: Annotated[str, AfterValidator(_header_text)] = f"Parley/{VERSION}"
+    user_agent: HeaderText = f"Parley/{VERSION}"
     """User-Agent and Server header."""
 
 
@@ -204,7 +122,7 @@ class HttpConfig(Section):
     """Name or address to listen on. There is no TLS here: put a reverse proxy before it to leave the machine."""
     port: Port = 8080
     """TCP port; 0 picks a free one."""
-    api_keys: tuple[Annotated[SecretStr, AfterValidator(_bearer_key)], ...] = ()
+    api_keys: tuple[BearerKey, ...] = ()
     """Bearer keys of the API, with every scope; `sha256:` and its SHA-256 in hex stands for a key that is not written
     here. None: one is made at the first start and kept in the data folder, file `api_key`."""
     rate_per_s: Annotated[float, Field(ge=0)] = 200.0
@@ -260,7 +178,7 @@ class StoreConfig(Section):
     """Database as an SQLAlchemy URL. None: SQLite, file `parley.db` in the data folder."""
     data_dir: FolderPath = Path("parley-data")
     """Folder for the database, recordings and the API key. Default: $XDG_DATA_HOME/parley, or ~/.local/share/parley."""
-    encryption_key: Annotated[SecretStr, AfterValidator(_encryption_key)] | None = None
+    encryption_key: EncryptionKeyText | None = None
     """32 random bytes in base64 (`openssl rand -base64 32`): recordings, transcripts and metadata are encrypted with
     it at rest. Best given as PARLEY_STORE__ENCRYPTION_KEY. Whoever loses it loses what it encrypted."""
     retention: Annotated[int, Field(ge=0)] | None = None
@@ -332,7 +250,7 @@ class TwilioConfig(Section):
 
     account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-f]{32}$")] = ACCOUNT_SID
     """The account that calls are said to belong to."""
-    auth_token: Annotated[SecretStr, AfterValidator(_bearer_key)] | None = None
+    auth_token: BearerKey | None = None
     """Signs the connections we make to backends (`X-Twilio-Signature`), and is a password of the REST calls by which
     they end a call, as every API key is. None: no such signature."""
 
@@ -345,7 +263,7 @@ class TrunkConfig(Section):
     """`[[trunk]]`: a provider or PBX."""
 
     name: Name
-    host: Annotated[str, AfterValidator(_host_and_port)]
+    host: HostAndPort
     """Where calls go and registrations are sent: `sip.example.com` or `203.0.113.5:5080`."""
     transport: Transport = "udp"
     username: str = ""
@@ -388,7 +306,7 @@ class RouteConfig(Section):
     others start one stream for each."""
     token: SecretStr | None = None
     """Sent to the backend as `Authorization: Bearer`."""
-    fallback: Annotated[str, AfterValidator(_fallback)] = "hangup"
+    fallback: FallbackText = "hangup"
     """When the backend stays away: hangup, agent NAME, or play FILE (WAV, then the call ends)."""
     events: tuple[Literal["speech"], ...] = ()
     """What is told only on demand: when the caller speaks."""
@@ -441,7 +359,7 @@ class EventsConfig(Section):
 class WebhookConfig(Section):
     """`[[webhook]]`: a receiver of events, by signed POST."""
 
-    url: Annotated[str, AfterValidator(_webhook_url)]
+    url: WebUrl
     """Where to; inside `outbound.allow` when it is not public."""
     name: Name | None = None
     """What logs and metrics call it, and what is left to deliver is kept under. None: the URL's host."""
@@ -473,7 +391,7 @@ class ServiceConfig(Section):
 
     kind: str
     """openai: a language model behind chat completions (OpenAI, vLLM, Ollama, llama.cpp, Groq...)."""
-    url: Annotated[str, AfterValidator(_webhook_url)] | None = None
+    url: WebUrl | None = None
     """Without the path of the single request: `http://127.0.0.1:11434/v1`. None: the vendor's own."""
     api_key: SecretStr | None = None
     api_key_env: str | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an agent needs of the outside: five Protocols, implemented offline in `agent.local`, hosted in `agent.clients`.
+"""What an agent needs of the outside: Protocols, implemented offline in `agent.local`, hosted in `agent.clients`.
 
     caller audio > SpeechToText > text > LanguageModel > words > TextToSpeech > our audio
                  > TurnDetector > "has the caller finished?"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.manner import Manner
-from agent.markup import INSTRUCTIONS, Marked, MarkupReader, Pause, Words
+from agent.markup import INSTRUCTIONS, Break, Marked, MarkupReader, Words
 from agent.services.tts import SpeechStyle
 
 
@@ -71,11 +71,11 @@ def test_tags_nest_and_an_emotion_stays_under_a_change_of_pace() -> None:
 def test_a_pause_is_as_long_as_it_says_and_never_longer_than_three_seconds() -> None:
     assert read('one<break time="400ms"/>two<break time="1.5s"/>') == [
         Words("one"),
-        Pause(400),
+        Break(400),
         Words("two"),
-        Pause(1500),
+        Break(1500),
     ]
-    assert read('<break/><break time="90s"><break strength="strong"/></break>') == [Pause(300), Pause(3000), Pause(600)]
+    assert read('<break/><break time="90s"><break strength="strong"/></break>') == [Break(300), Break(3000), Break(600)]
 
 
 def test_a_code_can_be_spelled() -> None:
