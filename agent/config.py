@@ -303,6 +303,18 @@ class SpeculationConfig(_Table):
     max_per_call: Annotated[int, Field(ge=1, le=10_000)] = 200
 
 
+class AnswersConfig(_Table):
+    """Answers of a hosted language model used again for other callers (agent/answers.py)."""
+
+    cache: bool = False
+    ttl_s: Annotated[float, Field(ge=1, le=30 * 86_400)] = 3_600.0
+    """So long after it was given an answer is used again."""
+    max_entries: Annotated[int, Field(ge=1, le=2_000)] = 200
+    """More than these: the least recently used is dropped."""
+    threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.9
+    """How close (cosine) the question has to be; days, numbers, names and negations have to be the same anyway."""
+
+
 class VoiceStyleConfig(_Table):
     """How the agent speaks (agent/manner.py): its own way, what its words' markup says, and how the caller sounds."""
 
@@ -371,6 +383,7 @@ class AgentConfig(_Table):
     voice_style: VoiceStyleConfig = VoiceStyleConfig()
     speculation: SpeculationConfig = SpeculationConfig()
     """Answering before the turn is over; `"off"`, `"text"` or `"speech"` is short for a table with that `mode`."""
+    answers: AnswersConfig = AnswersConfig()
     realtime: Literal["off"] = "off"
     """A speech-to-speech service instead of stt, llm and tts: only `off` so far."""
 

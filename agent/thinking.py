@@ -75,9 +75,9 @@ class Thinking:
         answer = self._in_time(conversation) if self._tools is None else self._act(conversation, self._tools, is_ours)
         async with aclosing(answer) as events:
             async for event in events:
-                if cited:  # not before: whoever waits for the model's first word waits for the first event
-                    yield Cited(cited)
-                    cited = ()
+                if cited and not isinstance(event, Cited):
+                    yield Cited(cited)  # not before: whoever waits for the model's first word waits for the first event
+                cited = ()  # an answer that is used again cites what it was made from
                 yield event
 
     def _in_time(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:

@@ -46,7 +46,7 @@ from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, MediaConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
-from gateway.knowledge import context_sources, intent_classifier, offline_receptionist, open_knowledge
+from gateway.knowledge import answering_again, context_sources, intent_classifier, offline_receptionist, open_knowledge
 from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.services import open_models
@@ -107,7 +107,7 @@ async def _serve(config: Config) -> None:
         tools = await stack.enter_async_context(open_tools(config.tools, OutboundGuard(config.outbound.allow)))
         guard = OutboundGuard(config.outbound.allow)
         knowledge = await open_knowledge(config.agents, engines, guard, config.store.data_dir)
-        agents = await _agents(config.agents, engines, config.media, models, tools, knowledge)
+        agents = await _agents(config.agents, engines, config.media, models, tools, knowledge, metrics)
         hub = stack.enter_context(contextlib.closing(PcmHub()))
         hub.start(asyncio.get_running_loop())
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -212,6 +212,7 @@ async def _agents(
     models: Mapping[str, OpenAiChat],
     tools: ConfiguredTools,
     knowledge: Mapping[str, Knowledge],
+    metrics: Metrics,
 ) -> ConfiguredAgents:
     """Every agent with its services; what it always says is rendered now, so that it is there at pick-up."""
     services = {}
@@ -230,6 +231,8 @@ async def _agents(
         else:
             sources += context_sources(config, knowledge[name])
             llm = models[config.llm]
+            count = partial(_count_answer, metrics)
+            llm = answering_again(llm, config, knowledge[name], engines, count)
         services[name] = AgentServices(
             stt=engines.stt,
             llm=llm,
@@ -239,7 +242,7 @@ async def _agents(
             sources=tuple(sources),
             intents=intents,
             tools=Toolbox(config.tools, agent_tools(config.transfers, tools), tools.sources),
-            summarizer=None if config.llm == "local" else LlmSummarizer(llm),
+            summarizer=None if config.llm == "local" else LlmSummarizer(models[config.llm]),
             prosody=PooledProsody(engines.pool),
         )
     return ConfiguredAgents(
@@ -250,6 +253,10 @@ async def _agents(
         echo_gate=media.echo_gate,
         suppress_noise=None if media.noise_suppression == "off" else media.noise_suppression,
     )
+
+
+def _count_answer(metrics: Metrics, outcome: str) -> None:
+    metrics.answers.labels(outcome).inc()
 
 
 def _asides(config: AgentConfig) -> Iterator[str]:

@@ -4,9 +4,13 @@
 Agents with the same settings share it. Pages on the web are fetched through the guard.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from agent.answers import AnswerCache, RememberingModel
 from agent.config import AgentConfig, KnowledgeConfig, is_url
 from agent.errors import KnowledgeError
 from agent.intents import NearestExamples
@@ -20,6 +24,7 @@ from agent.local.engines import OfflineEngines
 from agent.local.inference import Priority
 from agent.local.receptionist import Receptionist
 from agent.services.context import ContextSource
+from agent.services.llm import LanguageModel
 from gateway.errors import UrlError
 from gateway.guard import KNOWLEDGE_URL, OutboundGuard
 from gateway.outbound import fetch_page
@@ -66,6 +71,20 @@ def context_sources(config: AgentConfig, knowledge: Knowledge) -> list[ContextSo
     wanted = config.knowledge.threshold
     threshold = BEARS_ON if wanted is None else wanted
     return [KnowledgeSource(knowledge, most=config.knowledge.passages, threshold=threshold)]
+
+
+def answering_again(
+    llm: LanguageModel, config: AgentConfig, knowledge: Knowledge, engines: OfflineEngines, count: Callable[[str], None]
+) -> LanguageModel:
+    """The model, behind a cache of its answers if the agent has one."""
+    if not config.answers.cache:
+        return llm
+
+    async def embed(text: str) -> Vectors:
+        vectors = await engines.queries.of(text)
+        return np.asarray(vectors[0])
+
+    return RememberingModel(llm, AnswerCache(config.answers), embed, lambda: knowledge.version, time.monotonic, count)
 
 
 async def intent_classifier(config: AgentConfig, engines: OfflineEngines) -> NearestExamples | None:

@@ -84,6 +84,14 @@ class Metrics:
         self.llm_tokens = Counter(
             "parley_llm_tokens", "Tokens that language models counted.", ["service", "kind"], registry=registry
         )
+        self.answers = Counter(
+            "parley_answers_cache",
+            "Questions whose answer may be used again, by whether one was there.",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in ("hit", "miss"):
+            self.answers.labels(outcome)
         self.tool_seconds = Histogram(
             "parley_tool_seconds",
             "How long tools took, by how they ended.",
