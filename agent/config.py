@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -315,6 +316,16 @@ class AnswersConfig(_Table):
     """How close (cosine) the question has to be; days, numbers, names and negations have to be the same anyway."""
 
 
+class LookupConfig(_Table):
+    """What your own systems know of a caller, asked when a call begins (gateway/lookup.py)."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    """Gets `{"caller", "metadata"}` by POST, answers with a JSON object."""
+    headers: dict[str, SecretStr] = {}
+    """Of the request: `Authorization`, say."""
+    timeout_ms: Annotated[int, Field(ge=100, le=30_000)] = 3_000
+
+
 class VoiceStyleConfig(_Table):
     """How the agent speaks (agent/manner.py): its own way, what its words' markup says, and how the caller sounds."""
 
@@ -384,6 +395,8 @@ class AgentConfig(_Table):
     speculation: SpeculationConfig = SpeculationConfig()
     """Answering before the turn is over; `"off"`, `"text"` or `"speech"` is short for a table with that `mode`."""
     answers: AnswersConfig = AnswersConfig()
+    lookup: LookupConfig | None = None
+    """Needs a language model of your own: the offline one does not read notes."""
     realtime: Literal["off"] = "off"
     """A speech-to-speech service instead of stt, llm and tts: only `off` so far."""
 

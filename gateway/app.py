@@ -47,6 +47,7 @@ from gateway.config import Config, HttpConfig, MediaConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
 from gateway.knowledge import answering_again, context_sources, intent_classifier, offline_receptionist, open_knowledge
+from gateway.lookup import CallLookup
 from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.services import open_models
@@ -107,7 +108,12 @@ async def _serve(config: Config) -> None:
         tools = await stack.enter_async_context(open_tools(config.tools, OutboundGuard(config.outbound.allow)))
         guard = OutboundGuard(config.outbound.allow)
         knowledge = await open_knowledge(config.agents, engines, guard, config.store.data_dir)
-        agents = await _agents(config.agents, engines, config.media, models, tools, knowledge, metrics)
+        lookups = {
+            name: await stack.enter_async_context(CallLookup(agent.lookup, guard))
+            for name, agent in config.agents.items()
+            if agent.lookup is not None
+        }
+        agents = await _agents(config.agents, engines, config.media, models, tools, knowledge, metrics, lookups)
         hub = stack.enter_context(contextlib.closing(PcmHub()))
         hub.start(asyncio.get_running_loop())
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -213,6 +219,7 @@ async def _agents(
     tools: ConfiguredTools,
     knowledge: Mapping[str, Knowledge],
     metrics: Metrics,
+    lookups: Mapping[str, CallLookup],
 ) -> ConfiguredAgents:
     """Every agent with its services; what it always says is rendered now, so that it is there at pick-up."""
     services = {}
@@ -230,6 +237,7 @@ async def _agents(
             offline.append((config, receptionist))
         else:
             sources += context_sources(config, knowledge[name])
+            sources += [lookups[name]] if name in lookups else []
             llm = models[config.llm]
             count = partial(_count_answer, metrics)
             llm = answering_again(llm, config, knowledge[name], engines, count)
@@ -252,6 +260,7 @@ async def _agents(
         tuple(offline),
         echo_gate=media.echo_gate,
         suppress_noise=None if media.noise_suppression == "off" else media.noise_suppression,
+        lookups=lookups,
     )
 
 

@@ -109,6 +109,8 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for name, agent in config.agents.items():
         if agent.voice is not None:
             yield ("agents", name, "voice"), f"{later}: there is one offline voice"
+        if agent.lookup is not None and agent.llm == "local":
+            yield ("agents", name, "lookup"), "needs an llm of [services]: the offline one does not read notes"
         if agent.voices:
             yield ("agents", name, "voices"), f"{later}: there is one offline voice"
         if agent.language != "en":

@@ -57,6 +57,7 @@ STREAM_URL = UrlUse("stream_url", _schemes(wss=443, ws=80, tcp=None, audiosocket
 FLOW_URL = UrlUse("flow_url", _schemes(https=443, http=80))
 PLAY_URL = UrlUse("url", _schemes(https=443, http=80))
 KNOWLEDGE_URL = UrlUse("knowledge", _schemes(https=443, http=80))
+LOOKUP_URL = UrlUse("lookup.url", _schemes(https=443, http=80))
 TOOL_URL = UrlUse("tools.url", _schemes(https=443, http=80))
 WEBHOOK_URL = UrlUse("webhook.url", _schemes(https=443, http=80))
 

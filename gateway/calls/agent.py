@@ -43,6 +43,7 @@ from gateway.calls.activity import Activity
 from gateway.calls.call import Call
 from gateway.calls.memory import CallerMemories, CallMemory
 from gateway.calls.uplink import LineReport, Uplink
+from gateway.lookup import CallLookup
 from gateway.store.records import Role, TranscriptEntry, TurnRecord
 from gateway.streams.relay import relay_config
 from media.frames import PcmFrame
@@ -81,6 +82,7 @@ class AgentActivity:
         self._uplink = uplink
         facts = call.facts
         is_inbound = facts.direction == "inbound"
+        self.caller = facts.from_ if is_inbound else facts.to
         self._session = AgentSession(
             config,
             services,
@@ -89,7 +91,7 @@ class AgentActivity:
             self._receive,
             facts=CallFacts(
                 call.call_id,
-                facts.from_ if is_inbound else facts.to,
+                self.caller,
                 facts.metadata,
                 is_placed=not is_inbound,
                 elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
@@ -277,6 +279,7 @@ class ConfiguredAgents:
         *,
         echo_gate: bool = True,
         suppress_noise: Strength | None = None,
+        lookups: Mapping[str, CallLookup] = {},
         memories: CallerMemories | None = None,
     ) -> None:
         """`memories`: None: no caller is remembered, no call resumed."""
@@ -288,6 +291,7 @@ class ConfiguredAgents:
         self._make_speech_model = make_speech_model
         self._echo_gate = echo_gate
         self._suppress_noise = suppress_noise
+        self._lookups = lookups
         self.control_of: Callable[[Call], CallControl] | None = None
         """What tools may do to a call; the switchboard has it. None: agents have no tools."""
         self._histories: weakref.WeakKeyDictionary[Call, dict[str, History]] = weakref.WeakKeyDictionary()
@@ -314,6 +318,8 @@ class ConfiguredAgents:
             control=None if self.control_of is None else self.control_of(call),
         )
         before[name] = activity.session.history
+        if name in self._lookups:
+            self._lookups[name].begin(activity.caller, call.facts.metadata)
         return activity
 
     def converse(

@@ -48,6 +48,8 @@ model = "tiny"
 llm = "brain"
 greeting = "Hello."
 tools = ["hang_up", "orders.*"]
+[agents.clerk.lookup]
+url = "{orders}/callers"
 [tools.orders]
 kind = "openapi"
 url = "{orders}"
@@ -74,6 +76,14 @@ class _Orders(BaseHTTPRequestHandler):
         self.seen.append((self.path, self.headers["Authorization"]))
         time.sleep(1.5)
         body = json.dumps({"order": "A 7/8", "left": "yesterday morning"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"customer since": 1987}'
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -135,6 +145,7 @@ def test_an_order_is_looked_up_while_the_caller_is_told_to_wait_and_the_call_is_
     assert [entry["text"] for entry in session["transcript"] if entry["role"] == "tool"] == ["orders.get_order: ok"]
     tools = [tool["function"]["name"] for tool in shop.brain.requests[0].body["tools"]]
     assert tools == ["hang_up", "orders_get_order"]
+    assert "1987" in json.dumps(shop.brain.requests[0].body["messages"])
     metrics = shop.gateway.page("/metrics")
     assert 'parley_llm_tokens_total{kind="completion",service="brain"}' in metrics
     assert 'parley_tool_seconds_count{outcome="ok"} 1.0' in metrics
