@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agent.manner import PLAINLY, Manner
+from agent.manner import LONGEST_BREAK_MS, PLAINLY, Manner
 from agent.markup import Break, Marked, MarkupReader, Words
 from agent.sentences import ClauseChunker
 
@@ -133,7 +133,7 @@ class ClauseQueue:
                     self._add(self._chunker.push(text))
                 case Break(ms):
                     self._add(self._chunker.flush())
-                    self._pause_ms += ms
+                    self._pause_ms = min(self._pause_ms + ms, LONGEST_BREAK_MS)
 
     def _add(self, texts: list[str]) -> None:
         self._waiting.extend(self._made(text) for text in texts)

@@ -77,12 +77,14 @@ _ANSWER = _cue(r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|\d+)(?
 _STAFF = (
     "human|person|people|someone|somebody|operator|representative|receptionist|staff|agent|reception|front desk|doctor"
 )
+_BETWEEN = ".{0,100}"
+"""Not `.*`, which in a long text costs the square of its length."""
 _PERSON = re.compile(
-    rf"\b(?:talk|speak|connect me|transfer me|put me through|get me)\b.*\b(?:{_STAFF})\b"
+    rf"\b(?:talk|speak|connect me|transfer me|put me through|get me)\b{_BETWEEN}\b(?:{_STAFF})\b"
     r"|\b(?:operator|representative|real person|human being) please\b"
 )
 _MESSAGE = re.compile(
-    r"\b(?:leave|take|give)\b.*\bmessage\b|\b(?:call|ring|phone) me back\b"
+    rf"\b(?:leave|take|give)\b{_BETWEEN}\bmessage\b|\b(?:call|ring|phone) me back\b"
     r"|\b(?:have|get) (?:someone|somebody) (?:to )?call\b"
 )
 _OWN_NAME = re.compile(r"\b(?:what(?:'s| is| was)|remember|know|say) my name\b|\bwho am i\b(?! (?:talking|speaking))")

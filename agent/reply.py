@@ -202,8 +202,8 @@ class Speaker:
                         clauses.push(text)
                     case ToolCall("hang_up") if any(fnmatchcase("hang_up", name) for name in self._config.tools):
                         reply.hang_up = "goodbye"
-                    case ToolCall(name):
-                        log.warning("tool_unknown", tool=name)
+                    case ToolCall():
+                        log.warning("tool_unknown")  # its name is the model's words
                     case Cited(sources):
                         reply.sources = tuple(dict.fromkeys((*reply.sources, *sources)))
                     case Pause():

@@ -83,7 +83,9 @@ class ClauseChunker:
             if char.isspace():
                 last_space = index
             elif char in _SENTENCE_END:
-                end = _after_closing(text, index + 1)
+                end = _after_closing(text, index + 1, 2 * self._max_chars)
+                if end >= 2 * self._max_chars:
+                    return end  # nothing but marks: a model that has lost its way
                 if end == len(text):
                     return 0
                 if text[end].isspace():
@@ -111,8 +113,9 @@ class ClauseChunker:
         return not (index and text[index - 1].isdigit() and text[index + 2].isdigit())
 
 
-def _after_closing(text: str, index: int) -> int:
-    while index < len(text) and text[index] in _SENTENCE_END + _CLOSING:
+def _after_closing(text: str, index: int, most: int) -> int:
+    """Where the marks and closing quotes end, or `most`."""
+    while index < min(most, len(text)) and text[index] in _SENTENCE_END + _CLOSING:
         index += 1
     return index
 

@@ -24,6 +24,7 @@ from agent.call_facts import CallFacts
 from agent.caller_voice import CallerVoice
 from agent.config import AgentConfig
 from agent.conversation import Fold, History
+from agent.cues import pressed_keys
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
 from agent.errors import AgentMisuse, ServiceError
@@ -152,6 +153,7 @@ class AgentSession:
         self._drained_at = 0.0
         self._secret_keys = ""
         self._next_keys_secret = False
+        self._secret_length = 0
         self._is_suspicious = False
         self._far_end: FarEndWatch | None = None
         if facts.is_placed and config.far_end.recognize:
@@ -181,7 +183,7 @@ class AgentSession:
         A secret one is `*` to the language model, in events and in the record; the key itself waits for
         `take_secret_keys`. `#` ends an entry and tells nothing, so it stays.
         """
-        is_secret = secret or self._config.secret_keys or self._next_keys_secret
+        is_secret = secret or self.keeps_keys_secret
         if is_secret and digit != "#":
             self._secret_keys = (self._secret_keys + digit)[-64:]
             digit = "*"
@@ -193,9 +195,16 @@ class AgentSession:
         keys, self._secret_keys = self._secret_keys, ""
         return keys
 
-    def keep_keys_secret(self) -> None:
-        """The keys of the next entry are secret."""
-        self._next_keys_secret = True
+    @property
+    def keeps_keys_secret(self) -> bool:
+        """Whether a key that is pressed now is secret."""
+        return self._config.secret_keys or self._next_keys_secret
+
+    def keep_keys_secret(self, are_secret: bool, length: int | None) -> None:
+        """Whether the keys of the next entry are secret. It is over with its last key: when so many were pressed (None:
+        when the caller makes a pause), not when the caller says something in between or hesitates."""
+        self._next_keys_secret = are_secret
+        self._secret_length = length or 0
 
     async def until_heard(self) -> None:
         """Until what was said so far has been sent."""
@@ -395,7 +404,8 @@ class AgentSession:
                 self._turns.receive_reply_over(action.reply_id, now)
             case Answer():
                 self._hygiene.receive_turn(action.text)
-                self._next_keys_secret = False
+                if pressed_keys(action.text) is not None and len(self._secret_keys) >= self._secret_length:
+                    self._next_keys_secret = False
                 self._change_language()
                 self._adapt(action.text)
                 if self._caller is not None:

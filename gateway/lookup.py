@@ -77,11 +77,12 @@ class CallLookup:
     async def _request(self, caller: str, metadata: Mapping[str, str]) -> Sequence[ContextNote]:
         body = {"caller": caller, "metadata": dict(metadata)}
         headers = {name: value.get_secret_value() for name, value in self._config.headers.items()}
+        headers["Accept-Encoding"] = "identity"  # compressed, a small answer could unpack to any size
         try:
             async with self._client.stream("POST", self._config.url, json=body, headers=headers) as answer:
                 answer.raise_for_status()
                 content = b""
-                async for piece in answer.aiter_bytes():
+                async for piece in answer.aiter_raw():
                     content += piece
                     if len(content) > _MAX_BYTES:
                         raise ValueError(f"the answer has more than {_MAX_BYTES} bytes")

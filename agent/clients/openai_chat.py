@@ -42,6 +42,8 @@ _END_S = 0.1
 _MAX_ERROR_BYTES = 64 << 10
 _MAX_TOOL_CALLS = 16
 _MAX_ARGUMENT_CHARACTERS = 64 << 10
+_MAX_ARGUMENT_DEPTH = 32
+_MAX_NAME_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,8 @@ class OpenAiChat:
             async with self._client.stream(
                 "POST",
                 f"{self._settings.url.rstrip('/')}/chat/completions",
-                json=body,
-                headers={"Accept": "text/event-stream"},
+                content=_encoded(body),
+                headers={"Accept": "text/event-stream", "Content-Type": "application/json"},
             ) as response:
                 if response.status_code != httpx.codes.OK:
                     raise refusal(name, response.status_code, await _error_body(response))
@@ -218,7 +220,7 @@ class AnswerReader:
             return []
         try:
             chunk = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ServiceUnavailable(self._service, "sent something that is no JSON") from error
         if not isinstance(chunk, Mapping):
             raise ServiceUnavailable(self._service, "sent something that is no chunk of an answer")
@@ -238,7 +240,7 @@ class AnswerReader:
             return []
         self._take_tool_calls(delta.get("tool_calls"))
         texts = (delta.get(key) for key in ("content", "refusal"))
-        return [TextDelta(text) for text in texts if isinstance(text, str) and text]
+        return [TextDelta(_whole(text)) for text in texts if isinstance(text, str) and text]
 
     def receive_end(self) -> None:
         """The response has ended without `[DONE]`, as with some servers. Raises `ServiceUnavailable` when the answer
@@ -266,12 +268,12 @@ class AnswerReader:
             if index not in self._pieces and len(self._pieces) >= _MAX_TOOL_CALLS:
                 continue
             pieces = self._pieces.setdefault(index, _ToolCallPieces())
-            pieces.call_id = pieces.call_id or _text(delta.get("id"))
+            pieces.call_id = pieces.call_id or _whole(_text(delta.get("id")))[:_MAX_NAME_CHARACTERS]
             function = delta.get("function")
             if isinstance(function, Mapping):
                 name = _text(function.get("name"))
                 if not pieces.name.endswith(name):  # some repeat it with every piece
-                    pieces.name += name
+                    pieces.name = (pieces.name + _whole(name))[:_MAX_NAME_CHARACTERS]
                 room = _MAX_ARGUMENT_CHARACTERS - len(pieces.arguments)
                 pieces.arguments += _text(function.get("arguments"))[:room]
 
@@ -288,14 +290,39 @@ def _arguments(text: str) -> tuple[Mapping[str, object], str]:
     if not text.strip():
         return {}, ""
     try:
-        found = json.loads(text)
-    except ValueError:
+        found = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         return {}, "the arguments are no JSON"
-    return (found, "") if isinstance(found, dict) else ({}, "the arguments are no JSON object")
+    if not isinstance(found, dict):
+        return {}, "the arguments are no JSON object"
+    if _is_deep(found, _MAX_ARGUMENT_DEPTH):
+        return {}, "the arguments are nested too deeply"
+    arguments: dict[str, object] = json.loads(_encoded(found))
+    return arguments, ""
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON, although Python takes it")
+
+
+def _is_deep(value: object, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    return not depth or any(_is_deep(one, depth - 1) for one in (value.values() if isinstance(value, dict) else value))
+
+
+def _encoded(value: object) -> bytes:
+    """As JSON. Half a character (a lone surrogate, which JSON can bring in) cannot be encoded: it becomes "?"."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _whole(text: str) -> str:
+    """Without half characters: no file, no database and no other service takes those."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _count(value: object) -> int:

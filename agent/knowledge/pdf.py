@@ -31,7 +31,8 @@ def read_pdf(file: str, name: str, topic: str, path: Path) -> Iterator[Section]:
         title = (reader.metadata.title if reader.metadata else None) or topic
         section = Section(name, 1, title, title)
         for number, page in enumerate(reader.pages, start=1):
-            lines = [line.strip() for line in _HYPHEN.sub(r"\1", page.extract_text()).split("\n")]
+            text = page.extract_text().encode("utf-8", "replace").decode()  # fonts may map to half characters
+            lines = [line.strip() for line in _HYPHEN.sub(r"\1", text).split("\n")]
             for index, line in enumerate(lines):
                 if _is_heading(line, lines[index + 1] if index + 1 < len(lines) else ""):
                     if section.blocks:

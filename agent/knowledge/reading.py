@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads documents: by their suffix, within limits, with faults that name file and line or page.
 
-HTML and PDF, which may come from the web, are read by a child process (`read_all`): parsing takes seconds of Python, a
-PDF may want to take all memory, and neither may hold up a call. Markdown and CSV are ours and quick: a thread will do.
+HTML, PDF and whatever comes from the web are read by a child process (`read_all`): parsing takes seconds of Python, a
+PDF may want to take all memory, a page may be made to be slow, and none of it may hold up a call. Markdown and CSV of
+our own are quick: a thread will do.
 
     python -m agent.knowledge.reading < request.json > answer.json
 """
@@ -102,7 +103,7 @@ def _sections(document: Document, path: Path) -> Iterator[Section]:
 
 async def read_all(documents: Sequence[Document], max_file_mib: int) -> list[Read]:
     """What each document says, in their order. Raises `KnowledgeError` when that fails."""
-    apart = [one for one in documents if one.suffix in _READ_APART]
+    apart = [one for one in documents if one.suffix in _READ_APART or "://" in one.name]
     found = dict(zip(apart, await _read_apart(apart, max_file_mib), strict=True))
     for one in documents:
         if one not in found:
@@ -151,6 +152,7 @@ def _entry(fields: dict[str, object]) -> Entry:
 def _main() -> None:
     """The child."""
     resource.setrlimit(resource.RLIMIT_AS, (_CHILD_MEMORY_BYTES, _CHILD_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (round(_CHILD_S), round(_CHILD_S)))  # should nobody be there to end us
     request = json.load(sys.stdin)
     answers = [_read(Document(**fields), request["max_file_mib"]) for fields in request["documents"]]
     json.dump([asdict(answer) for answer in answers], sys.stdout)

@@ -109,8 +109,7 @@ async def _expect(arguments: Mapping[str, object], call: OnCall) -> str:
 
 async def _collect_digits(arguments: Mapping[str, object], call: OnCall) -> str:
     call.talk.take_secret_keys()  # what was pressed before is not what is asked for
-    if arguments.get("secret"):
-        call.talk.keep_keys_secret()
+    call.talk.keep_keys_secret(arguments.get("secret") is True, _length(arguments))
     call.talk.expect_answer("digits", _length(arguments))
     return "Ask for the keys now; they will be the caller's next message."
 

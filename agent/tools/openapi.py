@@ -9,6 +9,7 @@ A parameter that the configuration has a header for (an API key) is not the mode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import Literal
 from urllib.parse import urlencode, urlsplit
 
@@ -22,6 +23,8 @@ from agent.tools.tool import FunctionTool, OnCall, Tool, ToolTraits
 _METHODS = ("get", "put", "post", "delete", "patch")
 _MAX_DEPTH = 12
 """Of references and schemas: what is deeper may be anything."""
+_MAX_NODES = 5_000
+"""Of one schema without its references: schemas that refer to themselves many times would never end."""
 _MAX_DESCRIPTION = 1_000
 _BODY = "body"
 
@@ -62,6 +65,8 @@ class OpenApi:
             document = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise BadOpenApi(f"is neither JSON nor YAML: {str(error).splitlines()[0]}") from error
+        except RecursionError as error:
+            raise BadOpenApi("is nested too deeply") from error
         if not isinstance(document, Mapping):
             raise BadOpenApi("is no OpenAPI document")
         if "swagger" in document:
@@ -148,16 +153,17 @@ class OpenApi:
             raise BadOpenApi(f"refers to {reference[:100]!r}, which is not there")
         return self._resolved(node, depth + 1)
 
-    def _schema(self, value: object, depth: int = 0) -> object:
-        """A schema without references, as tools have them."""
-        if isinstance(value, list):
-            return [self._schema(item, depth + 1) for item in value]
-        if not isinstance(value, Mapping):
+    def _schema(self, value: object, depth: int = 0, nodes: Iterator[int] | None = None) -> object:
+        """A schema without references, as tools have them. `nodes` counts what it has become so far."""
+        nodes = count() if nodes is None else nodes
+        if not isinstance(value, list | Mapping):
             return value
-        if depth > _MAX_DEPTH:
+        if depth > _MAX_DEPTH or next(nodes) > _MAX_NODES:
             return {}
+        if isinstance(value, list):
+            return [self._schema(item, depth + 1, nodes) for item in value]
         return {
-            str(key): self._schema(part, depth + 1)
+            str(key): self._schema(part, depth + 1, nodes)
             for key, part in self._resolved(value).items()
             if key not in ("example", "examples", "xml", "externalDocs")
         }

@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 import structlog
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, best_match
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from agent.errors import ServiceError, ToolFailed
 from agent.services.llm import ToolCall, ToolSpec
@@ -26,6 +28,8 @@ Outcome = Literal["ok", "failed", "timeout", "cancelled"]
 RUNNING = "(It is still running; its result will stand here.)"
 _CANCELLED = "Cancelled, because the caller spoke. It may have been done, or not."
 _MAX_DETAIL = 500
+_NO_OTHER_SCHEMAS: Registry[Any] = Registry()
+"""By default `jsonschema` would fetch what a `$ref` names from wherever it is: past the guard, on the event loop."""
 
 
 class ToolHistory(Protocol):
@@ -146,8 +150,9 @@ def trimmed(text: str, max_chars: int) -> str:
 def _misfit(spec: ToolSpec, arguments: Mapping[str, Any]) -> str:
     """Why the arguments do not fit the schema; empty when they do."""
     try:
-        fault = best_match(Draft202012Validator(spec.parameters).iter_errors(dict(arguments)))
-    except SchemaError:
+        validator = Draft202012Validator(spec.parameters, registry=_NO_OTHER_SCHEMAS)
+        fault = best_match(validator.iter_errors(dict(arguments)))
+    except (SchemaError, Unresolvable):
         return ""  # somebody else's schema: its server will judge
     if fault is None:
         return ""

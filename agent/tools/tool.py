@@ -38,8 +38,8 @@ class CallTalk(Protocol):
         """The secret keys since this was last asked."""
         ...
 
-    def keep_keys_secret(self) -> None:
-        """The keys of the next entry are secret."""
+    def keep_keys_secret(self, are_secret: bool, length: int | None) -> None:
+        """Whether the keys of the next entry are secret, which has so many."""
         ...
 
     def expect_answer(self, kind: ExpectedKind, length: int | None) -> None:

@@ -127,12 +127,14 @@ class AgentActivity:
 
     async def run(self) -> str:
         self._call.leg.tap_sent(self._uplink.receive_sent)
+        self._call.awaits_secret_keys = lambda: self._session.keeps_keys_secret
         try:
             if self._memory is not None:
                 await self._memory.begin(self._session)
             return await self._session.run()
         finally:
             self._call.leg.untap_sent(self._uplink.receive_sent)
+            self._call.awaits_secret_keys = lambda: False
             for turn_index in list(self._said):
                 self._record_caller(turn_index)
             if self._memory is not None:

@@ -88,6 +88,8 @@ class Call:
         """Nobody is given what the far end says."""
         self.keys_secret = False
         """What the far end presses from here on is shown to nobody."""
+        self.awaits_secret_keys: Callable[[], bool] = lambda: False
+        """Whether the activity has asked for keys that nobody else is to see."""
         self.turn_count = 0
         """Turns of the caller that agents have answered: the next one's index."""
         self.keypad = Keypad(facts.call_id, endpoint, self._receive_press)
@@ -608,9 +610,10 @@ class Call:
             ear(frames)
 
     def _receive_press(self, digit: str) -> None:
-        self.publish("dtmf.received", digit="*" if self.keys_secret else digit, secret=self.keys_secret)
+        secret = self.keys_secret or self.awaits_secret_keys()
+        self.publish("dtmf.received", digit="*" if secret else digit, secret=secret)
         if self.activity is not None:
-            self.activity.receive_digit(digit, secret=self.keys_secret)
+            self.activity.receive_digit(digit, secret=secret)
 
     def _receive_rate(self, _: int) -> None:
         if self.activity is not None:

@@ -119,7 +119,7 @@ def waterfall(turns: Sequence[Mapping[str, Any]]) -> str:
     bars = []
     for row, turn in enumerate(turns):
         at, y = 60.0, row * 22 + 4
-        bars.append(f'<text x="0" y="{y + 13}">turn {turn["index"]}</text>')
+        bars.append(f'<text x="0" y="{y + 13}">turn {escape(str(turn["index"]))}</text>')
         for name, duration_ms in turn["segments_ms"].items():
             length = max(0.0, float(duration_ms)) * _BAR_PIXELS_PER_MS
             bars.append(

@@ -118,3 +118,8 @@ def test_words_that_broke_off_leave_whole_clauses_only() -> None:
     queue.break_off()
     assert queue.next(0) == Clause("We open at nine.")
     assert queue.is_over
+
+
+def test_breaks_in_a_row_are_no_longer_than_the_longest() -> None:
+    one, two = plain_clauses('Well.<break time="9999999s"/><break time="3s"/><break time="3s"/> Yes.')
+    assert (one.text, two.text, two.pause_ms) == ("Well.", "Yes.", 3_000)

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import time
+
 import pytest
 
 from agent import cues
@@ -162,3 +164,10 @@ def test_an_endless_utterance_is_no_cue_and_is_judged_at_once(text: str) -> None
     # Without a bound the patterns would need more time than the universe has for the first of these.
     assert not any(cue(text) for cue in (cues.is_goodbye, cues.is_thanks, cues.is_whole_turn))
     assert cues.yes_or_no(text) is None
+
+
+@pytest.mark.parametrize(("asks", "word"), [(cues.asks_for_person, "talk "), (cues.asks_for_message, "give ")])
+def test_a_long_transcript_costs_no_more_than_its_length(asks: cues.Cue, word: str) -> None:
+    began = time.process_time()
+    assert not asks(word * 20_000)
+    assert time.process_time() - began < 10.0  # two minutes, if it grew with the square

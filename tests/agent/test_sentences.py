@@ -103,3 +103,9 @@ def test_no_word_is_lost_whatever_the_text(text: str, max_chars: int) -> None:
     out = clauses(text, max_chars=max_chars)
     assert "".join("".join(out).split()) == "".join(text.split())
     assert all(clause.strip() == clause and clause for clause in out)
+
+
+def test_marks_without_end_are_cut_too_and_cost_no_more_than_words() -> None:
+    found = clauses("!?" * 5_000)
+    assert "".join(found) == "!?" * 5_000
+    assert max(map(len, found)) <= 480

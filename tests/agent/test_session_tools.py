@@ -280,3 +280,39 @@ async def test_the_next_keys_are_secret_and_only_those() -> None:
         scene.session.dtmf("#")
         await scene.wait_for(ReplyFinished, 3)
         assert scene.history[-1] == Message("user", "[pressed 5]")
+
+
+@in_virtual_time
+async def test_secret_keys_stay_secret_when_the_caller_talks_or_hesitates_in_between() -> None:
+    collect = ToolCall("collect_digits", {"secret": True, "length": 4}, "k1")
+    scripts: list[list[Step]] = [[collect], ["Your PIN please."], ["Take your time."], ["Go on."], ["Thank you."]]
+    async with scene_with(ScriptedTool(), *scripts) as scene:
+        await scene.leg.speak("let me in")
+        await scene.wait_for(ReplyFinished)
+        await scene.leg.speak("just a second please")
+        await scene.wait_for(ReplyFinished, 2)
+        assert scene.session.keeps_keys_secret
+        for digit in "12":
+            scene.session.dtmf(digit)
+        await scene.wait_for(ReplyFinished, 3)
+        assert scene.session.keeps_keys_secret
+        for digit in "34":
+            scene.session.dtmf(digit)
+        await scene.wait_for(ReplyFinished, 4)
+        assert not scene.session.keeps_keys_secret
+        assert scene.session.take_secret_keys() == "1234"
+        assert "1" not in str([message.text for message in scene.history if message.role == "user"])
+
+
+@in_virtual_time
+async def test_keys_that_are_collected_openly_are_not_secret_any_more() -> None:
+    secretly = ToolCall("collect_digits", {"secret": True, "length": 4}, "k1")
+    openly = ToolCall("collect_digits", {"length": 1}, "k2")
+    async with scene_with(ScriptedTool(), [secretly], ["PIN."], [openly], ["Press one."], ["Good."]) as scene:
+        await scene.leg.speak("let me in")
+        await scene.wait_for(ReplyFinished)
+        await scene.leg.speak("i have none can i press one")
+        await scene.wait_for(ReplyFinished, 2)
+        scene.session.dtmf("1")
+        await scene.wait_for(ReplyFinished, 3)
+        assert scene.history[-2] == Message("user", "[pressed 1]") or scene.history[-1].text == "[pressed 1]"

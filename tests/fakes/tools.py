@@ -83,7 +83,7 @@ class ScriptedTalk:
         keys, self.secret_keys = self.secret_keys, ""
         return keys
 
-    def keep_keys_secret(self) -> None: ...
+    def keep_keys_secret(self, are_secret: bool, length: int | None) -> None: ...
 
     def expect_answer(self, kind: ExpectedKind, length: int | None) -> None:
         self.expected.append((kind, length))

@@ -268,3 +268,39 @@ async def test_a_broken_answer_is_not_asked_for_again() -> None:
             await answer_of(llm)
         await llm.aclose()
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("[" * 60_000, "no JSON"),
+        ('{"a":' * 400 + "1" + "}" * 400, "nested too deeply"),
+        ('{"a": NaN}', "no JSON"),
+        ('{"a": -Infinity}', "no JSON"),
+    ],
+    ids=["endless", "deep", "not a number", "infinite"],
+)
+async def test_arguments_that_could_not_be_sent_on_are_a_problem_of_the_tool(arguments: str, problem: str) -> None:
+    (call,) = await asked(script([Call("get_order", arguments, piece=10_000)]))
+    assert isinstance(call, ToolCall)
+    assert problem in call.problem
+    assert call.arguments == {}
+
+
+async def test_half_characters_are_neither_heard_nor_sent() -> None:
+    data = b'data: {"choices":[{"delta":{"content":"a\\ud83d b"}}]}\n\ndata: [DONE]\n\n'
+    assert text_of(await asked(script([Raw(data)]))) == "a? b"
+    (call,) = await asked(script([Call("get_order", '{"id": "\\ud83d"}')]))
+    assert isinstance(call, ToolCall)
+    assert call.arguments == {"id": "?"}
+    conversation = Conversation((Message("user", "Hello?"),), notes=(ContextNote("crm", "half: \ud83d"),))
+    async with OpenAiChatServer(script([Say("Yes.")])) as server:
+        llm = client(server)
+        assert text_of(await answer_of(llm, conversation)) == "Yes."
+        await llm.aclose()
+        assert "half: ?" in str(server.requests)
+
+
+async def test_an_event_nested_without_end_is_a_fault_of_the_service() -> None:
+    with pytest.raises(ServiceUnavailable, match="no JSON"):
+        await asked(script([Raw(b"data: " + b"[" * 100_000 + b"\n\n")]))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Knowledge that follows its documents: only what changed is read and embedded, and what is broken harms nothing."""
 
+import resource
 from collections.abc import Mapping
 from os import rename, utime
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from agent.errors import KnowledgeError
 from agent.knowledge.library import Knowledge
+from agent.knowledge.reading import Document, read_all
 from agent.knowledge.sources import Files, Page, WebPage
 from agent.local.engines import OfflineEngines
 from agent.local.minilm import Vectors
@@ -167,3 +169,13 @@ async def test_a_page_that_was_never_there_is_a_fault_at_the_start(engines: Offl
     page = WebPage("https://example.com/", site.fetch, tmp_path, refresh_s=60, max_file_mib=1)
     with pytest.raises(KnowledgeError, match=r"https://example\.com/: cannot be fetched"):
         await engines.knowledge([page])
+
+
+async def test_pages_of_the_web_are_read_apart_whatever_they_are(tmp_path: Path) -> None:
+    """A line of Markdown can be made to take minutes of Python, which holds up every call."""
+    hostile = tmp_path / "page.md"
+    hostile.write_text("# Prices\n\nThey are fair.\n")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    (read,) = await read_all([Document(str(hostile), "https://example.com/page.md", ".md")], 8)
+    assert read.entries[0].source == "https://example.com/page.md:1"
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime > before

@@ -127,3 +127,18 @@ def test_documents_that_cannot_be_used_say_why(text: str, fault: str) -> None:
 )
 def test_a_document_without_a_whole_address_has_none(server: str) -> None:
     assert OpenApi(f"{server}\npaths: {{/a: {{get: {{}}}}}}").server_url == ""
+
+
+def test_schemas_that_refer_to_themselves_many_times_have_an_end() -> None:
+    node = {"type": "object", "properties": {f"p{n}": {"$ref": "#/components/schemas/Node"} for n in range(20)}}
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Node"}}}}
+    document = {"paths": {"/x": {"post": {"requestBody": body}}}, "components": {"schemas": {"Node": node}}}
+    (operation,) = OpenApi(json.dumps(document)).operations
+    assert {parameter.name for parameter in operation.parameters} == set(node["properties"])
+    assert len(json.dumps([dict(parameter.schema) for parameter in operation.parameters])) < 1_000_000
+
+
+def test_a_document_that_contains_itself_has_an_end() -> None:
+    OpenApi("paths: {/x: {get: {parameters: [{name: a, in: query, schema: {enum: &a [*a]}}]}}}")
+    with pytest.raises(BadOpenApi, match="nested too deeply"):
+        OpenApi("[" * 5_000)

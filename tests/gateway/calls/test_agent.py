@@ -2,6 +2,7 @@
 """Agents that lose a call and get it back."""
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -46,6 +47,7 @@ class LineCall:
         self.leg = Line()
         self.journal = self.metrics = self
         self.keys_secret = False
+        self.awaits_secret_keys: Callable[[], bool] = lambda: False
         self.turn_count = 0
         self.assigned: list[str] = []
         self.entries: list[str] = []
@@ -137,3 +139,14 @@ async def test_turns_are_counted_on_when_a_call_comes_back() -> None:
             await asyncio.sleep(5)
     assert call.turns == [0, 1]
     clock.cancel()
+
+
+@in_virtual_time
+async def test_the_call_knows_when_the_agent_awaits_secret_keys() -> None:
+    call = LineCall()
+    async with Attended(two_agents(call), call, "desk") as desk:
+        await asyncio.sleep(0)
+        assert not call.awaits_secret_keys()
+        desk.session.keep_keys_secret(True, 4)
+        assert call.awaits_secret_keys()
+    assert not call.awaits_secret_keys()
