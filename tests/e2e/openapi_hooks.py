@@ -8,6 +8,7 @@ become those of live calls.
 import os
 import random
 import re
+import time
 from typing import Any
 
 import httpx
@@ -64,4 +65,6 @@ def _live_calls() -> list[str]:
 
 
 def _list() -> list[str]:
-    return [call["call_id"] for call in _API.get("/calls").json()["calls"]]
+    while (answer := _API.get("/calls")).status_code == httpx.codes.TOO_MANY_REQUESTS:
+        time.sleep(int(answer.headers["Retry-After"]))  # the requests of a fast machine share our key
+    return [call["call_id"] for call in answer.raise_for_status().json()["calls"]]
