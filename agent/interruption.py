@@ -316,6 +316,8 @@ class BargeIn:
     def _long_at(self) -> float:
         """When the present speech is long enough to mean something, or to be ignored."""
         needed_s = self.confirm_s
+        if self._config.policy == "duration":  # nothing else can tell, so that nothing is waited for
+            return self._burst.since - self._burst.lasted_s + needed_s
         if self._config.policy == "words":
             needed_s *= _WORDLESS
         elif self._config.policy == "any" and self._burst.floor is Floor.BACKCHANNEL:
