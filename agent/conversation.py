@@ -20,7 +20,7 @@ from media.playout import Cleared
 _SIGNS = ",.;:?!"
 _SIGN_LETTERS = 2
 """The word before a sign is drawn out by so many letters."""
-_LATE_S = 0.04
+_LATE_S = 0.06
 """Words are said so much later than letters and audible samples make believe: last words are drawn out."""
 _CHARACTERS_PER_S = 15.0
 """How fast voices speak, roughly: to guess the length of a clause that was cut before it was rendered whole."""
