@@ -20,6 +20,8 @@ from media.playout import Cleared
 _SIGNS = ",.;:?!"
 _SIGN_LETTERS = 2
 """The word before a sign is drawn out by so many letters."""
+_LATE_S = 0.06
+"""Words are said so much later than letters and audible samples make believe: last words are drawn out."""
 _CHARACTERS_PER_S = 15.0
 """How fast voices speak, roughly: to guess the length of a clause that was cut before it was rendered whole."""
 
@@ -204,9 +206,11 @@ class SpokenClause:
     def heard_words(self, heard_samples: int) -> int:
         """How many words were out, by their spoken letters and by audible time; one counts from its middle on."""
         words = self.text.split()
+        if self.is_whole and 0 < self.written_samples <= heard_samples:
+            return len(words)
         whole_samples = self.audible.total
         if whole_samples:
-            heard_samples = self.audible.until(heard_samples)
+            heard_samples = max(0, self.audible.until(heard_samples) - round(_LATE_S * self.sample_rate_hz))
         else:
             whole_samples = self.written_samples
         if not self.is_whole:

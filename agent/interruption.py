@@ -29,8 +29,9 @@ from agent.services.stt import Transcript
 
 _DECIDE_S = 0.6
 """Speech recognition has so long after the caller fell silent; without an answer, a short sound was no interruption."""
-_A_WORD_S = 0.3
-"""A single word that explains nothing counts from this length on; a shorter one is easily misheard."""
+_A_WORD_S = 0.4
+"""A single word that explains nothing counts from this length on. Of a shorter sound ("mhm": "man", "got it": "that
+it") one word more is needed."""
 _ENDED_S = 0.1
 """That speech has ended is known so much later: a gap of two windows, and a frame."""
 _ONLY_BACKCHANNELS = 2.0
@@ -259,10 +260,11 @@ class BargeIn:
         if burst.burst_id != burst_id or not self._is_heard or self._state not in (_State.ASKED, _State.QUIET):
             return
         is_late = self._state is _State.QUIET
-        floor = self._wish(transcript, saying)
+        is_short = self._spoken_s(burst.ended_at) < _A_WORD_S
+        floor = self._wish(transcript, saying, is_short=is_short)
         wants = floor is Floor.WANTED
         if not is_late:
-            a_word = self._spoken_s(burst.ended_at) >= _A_WORD_S and (transcript.confidence or 1.0) >= SURE_OF_WORDS
+            a_word = not is_short and (transcript.confidence or 1.0) >= SURE_OF_WORDS
             wants |= floor is Floor.UNSURE and a_word
             wants |= floor is Floor.BACKCHANNEL and saying.asks
         if wants:
@@ -316,6 +318,8 @@ class BargeIn:
     def _long_at(self) -> float:
         """When the present speech is long enough to mean something, or to be ignored."""
         needed_s = self.confirm_s
+        if self._config.policy == "duration":  # nothing else can tell, so that nothing is waited for
+            return self._burst.since - self._burst.lasted_s + needed_s
         if self._config.policy == "words":
             needed_s *= _WORDLESS
         elif self._config.policy == "any" and self._burst.floor is Floor.BACKCHANNEL:
@@ -325,9 +329,9 @@ class BargeIn:
     def _spoken_s(self, until: float) -> float:
         return self._burst.lasted_s + until - self._burst.since
 
-    def _wish(self, transcript: Transcript, saying: Saying) -> Floor:
+    def _wish(self, transcript: Transcript, saying: Saying, *, is_short: bool = False) -> Floor:
         config = self._config
-        least = config.min_words + (config.adaptive and self._patience > 1.5)
+        least = config.min_words + (config.adaptive and self._patience > 1.5) + is_short
         return wish(
             transcript.text,
             saying.text,

@@ -77,6 +77,8 @@ class EchoGate:
         self._path = EchoPath()
         self._held: list[_Held] = []
         """Bounded by `_SUSPICIOUS_HOLD_MS`."""
+        self._is_unlike_ours = False
+        """What is held back was tested, and nothing in it hints at our voice."""
         self._open_ms = 0.0
         """What is left of OPEN."""
         self._since_search_ms = 0.0
@@ -87,10 +89,11 @@ class EchoGate:
 
     @property
     def suspects_caller(self) -> bool:
-        """What is held back may well be a caller who breaks in: on a line that is known, after two frames."""
+        """What is held back may well be a caller who breaks in: on a line that is known, after two frames, on another
+        after the first test."""
         if sum(held.speech for held in self._held) < _HINT_FRAMES:
             return False
-        return self._tried_ms >= _TRIED_MS or self._path.delay_ms is not None
+        return self._is_unlike_ours or self._tried_ms >= _TRIED_MS or self._path.delay_ms is not None
 
     @property
     def report(self) -> EchoReport:
@@ -143,6 +146,7 @@ class EchoGate:
         finding = self._search(min(_HELD_WINDOW_MS, held_ms + _LEAD_MS))
         if finding is not None and finding.is_echo:
             return self._silence_held()
+        self._is_unlike_ours = finding is not None and not finding.is_suspicious
         if held_ms < self._hold_ms(finding):
             return []
         if speech_ms < _OPEN_SPEECH_MS:
@@ -175,6 +179,7 @@ class EchoGate:
     def _release(self) -> list[PcmFrame]:
         frames = [held.frame for held in self._held]
         self._held.clear()
+        self._is_unlike_ours = False
         return frames
 
     def _silence_held(self) -> list[PcmFrame]:

@@ -26,7 +26,7 @@ def test_a_pause_after_a_comma_holds_no_words() -> None:
     for piece in (sound(600), sound(800, 0), sound(600)):
         clause.wrote(piece)
     assert clause.written_samples == 16_000
-    assert [clause.heard_words(ms * 8) for ms in (550, 700, 1_350, 2_000)] == [3, 3, 3, 6]
+    assert [clause.heard_words(ms * 8) for ms in (590, 700, 1_390, 2_000)] == [3, 3, 3, 6]
 
 
 def test_a_number_takes_as_long_as_its_words() -> None:
@@ -34,3 +34,9 @@ def test_a_number_takes_as_long_as_its_words() -> None:
     clause.wrote(sound(2_000))
     assert clause.heard_words(800 * 8) == 2  # in the middle of "one thousand two hundred ninety five dollars"
     assert clause.heard_words(1_850 * 8) == 3
+
+
+def test_a_clause_that_was_heard_to_its_end_was_heard_however_short_it_is() -> None:
+    clause = SpokenClause(1, "No.", RATE_HZ, is_whole=True)
+    clause.wrote(sound(60))
+    assert [clause.heard_words(ms * 8) for ms in (40, 60)] == [0, 1]

@@ -167,8 +167,17 @@ def test_a_yes_at_the_end_of_a_question_answers_it() -> None:
     assert engine.events() == [BrokenIn(is_certain=True), Restore()]
 
 
+@pytest.mark.parametrize(("text", "interrupts"), [("That it.", False), ("Not that one.", True), ("Stop.", True)])
+def test_in_a_very_short_sound_one_word_more_is_needed_if_they_do_not_tell_by_themselves(
+    text: str, interrupts: bool
+) -> None:
+    engine = audible()
+    engine.receive_words(burst(engine, 2.0, 2.3), words(text), STORY, 2.5)
+    assert (BrokenIn(is_certain=True) in engine.events()) is interrupts
+
+
 def test_a_single_word_counts_when_it_is_clear_and_not_too_short() -> None:
-    for until, confidence, counts in ((2.4, 0.9, True), (2.2, 0.9, False), (2.4, 0.3, False)):
+    for until, confidence, counts in ((2.5, 0.9, True), (2.3, 0.9, False), (2.5, 0.3, False)):
         engine = audible()
         engine.receive_words(burst(engine, 2.0, until), words("Tuesday.", confidence), STORY, 2.6)
         assert (BrokenIn(is_certain=True) in engine.events()) is counts
@@ -268,7 +277,8 @@ def test_when_only_duration_counts_words_are_not_asked_for() -> None:
     engine.receive_silence(2.3, 2.36)
     assert engine.events()[3:] == [Disregard(), Restore()]
     speak(engine, 6.0)
-    engine.handle_timeout(6.61)
+    assert engine.next_timeout() == pytest.approx(6.5)
+    engine.handle_timeout(6.501)
     assert BrokenIn(is_certain=False) in engine.events()
 
 

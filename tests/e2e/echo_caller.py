@@ -68,10 +68,10 @@ class EchoLine:
                 return True
         return False
 
-    def until_quiet(self, wait_s: float = 20.0) -> None:
-        """Wait until the far end has finished."""
+    def until_quiet(self, wait_s: float = 20.0, quiet_s: float = _QUIET_S) -> None:
+        """Wait until the far end has finished: been quiet for so long."""
         deadline = time.monotonic() + wait_s
-        while time.monotonic() < deadline and self._loud_at and time.monotonic() - self._loud_at[-1] < _QUIET_S:
+        while time.monotonic() < deadline and self._loud_at and time.monotonic() - self._loud_at[-1] < quiet_s:
             self._tick(None)
 
     def speak(self, samples: PcmSamples) -> float:

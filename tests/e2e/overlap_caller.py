@@ -20,6 +20,8 @@ _FRAME = 160
 _LOUD = 200.0
 _ATTENUATED = 0.4
 """Of the known amplitude: 8 dB quieter than it should be."""
+_INAUDIBLE = 0.05
+"""Of the known amplitude: more than 26 dB quieter."""
 _SEARCH_S = 0.8
 """How much of what is heard is looked for in the recording."""
 _TELLING_S = 0.1
@@ -38,6 +40,8 @@ class Overlap:
     """First audible sample sent, to the end of the last packet that was heard as loud as ever."""
     cut_at: int
     """So many samples of the answer had been heard at full level."""
+    silent_at: int
+    """So many at any level, until it paused or stopped."""
     goes_on: bool
     """Two seconds after our sound the answer is heard again."""
     repeated_ms: float | None
@@ -113,9 +117,13 @@ class OverlapCaller:
         onset = here + int(audible[0]) // _FRAME * _FRAME
         self.line.listen(listen_s)
         end = self.line.position
-        stop, cut = _stop(self.line.heard, known.samples, onset, end, offset)
+        stop, silent = (
+            _last_above(gain, self.line.heard, known.samples, onset, end, offset) for gain in (_ATTENUATED, _INAUDIBLE)
+        )
+        cut = stop + offset
         after = known.find(self.line.heard[end - round(_SEARCH_S * 8000) : end])
-        return Overlap((stop - onset) / 8, cut, after is not None, self._repeated_ms(known, here, end, cut))
+        repeated_ms = self._repeated_ms(known, here, end, cut)
+        return Overlap((stop - onset) / 8, cut, silent + offset, after is not None, repeated_ms)
 
     def _repeated_ms(self, known: KnownAnswer, begin: int, end: int, cut: int) -> float | None:
         """How far before the cut it went on."""
@@ -133,15 +141,15 @@ class OverlapCaller:
         return None if found is None else (cut - found) / 8
 
 
-def _stop(heard: PcmSamples, known: Floats, onset: int, end: int, offset: int) -> tuple[int, int]:
-    """Where the last packet before the agent gave way ends, and how much of the answer had been heard by then."""
+def _last_above(least: float, heard: PcmSamples, known: Floats, onset: int, end: int, offset: int) -> int:
+    """Where the last packet ends before the agent was quieter than this share of the known amplitude."""
     last = onset
     for at in range(onset, end - _FRAME, _FRAME):
         wanted = known[at + offset : at + offset + _FRAME]
         if len(wanted) < _FRAME or np.mean(np.abs(wanted)) < _LOUD:
             continue
         gain = float(heard[at : at + _FRAME] @ wanted / (wanted @ wanted))
-        if gain < _ATTENUATED:
-            return last, last + offset
+        if gain < least:
+            break
         last = at + _FRAME
-    return last, last + offset
+    return last

@@ -59,6 +59,8 @@ class Passed:
     """Of each frame: how much later than its own end it was let go."""
     flagged: list[int] = field(default_factory=list)
     """Positions of the frames that the voice detector flagged before the gate."""
+    suspected: list[float] = field(default_factory=list)
+    """After these frames, seconds, the gate suspected a caller in what it held back."""
 
     @property
     def interruptions(self) -> int:
@@ -94,6 +96,8 @@ def through(
         for frame in gate.process(theirs):
             passed.frames.append(frame)
             passed.delays_ms.append((now - frame.arrived_at) * 1000)
+        if gate.suspects_caller:
+            passed.suspected.append(now)
     return passed
 
 
@@ -171,6 +175,25 @@ def test_double_talk_is_recognised_within_the_time_that_barge_in_needs() -> None
     speech = [delay for frame, delay in zip(passed.frames, passed.delays_ms, strict=True) if frame.flags]
     assert np.percentile(speech, 95) <= BARGE_IN_MS
     assert max(speech) <= 260
+
+
+@pytest.mark.parametrize("into_s", [0.3, 0.7, 1.1, 4.0])
+def test_a_caller_who_breaks_in_is_suspected_at_once_even_while_nobody_knows_the_line(into_s: float) -> None:
+    sent = agent_speech()
+    onset = int(np.flatnonzero(np.abs(sent) > 300)[0]) + round(into_s * RATE_HZ)
+    words = recorded(90, 1, -20.0)
+    words = words[int(np.flatnonzero(np.abs(words) > 300)[0]) :]
+    heard = np.zeros(onset + len(words), np.int16)
+    heard[onset:] = words
+    passed = through(EchoGate(), sent, heard)
+    assert passed.suspected[0] - onset / RATE_HZ <= BARGE_IN_MS / 1e3
+
+
+@pytest.mark.parametrize(("delay_ms", "gain_db", "kind"), LINES)
+def test_our_voice_that_comes_back_hardly_ever_makes_us_quieter(delay_ms: float, gain_db: float, kind: Kind) -> None:
+    sent = agent_speech()
+    passed = through(EchoGate(), sent, EchoLine(delay_ms, gain_db, kind).heard(sent))
+    assert len(passed.suspected) * 20 <= 300
 
 
 @pytest.mark.parametrize("delays_ms", [(100, 220), (300, 60)])
