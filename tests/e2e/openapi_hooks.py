@@ -26,7 +26,7 @@ _CHANCE = random.Random(1)
 _DIALLED = re.compile(r"[^\x00-\x1f\x7f]{1,512}")
 _KNOWN_ONLY_HERE = frozenset(
     {
-        *("no-such-agent", "no-such-trunk", "no-such-voice", "bad-prompt", "bad-address"),
+        *("no-such-agent", "unknown-language", "no-such-trunk", "no-such-voice", "bad-prompt", "bad-address"),
         *("url-refused", "bad-stream-order", "idempotency-conflict"),
     }
 )
