@@ -94,7 +94,7 @@ class PiperTextToSpeech:
         return self._model.name
 
     async def synthesize(
-        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN
+        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN, sample_rate_hz: int | None = None
     ) -> AsyncGenerator[SpeechChunk, None]:
         asked = _CONTROLS.ask(style)
         if voice not in (None, self._model.name):

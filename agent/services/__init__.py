@@ -22,7 +22,7 @@ from agent.services.llm import (
     ToolCall,
     ToolSpec,
 )
-from agent.services.stt import SpeechToText, SttStream, Transcript
+from agent.services.stt import HeardWord, SpeechToText, SttStream, Transcript
 from agent.services.tts import SpeechChunk, SpeechStyle, TextToSpeech
 from agent.services.turn import TurnDetector
 
@@ -31,6 +31,7 @@ __all__ = [
     "ContextNote",
     "ContextSource",
     "Conversation",
+    "HeardWord",
     "LanguageModel",
     "Message",
     "Pause",

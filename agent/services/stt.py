@@ -9,6 +9,18 @@ from media.frames import PcmSamples
 
 
 @dataclass(frozen=True, slots=True)
+class HeardWord:
+    """One word, as the service times it."""
+
+    text: str
+    started_ms: float
+    """Since the first sample that was pushed to the stream; so is `ended_ms`."""
+    ended_ms: float
+    confidence: float = 0.0
+    """0 to 1; 0 when the service does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """What the caller seems to have said in the turn so far."""
 
@@ -21,6 +33,8 @@ class Transcript:
     """What was spoken, as an ISO 639 code; empty when the service does not say."""
     is_stable: bool | None = None
     """Of a partial: a pause followed, and these words change only if more is said. None: the service does not say."""
+    words: tuple[HeardWord, ...] = ()
+    """Empty when the service does not time them."""
 
 
 class SttStream(Protocol):

@@ -43,9 +43,10 @@ class TextToSpeech(Protocol):
     """An engine or a hosted service; one for all calls."""
 
     def synthesize(
-        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN
+        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN, sample_rate_hz: int | None = None
     ) -> AsyncIterator[SpeechChunk]:
         """Render one clause of speakable text in this style, as far as the engine can: see `SpeechChunk.done`.
+        `sample_rate_hz` is the leg's: a service that offers several rates gives this one, which saves a conversion.
 
         Chunks come as soon as they exist. Closing the iterator cancels. Raises `ServiceError`.
         """

@@ -2,33 +2,34 @@
 """The way to one backend, whoever opened it: a WebSocket of ours, one that the backend opened towards us, a TCP
 connection. Everything happens on the event loop's thread, and nothing in it waits but `Connector.connect`."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from agent.websocket import (
+    ABNORMAL_CLOSURE,
+    MESSAGE_TOO_BIG,
+    NORMAL_CLOSURE,
+    Disconnected,
+    Receiver,
+    WireMessage,
+)
 from gateway.errors import GatewayError
-from gateway.streams.messages import WireMessage
 from gateway.streams.order import StreamOrder
 
-NORMAL_CLOSURE = 1000
-"""Close code of RFC 6455 section 7.4.1; the codes stand for the same in connections that are no WebSocket."""
 GOING_AWAY = 1001
+"""Close code of RFC 6455 section 7.4.1; the codes stand for the same in connections that are no WebSocket."""
 POLICY_VIOLATION = 1008
-MESSAGE_TOO_BIG = 1009
-ABNORMAL_CLOSURE = 1006
-"""Nobody said goodbye."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """How a connection ended."""
-
-    code: int = ABNORMAL_CLOSURE
-    reason: str = ""
-
-    @property
-    def is_normal(self) -> bool:
-        """The backend ended the stream, rather than being lost."""
-        return self.code == NORMAL_CLOSURE
+__all__ = [
+    "ABNORMAL_CLOSURE",
+    "GOING_AWAY",
+    "MESSAGE_TOO_BIG",
+    "NORMAL_CLOSURE",
+    "POLICY_VIOLATION",
+    "ConnectFailed",
+    "Connection",
+    "Connector",
+    "Disconnected",
+    "Receiver",
+]
 
 
 class ConnectFailed(GatewayError):
@@ -38,22 +39,6 @@ class ConnectFailed(GatewayError):
         super().__init__(cause)
         self.is_final = is_final
         """Trying again would not help: it refused us, or its address is not allowed."""
-
-
-class Receiver(Protocol):
-    """Takes what a connection brings."""
-
-    def receive(self, message: WireMessage) -> None:
-        """A whole message; of a TCP connection, whatever came."""
-        ...
-
-    def congested(self, is_congested: bool) -> None:
-        """What was written waits, because the other end reads too slowly; or is on its way again."""
-        ...
-
-    def disconnected(self, how: Disconnected) -> None:
-        """Once, and the last thing that is told."""
-        ...
 
 
 class Connection(Protocol):

@@ -1,54 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""WebSockets that we open towards backends (RFC 6455): the one door to picows.
+"""WebSockets that we open towards backends, through the guard."""
 
-Why picows: of a connection with 50 messages of 320 bytes each way per second it takes about half the CPU of
-websockets on uvloop (measured: 0.12 % of a core against 0.22 %, on a machine that was otherwise busy).
-"""
-
-import asyncio
-import contextlib
-import logging
 import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
 
-import picows
-
+from agent.websocket import NotConnected, open_websocket
 from gateway.errors import UrlRefused, UrlUnreachable
 from gateway.guard import STREAM_URL, OutboundGuard
-from gateway.streams.connection import (
-    ABNORMAL_CLOSURE,
-    MESSAGE_TOO_BIG,
-    NORMAL_CLOSURE,
-    ConnectFailed,
-    Connection,
-    Disconnected,
-    Receiver,
-)
-from gateway.streams.messages import WireMessage
+from gateway.streams.connection import ConnectFailed, Connection, Receiver
 from gateway.streams.order import StreamOrder
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""Half a minute of 48 kHz, or of 16 kHz in base64, and some more."""
-_HANDSHAKE_S = 5.0
-_PING_S = 15.0
-_PONG_S = 10.0
-_LINGER_S = 3.0
-"""How long a goodbye may take."""
 _SEND_BUFFER_BYTES = 32 * 1024
 """The kernel's, which doubles it: audio that has left us cannot give way any more to newer."""
-_HIGH_WATER_BYTES = 16 * 1024
-_INVALID_TEXT = 1007
 
 UpgradeHeaders = Callable[[str, StreamOrder, float], Mapping[str, str]]
 """What the upgrade request carries besides: of the call's id, the order, and the wall time."""
-
-_SILENT = logging.getLogger("picows.silent")
-_SILENT.setLevel(logging.CRITICAL + 1)  # what matters is told by `Disconnected` and `ConnectFailed`
-_NO_STATUS = 1005
-_MAX_REASON_BYTES = 123
-_TEXT, _BINARY = picows.WSMsgType.TEXT, picows.WSMsgType.BINARY
 
 
 class WebSocketConnector:
@@ -68,40 +36,14 @@ class WebSocketConnector:
             headers["Authorization"] = f"Bearer {order.token}"
         if subprotocol is not None:
             headers["Sec-WebSocket-Protocol"] = subprotocol
-        connection = _WebSocket(receiver)
         tcp = await self._open(order.url)
-        is_done = False
         try:
-            await picows.ws_connect(
-                lambda: connection,
-                order.url,
-                ssl_context=self._tls,
-                socket_factory=lambda _: tcp,
-                websocket_handshake_timeout=_HANDSHAKE_S,
-                enable_auto_ping=True,
-                auto_ping_idle_timeout=_PING_S,
-                auto_ping_reply_timeout=_PONG_S,
-                auto_ping_strategy=picows.WSAutoPingStrategy.PING_PERIODICALLY,
-                max_frame_size=MAX_MESSAGE_BYTES,
-                extra_headers=headers,
-                max_redirects=0,
-                logger_name=_SILENT,
-            )
-            is_done = True
-        except picows.WSInvalidStatusError as refusal:
-            status = 0 if refusal.response is None else int(refusal.response.status)
-            raise ConnectFailed(f"the backend answered {status}", is_final=400 <= status < 500) from refusal
-        except (picows.WSError, OSError, ssl.SSLError, TimeoutError) as fault:
-            raise ConnectFailed(f"no WebSocket: {type(fault).__name__}") from fault
-        finally:
-            if not is_done:
-                connection.abort()  # it may have opened in the very moment it was given up
-                # Not closed: picows' transport may still watch the descriptor, and libuv ends the process when one that
-                # is watched goes, or comes back as another's. The end that it reads now makes it close.
-                with contextlib.suppress(OSError):  # it has closed it already
-                    tcp.shutdown(socket.SHUT_RDWR)
-        connection.release_soon()
-        return connection
+            return await open_websocket(order.url, receiver, headers=headers, tls=self._tls, tcp=tcp)
+        except NotConnected as fault:
+            if fault.status is None:
+                raise ConnectFailed(str(fault)) from fault
+            cause = f"the backend answered {fault.status}"
+            raise ConnectFailed(cause, is_final=400 <= fault.status < 500) from fault
 
     async def _open(self, url: str) -> socket.socket:
         try:
@@ -112,117 +54,3 @@ class WebSocketConnector:
             raise ConnectFailed(str(fault)) from fault
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         return tcp
-
-
-class _WebSocket(picows.WSListener):
-    """A `Connection`, and what picows tells of it."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-        self._receive = receiver.receive
-        self._transport: picows.WSTransport | None = None
-        self._early: list[WireMessage] | None = []
-        """What came before whoever connects had the connection."""
-        self._fragments = bytearray()
-        self._fragments_are_text = False
-        self._end: Disconnected | None = None
-        """How it ended, as far as anybody said so."""
-
-    @property
-    def is_open(self) -> bool:
-        return self._transport is not None
-
-    def release_soon(self) -> None:
-        asyncio.get_running_loop().call_soon(self._release)
-
-    # From picows
-
-    def on_ws_connected(self, transport: picows.WSTransport) -> None:
-        self._transport = transport
-        transport.underlying_transport.set_write_buffer_limits(_HIGH_WATER_BYTES)
-
-    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-        kind = frame.msg_type
-        if self._end is not None and kind is not picows.WSMsgType.CLOSE:
-            return  # we have said goodbye, or something is wrong with what came before
-        if kind is _BINARY and frame.fin and self._early is None:
-            payload = frame.get_payload_as_bytes()
-            if len(payload) <= MAX_MESSAGE_BYTES:  # picows ends the connection for it, but may hand it over before
-                self._receive(payload)
-        elif kind in (_TEXT, _BINARY):
-            self._begin_message(frame, is_text=kind is _TEXT)
-        elif kind is picows.WSMsgType.CONTINUATION:
-            self._fragments += frame.get_payload_as_memoryview()
-            self._maybe_end_message(frame)
-        elif kind is picows.WSMsgType.CLOSE:
-            code = int(frame.get_close_code()) or _NO_STATUS  # type: ignore[call-overload]
-            self._end = self._end or Disconnected(NORMAL_CLOSURE if code == _NO_STATUS else code)
-            transport.send_close(picows.WSCloseCode.OK)
-            transport.disconnect()
-
-    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
-        self._transport = None
-        self._fragments.clear()
-        if self._early is None:
-            self._receiver.disconnected(self._end or Disconnected(ABNORMAL_CLOSURE))
-
-    def pause_writing(self) -> None:
-        self._receiver.congested(True)
-
-    def resume_writing(self) -> None:
-        self._receiver.congested(False)
-
-    # A connection
-
-    def write(self, message: WireMessage) -> None:
-        if self._transport is not None:
-            if isinstance(message, bytes):
-                self._transport.send(_BINARY, message)
-            else:
-                self._transport.send(_TEXT, message.encode())
-
-    def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
-        if self._transport is not None and self._end is None:
-            self._end = Disconnected(code, reason)
-            # Its stub says an enumeration; it takes the number of any code.
-            self._transport.send_close(code, reason.encode()[:_MAX_REASON_BYTES])  # type: ignore[arg-type]
-            asyncio.get_running_loop().call_later(_LINGER_S, self.abort)
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.disconnect(graceful=False)
-
-    # Messages
-
-    def _begin_message(self, frame: picows.WSFrame, *, is_text: bool) -> None:
-        self._fragments = bytearray(frame.get_payload_as_memoryview())
-        self._fragments_are_text = is_text
-        self._maybe_end_message(frame)
-
-    def _maybe_end_message(self, frame: picows.WSFrame) -> None:
-        if len(self._fragments) > MAX_MESSAGE_BYTES:
-            self._fragments.clear()
-            self.close(MESSAGE_TOO_BIG, "message too big")
-            return
-        if not frame.fin:
-            return
-        payload = bytes(self._fragments)
-        self._fragments.clear()
-        message: WireMessage = payload
-        if self._fragments_are_text:
-            try:
-                message = payload.decode()
-            except UnicodeDecodeError:
-                self.close(_INVALID_TEXT, "text that is not UTF-8")
-                return
-        if self._early is None:
-            self._receive(message)
-        else:
-            self._early.append(message)
-
-    def _release(self) -> None:
-        early, self._early = self._early, None
-        for message in early or ():
-            self._receive(message)
-        if self._transport is None:
-            self._receiver.disconnected(self._end or Disconnected(ABNORMAL_CLOSURE))

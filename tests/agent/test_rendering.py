@@ -26,7 +26,7 @@ class PacedTts(ScriptedTts):
     """Has a control of its own for pace, and none else."""
 
     async def synthesize(
-        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN
+        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN, sample_rate_hz: int | None = None
     ) -> AsyncIterator[SpeechChunk]:
         async for chunk in super().synthesize(text, voice=voice, style=style):
             length = round(len(chunk.samples) / style.rate)

@@ -55,7 +55,7 @@ class BrokenTts(ScriptedTts):
     """The same, after some speech."""
 
     async def synthesize(
-        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN
+        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN, sample_rate_hz: int | None = None
     ) -> AsyncIterator[SpeechChunk]:
         raise ValueError("no audio in this answer")
         yield

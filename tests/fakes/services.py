@@ -193,7 +193,7 @@ class ScriptedTts:
     """That it was spoken with."""
 
     async def synthesize(
-        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN
+        self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN, sample_rate_hz: int | None = None
     ) -> AsyncIterator[SpeechChunk]:
         self.spoken.append(text)
         self.voices.append(voice)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from agent.websocket import MAX_MESSAGE_BYTES
 from gateway.guard import OutboundGuard
 from gateway.streams.connection import ConnectFailed, Disconnected
 from gateway.streams.messages import WireMessage
 from gateway.streams.order import StreamOrder
-from gateway.streams.websocket import MAX_MESSAGE_BYTES, WebSocketConnector
+from gateway.streams.websocket import WebSocketConnector
 
 WAIT_S = 30.0
 Behaviour = Callable[[ServerConnection], Awaitable[None]]

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from gateway.guard import OutboundGuard
-from gateway.streams import websocket
+from agent import websocket
 from gateway.streams.connection import ConnectFailed
 from gateway.streams.order import StreamOrder
 from gateway.streams.websocket import WebSocketConnector

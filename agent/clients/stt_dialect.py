@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one vendor's streaming speech recognition says over a WebSocket: messages out, news in, no I/O and no clock.
+
+    samples > SttDialect.audio > WebSocket > service > WebSocket > SttDialect.receive > SttNews
+
+`agent.clients.hosted_stt` does the rest, the same for all: connections, queues, keep-alive, reconnecting, deadlines.
+A dialect lives as long as one connection.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.errors import ServiceError
+from agent.services.stt import HeardWord
+from agent.websocket import WireMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The service takes audio from now on. Dialects whose services say no such thing give it with `opening`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What may have been said since the last `Segment`: replaces the one before."""
+
+    text: str
+    confidence: float = 0.0
+    is_stable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Words that will not change any more: they follow those of the segments before."""
+
+    text: str
+    confidence: float = 0.0
+    words: tuple[HeardWord, ...] = ()
+    """Timed from the first sample of this connection."""
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """All audio that was sent before the oldest unanswered `flush` is in the segments now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """The service will end this session: go on with another connection at the next chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The service reports a fault; the connection is of no more use."""
+
+    error: ServiceError
+
+
+SttNews = Ready | Hypothesis | Segment | Flushed | Renew | Failed
+
+
+class SttDialect(Protocol):
+    """One connection's talk."""
+
+    sample_rate_hz: int
+    """Of the audio that it takes, int16; the caller converts to it."""
+    chunk_ms: int
+    """So much audio goes into a message, or up to `flush` as much as there is."""
+    keep_alive_s: float
+    """After so long without a message from us `keep_alive` is due."""
+
+    def url(self) -> str:
+        """With its parameters: `ws://` or `wss://`."""
+        ...
+
+    def headers(self) -> Mapping[str, str]:
+        """Of the upgrade request, credentials included."""
+        ...
+
+    def opening(self) -> Sequence[WireMessage]:
+        """Sent as soon as the connection stands."""
+        ...
+
+    def audio(self, pcm: bytes) -> Sequence[WireMessage]:
+        """Little-endian int16."""
+        ...
+
+    def flush(self) -> Sequence[WireMessage]:
+        """Have everything that was sent turned into segments now, to be answered with `Flushed`."""
+        ...
+
+    def keep_alive(self) -> Sequence[WireMessage]: ...
+
+    def closing(self) -> Sequence[WireMessage]:
+        """Said before the connection is closed."""
+        ...
+
+    def receive(self, message: WireMessage) -> Sequence[SttNews]:
+        """What a message of the service's tells. Never raises: what makes no sense is `Failed`, or nothing."""
+        ...
+
+    def closed(self, code: int, reason: str) -> ServiceError:
+        """What it means that the service has closed the connection so (RFC 6455, section 7.4)."""
+        ...
