@@ -37,7 +37,7 @@ DOORS = {
     "mcp": ["agent/tools/mcp.py", "gateway/mcp/"],
     "mcp_types": ["agent/tools/mcp.py", "gateway/mcp/"],
     "onnxruntime": ["agent/local/"],
-    "picows": ["gateway/streams/websocket.py"],
+    "picows": ["agent/websocket.py"],
     "piper": ["agent/local/"],
     "pjsua2": ["gateway/sip/", "media/ports.py"],
     "prometheus_client": ["gateway/telemetry/"],

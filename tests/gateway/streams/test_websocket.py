@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from gateway.guard import OutboundGuard
 from agent import websocket
+from gateway.guard import OutboundGuard
 from gateway.streams.connection import ConnectFailed
 from gateway.streams.order import StreamOrder
 from gateway.streams.websocket import WebSocketConnector
