@@ -42,6 +42,7 @@ DOORS = {
     "pjsua2": ["gateway/sip/", "media/ports.py"],
     "prometheus_client": ["gateway/telemetry/"],
     "pypdf": ["agent/knowledge/pdf.py"],
+    "referencing": ["agent/tools/running.py"],
     "soxr": ["media/resample.py"],
     "sqlalchemy": ["gateway/store/"],
     "starlette": ["gateway/api/"],
