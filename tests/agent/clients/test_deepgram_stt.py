@@ -9,7 +9,6 @@ from agent.clients.deepgram_stt import FluxDialect, NovaDialect
 from agent.clients.hosted_stt import Listening
 from agent.clients.settings import ServiceSettings
 from agent.clients.stt_dialect import Failed, Flushed, Hypothesis, Ready, Segment
-from agent.services.stt import HeardWord
 
 RESULTS = {
     "type": "Results",
@@ -80,7 +79,8 @@ def test_final_results_are_a_segment_with_timed_words() -> None:
     assert segment.language == "en"
     first, second = segment.words
     assert (first.text, round(first.started_ms), round(first.ended_ms)) == ("Tell", 6070, 6350)
-    assert second == HeardWord("me", 6350, 6630, 0.9998)
+    assert (second.text, round(second.started_ms), round(second.ended_ms)) == ("me", 6350, 6630)
+    assert second.confidence == 0.9998
 
 
 def test_results_of_a_finalize_are_all_there_is() -> None:
