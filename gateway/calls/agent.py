@@ -33,7 +33,6 @@ from agent.events import (
     TurnReopened,
 )
 from agent.interpreter import Translator, interpreter_config
-from agent.local.receptionist import Receptionist
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
@@ -277,7 +276,6 @@ class ConfiguredAgents:
         configs: Mapping[str, AgentConfig],
         services: Mapping[str, AgentServices],
         make_speech_model: MakeSpeechModel,
-        offline: tuple[tuple[AgentConfig, Receptionist], ...] = (),
         *,
         echo_gate: bool = True,
         suppress_noise: Strength | None = None,
@@ -286,8 +284,6 @@ class ConfiguredAgents:
     ) -> None:
         """`memories`: None: no caller is remembered, no call resumed."""
         self.memories = memories
-        self.offline = offline
-        """Those whose answers are known beforehand."""
         self._configs = configs
         self._services = services
         self._make_speech_model = make_speech_model

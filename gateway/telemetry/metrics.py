@@ -84,6 +84,32 @@ class Metrics:
         self.llm_tokens = Counter(
             "parley_llm_tokens", "Tokens that language models counted.", ["service", "kind"], registry=registry
         )
+        self.service_requests = Counter(
+            "parley_service_requests",
+            "What was asked of services, by how it ended: ok, failed (worth another try), rejected, cancelled by us.",
+            ["service", "role", "outcome"],
+            registry=registry,
+        )
+        self.service_first = Histogram(
+            "parley_service_first_seconds",
+            "Question to first news: a transcript, a token, a sound.",
+            ["service", "role"],
+            buckets=_RESPONSE_BUCKETS_S,
+            registry=registry,
+        )
+        self.service_opened = Histogram(
+            "parley_service_open_seconds",
+            "How long it took to open a stream of speech recognition.",
+            ["service"],
+            buckets=_SEGMENT_BUCKETS_S,
+            registry=registry,
+        )
+        self.service_audio = Counter(
+            "parley_service_audio_seconds", "Audio that speech recognition was given.", ["service"], registry=registry
+        )
+        self.service_characters = Counter(
+            "parley_service_characters", "Characters that speech synthesis was given.", ["service"], registry=registry
+        )
         self.answers = Counter(
             "parley_answers_cache",
             "Questions whose answer may be used again, by whether one was there.",

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The clients of the configured services, open for as long as the gateway runs, with connections that are warm before
+the first call."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import structlog
+
+from agent.clients.settings import ServiceSettings
+from agent.services.llm import LanguageModel
+from agent.services.stt import SpeechToText
+from agent.services.tts import TextToSpeech
+from gateway.config import Config, ServiceConfig
+from gateway.services import casting
+from gateway.services.kinds import OFFERS, OnUsage, Role
+from gateway.services.metering import Meter, MeteredLlm, MeteredStt, MeteredTts
+from gateway.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from agent.clients.openai_chat import Usage
+
+log = structlog.get_logger(__name__)
+
+_WARM_EVERY_S = 20.0
+"""So that no caller waits for a handshake; what closes idle connections sooner is connected to anew."""
+_FIRST_WARMING_S = 3.0
+"""The gateway starts without a service that takes longer."""
+
+
+class Client(Protocol):
+    """What all clients have besides their role's protocol."""
+
+    async def warm(self) -> None:
+        """Have a connection ready; cheap when one is. What is wrong is logged, not raised."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Services:
+    """The services by name, in the roles that agents name them for."""
+
+    def __init__(self, config: Config, metrics: Metrics) -> None:
+        self._config = config
+        self._metrics = metrics
+        self.clients: dict[tuple[str, Role], Client] = {}
+        """As they are, without what counts."""
+        for name, role in casting.cast(config):
+            service = config.services[name]
+            client = OFFERS[role][service.kind].make(service_settings(name, service), _counting(name, metrics))
+            self.clients[name, role] = cast(Client, client)
+
+    def stt(self, name: str) -> SpeechToText:
+        """Speech to text of this name."""
+        return MeteredStt(self._client(name, "stt"), Meter(name, "stt", self._metrics))
+
+    def llm(self, name: str) -> LanguageModel:
+        return MeteredLlm(self._client(name, "llm"), Meter(name, "llm", self._metrics))
+
+    def tts(self, name: str) -> TextToSpeech:
+        return MeteredTts(self._client(name, "tts"), Meter(name, "tts", self._metrics))
+
+    def realtime(self, name: str) -> Any:
+        return self._client(name, "realtime")
+
+    def _client(self, name: str, role: Role) -> Any:
+        return self.clients[name, role]
+
+
+@asynccontextmanager
+async def open_services(config: Config, metrics: Metrics) -> AsyncIterator[Services]:
+    """Returns when the connections are warm, or have had their time; closes everything on leaving."""
+    services = Services(config, metrics)
+    async with AsyncExitStack() as stack:
+        for client in services.clients.values():
+            stack.push_async_callback(client.aclose)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        is_warm = {key: asyncio.Event() for key in services.clients}
+        warming = [
+            tasks.create_task(_keep_warm(client, is_warm[key]), name=f"warm-{key[0]}-{key[1]}")
+            for key, client in services.clients.items()
+        ]
+        try:
+            await _all_of([event.wait for event in is_warm.values()], _FIRST_WARMING_S)
+            if cold := [name for (name, _), event in is_warm.items() if not event.is_set()]:
+                log.warning("services_not_warm", services=cold)
+            yield services
+        finally:
+            for task in warming:
+                task.cancel()
+
+
+async def _all_of(waits: list[Callable[[], Awaitable[object]]], timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            for wait in waits:
+                await wait()
+    except TimeoutError:
+        pass
+
+
+async def _keep_warm(client: Client, is_warm: asyncio.Event) -> None:
+    while True:
+        await client.warm()
+        is_warm.set()
+        await asyncio.sleep(_WARM_EVERY_S)
+
+
+def service_settings(name: str, service: ServiceConfig) -> ServiceSettings:
+    """What a client is made of."""
+    return ServiceSettings(
+        name=name,
+        model=service.model or "",
+        url=service.url or "",
+        api_key=service.key,
+        region=service.region or "",
+        voice=service.voice or "",
+        language=service.language or "",
+        temperature=service.temperature,
+        max_tokens=service.max_tokens,
+        timeout_s=service.timeout_s,
+        http2=service.http2,
+        headers={key: value.get_secret_value() for key, value in service.headers.items()},
+        extra=service.extra,
+    )
+
+
+def _counting(service: str, metrics: Metrics) -> OnUsage:
+    """Counts what answers cost."""
+
+    def count(usage: "Usage") -> None:
+        for kind, tokens in (
+            ("prompt", usage.prompt_tokens - usage.cached_tokens),
+            ("cached", usage.cached_tokens),
+            ("completion", usage.completion_tokens),
+        ):
+            metrics.llm_tokens.labels(service, kind).inc(max(0, tokens))
+
+    return count
