@@ -40,7 +40,7 @@ def _what_is_missing(name: str, service: ServiceConfig, roles: list[Role]) -> It
     needs = [offer.needs for offer in offers] or _needs_in_any_role(service.kind)
     if any(need.model for need in needs) and not service.model:
         yield ("services", name, "model"), "is missing: which model is it to be"
-    if any(need.region_or_url for need in needs) and service.region is None and service.url is None:
+    if any(need.region for need in needs) and service.region is None and service.url is None:
         yield ("services", name, "region"), "is missing: where the key belongs to, like westeurope"
     needs_key = service.url is None and any(need.key for need in needs)
     if needs_key and service.api_key is None and service.api_key_env is None:
@@ -56,7 +56,7 @@ def _needs_in_any_role(kind: str) -> list[Needs]:
     return [
         Needs(
             model=all(need.model for need in every),
-            region_or_url=all(need.region_or_url for need in every),
+            region=all(need.region for need in every),
             key=all(need.key for need in every),
         )
     ]

@@ -5,7 +5,7 @@ the first call."""
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -15,7 +15,7 @@ from agent.services.stt import SpeechToText
 from agent.services.tts import TextToSpeech
 from gateway.config import Config, ServiceConfig
 from gateway.services import casting
-from gateway.services.kinds import OFFERS, OnUsage, Role
+from gateway.services.kinds import OnUsage, Role, make_client
 from gateway.services.metering import Meter, MeteredLlm, MeteredStt, MeteredTts
 from gateway.telemetry import Metrics
 
@@ -50,8 +50,8 @@ class Services:
         """As they are, without what counts."""
         for name, role in casting.cast(config):
             service = config.services[name]
-            client = OFFERS[role][service.kind].make(service_settings(name, service), _counting(name, metrics))
-            self.clients[name, role] = cast(Client, client)
+            client: Client = make_client(service.kind, role, service_settings(name, service), _counting(name, metrics))
+            self.clients[name, role] = client
 
     def stt(self, name: str) -> SpeechToText:
         """Speech to text of this name."""
