@@ -7,7 +7,7 @@ that are faster only wait as long as for any other sentence.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -111,22 +111,9 @@ class Staff:
             tasks.create_task(self._render_offline(), name="render-offline")
             for name, config in self._configs.items():
                 if config.tts != LOCAL:
-                    tasks.create_task(self._render_hosted(name, config), name=f"render-{name}")
-
-    async def _render_hosted(self, name: str, config: AgentConfig) -> None:
-        phrases = (*_always_said(config), *_asides(config))
-        failures = 0
-        while True:
-            try:
-                await self._phrases[name].prepare(phrases)
-            except ServiceError as error:
-                wait_s = _RENDER_AGAIN_S[min(failures, len(_RENDER_AGAIN_S) - 1)]
-                log.warning("phrases_not_rendered", agent=name, cause=str(error), again_in_s=wait_s)
-                failures += 1
-                await asyncio.sleep(wait_s)
-            else:
-                log.info("phrases_rendered", agent=name)
-                return
+                    said = (*_always_said(config), *_asides(config))
+                    rendering = render_until_there(name, self._phrases[name], said)
+                    tasks.create_task(rendering, name=f"render-{name}")
 
     async def _render_offline(self) -> None:
         """One clause after the other as replies will ask for them. Then most answers wait for no speech synthesis."""
@@ -150,6 +137,22 @@ class Staff:
 
     def _tts(self, config: AgentConfig) -> TextToSpeech:
         return self._engines.tts if config.tts == LOCAL else self._services.tts(config.tts)
+
+
+async def render_until_there(agent: str, phrases: Phrases, said: Sequence[str]) -> None:
+    """Render these, in this order; what fails is tried again and again, what is there already is not."""
+    failures = 0
+    while True:
+        try:
+            await phrases.prepare(said)
+        except ServiceError as error:
+            wait_s = _RENDER_AGAIN_S[min(failures, len(_RENDER_AGAIN_S) - 1)]
+            log.warning("phrases_not_rendered", agent=agent, cause=str(error), again_in_s=wait_s)
+            failures += 1
+            await asyncio.sleep(wait_s)
+        else:
+            log.info("phrases_rendered", agent=agent)
+            return
 
 
 def _count_answer(metrics: Metrics, outcome: str) -> None:
