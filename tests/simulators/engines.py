@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from agent.local.engines import OfflineEngines
 from agent.local.models import default_model_folder
 from agent.local.receptionist import Receptionist
-from agent.services.llm import Conversation, Message, TextDelta
+from agent.services.llm import Conversation, Message, TextDelta, ToolCall
 from media.frames import PcmSamples
 from media.resample import resample
 
@@ -28,8 +29,16 @@ Recognize = Callable[[PcmSamples, int], Awaitable[str]]
 """Audio, int16, shape (n,), and its rate in Hz, to what was said."""
 Speak = Callable[[str, int], Awaitable[PcmSamples]]
 """Text, and a rate in Hz, to its sound."""
-Answer = Callable[[Sequence[str]], Awaitable[str]]
+Answer = Callable[[Sequence[str]], Awaitable["Answered"]]
 """What the user has said, turn by turn, to the answer to the last of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a brain makes of it."""
+
+    text: str
+    hangs_up: bool = False
 
 
 class SimulatorEngines:
@@ -55,11 +64,12 @@ class SimulatorEngines:
             return np.empty(0, np.int16)
         return resample(np.concatenate([chunk.samples for chunk in chunks]), chunks[0].sample_rate_hz, sample_rate_hz)
 
-    async def answer(self, said: Sequence[str]) -> str:
+    async def answer(self, said: Sequence[str]) -> Answered:
         """`Answer`: the offline receptionist's, of a fictional dental practice."""
         conversation = Conversation(tuple(Message("user", text) for text in said))
         events = [event async for event in self._receptionist.reply(conversation)]
-        return "".join(event.text for event in events if isinstance(event, TextDelta)).strip()
+        text = "".join(event.text for event in events if isinstance(event, TextDelta)).strip()
+        return Answered(text, any(isinstance(event, ToolCall) and event.name == "hang_up" for event in events))
 
 
 @asynccontextmanager
