@@ -40,8 +40,8 @@ _RETRY_S = 0.05
 """How soon to offer audio again that the queue had no room for."""
 _LEADING_SILENCE_S = 0.5
 """At most this much is taken off a voice's beginning."""
-_LEAD_S = 0.01
-"""This much is left on: consonants begin softly."""
+_LEAD_S = 0.002
+"""This much is left on: nothing begins with a click. Softer beginnings of consonants are not missed at -44 dB."""
 _AUDIBLE = 200
 """Samples from this value on are audible: -44 dB of full scale."""
 

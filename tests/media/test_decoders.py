@@ -3,31 +3,18 @@
 
 import asyncio
 import ctypes
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-import pytest_asyncio
 
 from media.frames import FrameFlags, PcmSamples
-from media.ports import PcmHub
 from media.tones import tone
 from tests.e2e.raw_caller import RawCaller
 from tests.media.loopback import Loopback
 from tests.media.test_ports import Ear, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def loopback() -> AsyncIterator[Loopback]:
-    hub = PcmHub()
-    hub.start(asyncio.get_running_loop())
-    loopback = Loopback(hub)
-    await loopback.start()
-    yield loopback
-    await loopback.close()
-    hub.close()
 
 
 def _mu_law(code: int) -> int:

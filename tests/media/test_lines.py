@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lines between calls, over real PJMEDIA streams: A's and B's far ends talk to each other through our two legs."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from media.frames import PcmSamples
-from media.ports import LineEnd, LineTrack, PcmHub
+from media.ports import LineEnd, LineTrack
 from tests.media.loopback import Loopback, Pair
 from tests.media.test_ports import Ear, until
 
@@ -18,17 +17,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Connect = Callable[[str], Awaitable[Pair]]
 _PATIENCE_S = 30
 """A process that stands still for a moment leaves a gap in the sound, which is heard at all frequencies."""
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def loopback() -> AsyncIterator[Loopback]:
-    hub = PcmHub()
-    hub.start(asyncio.get_running_loop())
-    loopback = Loopback(hub)
-    await loopback.start()
-    yield loopback
-    await loopback.close()
-    hub.close()
 
 
 def tone(hz: float, sample_rate_hz: int, seconds: float = 60.0) -> bytes:

@@ -47,17 +47,6 @@ def noise(seconds: float, sample_rate_hz: int = 8000, seed: int = 1) -> PcmSampl
     return random.integers(100, 20000, round(seconds * sample_rate_hz), dtype=np.int16)
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def loopback() -> AsyncIterator[Loopback]:
-    hub = PcmHub()
-    hub.start(asyncio.get_running_loop())
-    loopback = Loopback(hub)
-    await loopback.start()
-    yield loopback
-    await loopback.close()
-    hub.close()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def pair(loopback: Loopback) -> AsyncIterator[Pair]:
     pair = await loopback.connect()

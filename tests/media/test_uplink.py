@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from media.frames import FrameFlags, PcmSamples
-from media.ports import CallAudio, JitterPolicy, PcmHub
+from media.ports import CallAudio, JitterPolicy
 from tests.e2e.raw_caller import RawCaller
 from tests.media.loopback import PJMEDIA_JITTER, Loopback
 from tests.media.test_ports import Ear, noise, until
@@ -31,17 +31,6 @@ _JOIN = 40
 """Samples in which what was made up is faded into what follows."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def loopback() -> AsyncIterator[Loopback]:
-    hub = PcmHub()
-    hub.start(asyncio.get_running_loop())
-    loopback = Loopback(hub)
-    await loopback.start()
-    yield loopback
-    await loopback.close()
-    hub.close()
 
 
 class Line:
