@@ -412,6 +412,11 @@ class ServiceConfig(Section):
     """Without any news from the service; the agent's `deadlines` are usually shorter."""
     http2: bool = False
     """Several answers over one connection; needs the extra `http2`."""
+    ca_file: ExistingFile | None = None
+    """PEM: who signs the service's certificate, in place of the public authorities."""
+    cert_file: ExistingFile | None = None
+    """PEM: our own certificate, for services that ask for one, with its key, or that in `key_file`."""
+    key_file: ExistingFile | None = None
     headers: dict[str, SecretStr] = {}
     """Sent with each request."""
     extra: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agent.clients.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from agent.clients.openai_chat import Usage
+    from agent.clients.llm_dialect import Usage
 
 Role = Literal["stt", "llm", "tts", "realtime"]
 """What an agent names a service for: the key is `agents.NAME.stt`, `llm`..."""

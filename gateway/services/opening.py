@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from agent.clients.settings import ServiceSettings
+from agent.errors import ServiceRejected
 from agent.services.llm import LanguageModel
 from agent.services.stt import SpeechToText
 from agent.services.tts import TextToSpeech
 from gateway.config import Config, ServiceConfig
+from gateway.errors import StartupError
 from gateway.services import casting
 from gateway.services.kinds import OnUsage, Role, make_client
 from gateway.services.metering import Meter, MeteredLlm, MeteredStt, MeteredTts
 from gateway.telemetry import Metrics
 
 if TYPE_CHECKING:
-    from agent.clients.openai_chat import Usage
+    from agent.clients.llm_dialect import Usage
 
 log = structlog.get_logger(__name__)
 
@@ -44,13 +46,19 @@ class Services:
     """The services by name, in the roles that agents name them for."""
 
     def __init__(self, config: Config, metrics: Metrics) -> None:
+        """Raises `StartupError`: a file that a service names cannot be used."""
         self._config = config
         self._metrics = metrics
         self.clients: dict[tuple[str, Role], Client] = {}
         """As they are, without what counts."""
         for name, role in casting.cast(config):
             service = config.services[name]
-            client: Client = make_client(service.kind, role, service_settings(name, service), _counting(name, metrics))
+            try:
+                client: Client = make_client(
+                    service.kind, role, service_settings(name, service), _counting(name, metrics)
+                )
+            except ServiceRejected as error:
+                raise StartupError(f"services.{name}: {error.detail}") from error
             self.clients[name, role] = client
 
     def stt(self, name: str) -> SpeechToText:
@@ -123,6 +131,9 @@ def service_settings(name: str, service: ServiceConfig) -> ServiceSettings:
         max_tokens=service.max_tokens,
         timeout_s=service.timeout_s,
         http2=service.http2,
+        ca_file=str(service.ca_file or ""),
+        cert_file=str(service.cert_file or ""),
+        key_file=str(service.key_file or ""),
         headers={key: value.get_secret_value() for key, value in service.headers.items()},
         extra=service.extra,
     )
