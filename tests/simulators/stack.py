@@ -10,15 +10,18 @@ ended.
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.simulators.answer_server import Answer, AnswerRequest, AnswerServer, Call, Say, Script, Wait
+from tests.simulators.anthropic import AnthropicServer
 from tests.simulators.engines import SimulatorEngines, open_engines
-from tests.simulators.openai_chat import Call as ToolCall
-from tests.simulators.openai_chat import ChatRequest, OpenAiChatServer, Say, Script, Wait
+from tests.simulators.gemini import GeminiServer
+from tests.simulators.openai_chat import OpenAiChatServer
+from tests.simulators.openai_responses import OpenAiResponsesServer
 
 KEY = "simulated"
 
@@ -54,7 +57,11 @@ class SimulatedAgent:
         return f'[[route]]\nmatch = "{self.name}"\naction = "agent"\nagent = "{self.name}"\n{agent}'
 
 
-AGENTS = (SimulatedAgent("openai", {"llm": "openai_brain"}),)
+AGENTS = (
+    SimulatedAgent("openai", {"llm": "openai_brain"}),
+    SimulatedAgent("anthropic", {"llm": "anthropic_brain"}),
+    SimulatedAgent("gemini", {"llm": "gemini_brain"}),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +78,32 @@ class Stack:
 async def open_stack(engines: SimulatorEngines | None = None) -> AsyncIterator[Stack]:
     """All of them listen, on free ports of this machine. None: what they say is scripted."""
     async with AsyncExitStack() as stack:
-        brain = stack.enter_context(OpenAiChatServer.in_thread(_brain(engines)))
-        yield Stack((Simulated("openai_brain", "openai", brain.url, model="simulated"),))
+        answer = _brain(engines)
+        services = []
+        for kind, server in _BRAINS.items():
+            brain = stack.enter_context(server.in_thread(answer))
+            services.append(Simulated(f"{kind}_brain", kind, brain.url, model="simulated"))
+        yield Stack(tuple(services))
 
 
+_BRAINS: Mapping[str, type[AnswerServer]] = {
+    "openai": OpenAiChatServer,
+    "openai_responses": OpenAiResponsesServer,
+    "anthropic": AnthropicServer,
+    "gemini": GeminiServer,
+}
 SCRIPTED: Script = [Wait(0.2), Say("Yes, of course. We are open from nine to five, Monday to Friday.", every_s=0.01)]
 
 
-def _brain(engines: SimulatorEngines | None) -> Callable[[ChatRequest], Script]:
+def _brain(engines: SimulatorEngines | None) -> Answer:
     """Runs on the simulator's thread, and waits there for the engines."""
     if engines is None:
         return lambda _: SCRIPTED
     loop = asyncio.get_running_loop()
 
-    def answer(request: ChatRequest) -> Script:
+    def answer(request: AnswerRequest) -> Script:
         answered = asyncio.run_coroutine_threadsafe(engines.answer(said_in(request.body)), loop).result(20)
-        ends: Script = [ToolCall("hang_up")] if answered.hangs_up else []
+        ends: Script = [Call("hang_up")] if answered.hangs_up else []
         return [Say(answered.text), *ends]
 
     return answer
