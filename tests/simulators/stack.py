@@ -18,6 +18,8 @@ from typing import Any
 
 from tests.simulators.answer_server import Answer, AnswerRequest, AnswerServer, Call, Say, Script, Wait
 from tests.simulators.anthropic import AnthropicServer
+from tests.simulators.assemblyai import AssemblyAiServer
+from tests.simulators.deepgram import DeepgramServer
 from tests.simulators.engines import SimulatorEngines, open_engines
 from tests.simulators.gemini import GeminiServer
 from tests.simulators.openai_chat import OpenAiChatServer
@@ -58,8 +60,8 @@ class SimulatedAgent:
 
 
 AGENTS = (
-    SimulatedAgent("openai", {"llm": "openai_brain"}),
-    SimulatedAgent("anthropic", {"llm": "anthropic_brain"}),
+    SimulatedAgent("openai", {"stt": "deepgram_ears", "llm": "openai_brain"}),
+    SimulatedAgent("anthropic", {"stt": "assemblyai_ears", "llm": "anthropic_brain"}),
     SimulatedAgent("gemini", {"llm": "gemini_brain"}),
 )
 
@@ -78,14 +80,23 @@ class Stack:
 async def open_stack(engines: SimulatorEngines | None = None) -> AsyncIterator[Stack]:
     """All of them listen, on free ports of this machine. None: what they say is scripted."""
     async with AsyncExitStack() as stack:
-        answer = _brain(engines)
+        recognize = None if engines is None else engines.recognize
         services = []
+        for kind, ears in _EARS.items():
+            service = await stack.enter_async_context(ears(WORDS, recognize=recognize, key=KEY))
+            services.append(Simulated(f"{kind}_ears", kind, service.url))
+        answer = _brain(engines)
         for kind, server in _BRAINS.items():
             brain = stack.enter_context(server.in_thread(answer))
             services.append(Simulated(f"{kind}_brain", kind, brain.url, model="simulated"))
         yield Stack(tuple(services))
 
 
+_EARS: Mapping[str, type[DeepgramServer | AssemblyAiServer]] = {
+    "deepgram": DeepgramServer,
+    "assemblyai": AssemblyAiServer,
+}
+WORDS = ["What", "are", "your", "opening", "hours", "on", "Saturday?"] * 100
 _BRAINS: Mapping[str, type[AnswerServer]] = {
     "openai": OpenAiChatServer,
     "openai_responses": OpenAiResponsesServer,
