@@ -72,14 +72,15 @@ class Staff:
                 await phrases.prepare(_always_said(config))
             intents = await intent_classifier(config, engines)
             sources: list[ContextSource] = [] if intents is None else [IntentSource(intents)]
-            llm: LanguageModel
+            receptionist = offline_receptionist(config, knowledge[name])
+            llm: LanguageModel = receptionist
+            summarizer = None
             if config.llm == LOCAL:
-                llm = self._offline[name] = offline_receptionist(config, knowledge[name])
-                summarizer = None
+                self._offline[name] = receptionist
             else:
                 sources += context_sources(config, knowledge[name])
                 sources += [lookups[name]] if name in lookups else []
-                model = self._services.llm(config.llm)
+                model = self._services.llm(config.llm, receptionist)
                 llm = answering_again(model, config, knowledge[name], engines, partial(_count_answer, metrics))
                 summarizer = LlmSummarizer(model)
             services[name] = AgentServices(
@@ -133,10 +134,10 @@ class Staff:
             log.info("answers_rendered")
 
     def _stt(self, config: AgentConfig) -> SpeechToText:
-        return self._engines.stt if config.stt == LOCAL else self._services.stt(config.stt)
+        return self._engines.stt if config.stt == LOCAL else self._services.stt(config.stt, self._engines.stt)
 
     def _tts(self, config: AgentConfig) -> TextToSpeech:
-        return self._engines.tts if config.tts == LOCAL else self._services.tts(config.tts)
+        return self._engines.tts if config.tts == LOCAL else self._services.tts(config.tts, self._engines.tts)
 
 
 async def render_until_there(agent: str, phrases: Phrases, said: Sequence[str]) -> None:

@@ -417,6 +417,10 @@ class ServiceConfig(Section):
     cert_file: ExistingFile | None = None
     """PEM: our own certificate, for services that ask for one, with its key, or that in `key_file`."""
     key_file: ExistingFile | None = None
+    max_concurrent: Annotated[int, Field(ge=0)] = 0
+    """What the vendor's plan allows at a time; more are not asked, and the next service of a chain is. 0: no limit."""
+    max_per_s: Annotated[float, Field(ge=0)] = 0.0
+    """Likewise, requests per second."""
     headers: dict[str, SecretStr] = {}
     """Sent with each request."""
     extra: dict[str, Any] = {}
@@ -425,7 +429,7 @@ class ServiceConfig(Section):
     """Kind chain: services, and `local`, in the order in which they are asked."""
     hedge_after_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
     """Kind chain: the next is asked as well when the one before has been silent for so long, and the first to answer
-    is used; 0: only when it has failed."""
+    is used. 0: a second or two, as fits the role."""
 
     @property
     def key(self) -> str:

@@ -83,17 +83,16 @@ _NONE = ServiceConfig(kind="")
 
 
 def _voice_faults(config: Config, name: str, agent: AgentConfig) -> Iterator[Fault]:
-    """Voices are the vendor's: the offline engine has one, and the members of a chain have each their own."""
-    service = config.services.get(agent.tts)
+    """Voices are the vendor's: the offline engine has one. An agent's is the first member's of a chain."""
+    first, *others = members(config.services, agent.tts) or (LOCAL,)
     for key in ("voice", "voices"):
-        if getattr(agent, key) and service is None:
+        if getattr(agent, key) and first == LOCAL:
             yield ("agents", name, key), "there is one offline voice: leave it out, or name a tts of [services]"
-        elif getattr(agent, key) and service is not None and service.kind == CHAIN:
-            yield ("agents", name, key), f"{agent.tts} is a chain: set services.NAME.voice of each of its members"
-    for member in members(config.services, agent.tts):
-        one = config.services.get(member)
-        offer = OFFERS["tts"].get(one.kind) if one is not None else None
-        if one is not None and offer is not None and offer.needs.voice and not (one.voice or agent.voice):
+    for member in (first, *others):
+        service = config.services.get(member)
+        offer = OFFERS["tts"].get(service.kind) if service is not None else None
+        voice = service.voice or (agent.voice if member == first else None) if service is not None else None
+        if offer is not None and offer.needs.voice and not voice:
             yield ("services", member, "voice"), f"is missing: which of its voices is to speak (agent {name})"
 
 

@@ -8,8 +8,10 @@ counted as `cancelled`, and so is what nobody wanted any more.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, assert_never
 
+from agent.chains.events import BreakerChanged, ChainEvent, Failed, FellBack, Hedged
+from agent.clients.breaker import BreakerState
 from agent.errors import ServiceError
 from agent.services.llm import Conversation, LanguageModel, ReplyEvent
 from agent.services.stt import SpeechToText, SttStream, Transcript
@@ -74,6 +76,27 @@ class Meter:
             self.ended(outcome)
             if isinstance(items, AsyncGenerator):
                 await items.aclose()
+
+
+class ChainMetrics:
+    """What happens between the members of chains, counted."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def receive(self, event: ChainEvent) -> None:
+        match event:
+            case Failed(service, role, cause):
+                self._metrics.service_failures.labels(service, role, cause).inc()
+            case FellBack(chain, role, service):
+                self._metrics.chain_fallbacks.labels(chain, role, service).inc()
+            case Hedged(chain, role, service, won):
+                self._metrics.chain_hedges.labels(chain, role, service, "won" if won else "lost").inc()
+            case BreakerChanged(service, role, state):
+                is_resting = state is not BreakerState.CLOSED
+                self._metrics.service_resting.labels(service, role).set(is_resting)
+            case _:
+                assert_never(event)
 
 
 class MeteredLlm:

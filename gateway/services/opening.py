@@ -3,12 +3,15 @@
 the first call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from agent.chains import LanguageModelChain, Member, SpeechToTextChain, TextToSpeechChain
+from agent.chains.events import Role as ChainRole
+from agent.clients.limits import Limits
 from agent.clients.settings import ServiceSettings
 from agent.errors import ServiceRejected
 from agent.services.llm import LanguageModel
@@ -17,8 +20,8 @@ from agent.services.tts import TextToSpeech
 from gateway.config import Config, ServiceConfig
 from gateway.errors import StartupError
 from gateway.services import casting
-from gateway.services.kinds import OnUsage, Role, make_client
-from gateway.services.metering import Meter, MeteredLlm, MeteredStt, MeteredTts
+from gateway.services.kinds import LOCAL, OnUsage, Role, make_client
+from gateway.services.metering import ChainMetrics, Meter, MeteredLlm, MeteredStt, MeteredTts
 from gateway.telemetry import Metrics
 
 if TYPE_CHECKING:
@@ -43,14 +46,17 @@ class Client(Protocol):
 
 
 class Services:
-    """The services by name, in the roles that agents name them for."""
+    """The services by name, in the roles that agents name them for, and chains of them."""
 
     def __init__(self, config: Config, metrics: Metrics) -> None:
         """Raises `StartupError`: a file that a service names cannot be used."""
-        self._config = config
+        self._configs = config.services
+        self._tell = ChainMetrics(metrics).receive
         self._metrics = metrics
         self.clients: dict[tuple[str, Role], Client] = {}
-        """As they are, without what counts."""
+        """As they are, without what counts and without breakers."""
+        self._members: dict[tuple[str, Role], Member[Any]] = {}
+        """With those; shared by all chains."""
         for name, role in casting.cast(config):
             service = config.services[name]
             try:
@@ -60,22 +66,41 @@ class Services:
             except ServiceRejected as error:
                 raise StartupError(f"services.{name}: {error.detail}") from error
             self.clients[name, role] = client
+            if role != "realtime":
+                limits = Limits(service.max_concurrent, service.max_per_s)
+                self._members[name, role] = self._member(name, role, client, limits)
 
-    def stt(self, name: str) -> SpeechToText:
-        """Speech to text of this name."""
-        return MeteredStt(self._client(name, "stt"), Meter(name, "stt", self._metrics))
+    def stt(self, name: str, local: SpeechToText) -> SpeechToText:
+        """Speech to text of this name; `local` is there for chains that have it."""
+        members = self._chain(name, "stt", local)
+        return SpeechToTextChain(name, members, hedge_after_ms=self._hedge_ms(name), on_event=self._tell)
 
-    def llm(self, name: str) -> LanguageModel:
-        return MeteredLlm(self._client(name, "llm"), Meter(name, "llm", self._metrics))
+    def llm(self, name: str, local: LanguageModel) -> LanguageModel:
+        members = self._chain(name, "llm", local)
+        return LanguageModelChain(name, members, hedge_after_ms=self._hedge_ms(name), on_event=self._tell)
 
-    def tts(self, name: str) -> TextToSpeech:
-        return MeteredTts(self._client(name, "tts"), Meter(name, "tts", self._metrics))
+    def tts(self, name: str, local: TextToSpeech) -> TextToSpeech:
+        members = self._chain(name, "tts", local)
+        return TextToSpeechChain(name, members, hedge_after_ms=self._hedge_ms(name), on_event=self._tell)
 
     def realtime(self, name: str) -> Any:
-        return self._client(name, "realtime")
+        return self.clients[name, "realtime"]
 
-    def _client(self, name: str, role: Role) -> Any:
-        return self.clients[name, role]
+    def _chain(self, name: str, role: ChainRole, local: Any) -> list[Member[Any]]:
+        return [
+            self._member(LOCAL, role, local, Limits()) if one == LOCAL else self._members[one, role]
+            for one in casting.members(self._configs, name)
+        ]
+
+    def _hedge_ms(self, name: str) -> int:
+        return self._configs[name].hedge_after_ms
+
+    def _member(self, name: str, role: ChainRole, service: Any, limits: Limits) -> Member[Any]:
+        metered = _METERED[role](service, Meter(name, role, self._metrics))
+        return Member(name, role, metered, continues=name != LOCAL, limits=limits, on_event=self._tell)
+
+
+_METERED: Mapping[ChainRole, Callable[[Any, Meter], Any]] = {"stt": MeteredStt, "llm": MeteredLlm, "tts": MeteredTts}
 
 
 @asynccontextmanager

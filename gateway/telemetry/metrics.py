@@ -97,6 +97,30 @@ class Metrics:
             buckets=_RESPONSE_BUCKETS_S,
             registry=registry,
         )
+        self.service_failures = Counter(
+            "parley_service_failures",
+            "Services that were not used: late, unavailable, rejected, full (our limits), resting (failed too often).",
+            ["service", "role", "cause"],
+            registry=registry,
+        )
+        self.service_resting = Gauge(
+            "parley_service_resting",
+            "1 while a service that has failed too often is left alone.",
+            ["service", "role"],
+            registry=registry,
+        )
+        self.chain_fallbacks = Counter(
+            "parley_chain_fallbacks",
+            "Times that a service of a chain stood in for one that had failed.",
+            ["chain", "role", "service"],
+            registry=registry,
+        )
+        self.chain_hedges = Counter(
+            "parley_chain_hedges",
+            "Times that the next service of a chain was asked because one was late, by whether it answered first.",
+            ["chain", "role", "service", "outcome"],
+            registry=registry,
+        )
         self.service_opened = Histogram(
             "parley_service_open_seconds",
             "How long it took to open a stream of speech recognition.",

@@ -82,10 +82,11 @@ def test_a_member_of_a_chain_that_cannot_play_the_role_is_named_with_the_chain(t
     assert faults[0].startswith("agents.a.llm: voice, a member of both, is of kind elevenlabs, which can be tts.")
 
 
-def test_an_agent_may_not_choose_the_voice_of_a_chain_whose_members_have_each_their_own(tmp_path: Path) -> None:
-    toml = _CHAIN + 'of = ["one", "local"]\n[agents.a]\ntts = "both"\nvoice = "nova"\n'
-    faults = faults_of(tmp_path, toml + '[services.one]\nkind = "elevenlabs"\nvoice = "v"\nurl = "http://h"')
-    assert faults == ["agents.a.voice: both is a chain: set services.NAME.voice of each of its members"]
+def test_the_voice_of_an_agent_is_the_first_one_of_a_chain_and_the_others_need_their_own(tmp_path: Path) -> None:
+    toml = _CHAIN + 'of = ["one", "two", "local"]\n[agents.a]\ntts = "both"\nvoice = "nova"\n'
+    for name in ("one", "two"):
+        toml += f'[services.{name}]\nkind = "elevenlabs"\nurl = "http://h"\n'
+    assert faults_of(tmp_path, toml) == ["services.two.voice: is missing: which of its voices is to speak (agent a)"]
 
 
 def test_a_secret_is_never_in_a_fault(tmp_path: Path) -> None:
