@@ -84,9 +84,9 @@ class ResponsesAnswer:
                 text = wire_json.text(event.get("delta"))
                 return [TextDelta(text)] if text else []
             case "response.output_item.added" | "response.output_item.done":
-                self._take_item(event.get("output_index"), event.get("item"))
+                self._take_item(event)
             case "response.function_call_arguments.delta":
-                self._calls.add(_key(event.get("output_index")), arguments=event.get("delta"))
+                self._calls.add(_key(event, event.get("item_id")), arguments=event.get("delta"))
             case "response.completed" | "response.incomplete":
                 self._take_end(event.get("response"))
             case "response.failed":
@@ -99,11 +99,12 @@ class ResponsesAnswer:
     def tool_calls(self) -> list[ToolCall]:
         return self._calls.whole()
 
-    def _take_item(self, index: object, item: object) -> None:
+    def _take_item(self, event: Mapping[str, object]) -> None:
         """A call begins, with its names, or is over, with its arguments: these count if no piece of them has come."""
+        item = event.get("item")
         if not isinstance(item, Mapping) or item.get("type") != "function_call":
             return
-        key = _key(index)
+        key = _key(event, item.get("id"))
         arguments = None if self._calls.has_arguments(key) else item.get("arguments")
         self._calls.add(key, call_id=item.get("call_id"), name=item.get("name"), arguments=arguments)
 
@@ -123,8 +124,10 @@ class ResponsesAnswer:
                 log.warning("answer_cut_short", service=self._service, tool_calls=len(self._calls))
 
 
-def _key(index: object) -> int:
-    return index if isinstance(index, int) else 0
+def _key(event: Mapping[str, object], item_id: object) -> int | str:
+    """Which part of the output an event is about; llama.cpp's name only the item."""
+    index = event.get("output_index")
+    return index if isinstance(index, int) else wire_json.text(item_id)
 
 
 def _items(message: Message) -> Iterator[Mapping[str, object]]:
@@ -133,9 +136,13 @@ def _items(message: Message) -> Iterator[Mapping[str, object]]:
             return  # in `instructions`
         case "tool":
             yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": message.text}
-        case role:
+        case "assistant":
             if message.text:
-                yield {"role": role, "content": message.text}
+                # In the long form: llama.cpp's Responses know no other for what was answered.
+                said = [{"type": "output_text", "text": message.text}]
+                yield {"type": "message", "role": "assistant", "content": said}
+        case "user":
+            yield {"role": "user", "content": message.text}
     for call in message.tool_calls:
         arguments = json.dumps(dict(call.arguments))
         yield {"type": "function_call", "call_id": call.call_id, "name": call.name, "arguments": arguments}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """OpenAI's Responses."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -34,12 +35,12 @@ async def test_what_is_sent_is_what_the_service_expects() -> None:
     assert request.headers["authorization"] == "Bearer k3y"
     *before, last = request.body["input"]
     assert before == [
-        {"role": "assistant", "content": "Good morning, what can I do for you?"},
+        said("Good morning, what can I do for you?"),
         {"role": "user", "content": "Where is my order?"},
-        {"role": "assistant", "content": "I will look."},
+        said("I will look."),
         {"type": "function_call", "call_id": "call.1", "name": "get_order", "arguments": '{"id": 7}'},
         {"type": "function_call_output", "call_id": "call.1", "output": "shipped on Monday"},
-        {"role": "assistant", "content": "It was —"},
+        said("It was —"),
     ]
     assert last["role"] == "user"
     assert last["content"].startswith("And the other one?\n")
@@ -80,3 +81,18 @@ def test_a_call_of_which_only_the_end_came_is_whole() -> None:
     answer.receive({"type": "response.output_item.added", "output_index": 1, "item": {**item, "arguments": ""}})
     answer.receive({"type": "response.output_item.done", "output_index": 1, "item": item})
     assert answer.tool_calls() == [ToolCall("get_order", {"id": 7}, "c1")]
+
+
+def test_calls_are_told_apart_by_their_items_where_nothing_has_a_number() -> None:
+    answer = ResponsesDialect(ServiceSettings("brain", "tiny")).answer()
+    for name in ("a", "b"):
+        item = {"type": "function_call", "id": f"fc_{name}", "call_id": name, "name": "get_order", "arguments": ""}
+        answer.receive({"type": "response.output_item.added", "item": item})
+    for name in ("b", "a"):
+        piece = {"item_id": f"fc_{name}", "delta": json.dumps({"id": name})}
+        answer.receive({"type": "response.function_call_arguments.delta", **piece})
+    assert [(call.call_id, call.arguments) for call in answer.tool_calls()] == [("a", {"id": "a"}), ("b", {"id": "b"})]
+
+
+def said(text: str) -> dict[str, object]:
+    return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
