@@ -6,7 +6,8 @@ import importlib.util
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from agent.clients.openai_chat import OPENAI_URL, ChatSettings, OpenAiChat, Usage
+from agent.clients.openai_chat import OpenAiChat, Usage
+from agent.clients.settings import ServiceSettings
 from gateway.config import Config, ServiceConfig
 from gateway.telemetry import Metrics
 
@@ -40,12 +41,12 @@ async def _keep_warm(model: OpenAiChat) -> None:
         await asyncio.sleep(_WARM_EVERY_S)
 
 
-def chat_settings(name: str, service: ServiceConfig) -> ChatSettings:
+def chat_settings(name: str, service: ServiceConfig) -> ServiceSettings:
     """What the client needs of a service of kind `openai`."""
-    return ChatSettings(
+    return ServiceSettings(
         name=name,
         model=service.model or "",
-        url=service.url or OPENAI_URL,
+        url=service.url or "",
         api_key="" if service.api_key is None else service.api_key.get_secret_value(),
         temperature=service.temperature,
         max_tokens=service.max_tokens,

@@ -40,12 +40,12 @@ class Voice:
         return np.concatenate([quiet, resample(samples, round(rate_hz * pitch), sample_rate_hz), quiet])
 
     def say_clearly(self, text: str, sample_rate_hz: int) -> PcmSamples:
-        """The same in a rendering of which speech recognition gets every word: no two are alike."""
+        """The same in a rendering of which speech recognition gets nearly every word: no two are alike."""
         wanted = set(re.findall(r"\w+", text.lower()))
         for attempt in range(10):
             samples = self.say(text, sample_rate_hz, pace=1 - attempt / 100)  # the same pace comes from the cache
             heard = self.hear(resample(samples, sample_rate_hz, 8000), 8000)
-            if wanted <= set(re.findall(r"\w+", heard.lower())):
+            if len(wanted & set(re.findall(r"\w+", heard.lower()))) >= 0.9 * len(wanted):
                 return samples
         raise AssertionError(f"not understood in ten renderings, last as {heard!r}")
 
