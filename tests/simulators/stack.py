@@ -70,6 +70,9 @@ AGENTS = (
 class Stack:
     services: tuple[Simulated, ...]
 
+    def agent(self, name: str) -> SimulatedAgent:
+        return next(agent for agent in AGENTS if agent.name == name)
+
     @property
     def toml(self) -> str:
         """For parley.toml: services, routes and agents."""
