@@ -49,6 +49,7 @@ from agent.judgement import Judgement, filled
 from agent.languages import Languages
 from agent.markup import INSTRUCTIONS
 from agent.recognition import Recognition
+from agent.secret_keys import SecretKeys
 from agent.services.llm import ReplyEvent
 from agent.services.stt import Transcript
 from agent.silence import CallEndsSoon, CallHygiene, CutOff, Farewell, Reprompt
@@ -151,9 +152,7 @@ class AgentSession:
         self._last_partial: Transcript | None = None
         """Of the present turn."""
         self._drained_at = 0.0
-        self._secret_keys = ""
-        self._next_keys_secret = False
-        self._secret_length = 0
+        self._keys = SecretKeys(config.secret_keys)
         self._is_suspicious = False
         self._far_end: FarEndWatch | None = None
         if facts.is_placed and config.far_end.recognize:
@@ -178,33 +177,23 @@ class AgentSession:
             self._drain()
 
     def dtmf(self, digit: str, *, secret: bool = False) -> None:
-        """A key the caller pressed: 0-9, *, #, A-D.
-
-        A secret one is `*` to the language model, in events and in the record; the key itself waits for
-        `take_secret_keys`. `#` ends an entry and tells nothing, so it stays.
-        """
-        is_secret = secret or self.keeps_keys_secret
-        if is_secret and digit != "#":
-            self._secret_keys = (self._secret_keys + digit)[-64:]
-            digit = "*"
-        self._turns.receive_digit(digit, self._clock())
+        """A key the caller pressed: 0-9, *, #, A-D. A secret one is `*` to the language model, in events and in the
+        record; the key itself waits for `take_secret_keys`."""
+        self._turns.receive_digit(self._keys.press(digit, secret=secret), self._clock())
         self._drain()
 
     def take_secret_keys(self) -> str:
         """The secret keys since this was last asked, at most 64, for whoever is to check them (a tool)."""
-        keys, self._secret_keys = self._secret_keys, ""
-        return keys
+        return self._keys.take()
 
     @property
     def keeps_keys_secret(self) -> bool:
         """Whether a key that is pressed now is secret."""
-        return self._config.secret_keys or self._next_keys_secret
+        return self._keys.are_kept
 
     def keep_keys_secret(self, are_secret: bool, length: int | None) -> None:
-        """Whether the keys of the next entry are secret. It is over with its last key: when so many were pressed (None:
-        when the caller makes a pause), not when the caller says something in between or hesitates."""
-        self._next_keys_secret = are_secret
-        self._secret_length = length or 0
+        """See `SecretKeys.keep_next`."""
+        self._keys.keep_next(are_secret, length)
 
     async def until_heard(self) -> None:
         """Until what was said so far has been sent."""
@@ -404,8 +393,8 @@ class AgentSession:
                 self._turns.receive_reply_over(action.reply_id, now)
             case Answer():
                 self._hygiene.receive_turn(action.text)
-                if pressed_keys(action.text) is not None and len(self._secret_keys) >= self._secret_length:
-                    self._next_keys_secret = False
+                if pressed_keys(action.text) is not None:
+                    self._keys.receive_entry()
                 self._change_language()
                 self._adapt(action.text)
                 if self._caller is not None:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from agent.websocket import WireMessage as WireMessage
-
 ProtocolName = Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"]
 Encoding = Literal["l16", "pcmu", "pcma", "g722", "opus"]
 StreamDirection = Literal["inbound", "outbound", "bidirectional"]
@@ -15,6 +13,8 @@ StreamDirection = Literal["inbound", "outbound", "bidirectional"]
 the caller."""
 Track = Literal["inbound", "outbound"]
 """Whose audio it is: the caller's, or what we send."""
+WireMessage = str | bytes
+"""A text message, or a binary one: the same as in `agent.websocket`, which clients of ours do not have."""
 
 
 @dataclass(frozen=True, slots=True)
