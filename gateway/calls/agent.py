@@ -3,7 +3,7 @@
 
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, replace
 from typing import assert_never
 
@@ -13,6 +13,7 @@ from agent.call_facts import CallFacts
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
+from agent.early_stt import EarlyStt
 from agent.events import (
     AgentEvent,
     CallerProsody,
@@ -33,7 +34,6 @@ from agent.events import (
     TurnReopened,
 )
 from agent.interpreter import Translator, interpreter_config
-from agent.local.receptionist import Receptionist
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
@@ -52,6 +52,7 @@ from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
 
+_USUAL_HZ = 8_000
 _PARTIALS_S = 0.25
 """Between two partial transcripts of a call."""
 
@@ -277,7 +278,6 @@ class ConfiguredAgents:
         configs: Mapping[str, AgentConfig],
         services: Mapping[str, AgentServices],
         make_speech_model: MakeSpeechModel,
-        offline: tuple[tuple[AgentConfig, Receptionist], ...] = (),
         *,
         echo_gate: bool = True,
         suppress_noise: Strength | None = None,
@@ -286,8 +286,6 @@ class ConfiguredAgents:
     ) -> None:
         """`memories`: None: no caller is remembered, no call resumed."""
         self.memories = memories
-        self.offline = offline
-        """Those whose answers are known beforehand."""
         self._configs = configs
         self._services = services
         self._make_speech_model = make_speech_model
@@ -296,11 +294,28 @@ class ConfiguredAgents:
         self._lookups = lookups
         self.control_of: Callable[[Call], CallControl] | None = None
         """What tools may do to a call; the switchboard has it. None: agents have no tools."""
+        self._early: weakref.WeakKeyDictionary[Call, tuple[str, EarlyStt]] = weakref.WeakKeyDictionary()
+        """Of the calls that ring, or rang, and whose agent's recognition is a service."""
+        self._leg_hz = _USUAL_HZ
+        """Of the last call: the next is probably no other."""
         self._histories: weakref.WeakKeyDictionary[Call, dict[str, History]] = weakref.WeakKeyDictionary()
         """Of the calls that stand, by agent."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._configs
+
+    def expect(self, call: Call) -> Coroutine[object, object, None] | None:
+        """What is to be run while this call rings, so that speech recognition is there when it is answered; None:
+        nothing."""
+        name = call.facts.agent or ""
+        config = self._configs.get(name)
+        if config is None or config.stt == "local" or config.realtime != "off":
+            return None
+        early = EarlyStt(
+            self._services[name].stt, sample_rate_hz=self._leg_hz, hints=config.hints, language=config.language
+        )
+        self._early[call] = name, early
+        return early.hold(call.until_over)
 
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there. An agent that gets a call back goes on with
@@ -309,10 +324,15 @@ class ConfiguredAgents:
         call.keys_secret = call.keys_secret or config.secret_keys
         call.assign(name)
         before = self._histories.setdefault(call, {})
+        services = self._services[name]
+        expected, early = self._early.pop(call, ("", None))
+        if early is not None and expected == name:
+            services = replace(services, stt=early)
+        self._leg_hz = call.leg.sample_rate_hz
         activity = AgentActivity(
             call,
             config,
-            self._services[name],
+            services,
             self._make_speech_model,
             self._uplink(call),
             history=before.get(name),
