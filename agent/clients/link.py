@@ -49,6 +49,8 @@ class Link:
         self._is_closed = False
         self.is_congested = False
         """The service reads too slowly: hold back what can be."""
+        self.on_room: Callable[[], None] = lambda: None
+        """It reads again."""
 
     @classmethod
     async def connect(
@@ -105,6 +107,8 @@ class Link:
 
     def congested(self, is_congested: bool) -> None:
         self.is_congested = is_congested
+        if not is_congested:
+            self.on_room()
 
     def disconnected(self, how: Disconnected) -> None:
         if not self._is_closed:
