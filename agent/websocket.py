@@ -110,9 +110,9 @@ async def open_websocket(
         is_done = True
     except picows.WSInvalidStatusError as refusal:
         status = 0 if refusal.response is None else int(refusal.response.status)
-        raise NotConnected(f"it answered {status}", status) from refusal
+        raise NotConnected(f"it answered {status}", status) from None
     except (picows.WSError, OSError, ssl.SSLError, TimeoutError) as fault:
-        raise NotConnected(f"no WebSocket: {type(fault).__name__}") from fault
+        raise NotConnected(f"no WebSocket: {type(fault).__name__}") from None  # it may quote what the server wrote
     finally:
         if not is_done:
             connection.abort()  # it may have opened in the very moment it was given up
