@@ -67,10 +67,10 @@ class Link:
             link._websocket = await open_websocket(_websocket_url(talk.url()), link, headers=talk.headers())
         except NotConnected as fault:
             if fault.status:
-                raise refusal(service, fault.status) from fault
-            raise ConnectionLost(service, f"cannot be connected to ({fault})") from fault
+                raise refusal(service, fault.status) from None
+            raise ConnectionLost(service, f"cannot be connected to ({fault})") from None
         except ValueError as fault:
-            raise ServiceRejected(service, f"its URL cannot be used ({type(fault).__name__})") from fault
+            raise ServiceRejected(service, f"its URL cannot be used ({type(fault).__name__})") from None
         link.send(talk.opening())
         link._keep_alive()
         return link
