@@ -61,8 +61,8 @@ class Link:
         *,
         tls: ssl.SSLContext | None = None,
     ) -> "Link":
-        """Open one and say what `talk` opens with. `on_end` is told why it ended, once, unless it was closed here. `tls`:
-        whom to trust, if not the system's authorities. Raises `ServiceError`."""
+        """Open one and say what `talk` opens with. `on_end` is told why it ended, once, unless it was closed here.
+        `tls`: whom to trust, if not the system's authorities. Raises `ServiceError`."""
         link = cls(talk, on_message, on_end)
         try:
             link._websocket = await open_websocket(_websocket_url(talk.url()), link, headers=talk.headers(), tls=tls)
