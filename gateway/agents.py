@@ -103,6 +103,11 @@ class Staff:
             echo_gate=media.echo_gate,
             suppress_noise=None if media.noise_suppression == "off" else media.noise_suppression,
             lookups=lookups,
+            warm_voice={
+                name: self._services.warm_voice(config.tts, config.voice)
+                for name, config in self._configs.items()
+                if config.tts != LOCAL and config.realtime == "off"
+            },
         )
 
     async def render_ahead(self) -> None:

@@ -223,14 +223,18 @@ def _try_services(config: Config, *, as_json: bool) -> int:
     if not probes:
         print("no services are configured ([services.NAME] in parley.toml, see docs/services.md)")
         return 0
-    row = "{:6}  {:16} {:16} {:8} {:>10} {:>8} {:>8}  {}"
-    print(row.format("", "service", "kind", "role", "connect ms", "first ms", "all ms", ""))
+    rows: list[tuple[str, ...]] = [("", "service", "kind", "role", "connect ms", "first ms", "all ms", "")]
     for probe in probes:
         times = (probe.connect_ms, probe.first_ms, probe.total_ms)
-        shown = ["-" if time_ms is None else f"{time_ms:.0f}" for time_ms in times]
-        print(row.format(probe.status, probe.service, probe.kind, probe.role, *shown, probe.detail))
-        if probe.fix:
-            print(f"        fix: {probe.fix}")
+        shown = ("-" if time_ms is None else f"{time_ms:.0f}" for time_ms in times)
+        rows.append((probe.status, probe.service, probe.kind, probe.role, *shown, probe.detail))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for index, row in enumerate(rows):
+        left = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=False)]
+        right = [cell.rjust(width) for cell, width in zip(row[4:7], widths[4:], strict=False)]
+        print("  ".join((*left, *right, row[7])).rstrip())
+        if index and (fix := probes[index - 1].fix):
+            print(f"      fix: {fix}")
     return int(failed)
 
 

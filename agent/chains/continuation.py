@@ -15,7 +15,7 @@ _WORD = re.compile(r"[^\W_]+(?:['’.,:@/&+-][^\W_]+)*", re.UNICODE)  # noqa: RU
 _LONGEST_HELD = 60
 """A word of more characters is no word."""
 _NUMBERS = frozenset(word for number in (*range(20), *range(20, 100, 10)) for word in cardinal(number).split())
-_TELLING_CHARACTERS = 4
+_TELLING_CHARACTERS = 5
 """A single word of fewer may well be meant twice ("that that"); so may numbers, however many."""
 _LONGEST_REPEAT = 400
 """Words that are looked at."""
@@ -82,7 +82,7 @@ class Continuation:
             if begin == 0 or _is_telling(new[:both]):
                 end = found[both - 1].end()
                 rest = self._text[end:]
-                if self._said.rstrip()[-1:] in ".,!?;:…":  # the mark behind the word was heard, too
+                if not self._said[-1].isalnum():  # what follows the word was heard, too
                     rest = rest.lstrip(".,!?;:…")
                 return self._decided(rest)
         return self._decided(self._text)
@@ -94,8 +94,10 @@ class Continuation:
 
     def _joined(self, text: str) -> str:
         """The beginning with one space between it and what was said."""
-        if not self._begins or not text.strip():
-            return text if not self._begins else ""
+        if not self._begins or not self._said:
+            return text
+        if not text.strip():
+            return ""
         self._begins = False
         text = text.lstrip()
         before = self._said[-1:]

@@ -173,11 +173,20 @@ class _ChainStream:
             await asyncio.wait((self._opening,))
         first = None if self._present is None else self._present.member
         order = sorted(self._members, key=lambda member: (member is not first, member.name in self._lost))
-        async with aclosing(race(self._rules, order, self._ask)) as answers:
-            async for branch, transcript in answers:
-                self._use(branch)
-                return self._told(branch, transcript)
-        raise ServiceUnavailable(self._rules.chain, "gave no transcript")
+        opened: list[_Branch] = []
+        answers = race(self._rules, order, lambda member: self._ask(member, opened))
+        try:
+            async with aclosing(answers):
+                async for branch, transcript in answers:
+                    self._use(branch)
+                    return self._told(branch, transcript)
+            raise ServiceUnavailable(self._rules.chain, "gave no transcript")
+        finally:
+            for branch in opened:
+                if branch in self._asked:
+                    self._asked.remove(branch)
+                if branch is not self._present:
+                    self._close(branch)
 
     def next_turn(self, keep_ms: int) -> None:
         keep = keep_ms * self._sample_rate_hz // 1000
@@ -206,8 +215,8 @@ class _ChainStream:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    async def _ask(self, member: SttMember) -> AsyncGenerator[tuple[_Branch, Transcript], None]:
-        """The turn's words from this member; one that has not heard it hears it now."""
+    async def _ask(self, member: SttMember, opened: list[_Branch]) -> AsyncGenerator[tuple[_Branch, Transcript], None]:
+        """The turn's words from this member; one that has not heard it is opened, and hears it now."""
         branch = self._present
         if branch is not None and branch.member is member:
             try:
@@ -217,15 +226,10 @@ class _ChainStream:
                 raise
             return
         branch = await self._open(member)
+        opened.append(branch)
         self._asked.append(branch)
-        try:
-            self._replay(branch)
-            yield branch, await branch.stream.final()
-        finally:
-            if branch in self._asked:
-                self._asked.remove(branch)
-            if branch is not self._present:
-                await branch.aclose()
+        self._replay(branch)
+        yield branch, await branch.stream.final()
 
     def _use(self, branch: _Branch) -> None:
         """Its words count from now on."""
@@ -270,7 +274,7 @@ class _ChainStream:
             request.failed(error)
             request.close()
         if branch in self._asked:
-            self._asked.remove(branch)
+            self._asked.remove(branch)  # its answer tells the rest
         elif branch is self._present:
             self._leave_behind(branch)
             self._reopen([member for member in self._members if member is not branch.member])

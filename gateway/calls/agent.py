@@ -41,6 +41,7 @@ from agent.tools.tool import CallControl
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
+from gateway.calls.expected import Expected, WarmVoice
 from gateway.calls.memory import CallerMemories, CallMemory
 from gateway.calls.uplink import LineReport, Uplink
 from gateway.lookup import CallLookup
@@ -283,8 +284,10 @@ class ConfiguredAgents:
         suppress_noise: Strength | None = None,
         lookups: Mapping[str, CallLookup] = {},
         memories: CallerMemories | None = None,
+        warm_voice: Mapping[str, WarmVoice] = {},
     ) -> None:
-        """`memories`: None: no caller is remembered, no call resumed."""
+        """`memories`: None: no caller is remembered, no call resumed. `warm_voice`: of agents whose voice is a
+        service."""
         self.memories = memories
         self._configs = configs
         self._services = services
@@ -294,8 +297,9 @@ class ConfiguredAgents:
         self._lookups = lookups
         self.control_of: Callable[[Call], CallControl] | None = None
         """What tools may do to a call; the switchboard has it. None: agents have no tools."""
-        self._early: weakref.WeakKeyDictionary[Call, tuple[str, EarlyStt]] = weakref.WeakKeyDictionary()
-        """Of the calls that ring, or rang, and whose agent's recognition is a service."""
+        self._warm_voice = warm_voice
+        self._expected: weakref.WeakKeyDictionary[Call, Expected] = weakref.WeakKeyDictionary()
+        """The calls that ring, or rang, and whose agent uses services."""
         self._leg_hz = _USUAL_HZ
         """Of the last call: the next is probably no other."""
         self._histories: weakref.WeakKeyDictionary[Call, dict[str, History]] = weakref.WeakKeyDictionary()
@@ -305,17 +309,20 @@ class ConfiguredAgents:
         return name in self._configs
 
     def expect(self, call: Call) -> Coroutine[object, object, None] | None:
-        """What is to be run while this call rings, so that speech recognition is there when it is answered; None:
-        nothing."""
+        """What is to be run while this call rings, so that services are there when it is answered; None: nothing."""
         name = call.facts.agent or ""
         config = self._configs.get(name)
-        if config is None or config.stt == "local" or config.realtime != "off":
+        if config is None or config.realtime != "off":
             return None
-        early = EarlyStt(
-            self._services[name].stt, sample_rate_hz=self._leg_hz, hints=config.hints, language=config.language
-        )
-        self._early[call] = name, early
-        return early.hold(call.until_over)
+        early = None
+        if config.stt != "local":
+            stt = self._services[name].stt
+            early = EarlyStt(stt, sample_rate_hz=self._leg_hz, hints=config.hints, language=config.language)
+        warm_voice = self._warm_voice.get(name)
+        if early is None and warm_voice is None:
+            return None
+        expected = self._expected[call] = Expected(name, early, warm_voice, self._leg_hz)
+        return expected.run(call.until_over)
 
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there. An agent that gets a call back goes on with
@@ -325,10 +332,12 @@ class ConfiguredAgents:
         call.assign(name)
         before = self._histories.setdefault(call, {})
         services = self._services[name]
-        expected, early = self._early.pop(call, ("", None))
-        if early is not None and expected == name:
-            services = replace(services, stt=early)
         self._leg_hz = call.leg.sample_rate_hz
+        expected = self._expected.pop(call, None)
+        if expected is not None:
+            expected.answered(self._leg_hz)
+            if expected.agent == name and expected.stt is not None:
+                services = replace(services, stt=expected.stt)
         activity = AgentActivity(
             call,
             config,

@@ -38,8 +38,9 @@ _FIRST_WARMING_S = 3.0
 class Client(Protocol):
     """What all clients have besides their role's protocol."""
 
-    async def warm(self) -> None:
-        """Have a connection ready; cheap when one is. What is wrong is logged, not raised."""
+    async def warm(self, **wanted: Any) -> None:
+        """Have a connection ready; cheap when one is. What is wrong is logged, not raised. Voices are asked with
+        `voice` and `sample_rate_hz`."""
         ...
 
     async def aclose(self) -> None: ...
@@ -82,6 +83,16 @@ class Services:
     def tts(self, name: str, local: TextToSpeech) -> TextToSpeech:
         members = self._chain(name, "tts", local)
         return TextToSpeechChain(name, members, hedge_after_ms=self._hedge_ms(name), on_event=self._tell)
+
+    def warm_voice(self, name: str, voice: str | None) -> Callable[[int], Awaitable[None]]:
+        """Has connections ready for this voice, the first member's when the service is a chain, at a leg's rate."""
+        first, *others = [one for one in casting.members(self._configs, name) if one != LOCAL]
+
+        async def warm(sample_rate_hz: int) -> None:
+            for member, own in ((first, voice), *((other, None) for other in others)):
+                await self.clients[member, "tts"].warm(voice=own, sample_rate_hz=sample_rate_hz)
+
+        return warm
 
     def realtime(self, name: str) -> Any:
         return self.clients[name, "realtime"]

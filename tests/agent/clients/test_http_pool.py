@@ -44,12 +44,3 @@ async def test_requests_one_after_the_other_need_no_more_than_one_to_spare() -> 
             await answered(model)
         assert server.connections <= 2
         await model.aclose()
-
-
-async def test_a_service_that_is_gone_is_not_asked_for_spare_connections_in_the_callers_name() -> None:
-    async with OpenAiChatServer() as server:
-        model = OpenAiChat(ServiceSettings("brain", model="m", url=server.url))
-        await model.warm()
-        await answered(model)
-    await asyncio.sleep(0)
-    await model.aclose()  # with whatever was under way, and without a word

@@ -27,7 +27,7 @@ async def test_a_connection_is_there_before_the_first_call_and_serves_it(tmp_pat
             assert server.connections == 1
             question = Conversation((Message("user", "Are you open?"),))
             assert [event async for event in services.llm("brain", ScriptedLlm()).reply(question)]
-            assert server.connections == 1
+            assert server.requests[0].connection == 1
     value = metrics.registry.get_sample_value
     assert value("parley_service_requests_total", {"service": "brain", "role": "llm", "outcome": "ok"}) == 1
     assert value("parley_llm_tokens_total", {"service": "brain", "kind": "cached"}) == 64

@@ -60,7 +60,7 @@ def test_a_service_that_refuses_fails_with_what_it_said_and_what_to_do(
         with OpenAiChatServer.in_thread(script(answer)) as server:
             code, out = told(tmp_path, _BRAIN.format(url=server.url), capsys)
     assert code == 1
-    assert out.splitlines()[1].startswith("fail    brain")
+    assert out.splitlines()[1].startswith("fail  brain")
     assert detail in out
     assert f"fix: {fix}" in out
 
