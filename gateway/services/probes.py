@@ -19,6 +19,7 @@ from agent.local import catalogue
 from agent.local.inference import InferencePool
 from agent.local.piper import PiperTextToSpeech, PiperVoiceModel
 from agent.services.llm import Conversation, LanguageModel, Message, TextDelta
+from agent.services.realtime import SpeechToSpeech, TalkOrder
 from agent.services.stt import SpeechToText, Transcript
 from agent.services.tts import TextToSpeech
 from gateway.config import Config
@@ -223,8 +224,14 @@ async def _speak(client: TextToSpeech, setting: _Setting, _: PcmSamples, marks: 
     return f"{seconds:.1f} s of speech"
 
 
-async def _converse(client: Any, setting: _Setting, _: PcmSamples, marks: _Marks) -> str:
-    raise NotImplementedError
+async def _converse(client: SpeechToSpeech, setting: _Setting, _: PcmSamples, marks: _Marks) -> str:
+    order = TalkOrder(_HZ, "You answer in one short sentence.", setting.voice or "", setting.language)
+    marks.begin()
+    stream = await client.open(order, lambda news: None)
+    marks.first()
+    marks.over()
+    await stream.aclose()
+    return "opened a session"
 
 
 _TRIALS: dict[Role, Callable[[Any, _Setting, PcmSamples, _Marks], Awaitable[str]]] = {
