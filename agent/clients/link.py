@@ -5,6 +5,7 @@ Everything happens in callbacks on the event loop's thread: no task and no queue
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -59,12 +60,14 @@ class Link:
         talk: Talk,
         on_message: Callable[[WireMessage], None],
         on_end: Callable[[ServiceError], None],
+        *,
+        tls: ssl.SSLContext | None = None,
     ) -> "Link":
         """Open one and say what `talk` opens with. `on_end` is told why it ended, once, unless it was closed here.
-        Raises `ServiceError`."""
+        `tls`: whom to trust, if not the system's authorities. Raises `ServiceError`."""
         link = cls(talk, on_message, on_end)
         try:
-            link._websocket = await open_websocket(_websocket_url(talk.url()), link, headers=talk.headers())
+            link._websocket = await open_websocket(_websocket_url(talk.url()), link, headers=talk.headers(), tls=tls)
         except NotConnected as fault:
             if fault.status:
                 raise refusal(service, fault.status) from None
