@@ -40,10 +40,9 @@ _RETRY_S = 0.05
 """How soon to offer audio again that the queue had no room for."""
 _LEADING_SILENCE_S = 0.5
 """At most this much is taken off a voice's beginning."""
-_LEAD_S = 0.002
-"""This much is left on: nothing begins with a click. Softer beginnings of consonants are not missed at -44 dB."""
 _AUDIBLE = 200
-"""Samples from this value on are audible: -44 dB of full scale."""
+"""Samples from this value on are audible: -44 dB of full scale. A voice begins with them: at most 228 in 19 clauses of
+the offline one, too soft a step to be a click."""
 
 
 @dataclass(slots=True)
@@ -354,9 +353,8 @@ class LeadingSilence:
             return samples
         audible = np.flatnonzero((samples >= _AUDIBLE) | (samples <= -_AUDIBLE))
         silent = int(audible[0]) if len(audible) else len(samples)
-        lead = round(_LEAD_S * sample_rate_hz)
         room = max(0, round((_LEADING_SILENCE_S - self._dropped_s) * sample_rate_hz))
-        start = min(silent - min(lead, silent) if len(audible) else silent, room)
+        start = min(silent, room)
         self._dropped_s += start / sample_rate_hz
         self._is_done = bool(len(audible)) or start < silent
         self.left_s = (silent - start) / sample_rate_hz
