@@ -75,7 +75,7 @@ class Reply:
     is_mid_clause: bool = False
     """A clause has been written in part: nothing else may be, until it is whole."""
     audible_until: float = 0.0
-    """When the last of what is written will have been sent."""
+    """When the last sound of what is written will have been sent; the silence after it is waited in already."""
     fillers: int = 0
     """Clauses spoken that were no answer."""
 
@@ -249,12 +249,12 @@ class Speaker:
         """At a stroke: the queue is empty, and nobody else writes before it is there."""
         spoken = SpokenClause(next(self._utterance_ids), clause.text, rate_hz, is_whole=True)
         pcm = samples.astype("<i2", copy=False).tobytes()
-        spoken.written_samples = self._out.play(spoken.utterance_id, pcm, rate_hz)
-        if spoken.written_samples:
+        if accepted := self._out.play(spoken.utterance_id, pcm, rate_hz):
+            spoken.wrote(samples[:accepted])
             reply.fillers += 1
             reply.spoken.clauses.append(spoken)
             reply.unsent.add(spoken.utterance_id)
-            reply.audible_until = self._clock() + self._out.queued_ms / 1e3
+            reply.audible_until = self._audible_until(spoken)
             self._out.end_utterance(spoken.utterance_id)
 
     async def _apologize(self, reply: Reply, phrase: str) -> None:
@@ -326,10 +326,13 @@ class Speaker:
                 clause.wrote(limited[:accepted])
                 limited = limited[accepted:]
                 reply.is_mid_clause = True
-                reply.audible_until = self._clock() + self._out.queued_ms / 1e3
+                reply.audible_until = self._audible_until(clause)
             pcm = pcm[2 * accepted :]
             if pcm:
                 await asyncio.sleep(_RETRY_S)
+
+    def _audible_until(self, newest: SpokenClause) -> float:
+        return self._clock() + self._out.queued_ms / 1e3 - newest.audible.silent_tail / newest.sample_rate_hz
 
     def _limit(self, samples: PcmSamples, sample_rate_hz: int) -> PcmSamples:
         """No voice is too loud, whatever its service sends."""
