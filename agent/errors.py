@@ -50,6 +50,11 @@ class ServiceUnavailable(ServiceError):
 
     retryable = True
 
+    def __init__(self, service: str, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(service, detail)
+        self.retry_after_s = retry_after_s
+        """How long the service asked to be left alone; None: it did not say."""
+
 
 class ServiceLate(ServiceUnavailable):
     """The service did not answer in time."""

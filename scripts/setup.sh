@@ -65,3 +65,18 @@ set_up() {
     "$PYTHON" -m agent.local.models >&2
     say "ready after $((SECONDS - begun)) s"
 }
+
+# local_llm: llama.cpp's server and a small language model, in an environment of their own: $LOCAL_LLM.
+local_llm() {
+    local wanted="xllamacpp==2026.10.11549" python
+    LOCAL_LLM="$CACHE/local-llm"
+    python="$(find_python)"
+    if [ "$(cat "$LOCAL_LLM/stamp" 2>/dev/null)" != "$wanted $python" ]; then
+        say "creating $LOCAL_LLM with $wanted"
+        "$python" -m venv --clear "$LOCAL_LLM" || fail "python3 -m venv (apt-get install python3-venv)"
+        "$LOCAL_LLM/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: "$wanted" \
+            >"$CACHE/pip.log" 2>&1 || { tail -n 15 "$CACHE/pip.log" >&2; fail "pip install $wanted (log: $CACHE/pip.log)"; }
+        printf '%s' "$wanted $python" >"$LOCAL_LLM/stamp"
+    fi
+    "$PYTHON" -m agent.local.models --small-llm --folder "$CACHE/local-llm-models" >&2
+}

@@ -1,350 +1,153 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Language models behind OpenAI's chat completions: OpenAI itself, vLLM, Ollama, llama.cpp, Groq and many more.
 
-    Conversation > request_body > POST {url}/chat/completions > EventStream > AnswerReader > ReplyEvent
-
 Wire format: shared by all of them, as OpenAI's API reference has it (chat/streaming). Tool calls come in pieces, told
-apart by `index`, and are handed on whole when the answer has ended. Closing the iterator closes the connection, by
-which these services notice that nobody wants the rest.
+apart by `index`. The last chunk has the usage and no choice; `[DONE]` ends the stream, with some servers its end alone.
 """
 
-import asyncio
-import contextlib
 import json
-import time
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-import httpx
 import structlog
 
-from agent.clients.chat_messages import wire_messages, wire_tools
-from agent.clients.faults import ConnectionLost, mapped, refusal, reported
-from agent.clients.sse import EventStream
-from agent.errors import ServiceError, ServiceRejected, ServiceUnavailable
-from agent.services.llm import Conversation, ReplyEvent, TextDelta, ToolCall
+from agent.clients import wire_json
+from agent.clients.faults import reported
+from agent.clients.hosted_llm import HostedLlm
+from agent.clients.llm_dialect import Usage
+from agent.clients.messages import settled
+from agent.clients.pending_calls import PendingCalls, signature_of
+from agent.clients.settings import ServiceSettings
+from agent.errors import ServiceRejected
+from agent.services.llm import Conversation, Message, ReplyEvent, TextDelta, ToolCall, ToolSpec
+
+__all__ = ["OPENAI_URL", "ChatDialect", "OpenAiChat", "Usage"]
 
 log = structlog.get_logger(__name__)
 
 OPENAI_URL = "https://api.openai.com/v1"
-_MAX_CONNECTIONS = 512
-"""One per answer that is being streamed; more answers than that wait for `pool_s`."""
-_KEEP_ALIVE_S = 120.0
-_CONNECT_S = 3.0
-_POOL_S = 1.0
-_WARM_FOR_S = 20.0
-"""A connection that was used so lately needs no warming."""
-_END_S = 0.1
-"""The end of a response comes with `[DONE]`, or not at all."""
-_MAX_ERROR_BYTES = 64 << 10
-_MAX_TOOL_CALLS = 16
-_MAX_ARGUMENT_CHARACTERS = 64 << 10
-_MAX_ARGUMENT_DEPTH = 32
-_MAX_NAME_CHARACTERS = 256
+_SIGNER = "chat"
+"""Gemini behind chat completions signs its calls, and wants to see that again (ai.google.dev, thought signatures)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatSettings:
-    """One `[services.NAME]` of kind `openai`."""
+class OpenAiChat(HostedLlm):
+    """Reads `url`, `api_key`, `model`, `temperature`, `max_tokens`, `extra` and what every `HostedLlm` does."""
 
-    name: str
-    """What errors and metrics call it."""
-    model: str
-    url: str = OPENAI_URL
-    """Without `/chat/completions`."""
-    api_key: str = field(default="", repr=False)
-    temperature: float | None = None
-    max_tokens: int | None = None
-    timeout_s: float = 20.0
-    """Without any news from the service, whatever the agent's deadlines say."""
-    http2: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    extra: Mapping[str, object] = field(default_factory=dict)
-    """More fields for the request, or others in place of ours."""
+    def __init__(self, settings: ServiceSettings, *, on_usage: Callable[[Usage], None] | None = None) -> None:
+        super().__init__(settings, ChatDialect(settings), on_usage=on_usage)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What one answer cost."""
+class ChatDialect:
+    """An `LlmDialect`."""
 
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int
-    """Of the prompt's: the service knew them already."""
-
-
-class OpenAiChat:
-    """A `LanguageModel`, one for all calls and all agents that name the service."""
-
-    def __init__(
-        self,
-        settings: ChatSettings,
-        *,
-        on_usage: Callable[[Usage], None] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._on_usage = on_usage
-        self._clock = clock
-        self._used_at = -_WARM_FOR_S
-        headers = dict(settings.headers)
-        if settings.api_key:
-            headers["Authorization"] = f"Bearer {settings.api_key}"
-        self._client = httpx.AsyncClient(
-            headers=headers,
-            http2=settings.http2,
-            limits=httpx.Limits(
-                max_connections=_MAX_CONNECTIONS,
-                max_keepalive_connections=_MAX_CONNECTIONS,
-                keepalive_expiry=_KEEP_ALIVE_S,
-            ),
-            timeout=httpx.Timeout(settings.timeout_s, connect=_CONNECT_S, pool=_POOL_S),
-            trust_env=False,
-        )
+        self._url = (settings.url or OPENAI_URL).rstrip("/")
 
-    async def warm(self) -> None:
-        """Have a connection ready; what is wrong with the service is logged, not raised. Cheap when one was used just
-        now."""
-        now = self._clock()
-        if now - self._used_at < _WARM_FOR_S:
-            return
-        self._used_at = now
-        try:
-            with mapped(self._settings.name):
-                response = await self._client.get(f"{self._settings.url.rstrip('/')}/models")
-        except ServiceError as error:
-            log.warning("service_not_ready", service=error.service, detail=error.detail)
-            return
-        if response.status_code in (401, 403):
-            log.warning("service_not_ready", service=self._settings.name, detail=f"answers {response.status_code}")
+    def answer_url(self) -> str:
+        return f"{self._url}/chat/completions"
 
-    async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
-        """Stream the answer. Raises `ServiceError`."""
-        body = request_body(self._settings, conversation)
-        has_begun = False
-        try:
-            async with aclosing(self._answer(body)) as events:
-                async for event in events:
-                    has_begun = True
-                    yield event
-            return
-        except ConnectionLost:
-            # Servers close connections that were idle just when we use them again; a second one will be new.
-            if has_begun:
-                raise
-        async with aclosing(self._answer(body)) as events:
-            async for event in events:
-                yield event
+    def probe_url(self) -> str:
+        return f"{self._url}/models"
 
-    async def aclose(self) -> None:
-        await self._client.aclose()
+    def headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self._settings.api_key}"} if self._settings.api_key else {}
 
-    async def _answer(self, body: Mapping[str, object]) -> AsyncGenerator[ReplyEvent, None]:
-        name = self._settings.name
-        reader = AnswerReader(name)
-        stream = EventStream()
-        self._used_at = self._clock()
-        with mapped(name):
-            async with self._client.stream(
-                "POST",
-                f"{self._settings.url.rstrip('/')}/chat/completions",
-                content=_encoded(body),
-                headers={"Accept": "text/event-stream", "Content-Type": "application/json"},
-            ) as response:
-                if response.status_code != httpx.codes.OK:
-                    raise refusal(name, response.status_code, await _error_body(response))
-                if "json" in response.headers.get("content-type", ""):
-                    raise ServiceRejected(name, "does not stream")
-                received = response.aiter_bytes()
-                async for data in received:
-                    for event_data in stream.receive_bytes(data):
-                        for event in reader.receive_data(event_data):
-                            yield event
-                    if reader.is_over:
-                        await _read_to_end(received)
-                        break
-                else:
-                    reader.receive_end()
-        for event in reader.tool_calls():
-            yield event
-        if reader.usage is not None and self._on_usage is not None:
-            self._on_usage(reader.usage)
+    def request_body(self, conversation: Conversation) -> Mapping[str, object]:
+        settings = self._settings
+        body: dict[str, object] = {
+            "model": settings.model,
+            "messages": [_wire_message(message) for message in settled(conversation)],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if conversation.tools:
+            body["tools"] = [_wire_tool(tool) for tool in conversation.tools]
+        if settings.temperature is not None:
+            body["temperature"] = settings.temperature
+        if settings.max_tokens is not None:
+            # OpenAI's newer models refuse the old name; other servers know no other.
+            is_openai = urlsplit(self._url).hostname == "api.openai.com"
+            body["max_completion_tokens" if is_openai else "max_tokens"] = settings.max_tokens
+        return {**body, **settings.extra}
+
+    def answer(self) -> "ChatAnswer":
+        return ChatAnswer(self._settings.name)
 
 
-def request_body(settings: ChatSettings, conversation: Conversation) -> dict[str, object]:
-    """The request for an answer. What stays the same from turn to turn comes first: services cache what they have read
-    before."""
-    body: dict[str, object] = {
-        "model": settings.model,
-        "messages": wire_messages(conversation),
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    if conversation.tools:
-        body["tools"] = wire_tools(conversation.tools)
-    if settings.temperature is not None:
-        body["temperature"] = settings.temperature
-    if settings.max_tokens is not None:
-        # OpenAI's newer models refuse the old name; other servers know no other.
-        is_openai = urlsplit(settings.url).hostname == "api.openai.com"
-        body["max_completion_tokens" if is_openai else "max_tokens"] = settings.max_tokens
-    return {**body, **settings.extra}
-
-
-@dataclass(slots=True)
-class _ToolCallPieces:
-    call_id: str = ""
-    name: str = ""
-    arguments: str = ""
-
-
-class AnswerReader:
-    """The events of one answer in, words out, tool calls at its end."""
+class ChatAnswer:
+    """An `LlmAnswer`."""
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._pieces: dict[int, _ToolCallPieces] = {}
+        self._calls = PendingCalls(_SIGNER)
         self._finish_reason: str | None = None
         self.usage: Usage | None = None
-        self.is_over = False
-        """`[DONE]` was read."""
+        self.is_complete = self.is_over = False
 
-    def receive_data(self, data: str) -> list[ReplyEvent]:
-        """What an event brings. Raises `ServiceError`: the service reports one, withholds its answer, or sends what is
-        no answer."""
-        if data.strip() in ("", "[DONE]"):
-            self.is_over = self.is_over or bool(data)
-            return []
-        try:
-            chunk = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise ServiceUnavailable(self._service, "sent something that is no JSON") from error
-        if not isinstance(chunk, Mapping):
-            raise ServiceUnavailable(self._service, "sent something that is no chunk of an answer")
-        if chunk.get("error"):
-            raise reported(self._service, chunk)
-        self._take_usage(chunk.get("usage"))
-        choices = chunk.get("choices")
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-            return []  # the last chunk has the usage and no choice
-        choice = choices[0]
-        if isinstance(reason := choice.get("finish_reason"), str):
+    def receive(self, event: Mapping[str, object]) -> Sequence[ReplyEvent]:
+        """See `LlmAnswer`."""
+        if event.get("error"):
+            raise reported(self._service, event)
+        self._take_usage(event.get("usage"))
+        choices = event.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if isinstance(reason := wire_json.member(choice, "finish_reason"), str):
             self._finish_reason = reason
+            self.is_complete = True
             if reason == "content_filter":
                 raise ServiceRejected(self._service, "withholds its answer (content_filter)")
-        delta = choice.get("delta")
-        if not isinstance(delta, Mapping):
-            return []
-        self._take_tool_calls(delta.get("tool_calls"))
-        texts = (delta.get(key) for key in ("content", "refusal"))
-        return [TextDelta(_whole(text)) for text in texts if isinstance(text, str) and text]
-
-    def receive_end(self) -> None:
-        """The response has ended without `[DONE]`, as with some servers. Raises `ServiceUnavailable` when the answer
-        had not ended either."""
-        if self._finish_reason is None:
-            raise ServiceUnavailable(self._service, "broke off in the middle of its answer")
+        delta = wire_json.member(choice, "delta")
+        self._take_tool_calls(wire_json.member(delta, "tool_calls"))
+        texts = (wire_json.text(wire_json.member(delta, key)) for key in ("content", "refusal"))
+        return [TextDelta(text) for text in texts if text]
 
     def tool_calls(self) -> list[ToolCall]:
-        """What it wants done, once all is read."""
         if self._finish_reason == "length":
-            log.warning("answer_cut_short", service=self._service, tool_calls=len(self._pieces))
-        calls = []
-        for _, pieces in sorted(self._pieces.items()):
-            arguments, problem = _arguments(pieces.arguments)
-            call_id = pieces.call_id or f"call_{uuid.uuid4().hex}"  # it must be the only one of the conversation
-            calls.append(ToolCall(pieces.name, arguments, call_id, problem))
-        return calls
+            log.warning("answer_cut_short", service=self._service, tool_calls=len(self._calls))
+        return self._calls.whole()
 
     def _take_tool_calls(self, deltas: object) -> None:
         for position, delta in enumerate(deltas if isinstance(deltas, list) else ()):
             if not isinstance(delta, Mapping):
                 continue
             index = delta.get("index")
-            index = index if isinstance(index, int) else position  # some servers send whole calls without one
-            if index not in self._pieces and len(self._pieces) >= _MAX_TOOL_CALLS:
-                continue
-            pieces = self._pieces.setdefault(index, _ToolCallPieces())
-            pieces.call_id = pieces.call_id or _whole(_text(delta.get("id")))[:_MAX_NAME_CHARACTERS]
-            function = delta.get("function")
-            if isinstance(function, Mapping):
-                name = _text(function.get("name"))
-                if not pieces.name.endswith(name):  # some repeat it with every piece
-                    pieces.name = (pieces.name + _whole(name))[:_MAX_NAME_CHARACTERS]
-                room = _MAX_ARGUMENT_CHARACTERS - len(pieces.arguments)
-                pieces.arguments += _text(function.get("arguments"))[:room]
+            self._calls.add(
+                index if isinstance(index, int) else position,  # some servers send whole calls without one
+                call_id=delta.get("id"),
+                name=wire_json.member(delta, "function", "name"),
+                arguments=wire_json.member(delta, "function", "arguments"),
+                signature=wire_json.member(delta, "extra_content", "google", "thought_signature"),
+            )
 
     def _take_usage(self, usage: object) -> None:
-        if not isinstance(usage, Mapping):
-            return
-        details = usage.get("prompt_tokens_details")
-        cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
-        self.usage = Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached))
+        if isinstance(usage, Mapping):
+            self.usage = Usage(
+                wire_json.count(usage.get("prompt_tokens")),
+                wire_json.count(usage.get("completion_tokens")),
+                wire_json.count(wire_json.member(usage, "prompt_tokens_details", "cached_tokens")),
+            )
 
 
-def _arguments(text: str) -> tuple[Mapping[str, object], str]:
-    """The arguments, and what is wrong with them."""
-    if not text.strip():
-        return {}, ""
-    try:
-        found = json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        return {}, "the arguments are no JSON"
-    if not isinstance(found, dict):
-        return {}, "the arguments are no JSON object"
-    if _is_deep(found, _MAX_ARGUMENT_DEPTH):
-        return {}, "the arguments are nested too deeply"
-    arguments: dict[str, object] = json.loads(_encoded(found))
-    return arguments, ""
+def _wire_message(message: Message) -> Mapping[str, object]:
+    match message.role:
+        case "tool":
+            return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.text}
+        case "assistant" if message.tool_calls:
+            calls = [_wire_call(call) for call in message.tool_calls]
+            return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+        case _:
+            return {"role": message.role, "content": message.text}
 
 
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no JSON, although Python takes it")
+def _wire_call(call: ToolCall) -> Mapping[str, object]:
+    function = {"name": call.name, "arguments": json.dumps(dict(call.arguments))}
+    wire: dict[str, object] = {"id": call.call_id, "type": "function", "function": function}
+    if signature := signature_of(call, _SIGNER):
+        wire["extra_content"] = {"google": {"thought_signature": signature}}
+    return wire
 
 
-def _is_deep(value: object, depth: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    return not depth or any(_is_deep(one, depth - 1) for one in (value.values() if isinstance(value, dict) else value))
-
-
-def _encoded(value: object) -> bytes:
-    """As JSON. Half a character (a lone surrogate, which JSON can bring in) cannot be encoded: it becomes "?"."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _whole(text: str) -> str:
-    """Without half characters: no file, no database and no other service takes those."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
-async def _read_to_end(received: AsyncIterator[bytes]) -> None:
-    """Only a connection that was read to its end can be used again; one whose end does not come is given up."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_END_S):
-            async for _ in received:
-                pass
-
-
-async def _error_body(response: httpx.Response) -> object:
-    """What an error response says, as far as it is JSON of a sane size."""
-    body = bytearray()
-    async for data in response.aiter_bytes():
-        body += data
-        if len(body) > _MAX_ERROR_BYTES:
-            return None
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
+def _wire_tool(tool: ToolSpec) -> Mapping[str, object]:
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}

@@ -25,6 +25,11 @@ class ServiceSettings:
     timeout_s: float = 20.0
     """Without any news from the service, whatever the agent's deadlines say."""
     http2: bool = False
+    ca_file: str = ""
+    """PEM: who signs the service's certificate, in place of the public authorities (`agent.clients.trust`)."""
+    cert_file: str = ""
+    """PEM: our own certificate, for services that ask for one; its key is in there too, or in `key_file`."""
+    key_file: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Sent with each request and each WebSocket's upgrade."""
     extra: Mapping[str, object] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from agent.websocket import WireMessage
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The service takes audio from now on. Dialects whose services say no such thing give it with `opening`."""
+    """The service takes audio from now on (see `SttDialect.says_ready`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,13 @@ class SttDialect(Protocol):
     """Of the audio that it takes, int16; the caller converts to it."""
     chunk_ms: int
     """So much audio goes into a message, or up to `flush` as much as there is."""
+    added_bytes: int
+    """Of silence, which the dialect has sent besides the audio that it was given."""
+    says_ready: bool
+    """The service says when it takes audio, which `receive` tells as `Ready`; otherwise it does from the beginning."""
+    answers_every_flush: bool
+    """False: without a word to recognise there may be no `Flushed`. Then words that do not come for a while after a
+    flush do not come at all."""
     keep_alive_s: float
     """After so long without a message from us `keep_alive` is due."""
 

@@ -40,7 +40,24 @@ class Broken:
     error: ServiceError
 
 
-TtsNews = Sound | Said | Broken
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What has come is to be answered with these."""
+
+    messages: Sequence[WireMessage]
+
+
+TtsNews = Sound | Said | Broken | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """What a connection is for; those for the same are interchangeable."""
+
+    voice: str
+    """As the service calls it; empty: the one it has by default."""
+    sample_rate_hz: int | None = None
+    """The leg's."""
 
 
 class TtsDialect(Protocol):
@@ -50,6 +67,8 @@ class TtsDialect(Protocol):
     """Of the sound, int16."""
     max_utterances: int
     """At a time on one connection; 1 where utterances are not told apart."""
+    max_utterances_a_minute: int
+    """On one connection; 0: as many as you like."""
     keep_alive_s: float
 
     def url(self) -> str: ...
@@ -64,7 +83,8 @@ class TtsDialect(Protocol):
         ...
 
     def cancel(self, utterance: str) -> Sequence[WireMessage] | None:
-        """Nobody wants the rest. None: this vendor knows no way but to close the connection."""
+        """Nobody wants the rest. None: this vendor knows no way but to close the connection. If the service answers
+        it, `receive` tells `Said`."""
         ...
 
     def keep_alive(self) -> Sequence[WireMessage]: ...

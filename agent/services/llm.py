@@ -79,6 +79,8 @@ class ToolCall:
     """The service's name for this call, which its result must carry."""
     problem: str = ""
     """Why its arguments cannot be used; then nothing is done, and the model is told."""
+    signature: str = ""
+    """What the service wants to see again beside this call, as it is."""
 
 
 @dataclass(frozen=True, slots=True)

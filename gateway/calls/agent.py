@@ -3,7 +3,7 @@
 
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, replace
 from typing import assert_never
 
@@ -13,6 +13,7 @@ from agent.call_facts import CallFacts
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
+from agent.early_stt import EarlyStt
 from agent.events import (
     AgentEvent,
     CallerProsody,
@@ -33,7 +34,7 @@ from agent.events import (
     TurnReopened,
 )
 from agent.interpreter import Translator, interpreter_config
-from agent.local.receptionist import Receptionist
+from agent.realtime_session import RealtimeSession
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
@@ -41,6 +42,7 @@ from agent.tools.tool import CallControl
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
+from gateway.calls.expected import Expected, WarmVoice
 from gateway.calls.memory import CallerMemories, CallMemory
 from gateway.calls.uplink import LineReport, Uplink
 from gateway.lookup import CallLookup
@@ -52,6 +54,7 @@ from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
 
+_USUAL_HZ = 8_000
 _PARTIALS_S = 0.25
 """Between two partial transcripts of a call."""
 
@@ -83,25 +86,40 @@ class AgentActivity:
         facts = call.facts
         is_inbound = facts.direction == "inbound"
         self.caller = facts.from_ if is_inbound else facts.to
-        self._session = AgentSession(
-            config,
-            services,
-            call.leg,
-            make_speech_model,
-            self._receive,
-            facts=CallFacts(
-                call.call_id,
-                self.caller,
-                facts.metadata,
-                is_placed=not is_inbound,
-                elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
-            ),
-            history=history,
-            utterance_ids=call.leg.utterance_ids,
-            is_engaged=call.is_engaged,
-            control=control,
-            caller_energy=lambda: uplink.caller_energy,
+        told = CallFacts(
+            call.call_id,
+            self.caller,
+            facts.metadata,
+            is_placed=not is_inbound,
+            elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
         )
+        self._session: AgentSession | RealtimeSession
+        if services.realtime is not None:
+            self._session = RealtimeSession(
+                config,
+                services.realtime,
+                call.leg,
+                self._receive,
+                facts=told,
+                history=history,
+                utterance_ids=call.leg.utterance_ids,
+                toolbox=services.tools,
+                control=control,
+            )
+        else:
+            self._session = AgentSession(
+                config,
+                services,
+                call.leg,
+                make_speech_model,
+                self._receive,
+                facts=told,
+                history=history,
+                utterance_ids=call.leg.utterance_ids,
+                is_engaged=call.is_engaged,
+                control=control,
+                caller_energy=lambda: uplink.caller_energy,
+            )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
         self._next_partial_at = 0.0
@@ -129,7 +147,7 @@ class AgentActivity:
         self._call.leg.tap_sent(self._uplink.receive_sent)
         self._call.awaits_secret_keys = lambda: self._session.keeps_keys_secret
         try:
-            if self._memory is not None:
+            if self._memory is not None and isinstance(self._session, AgentSession):
                 await self._memory.begin(self._session)
             return await self._session.run()
         finally:
@@ -142,7 +160,14 @@ class AgentActivity:
 
     @property
     def session(self) -> AgentSession:
+        """Of agents that are no single service."""
+        assert isinstance(self._session, AgentSession), "a speech-to-speech service has no such session"
         return self._session
+
+    @property
+    def history(self) -> History:
+        """What was said."""
+        return self._session.history
 
     def _receive(self, event: AgentEvent) -> None:
         if self._follow is not None:
@@ -151,6 +176,8 @@ class AgentActivity:
             case TurnCommitted():
                 self._said[event.turn_index] = event
                 self._call.turn_count = self._first_turn + event.turn_index + 1
+                if isinstance(self._session, RealtimeSession):  # it opens no turn again
+                    self._record_caller(event.turn_index)
             case TurnReopened():
                 self._said.pop(event.turn_index, None)
             case ReplyStarted():
@@ -277,17 +304,16 @@ class ConfiguredAgents:
         configs: Mapping[str, AgentConfig],
         services: Mapping[str, AgentServices],
         make_speech_model: MakeSpeechModel,
-        offline: tuple[tuple[AgentConfig, Receptionist], ...] = (),
         *,
         echo_gate: bool = True,
         suppress_noise: Strength | None = None,
         lookups: Mapping[str, CallLookup] = {},
         memories: CallerMemories | None = None,
+        warm_voice: Mapping[str, WarmVoice] = {},
     ) -> None:
-        """`memories`: None: no caller is remembered, no call resumed."""
+        """`memories`: None: no caller is remembered, no call resumed. `warm_voice`: of agents whose voice is a
+        service."""
         self.memories = memories
-        self.offline = offline
-        """Those whose answers are known beforehand."""
         self._configs = configs
         self._services = services
         self._make_speech_model = make_speech_model
@@ -296,11 +322,32 @@ class ConfiguredAgents:
         self._lookups = lookups
         self.control_of: Callable[[Call], CallControl] | None = None
         """What tools may do to a call; the switchboard has it. None: agents have no tools."""
+        self._warm_voice = warm_voice
+        self._expected: weakref.WeakKeyDictionary[Call, Expected] = weakref.WeakKeyDictionary()
+        """The calls that ring, or rang, and whose agent uses services."""
+        self._leg_hz = _USUAL_HZ
+        """Of the last call: the next is probably no other."""
         self._histories: weakref.WeakKeyDictionary[Call, dict[str, History]] = weakref.WeakKeyDictionary()
         """Of the calls that stand, by agent."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._configs
+
+    def expect(self, call: Call) -> Coroutine[object, object, None] | None:
+        """What is to be run while this call rings, so that services are there when it is answered; None: nothing."""
+        name = call.facts.agent or ""
+        config = self._configs.get(name)
+        if config is None or config.realtime != "off":
+            return None
+        early = None
+        if config.stt != "local":
+            stt = self._services[name].stt
+            early = EarlyStt(stt, sample_rate_hz=self._leg_hz, hints=config.hints, language=config.language)
+        warm_voice = self._warm_voice.get(name)
+        if early is None and warm_voice is None:
+            return None
+        expected = self._expected[call] = Expected(name, early, warm_voice, self._leg_hz)
+        return expected.run(call.until_over)
 
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there. An agent that gets a call back goes on with
@@ -309,17 +356,26 @@ class ConfiguredAgents:
         call.keys_secret = call.keys_secret or config.secret_keys
         call.assign(name)
         before = self._histories.setdefault(call, {})
+        services = self._services[name]
+        self._leg_hz = call.leg.sample_rate_hz
+        expected = self._expected.pop(call, None)
+        if expected is not None:
+            expected.answered(self._leg_hz)
+            if expected.agent == name and expected.stt is not None:
+                services = replace(services, stt=expected.stt)
         activity = AgentActivity(
             call,
             config,
-            self._services[name],
+            services,
             self._make_speech_model,
             self._uplink(call),
             history=before.get(name),
-            memory=None if self.memories is None else self.memories.of_call(call, name, config),
+            memory=None
+            if self.memories is None or services.realtime is not None
+            else self.memories.of_call(call, name, config),
             control=None if self.control_of is None else self.control_of(call),
         )
-        before[name] = activity.session.history
+        before[name] = activity.history
         if name in self._lookups:
             self._lookups[name].begin(activity.caller, call.facts.metadata)
         return activity
@@ -329,7 +385,7 @@ class ConfiguredAgents:
     ) -> AgentActivity:
         """Like an agent of this name, or one without a greeting, whose language model is another."""
         config = AgentConfig(greeting="") if name is None else self._configs[name]
-        services = replace(self._services[name or next(iter(self._services))], llm=llm)
+        services = replace(self._services[name or next(iter(self._services))], llm=llm, realtime=None)
         call.keys_secret = call.keys_secret or config.secret_keys
         return AgentActivity(call, relay_config(config), services, self._make_speech_model, self._uplink(call), follow)
 
