@@ -397,8 +397,8 @@ class AgentConfig(_Table):
     answers: AnswersConfig = AnswersConfig()
     lookup: LookupConfig | None = None
     """Needs a language model of your own: the offline one does not read notes."""
-    realtime: Literal["off"] = "off"
-    """A speech-to-speech service instead of stt, llm and tts: only `off` so far."""
+    realtime: str = "off"
+    """A speech-to-speech service in place of stt, llm and tts: a name of `[services]`, or `off`."""
 
     @field_validator("speculation", mode="before")
     @classmethod

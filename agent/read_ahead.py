@@ -16,14 +16,15 @@ class ReadAhead(Generic[Item]):
     At most `limit` items are held; then it waits.
     """
 
-    def __init__(self, items: AsyncIterator[Item], limit: int = 256) -> None:
+    def __init__(self, items: AsyncIterator[Item], limit: int = 256, changed: asyncio.Event | None = None) -> None:
+        """`changed`: set whenever something was read, or the end, for whoever reads several."""
         self._items = items
         self._limit = limit
         self._held: deque[Item] = deque()
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
+        """What the iterator raised."""
         self._is_done = False
-        self._changed = asyncio.Event()
-        """Something was read, or the end."""
+        self._changed = changed or asyncio.Event()
         self._taken = asyncio.Event()
         """There is room again."""
         self._task: asyncio.Task[None] | None = None
@@ -34,12 +35,17 @@ class ReadAhead(Generic[Item]):
         return bool(self._held)
 
     @property
+    def is_done(self) -> bool:
+        """The iterator has ended, whether or not all items have been taken."""
+        return self._is_done
+
+    @property
     def is_over(self) -> bool:
         """All items have been taken. Raises what the generator raised."""
         if self._held or not self._is_done:
             return False
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         return True
 
     async def next(self, timeout_s: float | None) -> Item | None:
@@ -54,8 +60,8 @@ class ReadAhead(Generic[Item]):
         if self._held:
             self._taken.set()
             return self._held.popleft()
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         return None
 
     async def __aenter__(self) -> "ReadAhead[Item]":
@@ -65,9 +71,14 @@ class ReadAhead(Generic[Item]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+        assert self._task is not None, "entered"
+        await asyncio.wait((self._task,))
+
+    def stop(self) -> None:
+        """Read no more; leaving the context waits until that is done."""
         assert self._task is not None, "entered"
         self._task.cancel()
-        await asyncio.wait((self._task,))
 
     async def _read(self) -> None:
         try:
@@ -78,7 +89,7 @@ class ReadAhead(Generic[Item]):
                 self._held.append(item)
                 self._changed.set()
         except Exception as error:  # whatever it was, it belongs to the one who reads on
-            self._failure = error
+            self.failure = error
         finally:
             self._is_done = True
             self._changed.set()

@@ -7,7 +7,6 @@ import ctypes
 import gc
 import signal
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,27 +14,13 @@ from typing import TYPE_CHECKING
 import structlog
 import uvloop
 
-from agent.clauses import plain_clauses
-from agent.clients.openai_chat import OpenAiChat
-from agent.config import AgentConfig
-from agent.dialogue import AgentServices
-from agent.errors import ServiceError
-from agent.intents import IntentSource
-from agent.knowledge.library import Knowledge
 from agent.local.engines import OfflineEngines
-from agent.local.prosody import PooledProsody
-from agent.phrases import Phrases
-from agent.rendering import words
-from agent.services.context import ContextSource
-from agent.services.llm import LanguageModel
-from agent.summary import LlmSummarizer
-from agent.tools.toolbox import Toolbox
+from gateway.agents import Staff
 from gateway.api.app import BASE_PATH, create_app
 from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
 from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
-from gateway.calls.agent import ConfiguredAgents
 from gateway.calls.control import SwitchboardControl
 from gateway.calls.hands import CallHands
 from gateway.calls.journal import Journal
@@ -43,14 +28,14 @@ from gateway.calls.memory import CallerMemories
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
-from gateway.config import Config, HttpConfig, MediaConfig
+from gateway.config import Config, HttpConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
-from gateway.knowledge import answering_again, context_sources, intent_classifier, offline_receptionist, open_knowledge
+from gateway.knowledge import open_knowledge
 from gateway.lookup import CallLookup
 from gateway.outbound import fetch
 from gateway.rates import Rate
-from gateway.services import open_models
+from gateway.services import open_services
 from gateway.sip.account import MediaSettings, TrunkSettings
 from gateway.sip.endpoint import EndpointSettings
 from gateway.store import open_store
@@ -58,7 +43,7 @@ from gateway.streams.opening import open_streams
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
-from gateway.tools import ConfiguredTools, agent_tools, open_tools
+from gateway.tools import open_tools
 from media.ports import JitterPolicy, PcmHub
 from media.recorder import RecordingWriter
 
@@ -104,7 +89,7 @@ async def _serve(config: Config) -> None:
         )
         engines = await OfflineEngines.load(config.models.folder, workers=config.models.workers)
         stack.push_async_callback(engines.aclose)
-        models = await stack.enter_async_context(open_models(config.services, metrics))
+        services = await stack.enter_async_context(open_services(config, metrics))
         tools = await stack.enter_async_context(open_tools(config.tools, OutboundGuard(config.outbound.allow)))
         guard = OutboundGuard(config.outbound.allow)
         knowledge = await open_knowledge(config.agents, engines, guard, config.store.data_dir)
@@ -113,7 +98,8 @@ async def _serve(config: Config) -> None:
             for name, agent in config.agents.items()
             if agent.lookup is not None
         }
-        agents = await _agents(config.agents, engines, config.media, models, tools, knowledge, metrics, lookups)
+        staff = Staff(config.agents, engines, services)
+        agents = await staff.assemble(config.media, tools, knowledge, metrics, lookups)
         hub = stack.enter_context(contextlib.closing(PcmHub()))
         hub.start(asyncio.get_running_loop())
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -134,7 +120,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
             tasks.create_task(memories.expire(), name="memory-expiry"),
-            tasks.create_task(_render_ahead(agents, engines), name="render-ahead"),
+            tasks.create_task(staff.render_ahead(), name="render-ahead"),
             *(tasks.create_task(one.follow(), name="knowledge") for one in dict.fromkeys(knowledge.values())),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
@@ -193,92 +179,6 @@ def _rate(http: HttpConfig) -> Rate | None:
 def _prompt_source(config: Config) -> Fetch:
     guard = OutboundGuard(config.outbound.allow)
     return lambda url: fetch(guard, url, PLAY_URL, max_bytes=MAX_URL_BYTES, timeout_s=FETCH_S)
-
-
-async def _render_ahead(agents: ConfiguredAgents, engines: OfflineEngines) -> None:
-    """Render what the offline agents can say, one clause after the other as replies will ask for them. Then most
-    answers wait for no speech synthesis; a caller who is faster only waits as long as without."""
-    try:
-        for config, receptionist in agents.offline:
-            for saying in (*_asides(config), *receptionist.sayings()):
-                for clause in plain_clauses(saying):
-                    style = config.voice_style.style
-                    async for _ in engines.tts.synthesize(words(clause), voice=config.voice, style=style):
-                        pass
-    except ServiceError as error:  # the engines have more urgent work; answers are rendered when they are needed
-        log.warning("answers_not_rendered", cause=str(error))
-    else:
-        log.info("answers_rendered")
-
-
-async def _agents(
-    configs: Mapping[str, AgentConfig],
-    engines: OfflineEngines,
-    media: MediaConfig,
-    models: Mapping[str, OpenAiChat],
-    tools: ConfiguredTools,
-    knowledge: Mapping[str, Knowledge],
-    metrics: Metrics,
-    lookups: Mapping[str, CallLookup],
-) -> ConfiguredAgents:
-    """Every agent with its services; what it always says is rendered now, so that it is there at pick-up."""
-    services = {}
-    offline = []
-    for name, config in configs.items():
-        phrases = Phrases(engines.tts, config.voice, style=config.voice_style.style)
-        asides = config.tool_use.filler if set(config.tools) - {"hang_up"} else ()
-        said = (config.greeting, config.phrases.trouble, config.phrases.goodbye, *config.phrases.filler, *asides)
-        await phrases.prepare(text for text in said if text)
-        llm: LanguageModel
-        intents = await intent_classifier(config, engines)
-        sources: list[ContextSource] = [] if intents is None else [IntentSource(intents)]
-        if config.llm == "local":
-            llm = receptionist = offline_receptionist(config, knowledge[name])
-            offline.append((config, receptionist))
-        else:
-            sources += context_sources(config, knowledge[name])
-            sources += [lookups[name]] if name in lookups else []
-            llm = models[config.llm]
-            count = partial(_count_answer, metrics)
-            llm = answering_again(llm, config, knowledge[name], engines, count)
-        services[name] = AgentServices(
-            stt=engines.stt,
-            llm=llm,
-            tts=engines.tts,
-            turn_detector=None if config.turn.detector == "none" else engines.turn_detector,
-            phrases=phrases,
-            sources=tuple(sources),
-            intents=intents,
-            tools=Toolbox(config.tools, agent_tools(config.transfers, tools), tools.sources),
-            summarizer=None if config.llm == "local" else LlmSummarizer(models[config.llm]),
-            prosody=PooledProsody(engines.pool),
-        )
-    return ConfiguredAgents(
-        configs,
-        services,
-        engines.new_vad,
-        tuple(offline),
-        echo_gate=media.echo_gate,
-        suppress_noise=None if media.noise_suppression == "off" else media.noise_suppression,
-        lookups=lookups,
-    )
-
-
-def _count_answer(metrics: Metrics, outcome: str) -> None:
-    metrics.answers.labels(outcome).inc()
-
-
-def _asides(config: AgentConfig) -> Iterator[str]:
-    """What an agent says of its own accord later on."""
-    silence, memory = config.silence, config.memory
-    if silence.reprompt_after_s:
-        yield from (*silence.phrases, silence.goodbye)
-    if silence.max_call_s:
-        yield from (silence.call_ends_soon, silence.call_over)
-    if memory.resume_within_s:
-        yield memory.welcome_back
-    if memory.remember == "ask":
-        yield memory.ask
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:

@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     mcp.set_defaults(run=_mcp)
 
     doctor = commands.add_parser("doctor", help="check this machine, and say how to fix it")
+    doctor.add_argument("--services", action="store_true", help="try every configured service instead, and time it")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     _add_config(doctor)
     doctor.set_defaults(run=_doctor)
@@ -189,6 +190,8 @@ def _conformance(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     config = _config(options)
     configure_logging("error")
+    if options.services:
+        return _try_services(config, as_json=options.json)
     from gateway.doctor import examine
 
     findings = examine(config)
@@ -203,6 +206,35 @@ def _doctor(options: argparse.Namespace) -> int:
         print(f"{finding.status:4}  {finding.check}: {finding.detail}")
         if finding.fix:
             print(f"      fix: {finding.fix}")
+    return int(failed)
+
+
+def _try_services(config: Config, *, as_json: bool) -> int:
+    from gateway.services.probes import probe_services
+
+    try:
+        probes = asyncio.run(probe_services(config))
+    except ModelError as error:
+        _fail(str(error))
+    failed = any(probe.status == "fail" for probe in probes)
+    if as_json:
+        print(json.dumps({"ok": not failed, "services": [probe.as_json() for probe in probes]}))
+        return int(failed)
+    if not probes:
+        print("no services are configured ([services.NAME] in parley.toml, see docs/services.md)")
+        return 0
+    rows: list[tuple[str, ...]] = [("", "service", "kind", "role", "connect ms", "first ms", "all ms", "")]
+    for probe in probes:
+        times = (probe.connect_ms, probe.first_ms, probe.total_ms)
+        shown = ("-" if time_ms is None else f"{time_ms:.0f}" for time_ms in times)
+        rows.append((probe.status, probe.service, probe.kind, probe.role, *shown, probe.detail))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for index, row in enumerate(rows):
+        left = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=False)]
+        right = [cell.rjust(width) for cell, width in zip(row[4:7], widths[4:], strict=False)]
+        print("  ".join((*left, *right, row[7])).rstrip())
+        if index and (fix := probes[index - 1].fix):
+            print(f"      fix: {fix}")
     return int(failed)
 
 

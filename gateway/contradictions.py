@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.config import is_url
 from gateway.config import Config, RouteConfig
 from gateway.errors import BadStreamOrder
-from gateway.services import SERVICE_KINDS, service_faults
+from gateway.services import service_faults
 from gateway.streams.order import Fallback
 from gateway.streams.protocols import check_options, chosen_format, chosen_tracks, protocol_kind
 from gateway.tools import tool_faults
@@ -48,6 +48,8 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         for source in agent.knowledge.sources if agent.knowledge else ():
             if not is_url(source) and not Path(source).exists():
                 yield ("agents", name, "knowledge"), f"there is no folder or file {source}"
+        if agent.lookup is not None and agent.llm == "local":
+            yield ("agents", name, "lookup"), "needs an llm of [services]: the offline one does not read notes"
     yield from service_faults(config)
     yield from tool_faults(config)
     if not config.route and len(config.agents) > 1:
@@ -107,22 +109,8 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         if trunk.profile is not None:
             yield ("trunk", index, "profile"), later
     for name, agent in config.agents.items():
-        if agent.voice is not None:
-            yield ("agents", name, "voice"), f"{later}: there is one offline voice"
-        if agent.lookup is not None and agent.llm == "local":
-            yield ("agents", name, "lookup"), "needs an llm of [services]: the offline one does not read notes"
-        if agent.voices:
-            yield ("agents", name, "voices"), f"{later}: there is one offline voice"
-        if agent.language != "en":
-            yield ("agents", name, "language"), f"{later}: only en is"
-        for key, value in (("stt", agent.stt), ("tts", agent.tts)):
-            if value in config.services:
-                yield ("agents", name, key), f"{later}: only local is"
         if agent.turn.detector in config.services:
             yield ("agents", name, "turn", "detector"), f"{later}: only local and none are"
-    for name, service in config.services.items():
-        if service.kind not in SERVICE_KINDS:
-            yield ("services", name, "kind"), f"{service.kind} {later}: {', '.join(SERVICE_KINDS)}"
 
 
 def _port_conflicts(config: Config) -> Iterator[tuple[ConfigPath, str]]:

@@ -298,9 +298,15 @@ def _dangling_names(settings: _Settings, tree: Mapping[str, Any]) -> Iterator[Fa
     for name, agent in agents.items():
         for key in ("stt", "llm", "tts"):
             wanted.append((("agents", name, key), "service", agent.get(key), ["local", *services]))
+        wanted.append((("agents", name, "realtime"), "service", agent.get("realtime"), ["off", *services]))
         turn = agent.get("turn")
         detector = turn.get("detector") if isinstance(turn, dict) else None
         wanted.append((("agents", name, "turn", "detector"), "service", detector, ["local", "none", *services]))
+    for name, service in _named_tables(tree.get("services")).items():
+        members = service.get("of")
+        for index, member in enumerate(members if isinstance(members, list) else ()):
+            known = ["local", *(other for other in services if other != name)]
+            wanted.append((("services", name, "of", index), "service", member, known))
     for path, what, value, known in wanted:
         if isinstance(value, str) and value not in known:
             allowed = f"one of {', '.join(known)}" if known else "none is configured"

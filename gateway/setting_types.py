@@ -89,6 +89,13 @@ def _web_url(value: str) -> str:
     return value
 
 
+def _service_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
+        raise ValueError("must be a URL like https://example.com/v1 or wss://example.com")
+    return value
+
+
 def _fallback(value: str, info: ValidationInfo) -> str:
     fallback = Fallback.parse(value)
     if fallback.kind != "play":
@@ -114,4 +121,5 @@ BearerKey = Annotated[SecretStr, AfterValidator(_bearer_key)]
 EncryptionKeyText = Annotated[SecretStr, AfterValidator(_encryption_key)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 FallbackText = Annotated[str, AfterValidator(_fallback)]
+ServiceUrl = Annotated[str, AfterValidator(_service_url)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]

@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from agent.clients.hosted_stt import HostedStt, Listening, OnSeconds
-from agent.clients.json_messages import mappings_of, number_of, parsed, share_of, text_of
 from agent.clients.settings import ServiceSettings
 from agent.clients.stt_dialect import Failed, Flushed, Hypothesis, Ready, Segment, SttNews
 from agent.clients.urls import with_parameters
+from agent.clients.wire_json import mappings_of, number_of, parsed, share_of, text_of
 from agent.errors import ServiceError, ServiceRejected, ServiceUnavailable
 from agent.services.stt import HeardWord
 from agent.websocket import WireMessage

@@ -5,6 +5,7 @@ Details name statuses and error codes, never what a service wrote: it may quote 
 """
 
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -61,11 +62,20 @@ def mapped(service: str) -> Iterator[None]:
     except httpx.TimeoutException as error:
         raise ServiceUnavailable(service, f"took too long ({type(error).__name__})") from error
     except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+            raise ServiceRejected(service, "its certificate is not one that we trust") from error
         raise ConnectionLost(service, f"the connection failed ({type(error).__name__})") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise ServiceRejected(service, f"its URL cannot be used ({type(error).__name__})") from error
     except httpx.HTTPError as error:
         raise ServiceUnavailable(service, f"HTTP failed ({type(error).__name__})") from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _codes(body: object) -> tuple[str, str]:

@@ -12,26 +12,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import aclosing
 
 import httpx
-import structlog
 
 from agent.clients import wire_json
 from agent.clients.faults import ConnectionLost, mapped, refusal
+from agent.clients.http_pool import HttpPool
 from agent.clients.llm_dialect import LlmAnswer, LlmDialect, Usage
 from agent.clients.settings import ServiceSettings
 from agent.clients.sse import EventStream
-from agent.clients.trust import tls_context
-from agent.errors import ServiceError, ServiceRejected, ServiceUnavailable
+from agent.errors import ServiceRejected, ServiceUnavailable
 from agent.services.llm import Conversation, ReplyEvent
 
-log = structlog.get_logger(__name__)
-
-_MAX_CONNECTIONS = 512
-"""One per answer that is being streamed; more answers than that wait for `_POOL_S`."""
-_KEEP_ALIVE_S = 120.0
-_CONNECT_S = 3.0
-_POOL_S = 1.0
-_WARM_FOR_S = 20.0
-"""A connection that was used so lately needs no warming."""
+_HEADERS = {"Accept": "text/event-stream", "Content-Type": "application/json"}
 _END_S = 0.1
 """The end of a response comes with the end of the answer, or not at all."""
 _MAX_ERROR_BYTES = 64 << 10
@@ -53,36 +44,12 @@ class HostedLlm:
         self._name = settings.name
         self._dialect = dialect
         self._on_usage = on_usage
-        self._clock = clock
-        self._used_at = -_WARM_FOR_S
-        self._client = httpx.AsyncClient(
-            headers={**settings.headers, **dialect.headers()},
-            verify=tls_context(settings),
-            http2=settings.http2,
-            limits=httpx.Limits(
-                max_connections=_MAX_CONNECTIONS,
-                max_keepalive_connections=_MAX_CONNECTIONS,
-                keepalive_expiry=_KEEP_ALIVE_S,
-            ),
-            timeout=httpx.Timeout(settings.timeout_s, connect=_CONNECT_S, pool=_POOL_S),
-            trust_env=False,
-        )
+        self._pool = HttpPool(settings, dialect.probe_url(), dialect.headers(), clock=clock)
 
     async def warm(self) -> None:
         """Have a connection ready; what is wrong with the service is logged, not raised. Cheap when one was used just
         now."""
-        now = self._clock()
-        if now - self._used_at < _WARM_FOR_S:
-            return
-        self._used_at = now
-        try:
-            with mapped(self._name):
-                response = await self._client.get(self._dialect.probe_url())
-        except ServiceError as error:
-            log.warning("service_not_ready", service=error.service, detail=error.detail)
-            return
-        if response.status_code in (400, 401, 403):
-            log.warning("service_not_ready", service=self._name, detail=f"answers {response.status_code}")
+        await self._pool.warm()
 
     async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """Stream the answer. Raises `ServiceError`."""
@@ -103,19 +70,13 @@ class HostedLlm:
                 yield event
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._pool.aclose()
 
     async def _answer(self, body: bytes) -> AsyncGenerator[ReplyEvent, None]:
         answer = self._dialect.answer()
         stream = EventStream()
-        self._used_at = self._clock()
         with mapped(self._name):
-            async with self._client.stream(
-                "POST",
-                self._dialect.answer_url(),
-                content=body,
-                headers={"Accept": "text/event-stream", "Content-Type": "application/json"},
-            ) as response:
+            async with self._pool.post(self._dialect.answer_url(), body, _HEADERS) as response:
                 if response.status_code != httpx.codes.OK:
                     raise refusal(self._name, response.status_code, await _error_body(response), response.headers)
                 if "json" in response.headers.get("content-type", ""):

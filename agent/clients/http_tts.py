@@ -14,23 +14,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import httpx
-import structlog
 
 from agent.clients.faults import ConnectionLost, mapped, refusal
+from agent.clients.http_pool import HttpPool
 from agent.clients.settings import ServiceSettings
 from agent.clients.wire_audio import AudioBytes, Encoding
-from agent.errors import ServiceError, ServiceRejected, ServiceUnavailable
+from agent.errors import ServiceRejected, ServiceUnavailable
 from agent.services.tts import PLAIN, SpeechChunk, SpeechStyle
 
-log = structlog.get_logger(__name__)
-
-_MAX_CONNECTIONS = 256
-"""One per clause that is being rendered; more of them wait for `_POOL_S`."""
-_KEEP_ALIVE_S = 120.0
-_CONNECT_S = 3.0
-_POOL_S = 1.0
-_WARM_FOR_S = 20.0
-"""A connection that was used so lately needs no warming."""
 _MAX_ERROR_BYTES = 64 << 10
 _MAX_CLAUSE_S = 300.0
 
@@ -83,34 +74,11 @@ class HttpTts:
         self._settings = settings
         self._speech = speech
         self._on_usage = on_usage
-        self._clock = clock
-        self._used_at = -_WARM_FOR_S
-        self._client = httpx.AsyncClient(
-            headers=dict(speech.headers()),
-            http2=settings.http2,
-            limits=httpx.Limits(
-                max_connections=_MAX_CONNECTIONS,
-                max_keepalive_connections=_MAX_CONNECTIONS,
-                keepalive_expiry=_KEEP_ALIVE_S,
-            ),
-            timeout=httpx.Timeout(settings.timeout_s, connect=_CONNECT_S, pool=_POOL_S),
-            trust_env=False,
-        )
+        self._pool = HttpPool(settings, speech.warm_url, speech.headers(), clock=clock)
 
     async def warm(self, *, voice: str | None = None, sample_rate_hz: int | None = None) -> None:
         """Have a connection ready, the same for all voices; what is wrong with the service is logged, not raised."""
-        now = self._clock()
-        if now - self._used_at < _WARM_FOR_S:
-            return
-        self._used_at = now
-        try:
-            with mapped(self._settings.name):
-                response = await self._client.get(self._speech.warm_url)
-        except ServiceError as error:
-            log.warning("service_not_ready", service=error.service, detail=error.detail)
-            return
-        if response.status_code in (401, 403):
-            log.warning("service_not_ready", service=self._settings.name, detail=f"answers {response.status_code}")
+        await self._pool.warm()
 
     async def synthesize(
         self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN, sample_rate_hz: int | None = None
@@ -134,17 +102,14 @@ class HttpTts:
                     raise
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._pool.aclose()
 
     async def _answer(self, request: SpeechRequest) -> AsyncGenerator[SpeechChunk, None]:
         name = self._settings.name
         audio = AudioBytes(request.encoding)
         count = 0
-        self._used_at = self._clock()
         with mapped(name):
-            async with self._client.stream(
-                "POST", request.url, content=request.content, headers=request.headers
-            ) as response:
+            async with self._pool.post(request.url, request.content, request.headers) as response:
                 if response.status_code != httpx.codes.OK:
                     raise refusal(name, response.status_code, await _error_body(response))
                 if response.headers.get("content-type", "").partition(";")[0] in ("application/json", "text/html"):

@@ -191,6 +191,7 @@ class SpeechStock:
     def __init__(self, service: str, make_dialect: Callable[[], TtsDialect]) -> None:
         self._service = service
         self._make_dialect = make_dialect
+        self._room_of_each = make_dialect().max_utterances
         self._connections: list[SpeechConnection] = []
         self._opening: set[asyncio.Task[ServiceError | None]] = set()
         self._waiting = 0
@@ -220,7 +221,8 @@ class SpeechStock:
                 raise ServiceUnavailable(self._service, "has too many connections that are all busy")
             self._waiting += 1
             try:
-                opening = next(iter(self._opening), None) if len(self._opening) >= self._waiting else None
+                is_enough = len(self._opening) * self._room_of_each >= self._waiting
+                opening = next(iter(self._opening)) if is_enough else None
                 # Shielded: a clause that is given up does not take the connection of the next one with it.
                 error = await asyncio.shield(opening or self._open())
             finally:

@@ -5,11 +5,14 @@ Whatever a vendor's dialect takes out of a message goes through one of these.
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
 from agent.errors import ServiceUnavailable
+from agent.websocket import WireMessage
 
 _MAX_DEPTH = 32
+_NOTHING: Mapping[str, object] = {}
 
 
 def encoded(value: object) -> bytes:
@@ -67,6 +70,51 @@ def text(value: object) -> str:
 def count(value: object) -> int:
     """A number of things; 0: it is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def parsed(message: WireMessage) -> Mapping[str, object] | None:
+    """The JSON object in a message; None when it is none."""
+    try:
+        found = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def mapping_of(value: object, key: str) -> Mapping[str, object]:
+    """An object's object; an empty one when there is none."""
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return found if isinstance(found, Mapping) else _NOTHING
+
+
+def mappings_of(value: object, key: str) -> Iterator[Mapping[str, object]]:
+    """The objects of an object's list."""
+    found = value.get(key) if isinstance(value, Mapping) else None
+    for one in found if isinstance(found, list) else ():
+        if isinstance(one, Mapping):
+            yield one
+
+
+def text_of(value: Mapping[str, object], key: str) -> str:
+    """Without half characters (lone surrogates), which no file, database or other service takes."""
+    return text(value.get(key))
+
+
+def number_of(value: Mapping[str, object], key: str) -> float:
+    """A finite number, or 0."""
+    found = value.get(key)
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return 0.0
+    try:
+        number = float(found)
+    except OverflowError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def share_of(value: Mapping[str, object], key: str) -> float:
+    """A number of 0 to 1; others are brought there."""
+    return min(1.0, max(0.0, number_of(value, key)))
 
 
 def _no_number(name: str) -> float:

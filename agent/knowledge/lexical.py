@@ -57,7 +57,7 @@ def stem(word: str) -> str:
         return word[:-2]
     if word.endswith("s") and word[-2] not in "su":
         word = word[:-1]
-    return word.removesuffix("e") if len(word) > 4 else word
+    return word.removesuffix("e")
 
 
 class WordIndex:

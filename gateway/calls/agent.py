@@ -3,7 +3,7 @@
 
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, replace
 from typing import assert_never
 
@@ -13,6 +13,7 @@ from agent.call_facts import CallFacts
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
+from agent.early_stt import EarlyStt
 from agent.events import (
     AgentEvent,
     CallerProsody,
@@ -33,7 +34,6 @@ from agent.events import (
     TurnReopened,
 )
 from agent.interpreter import Translator, interpreter_config
-from agent.local.receptionist import Receptionist
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
@@ -41,6 +41,7 @@ from agent.tools.tool import CallControl
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
+from gateway.calls.expected import Expected, WarmVoice
 from gateway.calls.memory import CallerMemories, CallMemory
 from gateway.calls.uplink import LineReport, Uplink
 from gateway.lookup import CallLookup
@@ -52,6 +53,7 @@ from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
 
+_USUAL_HZ = 8_000
 _PARTIALS_S = 0.25
 """Between two partial transcripts of a call."""
 
@@ -277,17 +279,16 @@ class ConfiguredAgents:
         configs: Mapping[str, AgentConfig],
         services: Mapping[str, AgentServices],
         make_speech_model: MakeSpeechModel,
-        offline: tuple[tuple[AgentConfig, Receptionist], ...] = (),
         *,
         echo_gate: bool = True,
         suppress_noise: Strength | None = None,
         lookups: Mapping[str, CallLookup] = {},
         memories: CallerMemories | None = None,
+        warm_voice: Mapping[str, WarmVoice] = {},
     ) -> None:
-        """`memories`: None: no caller is remembered, no call resumed."""
+        """`memories`: None: no caller is remembered, no call resumed. `warm_voice`: of agents whose voice is a
+        service."""
         self.memories = memories
-        self.offline = offline
-        """Those whose answers are known beforehand."""
         self._configs = configs
         self._services = services
         self._make_speech_model = make_speech_model
@@ -296,11 +297,32 @@ class ConfiguredAgents:
         self._lookups = lookups
         self.control_of: Callable[[Call], CallControl] | None = None
         """What tools may do to a call; the switchboard has it. None: agents have no tools."""
+        self._warm_voice = warm_voice
+        self._expected: weakref.WeakKeyDictionary[Call, Expected] = weakref.WeakKeyDictionary()
+        """The calls that ring, or rang, and whose agent uses services."""
+        self._leg_hz = _USUAL_HZ
+        """Of the last call: the next is probably no other."""
         self._histories: weakref.WeakKeyDictionary[Call, dict[str, History]] = weakref.WeakKeyDictionary()
         """Of the calls that stand, by agent."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._configs
+
+    def expect(self, call: Call) -> Coroutine[object, object, None] | None:
+        """What is to be run while this call rings, so that services are there when it is answered; None: nothing."""
+        name = call.facts.agent or ""
+        config = self._configs.get(name)
+        if config is None or config.realtime != "off":
+            return None
+        early = None
+        if config.stt != "local":
+            stt = self._services[name].stt
+            early = EarlyStt(stt, sample_rate_hz=self._leg_hz, hints=config.hints, language=config.language)
+        warm_voice = self._warm_voice.get(name)
+        if early is None and warm_voice is None:
+            return None
+        expected = self._expected[call] = Expected(name, early, warm_voice, self._leg_hz)
+        return expected.run(call.until_over)
 
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there. An agent that gets a call back goes on with
@@ -309,10 +331,17 @@ class ConfiguredAgents:
         call.keys_secret = call.keys_secret or config.secret_keys
         call.assign(name)
         before = self._histories.setdefault(call, {})
+        services = self._services[name]
+        self._leg_hz = call.leg.sample_rate_hz
+        expected = self._expected.pop(call, None)
+        if expected is not None:
+            expected.answered(self._leg_hz)
+            if expected.agent == name and expected.stt is not None:
+                services = replace(services, stt=expected.stt)
         activity = AgentActivity(
             call,
             config,
-            self._services[name],
+            services,
             self._make_speech_model,
             self._uplink(call),
             history=before.get(name),

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Protocol, Self, assert_never
 
@@ -60,6 +61,10 @@ class Agents(Interpreters, Protocol):
     def __contains__(self, name: str) -> bool: ...
 
     def start(self, name: str, call: Call) -> Activity: ...
+
+    def expect(self, call: Call) -> Coroutine[object, object, None] | None:
+        """What is to be run from now on, so that all is there when the call is answered; None: nothing."""
+        ...
 
 
 class Switchboard:
@@ -205,6 +210,8 @@ class Switchboard:
         assert self._tasks is not None
         call.begin()
         self._running[call.call_id] = self._tasks.create_task(self._live(call), name=call.call_id)
+        if (expecting := self._agents.expect(call)) is not None:
+            self._tasks.create_task(expecting, name=f"{call.call_id}:early-stt")
 
     async def _live(self, call: Call) -> None:
         self._metrics.call_began(call.facts.direction)

@@ -84,6 +84,56 @@ class Metrics:
         self.llm_tokens = Counter(
             "parley_llm_tokens", "Tokens that language models counted.", ["service", "kind"], registry=registry
         )
+        self.service_requests = Counter(
+            "parley_service_requests",
+            "What was asked of services, by how it ended: ok, failed (worth another try), rejected, cancelled by us.",
+            ["service", "role", "outcome"],
+            registry=registry,
+        )
+        self.service_first = Histogram(
+            "parley_service_first_seconds",
+            "Question to first news: a transcript, a token, a sound.",
+            ["service", "role"],
+            buckets=_RESPONSE_BUCKETS_S,
+            registry=registry,
+        )
+        self.service_failures = Counter(
+            "parley_service_failures",
+            "Services that were not used: late, unavailable, rejected, full (our limits), resting (failed too often).",
+            ["service", "role", "cause"],
+            registry=registry,
+        )
+        self.service_resting = Gauge(
+            "parley_service_resting",
+            "1 while a service that has failed too often is left alone.",
+            ["service", "role"],
+            registry=registry,
+        )
+        self.chain_fallbacks = Counter(
+            "parley_chain_fallbacks",
+            "Times that a service of a chain stood in for one that had failed.",
+            ["chain", "role", "service"],
+            registry=registry,
+        )
+        self.chain_hedges = Counter(
+            "parley_chain_hedges",
+            "Times that the next service of a chain was asked because one was late, by whether it answered first.",
+            ["chain", "role", "service", "outcome"],
+            registry=registry,
+        )
+        self.service_opened = Histogram(
+            "parley_service_open_seconds",
+            "How long it took to open a stream of speech recognition.",
+            ["service"],
+            buckets=_SEGMENT_BUCKETS_S,
+            registry=registry,
+        )
+        self.service_audio = Counter(
+            "parley_service_audio_seconds", "Audio that speech recognition was given.", ["service"], registry=registry
+        )
+        self.service_characters = Counter(
+            "parley_service_characters", "Characters that speech synthesis was given.", ["service"], registry=registry
+        )
         self.answers = Counter(
             "parley_answers_cache",
             "Questions whose answer may be used again, by whether one was there.",

@@ -2,17 +2,13 @@
 """What a caller notices of an agent: it answers, remembers, stops when spoken over, says goodbye; and what stays."""
 
 import signal
-import time
 from pathlib import Path
 
-import numpy as np
-
-from media.tones import silence
 from tests.e2e.conftest import Voice
 from tests.e2e.gateway_process import GatewayProcess
 from tests.e2e.peers import softphone
-from tests.e2e.raw_caller import SILENCE, RawCaller
-from tests.mulaw import from_mu_law, mu_law
+from tests.e2e.raw_caller import RawCaller
+from tests.e2e.spoken_line import Line
 
 _FRAME = 160
 
@@ -43,7 +39,7 @@ def test_the_agent_stops_when_spoken_over_and_knows_what_was_heard(gateway: Gate
     interruption = voice.say("Stop, how much does a cleaning cost?", 8000)
     with RawCaller(gateway.sip_port) as caller:
         assert caller.invite("agent").code == 200
-        line = _Line(caller)
+        line = Line(caller)
         line.listen(3.5)
         line.speak(question)
         answer_at = line.until_heard(4.0)
@@ -68,7 +64,7 @@ def test_a_call_survives_kill_minus_9_and_a_redial_goes_on_where_it_was(tmp_path
     with gateway, RawCaller(gateway.sip_port) as caller:
         caller.from_header = '"Anna" <sip:parley@127.0.0.1:5999>'  # the softphone's, from another port
         assert caller.invite("agent").code == 200
-        line = _Line(caller)
+        line = Line(caller)
         line.listen(3.5)
         line.speak(voice.say("My name is Anna. What are your opening hours?", 8000))
         # The turn is over with its answer; the log says so, and nobody asks the API, which would flush.
@@ -89,49 +85,3 @@ def test_a_call_survives_kill_minus_9_and_a_redial_goes_on_where_it_was(tmp_path
     assert redial[0] == "Welcome back, we were interrupted. Please go on."
     assert "anna" in redial[2].lower() or "ana" in redial[2].lower()
     assert "opening hours" in redial[4]
-
-
-class _Line:
-    """A raw caller's two directions, in real time: 20 ms out, everything that came in judged by its level."""
-
-    def __init__(self, caller: RawCaller) -> None:
-        self._caller = caller
-        self._next = time.monotonic()
-        self.heard: list[tuple[float, bool]] = []
-
-    def listen(self, seconds: float) -> None:
-        for _ in range(round(seconds * 50)):
-            self._tick(SILENCE)
-
-    def until_heard(self, wait_s: float) -> float:
-        """When the far end begins to speak."""
-        for _ in range(round(wait_s * 50)):
-            before = len(self.heard)
-            self._tick(SILENCE)
-            loud = [at for at, is_loud in self.heard[before:] if is_loud]
-            if loud:
-                return loud[0]
-        raise AssertionError(f"nothing was heard for {wait_s} s")
-
-    def speak(self, samples: np.ndarray, listen_s: float = 0.0) -> float:
-        """Say this, then stay for `listen_s`; when the first audible sample was sent."""
-        began = 0.0
-        padded = np.concatenate([samples, silence(20, 8000)])
-        for begin in range(0, len(padded) - _FRAME + 1, _FRAME):
-            frame = padded[begin : begin + _FRAME]
-            if not began and _is_loud(frame):
-                began = time.monotonic()
-            self._tick(mu_law(frame))
-        self.listen(listen_s)
-        return began
-
-    def _tick(self, payload: bytes) -> None:
-        self._caller.speak(payload)
-        self._next += 0.02
-        time.sleep(max(0.0, self._next - time.monotonic()))
-        for at, packet in self._caller.hear():
-            self.heard.append((at, _is_loud(from_mu_law(packet))))
-
-
-def _is_loud(samples: np.ndarray) -> bool:
-    return len(samples) > 0 and float(np.mean(np.abs(samples.astype(np.float64)))) > 200

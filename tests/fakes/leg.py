@@ -42,6 +42,8 @@ class Packet:
     utterance_id: int | None
     peak: int
     gain: float
+    pcm: PcmSamples
+    """What was sent of utterances, in order; fewer samples than a packet's where nothing was."""
 
 
 class FakeLeg:
@@ -159,6 +161,7 @@ class FakeLeg:
     def _send(self, now: float) -> None:
         room = round(FRAME_S * self.sample_rate_hz)
         utterance_id, peak = None, 0
+        pieces: list[PcmSamples] = [np.empty(0, np.int16)]
         while room and self._segments and not self.is_paused:
             segment = self._segments[0]
             count = min(room, segment.waiting_samples)
@@ -169,13 +172,14 @@ class FakeLeg:
                 utterance_id = segment.utterance_id
                 sent = segment.pcm[segment.heard_samples : segment.heard_samples + count]
                 peak = max(peak, int(np.max(np.abs(sent))))
+                pieces.append(sent)
                 segment.heard_samples += count
                 room -= count
             if segment.waiting_samples or not segment.is_ended:
                 break
             self._segments.popleft()
             self._tell(UtteranceFinished(segment.utterance_id, segment.heard_samples, now))
-        self.packets.append(Packet(now, utterance_id, peak, self.gain))
+        self.packets.append(Packet(now, utterance_id, peak, self.gain, np.concatenate(pieces)))
 
     def _tell(self, event: PlayoutEvent) -> None:
         """As from the native side: a moment later, on the loop."""

@@ -161,10 +161,6 @@ def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> No
             "store.url: is not supported in this version: only sqlite+aiosqlite:///FILE is",
         ),
         (
-            '[services.x]\nkind = "deepgram"\nurl = "http://h"',
-            "services.x.kind: deepgram is not supported in this version: openai",
-        ),
-        (
             '[[trunk]]\nname = "a"\nhost = "h"\nprofile = "twilio"',
             "trunk#1.profile: is not supported in this version",
         ),

@@ -77,6 +77,10 @@ class Session:
             await self._connection.send(faults.garbage.pop(0))
         await self._connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
+    def drop(self) -> None:
+        """Without a goodbye."""
+        self._connection.transport.abort()
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         await self._connection.close(code, reason)
 

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`parley doctor --services`: what it tells of services that work, that refuse, that are not there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import main
+from tests.simulators.openai_chat import OpenAiChatServer, Refuse, Script, script
+
+_BRAIN = """
+[services.brain]
+kind = "openai"
+model = "m"
+url = "{url}"
+[agents.clerk]
+llm = "brain"
+"""
+
+
+def told(folder: Path, toml: str, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
+    """Exit code and standard output."""
+    file = folder / "parley.toml"
+    file.write_text(toml)
+    code = main(["doctor", "--services", "--config", str(file), *options])
+    return code, capsys.readouterr().out
+
+
+def test_a_service_that_answers_is_fine_and_its_times_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAiChatServer.in_thread() as server:
+        code, out = told(tmp_path, _BRAIN.format(url=server.url), capsys, "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert answer["ok"] is True
+    (probe,) = answer["services"]
+    assert (probe["service"], probe["kind"], probe["role"], probe["status"]) == ("brain", "openai", "llm", "ok")
+    assert 0 < probe["first_ms"] <= probe["total_ms"]
+    assert probe["connect_ms"] > 0
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail", "fix"),
+    [
+        ([Refuse(401, code="invalid_api_key")], "answers 401", "check the key, the model and the voice"),
+        ([Refuse(503)], "answers 503", "check services.brain.url and the way there"),
+        ([], "", ""),
+    ],
+)
+def test_a_service_that_refuses_fails_with_what_it_said_and_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: Script, detail: str, fix: str
+) -> None:
+    if not answer:
+        code, out = told(tmp_path, _BRAIN.format(url="http://127.0.0.1:9/v1"), capsys)
+        detail, fix = "the connection failed", "check services.brain.url"
+    else:
+        with OpenAiChatServer.in_thread(script(answer)) as server:
+            code, out = told(tmp_path, _BRAIN.format(url=server.url), capsys)
+    assert code == 1
+    assert out.splitlines()[1].startswith("fail  brain")
+    assert detail in out
+    assert f"fix: {fix}" in out
+
+
+def test_a_service_that_nobody_names_is_tried_when_there_is_no_doubt_what_it_is_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = '[services.many]\nkind = "openai"\nmodel = "m"\nurl = "http://127.0.0.1:9"\n'
+    toml += '[services.one]\nkind = "gemini"\nmodel = "m"\nurl = "http://127.0.0.1:9"\n'
+    code, out = told(tmp_path, toml, capsys, "--json")
+    assert code == 1
+    assert [(one["service"], one["role"], one["status"]) for one in json.loads(out)["services"]] == [
+        ("many", "", "unused"),
+        ("one", "llm", "fail"),
+    ]
+
+
+def test_without_services_there_is_nothing_to_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = told(tmp_path, "", capsys)
+    assert code == 0
+    assert "no services are configured" in out
+
+
+def test_a_configuration_with_faults_is_bad_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(tmp_path, '[services.brain]\nkind = "depgram"', capsys) == (2, "")
