@@ -290,7 +290,7 @@ async def test_a_service_that_stalls_is_late(vendor: TtsVendor, chunks: int) -> 
 async def test_a_clause_without_a_sound_is_an_error(vendor: TtsVendor) -> None:
     # Where only a clause that has begun to sound is given an end, it comes too late.
     async with scene(vendor, Speech(endings=[(0, "end")]), timeout_s=0.5) as s:
-        with pytest.raises(ServiceUnavailable, match="nothing|no sound"):
+        with pytest.raises(ServiceUnavailable, match=r"nothing|no sound"):
             await s.heard(GREETING)
 
 
