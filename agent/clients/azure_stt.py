@@ -16,14 +16,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from agent.clients.azure_host import azure_host
 from agent.clients.azure_locale import language_of, locale_of
 from agent.clients.azure_messages import AzureMessage, binary_message, text_message
 from agent.clients.hosted_stt import HostedStt, Listening, OnSeconds
-from agent.clients.json_messages import mapping_of, mappings_of, number_of, parsed, share_of, text_of
 from agent.clients.settings import ServiceSettings
 from agent.clients.stt_dialect import Answer, Failed, Flushed, Hypothesis, Segment, SttNews
 from agent.clients.urls import with_parameters
 from agent.clients.wav import wav_header
+from agent.clients.wire_json import mapping_of, mappings_of, number_of, parsed, share_of, text_of
 from agent.errors import ServiceError, ServiceRejected, ServiceUnavailable
 from agent.services.stt import HeardWord
 from agent.websocket import WireMessage
@@ -100,8 +101,7 @@ class AzureDialect:
             "cid": settings.model or None,  # a custom model's endpoint
             **settings.extra,
         }
-        base = settings.url or f"wss://{settings.region}.stt.speech.microsoft.com"
-        return with_parameters(base, _PATH, parameters)
+        return with_parameters(azure_host(settings, "stt"), _PATH, parameters)
 
     def headers(self) -> Mapping[str, str]:
         key = {"Ocp-Apim-Subscription-Key": self._settings.api_key} if self._settings.api_key else {}
@@ -281,4 +281,6 @@ class AzureStt(HostedStt):
     """A `SpeechToText`. Reads `region` or `url`, `api_key`, `language`, and `model`, a custom endpoint's id."""
 
     def __init__(self, settings: ServiceSettings, *, on_usage: OnSeconds | None = None) -> None:
+        """Raises `ServiceRejected`: neither region nor URL."""
+        azure_host(settings, "stt")
         super().__init__(settings, AzureDialect, on_usage=on_usage)

@@ -18,10 +18,10 @@ import numpy as np
 
 from agent.clients.faults import reported
 from agent.clients.hosted_stt import HostedStt, Listening, OnSeconds
-from agent.clients.json_messages import mapping_of, mappings_of, number_of, parsed, text_of
 from agent.clients.settings import ServiceSettings
 from agent.clients.stt_dialect import Failed, Flushed, Hypothesis, Ready, Segment, SttNews
 from agent.clients.urls import with_parameters
+from agent.clients.wire_json import mapping_of, mappings_of, number_of, parsed, text_of
 from agent.errors import ServiceError, ServiceRejected, ServiceUnavailable
 from agent.websocket import WireMessage
 from media.g711 import mu_law
@@ -175,7 +175,7 @@ class _Item:
 def _confidence(found: Mapping[str, object]) -> float:
     """Of the tokens, on average; 0: the service has not said."""
     logs = [number_of(token, "logprob") for token in mappings_of(found, "logprobs")]
-    return min(1.0, math.exp(sum(logs) / len(logs))) if logs else 0.0
+    return math.exp(min(0.0, sum(logs) / len(logs))) if logs else 0.0
 
 
 class OpenAiRealtimeStt(HostedStt):
