@@ -35,7 +35,7 @@ _IN_USE_S = 600.0
 _MAX_DELAY_S = 30.0
 _SHORT_LIFE_S = 5.0
 """A connection that ends so soon and has brought nothing counts as one that could not be opened."""
-_CANCELLED_S = 2.0
+_CANCELLED_S = 5.0
 """So long a service may take to confirm that an utterance is over that nobody wants."""
 _SUSPECT_S = 1.0
 """A connection that says nothing for so long after a clause was given up is not used again: it may be dead."""
