@@ -20,7 +20,7 @@ import structlog
 
 from agent.clients.link import Link
 from agent.clients.settings import ServiceSettings
-from agent.clients.stt_dialect import Failed, Flushed, Hypothesis, Ready, Renew, Segment, SttDialect, SttNews
+from agent.clients.stt_dialect import Answer, Failed, Flushed, Hypothesis, Ready, Renew, Segment, SttDialect, SttNews
 from agent.clients.trust import own_tls_context
 from agent.errors import ServiceError, ServiceLate, ServiceUnavailable
 from agent.services.stt import HeardWord, Transcript
@@ -348,6 +348,9 @@ class HostedStream:
             case Flushed():
                 if link is not None and link is self._link:
                     self._receive_flushed()
+            case Answer(messages):
+                if link is not None:
+                    link.send(messages)
             case Renew():
                 self._must_renew = True
                 if not self._turn:

@@ -68,7 +68,7 @@ class Session:
     async def end(self) -> None:
         """The connection is gone."""
 
-    async def send(self, message: Mapping[str, Any] | bytes) -> None:
+    async def send(self, message: Mapping[str, Any] | str | bytes) -> None:
         faults = self.server.faults
         if faults.is_deaf:
             return
@@ -76,7 +76,7 @@ class Session:
             await asyncio.sleep(faults.slow_s)
         while faults.garbage:
             await self._connection.send(faults.garbage.pop(0))
-        await self._connection.send(message if isinstance(message, bytes) else json.dumps(message))
+        await self._connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
     def drop(self) -> None:
         """Without a goodbye."""
@@ -106,6 +106,11 @@ class WebSocketService:
     def admits(self, upgrade: Upgrade) -> int:
         """An HTTP status; 101 lets it in."""
         return HTTPStatus.SWITCHING_PROTOCOLS
+
+    def read(self, message: str) -> dict[str, Any]:
+        """A text message, for `texts`."""
+        found: dict[str, Any] = json.loads(message)
+        return found
 
     @property
     def url(self) -> str:
@@ -155,7 +160,7 @@ class WebSocketService:
                 if isinstance(message, bytes):
                     self.binaries.append(message)
                 else:
-                    self.texts.append(json.loads(message))
+                    self.texts.append(self.read(message))
                 await session.receive(message)
             if close_at is not None and count == close_at[0]:
                 await connection.close(*close_at[1:])
