@@ -234,7 +234,7 @@ class Speaker:
                 return
             resampler: StreamResampler | None = None
             parts: list[PcmSamples] = []
-            async with aclosing(self._renderer.render(clause)) as chunks:
+            async with aclosing(self._renderer.render(clause, rate_hz)) as chunks:
                 async for chunk in chunks:
                     resampler = resampler or StreamResampler(chunk.sample_rate_hz, rate_hz)
                     parts.append(resampler.process(chunk.samples))
@@ -286,7 +286,7 @@ class Speaker:
         lead = LeadingSilence() if not reply.spoken.clauses else None
         resampler: StreamResampler | None = None
         try:
-            async with aclosing(self._renderer.render(clause)) as chunks:
+            async with aclosing(self._renderer.render(clause, spoken.sample_rate_hz)) as chunks:
                 asked_at = self._clock()
                 async for chunk in chunks:
                     reply.waited(asked_at, self._clock())

@@ -193,12 +193,15 @@ class ScriptedTts:
     spoken: list[str] = field(default_factory=list)
     voices: list[str | None] = field(default_factory=list)
     """That it was spoken with."""
+    rates_hz: list[int | None] = field(default_factory=list)
+    """That were asked for."""
 
     async def synthesize(
         self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN, sample_rate_hz: int | None = None
     ) -> AsyncIterator[SpeechChunk]:
         self.spoken.append(text)
         self.voices.append(voice)
+        self.rates_hz.append(sample_rate_hz)
         await asyncio.sleep(self.first_byte_s)
         speech = np.full(round(len(text) / CHARACTERS_PER_S * VOICE_HZ), self.level, np.int16)
         if text in self.failing_clauses:
