@@ -19,7 +19,15 @@ from agent.local import catalogue
 from agent.local.inference import InferencePool
 from agent.local.piper import PiperTextToSpeech, PiperVoiceModel
 from agent.services.llm import Conversation, LanguageModel, Message, TextDelta
-from agent.services.realtime import SpeechToSpeech, TalkOrder
+from agent.services.realtime import (
+    AnswerEnded,
+    AnswerFailed,
+    AnswerSound,
+    SpeechToSpeech,
+    TalkLost,
+    TalkNews,
+    TalkOrder,
+)
 from agent.services.stt import SpeechToText, Transcript
 from agent.services.tts import TextToSpeech
 from gateway.config import Config
@@ -225,92 +233,29 @@ async def _speak(client: TextToSpeech, setting: _Setting, _: PcmSamples, marks: 
 
 
 async def _converse(client: SpeechToSpeech, setting: _Setting, _: PcmSamples, marks: _Marks) -> str:
-    order = TalkOrder(_HZ, "You answer in one short sentence.", setting.voice or "", setting.language)
-    marks.begin()
-    stream = await client.open(order, lambda news: None)
-    marks.first()
-    marks.over()
-    await stream.aclose()
-    return "opened a session"
-
-
-_TRIALS[role](client, _Setting.of(config, name, role), sentence, marks)
-    finally:
-        await client.aclose()
-
-
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """What the first agent that uses the service wants of it."""
-
-    language: str
-    voice: str | None
-
-    @classmethod
-    def of(cls, config: Config, name: str, role: Role) -> "_Setting":
-        for agent in config.agents.values():
-            if name in casting.members(config.services, casting.named_by(agent).get(role, "")):
-                return cls(agent.language, agent.voice)
-        return cls("en", None)
-
-
-async def _hear(client: SpeechToText, setting: _Setting, sentence: PcmSamples, marks: _Marks) -> str:
-    partials: list[Transcript] = []
-    stream = await client.open(sample_rate_hz=_HZ, on_partial=partials.append, language=setting.language)
+    news: asyncio.Queue[TalkNews] = asyncio.Queue()
+    order = TalkOrder(_HZ, "You are being tested. Be brief.", setting.voice or "", setting.language)
+    stream = await client.open(order, news.put_nowait)
     marks.connected()
+    seconds = 0.0
     try:
-        await _in_real_time(stream.push, sentence)
         marks.begin()
-        heard = await stream.final()
-        marks.first()
+        stream.say(_SAID)
+        while not isinstance(one := await news.get(), AnswerEnded):
+            match one:
+                case AnswerSound(_, samples, rate_hz):
+                    marks.first()
+                    seconds += len(samples) / rate_hz
+                case AnswerFailed(error) | TalkLost(error):
+                    raise error
+                case _:
+                    pass
         marks.over()
     finally:
         await stream.aclose()
-    if setting.language != "en":
-        return f"heard something; the sentence was English, agents speak {setting.language}"
-    found, all_words = _words(heard.text), _words(_SPOKEN)
-    known = len(found & all_words)
-    if known < _HEARD_ENOUGH * len(all_words):
-        raise ServiceRejected("stt", f"understood {known} of {len(all_words)} words")
-    return f"understood {known} of {len(all_words)} words, {len(partials)} partial transcripts"
-
-
-async def _in_real_time(push: Callable[[PcmSamples], None], sentence: PcmSamples) -> None:
-    began_at = time.monotonic()
-    for begin in range(0, len(sentence), _FRAME):
-        push(sentence[begin : begin + _FRAME])
-        await asyncio.sleep(max(0.0, began_at + (begin + _FRAME) / _HZ - time.monotonic()))
-
-
-async def _answer(client: LanguageModel, setting: _Setting, _: PcmSamples, marks: _Marks) -> str:
-    messages = (Message("system", "You answer in one short sentence."), Message("user", _ASKED))
-    words = 0
-    marks.begin()
-    async for event in client.reply(Conversation(messages)):
-        marks.first()
-        words += len(event.text.split()) if isinstance(event, TextDelta) else 0
-    marks.over()
-    if not words:
-        raise ServiceRejected("llm", "answered without words")
-    return "answered"
-
-
-async def _speak(client: TextToSpeech, setting: _Setting, _: PcmSamples, marks: _Marks) -> str:
-    seconds = 0.0
-    loudest = 0
-    marks.begin()
-    async for chunk in client.synthesize(_SAID, voice=setting.voice):
-        marks.first()
-        seconds += len(chunk.samples) / chunk.sample_rate_hz
-        loudest = max(loudest, int(np.abs(chunk.samples.astype(np.int32)).max(initial=0)))
-    marks.over()
-    if not loudest:
-        raise ServiceRejected("tts", "sent nothing to be heard")
+    if not seconds:
+        raise ServiceRejected("realtime", "sent nothing to be heard")
     return f"{seconds:.1f} s of speech"
-
-
-async def _converse(client: Any, setting: _Setting, _: PcmSamples, marks: _Marks) -> str:
-    raise NotImplementedError
 
 
 _TRIALS: dict[Role, Callable[[Any, _Setting, PcmSamples, _Marks], Awaitable[str]]] = {

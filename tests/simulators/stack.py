@@ -10,8 +10,9 @@ ended.
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,24 @@ _BRAINS: Mapping[str, type[AnswerServer]] = {
     "anthropic": AnthropicServer,
     "gemini": GeminiServer,
 }
+
+
+@contextmanager
+def in_thread() -> Iterator[Stack]:
+    """The same, scripted, on a thread with an event loop of its own: beside a test that blocks."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    exits = AsyncExitStack()
+    try:
+        yield asyncio.run_coroutine_threadsafe(exits.enter_async_context(open_stack()), loop).result(30)
+    finally:
+        asyncio.run_coroutine_threadsafe(exits.aclose(), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
 SCRIPTED: Script = [Wait(0.2), Say("Yes, of course. We are open from nine to five, Monday to Friday.", every_s=0.01)]
 
 

@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.clients.azure_tts import AzureTts
 from agent.clients.cartesia import CartesiaTts
 from agent.clients.deepgram_tts import DeepgramTts
 from agent.clients.elevenlabs import ElevenLabsTts
@@ -11,6 +12,7 @@ from agent.clients.hosted_tts import HostedTts, OnCharacters
 from agent.clients.http_tts import HttpTts
 from agent.clients.openai_speech import OpenAiSpeech
 from agent.clients.settings import ServiceSettings
+from tests.simulators.azure_tts import AzureTtsServer
 from tests.simulators.cartesia import CartesiaServer
 from tests.simulators.deepgram_speak import DeepgramSpeakServer
 from tests.simulators.elevenlabs import ElevenLabsHttpServer, ElevenLabsServer
@@ -77,5 +79,10 @@ TTS_VENDORS = [
         lambda speech: OpenAiSpeechServer(speech),
         lambda settings, usage: OpenAiSpeech(settings, on_usage=usage),
         given_hz=lambda _: 24_000,
+    ),
+    TtsVendor(
+        "azure",
+        lambda speech: AzureTtsServer(speech),
+        lambda settings, usage: AzureTts(settings, on_usage=usage),
     ),
 ]
