@@ -36,7 +36,7 @@ _TICKS_PER_MS = 10_000
 """100 ns each."""
 _SILENCE_MS = 100
 _MAX_HELD_S = 60
-_NO_MATCH = frozenset({"NoMatch", "InitialSilenceTimeout", "BabbleTimeout", "EndOfDictation"})
+_NO_MATCH = frozenset({"NoMatch", "InitialSilenceTimeout", "EndSilenceTimeout", "BabbleTimeout", "EndOfDictation"})
 _REFUSED = frozenset({"BadRequest", "Forbidden"})
 _FINAL_CODES = frozenset({1003, 1007})
 """Close codes: data that the service does not take; a language or a parameter that it does not know."""

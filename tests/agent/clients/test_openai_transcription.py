@@ -2,10 +2,12 @@
 """Transcripts of uploaded turns, over a real socket (the simulator: tests/simulators/openai_transcription.py)."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from agent.services.stt import Transcript
 from media.frames import PcmSamples
 from tests.simulators.openai_transcription import OpenAiTranscriptionServer
 
+DATA = Path(__file__).parent / "data" / "openai_transcription"
 RATE_HZ = 8000
 SCRIPT = ["What", "are", "your", "opening", "hours", "on", "Monday?"]
 
@@ -267,3 +270,21 @@ async def test_two_callers_do_not_hear_each_other() -> None:
         other.push(np.full(9600, 1000, np.int16))
         texts = await asyncio.gather(s.stream.final(), other.final())
         assert [transcript.text for transcript in texts] == ["What are", "What are your"]
+
+
+@pytest.mark.parametrize(
+    ("name", "confidence", "words"),
+    [("words", 0.0, [("The", 0.0), ("volleyball", 7400.0)]), ("segments", 0.7512, []), ("logprobs", 0.7482, [])],
+)
+async def test_documented_answers_are_understood(name: str, confidence: float, words: list[tuple[str, float]]) -> None:
+    shown = json.loads((DATA / f"{name}.json").read_text())
+    assert shown["source"].startswith("https://")
+    async with scene() as s:
+        s.server.raw.append(json.dumps(shown["body"]).encode())
+        s.stream.push(sound(1))
+        transcript = await s.stream.final()
+        assert transcript.text == shown["body"]["text"]
+        assert transcript.language == ("en" if "language" in shown["body"] else "")
+        assert transcript.confidence == pytest.approx(confidence, abs=1e-4)
+        assert [word.text for word in transcript.words] == [text for text, _ in words]
+        assert [word.started_ms for word in transcript.words] == pytest.approx([at for _, at in words], abs=0.01)
