@@ -95,6 +95,7 @@ class Staff:
                 summarizer=summarizer,
                 prosody=PooledProsody(engines.pool),
                 joins_sentences=config.tts != LOCAL,
+                realtime=None if config.realtime == "off" else self._services.realtime(config.realtime),
             )
         return ConfiguredAgents(
             self._configs,

@@ -34,6 +34,7 @@ from agent.events import (
     TurnReopened,
 )
 from agent.interpreter import Translator, interpreter_config
+from agent.realtime_session import RealtimeSession
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
@@ -85,25 +86,40 @@ class AgentActivity:
         facts = call.facts
         is_inbound = facts.direction == "inbound"
         self.caller = facts.from_ if is_inbound else facts.to
-        self._session = AgentSession(
-            config,
-            services,
-            call.leg,
-            make_speech_model,
-            self._receive,
-            facts=CallFacts(
-                call.call_id,
-                self.caller,
-                facts.metadata,
-                is_placed=not is_inbound,
-                elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
-            ),
-            history=history,
-            utterance_ids=call.leg.utterance_ids,
-            is_engaged=call.is_engaged,
-            control=control,
-            caller_energy=lambda: uplink.caller_energy,
+        told = CallFacts(
+            call.call_id,
+            self.caller,
+            facts.metadata,
+            is_placed=not is_inbound,
+            elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
         )
+        self._session: AgentSession | RealtimeSession
+        if services.realtime is not None:
+            self._session = RealtimeSession(
+                config,
+                services.realtime,
+                call.leg,
+                self._receive,
+                facts=told,
+                history=history,
+                utterance_ids=call.leg.utterance_ids,
+                toolbox=services.tools,
+                control=control,
+            )
+        else:
+            self._session = AgentSession(
+                config,
+                services,
+                call.leg,
+                make_speech_model,
+                self._receive,
+                facts=told,
+                history=history,
+                utterance_ids=call.leg.utterance_ids,
+                is_engaged=call.is_engaged,
+                control=control,
+                caller_energy=lambda: uplink.caller_energy,
+            )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
         self._next_partial_at = 0.0
@@ -131,7 +147,7 @@ class AgentActivity:
         self._call.leg.tap_sent(self._uplink.receive_sent)
         self._call.awaits_secret_keys = lambda: self._session.keeps_keys_secret
         try:
-            if self._memory is not None:
+            if self._memory is not None and isinstance(self._session, AgentSession):
                 await self._memory.begin(self._session)
             return await self._session.run()
         finally:
@@ -144,7 +160,14 @@ class AgentActivity:
 
     @property
     def session(self) -> AgentSession:
+        """Of agents that are no single service."""
+        assert isinstance(self._session, AgentSession), "a speech-to-speech service has no such session"
         return self._session
+
+    @property
+    def history(self) -> History:
+        """What was said."""
+        return self._session.history
 
     def _receive(self, event: AgentEvent) -> None:
         if self._follow is not None:
@@ -153,6 +176,8 @@ class AgentActivity:
             case TurnCommitted():
                 self._said[event.turn_index] = event
                 self._call.turn_count = self._first_turn + event.turn_index + 1
+                if isinstance(self._session, RealtimeSession):  # it opens no turn again
+                    self._record_caller(event.turn_index)
             case TurnReopened():
                 self._said.pop(event.turn_index, None)
             case ReplyStarted():
@@ -345,10 +370,12 @@ class ConfiguredAgents:
             self._make_speech_model,
             self._uplink(call),
             history=before.get(name),
-            memory=None if self.memories is None else self.memories.of_call(call, name, config),
+            memory=None
+            if self.memories is None or services.realtime is not None
+            else self.memories.of_call(call, name, config),
             control=None if self.control_of is None else self.control_of(call),
         )
-        before[name] = activity.session.history
+        before[name] = activity.history
         if name in self._lookups:
             self._lookups[name].begin(activity.caller, call.facts.metadata)
         return activity
@@ -358,7 +385,7 @@ class ConfiguredAgents:
     ) -> AgentActivity:
         """Like an agent of this name, or one without a greeting, whose language model is another."""
         config = AgentConfig(greeting="") if name is None else self._configs[name]
-        services = replace(self._services[name or next(iter(self._services))], llm=llm)
+        services = replace(self._services[name or next(iter(self._services))], llm=llm, realtime=None)
         call.keys_secret = call.keys_secret or config.secret_keys
         return AgentActivity(call, relay_config(config), services, self._make_speech_model, self._uplink(call), follow)
 

@@ -186,6 +186,8 @@ class ScriptedTts:
     level: int = 5_000
     """Of its samples."""
     silence_s: float = 0.0
+    tail_s: float = 0.0
+    """Of silence after each clause."""
     failing_clauses: dict[str, Sequence[float | ServiceError]] = field(default_factory=dict)
     """Instead of the clause: wait so long, or fail; what comes before that is half of its speech."""
     spoken: list[str] = field(default_factory=list)
@@ -209,7 +211,7 @@ class ScriptedTts:
                     raise step
                 await asyncio.sleep(step)
         silence = np.zeros(round(self.silence_s * VOICE_HZ), np.int16)
-        samples = np.concatenate((silence, speech))
+        samples = np.concatenate((silence, speech, np.zeros(round(self.tail_s * VOICE_HZ), np.int16)))
         step_samples = round(self.chunk_s * VOICE_HZ)
         for begin in range(0, len(samples), step_samples):
             yield SpeechChunk(samples[begin : begin + step_samples], VOICE_HZ)

@@ -9,6 +9,7 @@ A vendor's simulator has a `Session` of its own; what it sends is written from t
 import asyncio
 import contextlib
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -89,6 +90,8 @@ class WebSocketService:
     """The server; a vendor's class names its session and who may come in."""
 
     session: ClassVar[type[Session]] = Session
+    tls: ssl.SSLContext | None = None
+    """To be set before it listens."""
 
     def __init__(self, *, key: str = "test-key") -> None:
         self.key = key
@@ -116,7 +119,13 @@ class WebSocketService:
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
-            self._attend, "127.0.0.1", 0, process_request=self._admit, max_size=None, close_timeout=0.5
+            self._attend,
+            "127.0.0.1",
+            0,
+            process_request=self._admit,
+            max_size=None,
+            close_timeout=0.5,
+            ssl=self.tls,
         )
         return self
 
