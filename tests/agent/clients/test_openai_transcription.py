@@ -50,6 +50,7 @@ async def scene(model: str = "", **changes: object) -> AsyncIterator[Scene]:
         settings = ServiceSettings(name="ears", url=server.url, api_key="test-key", model=model)
         seconds: list[float] = []
         client = OpenAiTranscription(replace(settings, **changes), on_usage=seconds.append)  # type: ignore[arg-type]
+        await client.warm()
         stream = await client.open(
             sample_rate_hz=RATE_HZ,
             on_partial=lambda _: None,
@@ -236,7 +237,9 @@ async def test_a_connection_is_there_before_the_first_turn_and_is_kept() -> None
         for _ in range(3):
             s.stream.push(sound(1))
             await s.stream.final()
-        assert s.server.connections == 1
+        uploads = [request for request in s.server.requests if request.method == "POST"]
+        assert uploads[0].connection == 1
+        assert s.server.connections <= 2  # one more than are needed
 
 
 async def test_connections_that_the_server_has_dropped_do_not_matter() -> None:
@@ -256,6 +259,7 @@ async def test_a_service_that_does_not_answer_is_given_up() -> None:
 
 async def test_a_service_that_is_not_there_is_unavailable_and_warming_it_raises_nothing() -> None:
     client = OpenAiTranscription(ServiceSettings(name="ears", url="http://127.0.0.1:9/v1"))
+    await client.warm()
     stream = await client.open(sample_rate_hz=RATE_HZ, on_partial=lambda _: None)
     stream.push(sound(1))
     with pytest.raises(ServiceUnavailable):
