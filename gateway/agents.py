@@ -108,6 +108,11 @@ class Staff:
                 for name, config in self._configs.items()
                 if config.tts != LOCAL and config.realtime == "off"
             },
+            talks={
+                name: self._services.realtime(config.realtime)
+                for name, config in self._configs.items()
+                if config.realtime != "off"
+            },
         )
 
     async def render_ahead(self) -> None:

@@ -182,6 +182,8 @@ class HostedTalk:
         """Once, before anything else. Raises `ServiceError`."""
         link, dialect = await self._connected()
         self._take_over(link, dialect)
+        if self._order.opening.strip():
+            self.say(self._order.opening)
 
     # Connections
 

@@ -14,6 +14,7 @@ from agent.config import AgentConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.early_stt import EarlyStt
+from agent.early_talk import EarlyTalk
 from agent.events import (
     AgentEvent,
     CallerProsody,
@@ -34,7 +35,9 @@ from agent.events import (
     TurnReopened,
 )
 from agent.interpreter import Translator, interpreter_config
+from agent.realtime_session import RealtimeSession, talk_order
 from agent.services.llm import LanguageModel
+from agent.services.realtime import SpeechToSpeech
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
 from agent.tools.tool import CallControl
@@ -59,7 +62,7 @@ _PARTIALS_S = 0.25
 
 
 class AgentActivity:
-    """Joins an `AgentSession` to a call."""
+    """Joins an `AgentSession`, or a `RealtimeSession`, to a call."""
 
     kind: ActivityKind = "agent"
     hears_keys = True
@@ -75,9 +78,11 @@ class AgentActivity:
         history: History | None = None,
         memory: CallMemory | None = None,
         control: CallControl | None = None,
+        talk: SpeechToSpeech | None = None,
     ) -> None:
         """`follow` is told what the session tells us. `history`: the agent had this call before. `memory`: what is
-        remembered of the caller; None: nothing is. `control`: what its tools may do to the call."""
+        remembered of the caller; None: nothing is. `control`: what its tools may do to the call. `talk`: the one
+        service that listens, thinks and talks; None: the agent is made of `services`."""
         self._call = call
         self._memory = memory
         self._follow = follow
@@ -85,25 +90,41 @@ class AgentActivity:
         facts = call.facts
         is_inbound = facts.direction == "inbound"
         self.caller = facts.from_ if is_inbound else facts.to
-        self._session = AgentSession(
-            config,
-            services,
-            call.leg,
-            make_speech_model,
-            self._receive,
-            facts=CallFacts(
-                call.call_id,
-                self.caller,
-                facts.metadata,
-                is_placed=not is_inbound,
-                elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
-            ),
-            history=history,
-            utterance_ids=call.leg.utterance_ids,
-            is_engaged=call.is_engaged,
-            control=control,
-            caller_energy=lambda: uplink.caller_energy,
+        known = CallFacts(
+            call.call_id,
+            self.caller,
+            facts.metadata,
+            is_placed=not is_inbound,
+            elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
         )
+        self._session: AgentSession | RealtimeSession
+        if talk is not None:
+            self._session = RealtimeSession(
+                config,
+                talk,
+                call.leg,
+                self._receive,
+                facts=known,
+                history=history,
+                utterance_ids=call.leg.utterance_ids,
+                toolbox=services.tools,
+                control=control,
+                phrases=services.phrases,
+            )
+        else:
+            self._session = AgentSession(
+                config,
+                services,
+                call.leg,
+                make_speech_model,
+                self._receive,
+                facts=known,
+                history=history,
+                utterance_ids=call.leg.utterance_ids,
+                is_engaged=call.is_engaged,
+                control=control,
+                caller_energy=lambda: uplink.caller_energy,
+            )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
         self._next_partial_at = 0.0
@@ -143,7 +164,7 @@ class AgentActivity:
                 self._memory.end()
 
     @property
-    def session(self) -> AgentSession:
+    def session(self) -> AgentSession | RealtimeSession:
         return self._session
 
     def _receive(self, event: AgentEvent) -> None:
@@ -285,9 +306,10 @@ class ConfiguredAgents:
         lookups: Mapping[str, CallLookup] = {},
         memories: CallerMemories | None = None,
         warm_voice: Mapping[str, WarmVoice] = {},
+        talks: Mapping[str, SpeechToSpeech] = {},
     ) -> None:
         """`memories`: None: no caller is remembered, no call resumed. `warm_voice`: of agents whose voice is a
-        service."""
+        service. `talks`: of agents that are one speech-to-speech service."""
         self.memories = memories
         self._configs = configs
         self._services = services
@@ -298,6 +320,9 @@ class ConfiguredAgents:
         self.control_of: Callable[[Call], CallControl] | None = None
         """What tools may do to a call; the switchboard has it. None: agents have no tools."""
         self._warm_voice = warm_voice
+        self._talks = talks
+        self._early_talks: weakref.WeakKeyDictionary[Call, tuple[str, EarlyTalk]] = weakref.WeakKeyDictionary()
+        """Of the calls that ring, with the agent."""
         self._expected: weakref.WeakKeyDictionary[Call, Expected] = weakref.WeakKeyDictionary()
         """The calls that ring, or rang, and whose agent uses services."""
         self._leg_hz = _USUAL_HZ
@@ -312,8 +337,15 @@ class ConfiguredAgents:
         """What is to be run while this call rings, so that services are there when it is answered; None: nothing."""
         name = call.facts.agent or ""
         config = self._configs.get(name)
-        if config is None or config.realtime != "off":
+        if config is None:
             return None
+        if name in self._talks:
+            toolbox = self._services[name].tools
+            tools = toolbox.specs() if toolbox is not None and self.control_of is not None else ()
+            fresh = History(config.prompt)
+            talk = EarlyTalk(self._talks[name], talk_order(config, self._leg_hz, fresh, tools, config.greeting))
+            self._early_talks[call] = (name, talk)
+            return talk.hold(call.until_over)
         early = None
         if config.stt != "local":
             stt = self._services[name].stt
@@ -338,12 +370,17 @@ class ConfiguredAgents:
             expected.answered(self._leg_hz)
             if expected.agent == name and expected.stt is not None:
                 services = replace(services, stt=expected.stt)
+        talk = self._talks.get(name)
+        early_agent, early_talk = self._early_talks.pop(call, ("", None))
+        if early_talk is not None and early_agent == name:
+            talk = early_talk
         activity = AgentActivity(
             call,
             config,
             services,
             self._make_speech_model,
             self._uplink(call),
+            talk=talk,
             history=before.get(name),
             memory=None if self.memories is None else self.memories.of_call(call, name, config),
             control=None if self.control_of is None else self.control_of(call),
