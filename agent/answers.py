@@ -178,7 +178,7 @@ def shareable_question(conversation: Conversation) -> str | None:
     messages = conversation.messages
     if not messages or messages[-1].role != "user" or conversation.earlier or conversation.memory:
         return None
-    if conversation.metadata or any(note.source in _PERSONAL for note in conversation.notes):
+    if conversation.metadata.keys() - _OF_THE_LINE or any(note.source in _PERSONAL for note in conversation.notes):
         return None
     *before, question = (message.text for message in messages if message.role == "user")
     if any(message.role == "tool" for message in messages):
@@ -188,6 +188,8 @@ def shareable_question(conversation: Conversation) -> str | None:
     return question if stands_alone(question) else None
 
 
+_OF_THE_LINE = frozenset({"sip_call_id", "trunk"})
+"""Metadata that every call has, and no model is shown; any other was given to this one."""
 _PERSONAL = frozenset({"memory", "caller", "lookup"})
 
 

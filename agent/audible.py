@@ -7,7 +7,7 @@ letters that are spoken ("$95": "ninety five dollars") and of samples that can b
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 import numpy as np
 
@@ -29,6 +29,11 @@ class AudibleTime:
     def total(self) -> int:
         """Audible samples so far."""
         return self._audible[-1] if self._audible else 0
+
+    @property
+    def silent_tail(self) -> int:
+        """Samples after the last audible block."""
+        return self._ends[-1] - self._ends[bisect_left(self._audible, self.total)] if self.total else 0
 
     def append(self, samples: PcmSamples, sample_rate_hz: int) -> None:
         """What follows."""

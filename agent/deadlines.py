@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import TypeVar
 
+from agent.clients.backoff import Backoff
 from agent.errors import AgentError, ServiceError, ServiceLate, ServiceUnavailable
 
 Item = TypeVar("Item")
 
-_RETRY_AFTER_S = 0.1
-"""A service that has just refused a connection may be about to take one."""
+_RETRY_AFTER_S = 0.15
+"""At most: a service that has just refused a connection may be about to take one. Half of it is chance."""
 
 
 async def in_time(answer: Awaitable[Item], service: str, timeout_ms: int) -> Item:
@@ -32,7 +33,7 @@ async def in_time(answer: Awaitable[Item], service: str, timeout_ms: int) -> Ite
 
 async def asked_again(ask: Callable[[], AsyncGenerator[Item, None]], *, within_ms: int) -> AsyncGenerator[Item, None]:
     """What `ask` gives; once more from the beginning when that fails within this time, before it gave anything, and
-    there is hope. Use it under `contextlib.aclosing`."""
+    there is hope: the one place where a service that has failed is asked again. Use it under `contextlib.aclosing`."""
     loop = asyncio.get_running_loop()
     until = loop.time() + within_ms / 1e3
     is_first = True
@@ -46,8 +47,10 @@ async def asked_again(ask: Callable[[], AsyncGenerator[Item, None]], *, within_m
         except ServiceError as error:
             if not is_first or not error.retryable or isinstance(error, ServiceLate) or loop.time() >= until:
                 raise
+            if isinstance(error, ServiceUnavailable) and loop.time() + (error.retry_after_s or 0.0) > until:
+                raise  # it has said that it would refuse again
         is_first = False
-        await asyncio.sleep(_RETRY_AFTER_S)
+        await asyncio.sleep(Backoff(_RETRY_AFTER_S).next_s())
 
 
 async def within(

@@ -38,6 +38,7 @@ from agent.reply import Reply, Speaker
 from agent.services.context import ContextSource
 from agent.services.llm import ContextNote, Conversation, LanguageModel, Message, ReplyEvent, TextDelta
 from agent.services.prosody import ProsodyAnalyser
+from agent.services.realtime import SpeechToSpeech
 from agent.services.stt import SpeechToText
 from agent.services.tts import SpeechStyle, TextToSpeech
 from agent.services.turn import TurnDetector
@@ -76,6 +77,8 @@ class AgentServices:
     """What it may do; None: only end the call."""
     prosody: ProsodyAnalyser | None = None
     """Measures how callers sound; None: nobody listens for it."""
+    realtime: SpeechToSpeech | None = None
+    """One service in place of all this, but for the tools (agent/realtime_session.py)."""
     joins_sentences: bool = False
     """The text to speech says several sentences better, or cheaper, in one request than one by one."""
 

@@ -16,8 +16,8 @@ up to the whole, and a mark that was passed early (work done ahead) makes a segm
 
 Our own share of it is what is left without waiting: for the endpointing decision, and for services (which includes the
 engines in this process, and what is looked up). Left are the network's delay of the last frame (`arrival`), all that
-this process does between two waits, and after the last one converting, queueing, the wait for the next RTP packet (up
-to 20 ms) and what of the voice's beginning is silent (2 ms).
+this process does between two waits, and after the last one converting, queueing, and the wait for the next RTP packet
+(up to 20 ms).
 """
 
 from dataclasses import dataclass, field

@@ -50,12 +50,15 @@ class Renderer:
         """How the clause is to sound."""
         return combined(combined(self._config.voice_style.style, self.adaptation), clause.manner.style)
 
-    def render(self, clause: Clause) -> AsyncGenerator[SpeechChunk, None]:
-        """The clause's sound in its style, as it comes. Closing it cancels. Raises `ServiceError`."""
+    def render(self, clause: Clause, sample_rate_hz: int) -> AsyncGenerator[SpeechChunk, None]:
+        """The clause's sound in its style, as it comes; for a leg of that rate, if the engine has several. Closing it
+        cancels. Raises `ServiceError`."""
         style = self.style_of(clause)
-        return in_style(self._engine(clause, style), style)
+        return in_style(self._engine(clause, style, sample_rate_hz), style)
 
-    async def _engine(self, clause: Clause, style: SpeechStyle) -> AsyncGenerator[SpeechChunk, None]:
+    async def _engine(
+        self, clause: Clause, style: SpeechStyle, sample_rate_hz: int
+    ) -> AsyncGenerator[SpeechChunk, None]:
         if not clause.manner.is_spelled and (ready := self._phrases.get(clause.text)) is not None:
             for chunk in ready:
                 yield chunk
@@ -65,7 +68,7 @@ class Renderer:
         first_ms, next_ms = deadlines.tts_first_byte_ms, deadlines.tts_stall_ms
 
         def ask() -> AsyncGenerator[SpeechChunk, None]:
-            speech = self._tts.synthesize(text, voice=self.voice, style=style)
+            speech = self._tts.synthesize(text, voice=self.voice, style=style, sample_rate_hz=sample_rate_hz)
             return within(speech, "tts", first_ms=first_ms, next_ms=next_ms)
 
         async with aclosing(asked_again(ask, within_ms=deadlines.retry_within_ms)) as chunks:

@@ -107,12 +107,14 @@ async def open_websocket(
             max_redirects=0,
             logger_name=_SILENT,
         )
+        if not connection.has_opened:
+            raise NotConnected("it closed the connection before it answered")
         is_done = True
     except picows.WSInvalidStatusError as refusal:
         status = 0 if refusal.response is None else int(refusal.response.status)
-        raise NotConnected(f"it answered {status}", status) from refusal
+        raise NotConnected(f"it answered {status}", status) from None
     except (picows.WSError, OSError, ssl.SSLError, TimeoutError) as fault:
-        raise NotConnected(f"no WebSocket: {type(fault).__name__}") from fault
+        raise NotConnected(f"no WebSocket: {type(fault).__name__}") from None  # it may quote what the server wrote
     finally:
         if not is_done:
             connection.abort()  # it may have opened in the very moment it was given up
@@ -132,6 +134,8 @@ class WebSocket(picows.WSListener):
         self._receiver = receiver
         self._receive = receiver.receive
         self._transport: picows.WSTransport | None = None
+        self.has_opened = False
+        """The upgrade was agreed to: picows also returns when the connection ends before that."""
         self._early: list[WireMessage] | None = []
         """What came before whoever connects had the connection."""
         self._fragments = bytearray()
@@ -150,6 +154,7 @@ class WebSocket(picows.WSListener):
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
         self._transport = transport
+        self.has_opened = True
         transport.underlying_transport.set_write_buffer_limits(_HIGH_WATER_BYTES)
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:

@@ -95,6 +95,7 @@ class Staff:
                 summarizer=summarizer,
                 prosody=PooledProsody(engines.pool),
                 joins_sentences=config.tts != LOCAL,
+                realtime=None if config.realtime == "off" else self._services.realtime(config.realtime),
             )
         return ConfiguredAgents(
             self._configs,
@@ -107,11 +108,6 @@ class Staff:
                 name: self._services.warm_voice(config.tts, config.voice)
                 for name, config in self._configs.items()
                 if config.tts != LOCAL and config.realtime == "off"
-            },
-            talks={
-                name: self._services.realtime(config.realtime)
-                for name, config in self._configs.items()
-                if config.realtime != "off"
             },
         )
 

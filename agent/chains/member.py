@@ -111,7 +111,8 @@ class Request:
         self._is_judged = True
         self._on_event(Failed(self._name, self._role, cause_of(error)))
         if error.retryable:
-            self._breaker.failed(self._number, self._clock())
+            rest_s = error.retry_after_s if isinstance(error, ServiceUnavailable) else None
+            self._breaker.failed(self._number, self._clock(), rest_s)
         else:
             self._breaker.answered(self._number)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A circuit breaker: a service that fails again and again is left alone for a while, then tried with one request.
 
-             failures in a row              its wait is over, somebody asks
+          failures in a row, or "429"       its wait is over, somebody asks
     CLOSED ─────────────────────> OPEN ───────────────────────────────────────> PROBING
       ^                            ^                                              │  │
       │                            └──── the probe failed, or nobody knows ───────┘  │
@@ -19,6 +19,9 @@ from agent.clients.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
+_LONGEST_REST_S = 60.0
+"""A service may have asked for more; nobody knows whether it needs it."""
+
 
 class BreakerState(Enum):
     """The value is the name in metrics and logs."""
@@ -33,6 +36,7 @@ class BreakerState(Enum):
 
 class _Event(Enum):
     TOO_MANY_FAILURES = "too many failures"
+    ASKED_FOR_REST = "asked for rest"
     ASKED = "asked"
     ANSWERED = "answered"
     FAILED = "failed"
@@ -41,6 +45,7 @@ class _Event(Enum):
 
 _TRANSITIONS = {
     (BreakerState.CLOSED, _Event.TOO_MANY_FAILURES): BreakerState.OPEN,
+    (BreakerState.CLOSED, _Event.ASKED_FOR_REST): BreakerState.OPEN,
     (BreakerState.OPEN, _Event.ASKED): BreakerState.PROBING,
     (BreakerState.PROBING, _Event.ANSWERED): BreakerState.CLOSED,
     (BreakerState.PROBING, _Event.FAILED): BreakerState.OPEN,
@@ -93,13 +98,16 @@ class Breaker:
         if self.state is BreakerState.PROBING:
             self._change(_Event.ANSWERED)
 
-    def failed(self, number: int, now: float) -> None:
-        """The service did not answer the request, or not in time."""
+    def failed(self, number: int, now: float, retry_after_s: float | None = None) -> None:
+        """The service did not answer the request, or not in time. `retry_after_s`: it has asked to be left alone for
+        so long, and is, for a minute at most."""
         if number != self._changes:
             return
         self._failures += 1
         if self.state is BreakerState.PROBING:
-            self._open(_Event.FAILED, now)
+            self._open(_Event.FAILED, now, retry_after_s)
+        elif retry_after_s:
+            self._open(_Event.ASKED_FOR_REST, now, retry_after_s)
         elif self._failures >= self._max_failures:
             self._open(_Event.TOO_MANY_FAILURES, now)
 
@@ -109,8 +117,8 @@ class Breaker:
             self._change(_Event.ABANDONED)
             self._until = now
 
-    def _open(self, event: _Event, now: float) -> None:
-        self._until = now + self._backoff.next_s()
+    def _open(self, event: _Event, now: float, at_least_s: float | None = None) -> None:
+        self._until = now + max(self._backoff.next_s(), min(at_least_s or 0.0, _LONGEST_REST_S))
         self._change(event)
 
     def _change(self, event: _Event) -> None:

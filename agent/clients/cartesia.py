@@ -8,11 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 
 from agent.clients.hosted_tts import HostedTts, OnCharacters
-from agent.clients.json_messages import number_of, parsed, text_of
 from agent.clients.settings import ServiceSettings
 from agent.clients.tts_dialect import Broken, Said, Sound, Speaking, TtsNews
 from agent.clients.urls import with_parameters
 from agent.clients.wire_audio import G711_HZ, AudioBytes, offered_rate
+from agent.clients.wire_json import number_of, parsed, text_of
 from agent.errors import ServiceError, ServiceRejected, ServiceUnavailable
 from agent.services.tts import SpeechStyle
 from agent.style_controls import Controls

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ElevenLabs: speech over its multi-context WebSocket, or over HTTP (`extra = {transport = "http"}`).
 
-Sources: elevenlabs.io/docs, API reference "Multi-Context WebSocket" and "Stream speech". What it does not say, seen by
-others: only a context that is closed ends with `isFinal` (bolna-ai/bolna#790), and one that is closed before its first
-sound may stay silent (pipecat-ai/pipecat#4681). So a clause is flushed first, and closed with its first sound.
+Sources: elevenlabs.io/docs, API reference "Multi-Context WebSocket" and "Stream speech". A context that is closed goes
+on with what was flushed; so a clause that is given up is rendered all the same, and only not listened to. What the
+reference does not say, seen by others: only a context that is closed ends with `isFinal` (bolna-ai/bolna#790), and one
+that is closed before its first sound may stay silent (pipecat-ai/pipecat#4681). So a clause is flushed first, and
+closed with its first sound.
 """
 
 import json
@@ -11,11 +13,11 @@ from collections.abc import Mapping, Sequence
 
 from agent.clients.hosted_tts import HostedTts, OnCharacters
 from agent.clients.http_tts import HttpTts, SpeechRequest
-from agent.clients.json_messages import parsed, text_of
 from agent.clients.settings import ServiceSettings
 from agent.clients.tts_dialect import Answer, Broken, Said, Sound, Speaking, TtsNews
 from agent.clients.urls import with_parameters
 from agent.clients.wire_audio import G711_HZ, AudioBytes, Encoding, offered_rate
+from agent.clients.wire_json import parsed, text_of
 from agent.errors import ServiceError, ServiceRejected, ServiceUnavailable
 from agent.services.tts import SpeechStyle
 from agent.style_controls import Controls
@@ -36,11 +38,18 @@ _FINAL_ERRORS = frozenset(
 _OURS = ("transport", "voice_settings")
 
 
-def elevenlabs_tts(settings: ServiceSettings, *, on_usage: OnCharacters | None = None) -> HostedTts | HttpTts:
+class ElevenLabsTts:
     """A `TextToSpeech` over the transport that is set."""
-    if settings.extra.get("transport") == "http":
-        return HttpTts(settings, ElevenLabsHttp(settings), on_usage=on_usage)
-    return HostedTts(settings, ElevenLabsDialect, on_usage=on_usage)
+
+    def __init__(self, settings: ServiceSettings, *, on_usage: OnCharacters | None = None) -> None:
+        self._client: HostedTts | HttpTts
+        if settings.extra.get("transport") == "http":
+            self._client = HttpTts(settings, ElevenLabsHttp(settings), on_usage=on_usage)
+        else:
+            self._client = HostedTts(settings, ElevenLabsDialect, on_usage=on_usage)
+        self.warm = self._client.warm
+        self.synthesize = self._client.synthesize
+        self.aclose = self._client.aclose
 
 
 class ElevenLabsDialect:
@@ -74,7 +83,7 @@ class ElevenLabsDialect:
         return with_parameters(base, f"/v1/text-to-speech/{self._voice}/multi-stream-input", parameters)
 
     def headers(self) -> Mapping[str, str]:
-        return _headers(self._settings)
+        return {**_credentials(self._settings), **self._settings.headers}
 
     def opening(self) -> Sequence[WireMessage]:
         return ()
@@ -143,7 +152,7 @@ class ElevenLabsHttp:
         return with_parameters(self._url, "/v1/models", {})
 
     def headers(self) -> Mapping[str, str]:
-        return _headers(self._settings)
+        return _credentials(self._settings)
 
     def request(self, text: str, voice: str, style: SpeechStyle, sample_rate_hz: int | None) -> SpeechRequest:
         rate_hz = offered_rate(sample_rate_hz, _RATES_HZ)
@@ -172,8 +181,8 @@ def _format(rate_hz: int) -> tuple[Encoding, str]:
     return ("mulaw", "ulaw_8000") if rate_hz == G711_HZ else ("pcm_s16le", f"pcm_{rate_hz}")
 
 
-def _headers(settings: ServiceSettings) -> Mapping[str, str]:
-    return {**({"xi-api-key": settings.api_key} if settings.api_key else {}), **settings.headers}
+def _credentials(settings: ServiceSettings) -> Mapping[str, str]:
+    return {"xi-api-key": settings.api_key} if settings.api_key else {}
 
 
 def _extra(settings: ServiceSettings) -> Mapping[str, object]:

@@ -56,19 +56,20 @@ def reported(service: str, body: object) -> ServiceError:
 
 @contextmanager
 def mapped(service: str) -> Iterator[None]:
-    """Turns what httpx raises into `ServiceError`."""
+    """Turns what httpx raises into `ServiceError`, without its cause: that may quote what a server wrote, and some
+    quote our keys."""
     try:
         yield
     except httpx.TimeoutException as error:
-        raise ServiceUnavailable(service, f"took too long ({type(error).__name__})") from error
+        raise ServiceUnavailable(service, f"took too long ({type(error).__name__})") from None
     except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
-            raise ServiceRejected(service, "its certificate is not one that we trust") from error
-        raise ConnectionLost(service, f"the connection failed ({type(error).__name__})") from error
+            raise ServiceRejected(service, "its certificate is not one that we trust") from None
+        raise ConnectionLost(service, f"the connection failed ({type(error).__name__})") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise ServiceRejected(service, f"its URL cannot be used ({type(error).__name__})") from error
+        raise ServiceRejected(service, f"its URL cannot be used ({type(error).__name__})") from None
     except httpx.HTTPError as error:
-        raise ServiceUnavailable(service, f"HTTP failed ({type(error).__name__})") from error
+        raise ServiceUnavailable(service, f"HTTP failed ({type(error).__name__})") from None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -240,6 +240,7 @@ class HostedTalk:
 
     def _take_over(self, link: Link, dialect: RealtimeDialect) -> None:
         before, self._link, self._dialect = self._link, link, dialect
+        link.on_room = self._pump
         if self._aging is not None:
             self._aging.cancel()
         self._aging = asyncio.get_running_loop().call_later(dialect.max_age_s, self._begin_renewal)

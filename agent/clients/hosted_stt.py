@@ -9,6 +9,7 @@ turn again; what the first one had said of it is forgotten, so that no word come
 """
 
 import asyncio
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,7 +20,8 @@ import structlog
 
 from agent.clients.link import Link
 from agent.clients.settings import ServiceSettings
-from agent.clients.stt_dialect import Failed, Flushed, Hypothesis, Ready, Renew, Segment, SttDialect, SttNews
+from agent.clients.stt_dialect import Answer, Failed, Flushed, Hypothesis, Ready, Renew, Segment, SttDialect, SttNews
+from agent.clients.trust import own_tls_context
 from agent.errors import ServiceError, ServiceLate, ServiceUnavailable
 from agent.services.stt import HeardWord, Transcript
 from agent.websocket import WireMessage
@@ -67,6 +69,7 @@ class HostedStt:
         self._settings = settings
         self._make_dialect = make_dialect
         self._on_usage = on_usage
+        self._tls = own_tls_context(settings)
         self._streams: set[HostedStream] = set()
 
     async def warm(self) -> None:
@@ -85,6 +88,7 @@ class HostedStt:
             self._settings, lambda: self._make_dialect(self._settings, listening), sample_rate_hz, on_partial
         )
         stream.on_usage, stream.on_closed = self._on_usage, self._streams.discard
+        stream.tls = self._tls
         self._streams.add(stream)
         try:
             await stream.connect()
@@ -113,6 +117,8 @@ class HostedStream:
         self._on_partial = on_partial
         self.on_usage: OnSeconds | None = None
         self.on_closed: Callable[[HostedStream], None] = lambda _: None
+        self.tls: ssl.SSLContext | None = None
+        """Whom to trust, if not the system's authorities."""
         self._dialect = make_dialect()
         self._rate_hz = self._dialect.sample_rate_hz
         self._resampler = StreamResampler(sample_rate_hz, self._rate_hz)
@@ -207,7 +213,7 @@ class HostedStream:
             elif link is self._link:
                 self._lose(error)
 
-        link = await Link.connect(self._settings.name, dialect, receive, end)
+        link = await Link.connect(self._settings.name, dialect, receive, end, tls=self.tls)
         if not dialect.says_ready and not ready.done():
             ready.set_result(None)
         try:
@@ -342,6 +348,9 @@ class HostedStream:
             case Flushed():
                 if link is not None and link is self._link:
                     self._receive_flushed()
+            case Answer(messages):
+                if link is not None:
+                    link.send(messages)
             case Renew():
                 self._must_renew = True
                 if not self._turn:

@@ -15,6 +15,7 @@ from contextlib import aclosing
 
 from agent.clients.settings import ServiceSettings
 from agent.clients.speech_stock import SpeechStock
+from agent.clients.trust import own_tls_context
 from agent.clients.tts_dialect import Speaking, TtsDialect
 from agent.errors import ServiceError, ServiceLate, ServiceUnavailable
 from agent.services.tts import PLAIN, SpeechChunk, SpeechStyle
@@ -38,6 +39,7 @@ class HostedTts:
         self._settings = settings
         self._make_dialect = make_dialect
         self._on_usage = on_usage
+        self._tls = own_tls_context(settings)
         self._stocks: dict[Speaking, SpeechStock] = {}
 
     async def warm(self, *, voice: str | None = None, sample_rate_hz: int | None = None) -> None:
@@ -83,7 +85,7 @@ class HostedTts:
         speaking = Speaking(voice or self._settings.voice, sample_rate_hz)
         if speaking not in self._stocks:
             self._stocks[speaking] = SpeechStock(
-                self._settings.name, lambda: self._make_dialect(self._settings, speaking)
+                self._settings.name, lambda: self._make_dialect(self._settings, speaking), tls=self._tls
             )
         return self._stocks[speaking]
 

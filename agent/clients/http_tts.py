@@ -51,7 +51,7 @@ class HttpSpeech(Protocol):
         ...
 
     def headers(self) -> Mapping[str, str]:
-        """Of each request, credentials included."""
+        """Credentials, of each request; the settings' own are added to them."""
         ...
 
     def request(self, text: str, voice: str, style: SpeechStyle, sample_rate_hz: int | None) -> SpeechRequest:
@@ -111,7 +111,7 @@ class HttpTts:
         with mapped(name):
             async with self._pool.post(request.url, request.content, request.headers) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise refusal(name, response.status_code, await _error_body(response))
+                    raise refusal(name, response.status_code, await _error_body(response), response.headers)
                 if response.headers.get("content-type", "").partition(";")[0] in ("application/json", "text/html"):
                     raise ServiceRejected(name, "answers with something that is no sound")
                 async for data in response.aiter_bytes():
@@ -134,5 +134,5 @@ async def _error_body(response: httpx.Response) -> object:
             return None
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -5,6 +5,7 @@ Everything happens in callbacks on the event loop's thread: no task and no queue
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -49,6 +50,8 @@ class Link:
         self._is_closed = False
         self.is_congested = False
         """The service reads too slowly: hold back what can be."""
+        self.on_room: Callable[[], None] = lambda: None
+        """It reads again."""
 
     @classmethod
     async def connect(
@@ -57,18 +60,20 @@ class Link:
         talk: Talk,
         on_message: Callable[[WireMessage], None],
         on_end: Callable[[ServiceError], None],
+        *,
+        tls: ssl.SSLContext | None = None,
     ) -> "Link":
         """Open one and say what `talk` opens with. `on_end` is told why it ended, once, unless it was closed here.
-        Raises `ServiceError`."""
+        `tls`: whom to trust, if not the system's authorities. Raises `ServiceError`."""
         link = cls(talk, on_message, on_end)
         try:
-            link._websocket = await open_websocket(_websocket_url(talk.url()), link, headers=talk.headers())
+            link._websocket = await open_websocket(_websocket_url(talk.url()), link, headers=talk.headers(), tls=tls)
         except NotConnected as fault:
             if fault.status:
-                raise refusal(service, fault.status) from fault
-            raise ConnectionLost(service, f"cannot be connected to ({fault})") from fault
+                raise refusal(service, fault.status) from None
+            raise ConnectionLost(service, f"cannot be connected to ({fault})") from None
         except ValueError as fault:
-            raise ServiceRejected(service, f"its URL cannot be used ({type(fault).__name__})") from fault
+            raise ServiceRejected(service, f"its URL cannot be used ({type(fault).__name__})") from None
         link.send(talk.opening())
         link._keep_alive()
         return link
@@ -105,6 +110,8 @@ class Link:
 
     def congested(self, is_congested: bool) -> None:
         self.is_congested = is_congested
+        if not is_congested:
+            self.on_room()
 
     def disconnected(self, how: Disconnected) -> None:
         if not self._is_closed:

@@ -37,10 +37,12 @@ class OpenAiSpeech(HttpTts):
     """A `TextToSpeech`."""
 
     def __init__(self, settings: ServiceSettings, *, on_usage: OnCharacters | None = None) -> None:
-        super().__init__(settings, _Speech(settings), on_usage=on_usage)
+        super().__init__(settings, OpenAiVoices(settings), on_usage=on_usage)
 
 
-class _Speech:
+class OpenAiVoices:
+    """What is asked of the service."""
+
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
         self._url = settings.url or OPENAI_URL
@@ -55,7 +57,7 @@ class _Speech:
 
     def headers(self) -> Mapping[str, str]:
         key = self._settings.api_key
-        return {**({"Authorization": f"Bearer {key}"} if key else {}), **self._settings.headers}
+        return {"Authorization": f"Bearer {key}"} if key else {}
 
     def request(self, text: str, voice: str, style: SpeechStyle, sample_rate_hz: int | None) -> SpeechRequest:
         asked = (_INSTRUCTED if self._is_instructed else _PACED).ask(style)

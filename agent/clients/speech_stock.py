@@ -11,6 +11,7 @@ the next `warm`, or the next clause, opens one.
 import asyncio
 import itertools
 import random
+import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -35,7 +36,7 @@ _IN_USE_S = 600.0
 _MAX_DELAY_S = 30.0
 _SHORT_LIFE_S = 5.0
 """A connection that ends so soon and has brought nothing counts as one that could not be opened."""
-_CANCELLED_S = 2.0
+_CANCELLED_S = 5.0
 """So long a service may take to confirm that an utterance is over that nobody wants."""
 _SUSPECT_S = 1.0
 """A connection that says nothing for so long after a clause was given up is not used again: it may be dead."""
@@ -55,8 +56,15 @@ class SpeechConnection:
 
     _names = itertools.count(1)
 
-    def __init__(self, service: str, dialect: TtsDialect, on_change: Callable[["SpeechConnection"], None]) -> None:
+    def __init__(
+        self,
+        service: str,
+        dialect: TtsDialect,
+        on_change: Callable[["SpeechConnection"], None],
+        tls: ssl.SSLContext | None,
+    ) -> None:
         self._service = service
+        self._tls = tls
         self._dialect = dialect
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
@@ -75,7 +83,7 @@ class SpeechConnection:
 
     async def open(self) -> None:
         """Raises `ServiceError`."""
-        self._link = await Link.connect(self._service, self._dialect, self._receive, self._end)
+        self._link = await Link.connect(self._service, self._dialect, self._receive, self._end, tls=self._tls)
 
     @property
     def sample_rate_hz(self) -> int:
@@ -188,8 +196,12 @@ class SpeechConnection:
 class SpeechStock:
     """Connections for one voice and rate, shared by all calls."""
 
-    def __init__(self, service: str, make_dialect: Callable[[], TtsDialect]) -> None:
+    def __init__(
+        self, service: str, make_dialect: Callable[[], TtsDialect], *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls`: whom to trust, if not the system's authorities."""
         self._service = service
+        self._tls = tls
         self._make_dialect = make_dialect
         self._room_of_each = make_dialect().max_utterances
         self._connections: list[SpeechConnection] = []
@@ -256,7 +268,7 @@ class SpeechStock:
         return task
 
     async def _connect(self) -> ServiceError | None:
-        connection = SpeechConnection(self._service, self._make_dialect(), self._changed)
+        connection = SpeechConnection(self._service, self._make_dialect(), self._changed, self._tls)
         try:
             await connection.open()
         except ServiceError as error:

@@ -47,6 +47,13 @@ class Flushed:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What has come is to be answered with these."""
+
+    messages: Sequence[WireMessage]
+
+
+@dataclass(frozen=True, slots=True)
 class Renew:
     """The service will end this session: go on with another connection at the next chance."""
 
@@ -58,7 +65,7 @@ class Failed:
     error: ServiceError
 
 
-SttNews = Ready | Hypothesis | Segment | Flushed | Renew | Failed
+SttNews = Ready | Hypothesis | Segment | Flushed | Answer | Renew | Failed
 
 
 class SttDialect(Protocol):

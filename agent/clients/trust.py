@@ -24,6 +24,11 @@ def tls_context(settings: ServiceSettings) -> ssl.SSLContext:
     return context
 
 
+def own_tls_context(settings: ServiceSettings) -> ssl.SSLContext | None:
+    """The same for WebSockets, where None stands for the system's authorities."""
+    return tls_context(settings) if settings.ca_file or settings.cert_file else None
+
+
 def _no_password() -> str:
     """Never asks at the terminal, as OpenSSL would."""
     return ""

@@ -37,7 +37,6 @@ from agent.events import (
 from agent.interpreter import Translator, interpreter_config
 from agent.realtime_session import RealtimeSession, talk_order
 from agent.services.llm import LanguageModel
-from agent.services.realtime import SpeechToSpeech
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
 from agent.tools.tool import CallControl
@@ -78,11 +77,9 @@ class AgentActivity:
         history: History | None = None,
         memory: CallMemory | None = None,
         control: CallControl | None = None,
-        talk: SpeechToSpeech | None = None,
     ) -> None:
         """`follow` is told what the session tells us. `history`: the agent had this call before. `memory`: what is
-        remembered of the caller; None: nothing is. `control`: what its tools may do to the call. `talk`: the one
-        service that listens, thinks and talks; None: the agent is made of `services`."""
+        remembered of the caller; None: nothing is. `control`: what its tools may do to the call."""
         self._call = call
         self._memory = memory
         self._follow = follow
@@ -90,7 +87,7 @@ class AgentActivity:
         facts = call.facts
         is_inbound = facts.direction == "inbound"
         self.caller = facts.from_ if is_inbound else facts.to
-        known = CallFacts(
+        told = CallFacts(
             call.call_id,
             self.caller,
             facts.metadata,
@@ -98,13 +95,13 @@ class AgentActivity:
             elapsed_s=call.elapsed_ms(time.monotonic()) / 1000,
         )
         self._session: AgentSession | RealtimeSession
-        if talk is not None:
+        if services.realtime is not None:
             self._session = RealtimeSession(
                 config,
-                talk,
+                services.realtime,
                 call.leg,
                 self._receive,
-                facts=known,
+                facts=told,
                 history=history,
                 utterance_ids=call.leg.utterance_ids,
                 toolbox=services.tools,
@@ -118,7 +115,7 @@ class AgentActivity:
                 call.leg,
                 make_speech_model,
                 self._receive,
-                facts=known,
+                facts=told,
                 history=history,
                 utterance_ids=call.leg.utterance_ids,
                 is_engaged=call.is_engaged,
@@ -164,8 +161,15 @@ class AgentActivity:
                 self._memory.end()
 
     @property
-    def session(self) -> AgentSession | RealtimeSession:
+    def session(self) -> AgentSession:
+        """Of agents that are no single service."""
+        assert isinstance(self._session, AgentSession), "a speech-to-speech service has no such session"
         return self._session
+
+    @property
+    def history(self) -> History:
+        """What was said."""
+        return self._session.history
 
     def _receive(self, event: AgentEvent) -> None:
         if self._follow is not None:
@@ -174,6 +178,8 @@ class AgentActivity:
             case TurnCommitted():
                 self._said[event.turn_index] = event
                 self._call.turn_count = self._first_turn + event.turn_index + 1
+                if isinstance(self._session, RealtimeSession):  # it opens no turn again
+                    self._record_caller(event.turn_index)
             case TurnReopened():
                 self._said.pop(event.turn_index, None)
             case ReplyStarted():
@@ -306,10 +312,9 @@ class ConfiguredAgents:
         lookups: Mapping[str, CallLookup] = {},
         memories: CallerMemories | None = None,
         warm_voice: Mapping[str, WarmVoice] = {},
-        talks: Mapping[str, SpeechToSpeech] = {},
     ) -> None:
         """`memories`: None: no caller is remembered, no call resumed. `warm_voice`: of agents whose voice is a
-        service. `talks`: of agents that are one speech-to-speech service."""
+        service."""
         self.memories = memories
         self._configs = configs
         self._services = services
@@ -320,7 +325,6 @@ class ConfiguredAgents:
         self.control_of: Callable[[Call], CallControl] | None = None
         """What tools may do to a call; the switchboard has it. None: agents have no tools."""
         self._warm_voice = warm_voice
-        self._talks = talks
         self._early_talks: weakref.WeakKeyDictionary[Call, tuple[str, EarlyTalk]] = weakref.WeakKeyDictionary()
         """Of the calls that ring, with the agent."""
         self._expected: weakref.WeakKeyDictionary[Call, Expected] = weakref.WeakKeyDictionary()
@@ -339,11 +343,12 @@ class ConfiguredAgents:
         config = self._configs.get(name)
         if config is None:
             return None
-        if name in self._talks:
+        service = self._services[name].realtime
+        if service is not None:
             toolbox = self._services[name].tools
             tools = toolbox.specs() if toolbox is not None and self.control_of is not None else ()
             fresh = History(config.prompt)
-            talk = EarlyTalk(self._talks[name], talk_order(config, self._leg_hz, fresh, tools, config.greeting))
+            talk = EarlyTalk(service, talk_order(config, self._leg_hz, fresh, tools, config.greeting))
             self._early_talks[call] = (name, talk)
             return talk.hold(call.until_over)
         early = None
@@ -370,22 +375,20 @@ class ConfiguredAgents:
             expected.answered(self._leg_hz)
             if expected.agent == name and expected.stt is not None:
                 services = replace(services, stt=expected.stt)
-        talk = self._talks.get(name)
         early_agent, early_talk = self._early_talks.pop(call, ("", None))
         if early_talk is not None and early_agent == name:
-            talk = early_talk
+            services = replace(services, realtime=early_talk)
         activity = AgentActivity(
             call,
             config,
             services,
             self._make_speech_model,
             self._uplink(call),
-            talk=talk,
             history=before.get(name),
             memory=None if self.memories is None else self.memories.of_call(call, name, config),
             control=None if self.control_of is None else self.control_of(call),
         )
-        before[name] = activity.session.history
+        before[name] = activity.history
         if name in self._lookups:
             self._lookups[name].begin(activity.caller, call.facts.metadata)
         return activity
@@ -395,7 +398,7 @@ class ConfiguredAgents:
     ) -> AgentActivity:
         """Like an agent of this name, or one without a greeting, whose language model is another."""
         config = AgentConfig(greeting="") if name is None else self._configs[name]
-        services = replace(self._services[name or next(iter(self._services))], llm=llm)
+        services = replace(self._services[name or next(iter(self._services))], llm=llm, realtime=None)
         call.keys_secret = call.keys_secret or config.secret_keys
         return AgentActivity(call, relay_config(config), services, self._make_speech_model, self._uplink(call), follow)
 

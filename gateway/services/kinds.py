@@ -68,7 +68,7 @@ OFFERS: Mapping[Role, Mapping[str, Offer]] = {
         "azure": Offer("azure_tts:AzureTts", Needs(region=True)),
         "cartesia": Offer("cartesia:CartesiaTts", Needs(voice=True)),
         "deepgram": Offer("deepgram_tts:DeepgramTts"),
-        "elevenlabs": Offer("elevenlabs:ElevenLabsTts", Needs(voice=True)),
+        "elevenlabs": Offer("elevenlabs:elevenlabs_tts", Needs(voice=True)),
         "openai": Offer("openai_speech:OpenAiSpeech"),
     },
     "realtime": {

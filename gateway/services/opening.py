@@ -15,6 +15,7 @@ from agent.clients.limits import Limits
 from agent.clients.settings import ServiceSettings
 from agent.errors import ServiceRejected
 from agent.services.llm import LanguageModel
+from agent.services.realtime import SpeechToSpeech
 from agent.services.stt import SpeechToText
 from agent.services.tts import TextToSpeech
 from gateway.config import Config, ServiceConfig
@@ -94,8 +95,10 @@ class Services:
 
         return warm
 
-    def realtime(self, name: str) -> Any:
-        return self.clients[name, "realtime"]
+    def realtime(self, name: str) -> SpeechToSpeech:
+        client: Any = self.clients[name, "realtime"]
+        service: SpeechToSpeech = client
+        return service
 
     def _chain(self, name: str, role: ChainRole, local: Any) -> list[Member[Any]]:
         return [

@@ -19,6 +19,15 @@ from agent.local import catalogue
 from agent.local.inference import InferencePool
 from agent.local.piper import PiperTextToSpeech, PiperVoiceModel
 from agent.services.llm import Conversation, LanguageModel, Message, TextDelta
+from agent.services.realtime import (
+    AnswerEnded,
+    AnswerFailed,
+    AnswerSound,
+    SpeechToSpeech,
+    TalkLost,
+    TalkNews,
+    TalkOrder,
+)
 from agent.services.stt import SpeechToText, Transcript
 from agent.services.tts import TextToSpeech
 from gateway.config import Config
@@ -223,8 +232,30 @@ async def _speak(client: TextToSpeech, setting: _Setting, _: PcmSamples, marks: 
     return f"{seconds:.1f} s of speech"
 
 
-async def _converse(client: Any, setting: _Setting, _: PcmSamples, marks: _Marks) -> str:
-    raise NotImplementedError
+async def _converse(client: SpeechToSpeech, setting: _Setting, _: PcmSamples, marks: _Marks) -> str:
+    news: asyncio.Queue[TalkNews] = asyncio.Queue()
+    order = TalkOrder(_HZ, "You are being tested. Be brief.", setting.voice or "", setting.language)
+    stream = await client.open(order, news.put_nowait)
+    marks.connected()
+    seconds = 0.0
+    try:
+        marks.begin()
+        stream.say(_SAID)
+        while not isinstance(one := await news.get(), AnswerEnded):
+            match one:
+                case AnswerSound(_, samples, rate_hz):
+                    marks.first()
+                    seconds += len(samples) / rate_hz
+                case AnswerFailed(error) | TalkLost(error):
+                    raise error
+                case _:
+                    pass
+        marks.over()
+    finally:
+        await stream.aclose()
+    if not seconds:
+        raise ServiceRejected("realtime", "sent nothing to be heard")
+    return f"{seconds:.1f} s of speech"
 
 
 _TRIALS: dict[Role, Callable[[Any, _Setting, PcmSamples, _Marks], Awaitable[str]]] = {

@@ -9,7 +9,6 @@ import structlog
 
 from agent.events import AgentEvent, TurnCommitted
 from agent.services.llm import LanguageModel
-from agent.session import AgentSession
 from gateway.api.control import ActivityKind
 from gateway.calls.agent import AgentActivity
 from gateway.calls.call import Call
@@ -88,9 +87,7 @@ class RelayActivity:
             self._send, partial_prompts=order.options.get("partial_prompts") == "true"
         )
         self._agent = make_agent(self._conversation, self._follow)
-        session = self._agent.session
-        assert isinstance(session, AgentSession), "an agent whose words come from elsewhere needs ears and a voice"
-        self._conversation.attach(session)
+        self._conversation.attach(self._agent.session)
         self._clip: asyncio.Future[None] | None = None
         """The recording that is being played."""
         self._clip_interruptible: Interruptible = "any"

@@ -118,6 +118,8 @@ def test_nothing_personal_is_shared() -> None:
     remembered = Conversation(plain.messages, notes=(ContextNote("memory", "Ann called."),))
     assert shareable_question(remembered) is None
     assert shareable_question(Conversation(plain.messages, metadata={"plan": "gold"})) is None
+    every_call = {"sip_call_id": "a@192.0.2.1", "trunk": "provider"}
+    assert shareable_question(Conversation(plain.messages, metadata=every_call)) == plain.messages[-1].text
     history.agent_said("From nine.", interrupted=False)
     history.caller_said("How much is a haircut?")
     assert shareable_question(history.snapshot()) is None

@@ -21,6 +21,15 @@ def test_silence_does_not_count_wherever_the_pieces_end() -> None:
     assert [audible.until(ms * 8) for ms in (0, 300, 600, 720, 1_000)] == [0, 2_400, 4_000, 4_000, 780 * 8]
 
 
+def test_the_silence_at_the_end_is_known_however_it_was_written() -> None:
+    audible = AudibleTime()
+    tails = []
+    for piece in (sound(100, 0), sound(50), sound(200, 0), sound(30, 5), sound(20), sound(40, 0)):
+        audible.append(piece, RATE_HZ)
+        tails.append(audible.silent_tail / 8)
+    assert tails == [0, 0, 200, 230, 0, 40]
+
+
 def test_a_pause_after_a_comma_holds_no_words() -> None:
     clause = SpokenClause(1, "first half of, second half of", RATE_HZ, is_whole=True)
     for piece in (sound(600), sound(800, 0), sound(600)):

@@ -27,7 +27,6 @@ def test_an_unknown_key_is_a_fault_with_its_place() -> None:
         {"interruption": {"at_onset": "shout"}},
         {"interruption": {"duck_gain_db": 3}},
         {"speculation": "on"},
-        {"realtime": "somewhere"},
         {"phrases": {"max_failures": 0}},
     ],
 )

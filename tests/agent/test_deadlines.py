@@ -2,12 +2,12 @@
 """Services that do not answer in time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import pytest
 
-from agent.deadlines import in_time, within
+from agent.deadlines import asked_again, in_time, within
 from agent.errors import ServiceUnavailable
 from tests.fakes.virtual_time import in_virtual_time
 
@@ -81,3 +81,36 @@ async def test_an_answer_that_is_late_has_failed() -> None:
     with pytest.raises(ServiceUnavailable, match="stt: did not answer within 500 ms") as raised:
         await in_time(asyncio.sleep(0.6), "stt", 500)
     assert raised.value.retryable
+
+
+class Service:
+    """Refuses so often, then gives 0 and 1."""
+
+    def __init__(self, *refusals: ServiceUnavailable) -> None:
+        self._refusals = list(refusals)
+        self.asked_at: list[float] = []
+
+    async def ask(self) -> AsyncGenerator[int, None]:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        if self._refusals:
+            raise self._refusals.pop(0)
+        yield 0
+        yield 1
+
+
+@in_virtual_time
+async def test_a_service_that_refuses_is_asked_once_more_a_moment_later() -> None:
+    service = Service(ServiceUnavailable("llm", "answers 503"))
+    async with aclosing(asked_again(service.ask, within_ms=1_000)) as items:
+        assert [item async for item in items] == [0, 1]
+    first, second = service.asked_at
+    assert 0.07 < second - first < 0.16
+
+
+@in_virtual_time
+async def test_a_service_that_asks_for_more_time_than_the_caller_has_is_not_asked_again() -> None:
+    service = Service(ServiceUnavailable("llm", "answers 429", retry_after_s=5.0))
+    with pytest.raises(ServiceUnavailable):
+        async with aclosing(asked_again(service.ask, within_ms=1_000)) as items:
+            await anext(items)
+    assert len(service.asked_at) == 1

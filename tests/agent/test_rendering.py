@@ -114,3 +114,10 @@ async def test_a_pause_is_silence_of_that_length_and_holds_no_words() -> None:
 async def test_a_pause_before_the_first_word_is_left_out() -> None:
     reply, _ = await said('<break time="2s"/>Hello.', ScriptedTts())
     assert [clause.text for clause in reply.spoken.clauses] == ["Hello."]
+
+
+@in_virtual_time
+async def test_speech_is_asked_for_at_the_legs_rate() -> None:
+    tts = ScriptedTts()
+    _, leg = await said(SENTENCE, tts)
+    assert tts.rates_hz == [leg.sample_rate_hz]

@@ -151,6 +151,16 @@ async def test_a_stall_between_two_sentences_is_covered_up() -> None:
 
 
 @in_virtual_time
+async def test_the_silence_in_which_a_voice_ends_counts_for_the_caller_waits_in_it() -> None:
+    llm = ScriptedLlm(["We open at nine. ", 4.0, "We close at five."])
+    async with Scene(llm=llm, tts=ScriptedTts(tail_s=0.4)) as scene:
+        ended_at = await scene.leg.speak(QUESTION)
+        finished = await scene.wait_for(ReplyFinished)
+        assert finished.text == f"We open at nine. {FILLER} We close at five."
+        assert longest_silence(scene, ended_at, finished.ended_at) <= AUDIBLE_S
+
+
+@in_virtual_time
 async def test_a_stall_within_a_clause_ends_in_an_apology() -> None:
     clause = "We open at nine in the morning."
     tts = ScriptedTts(failing_clauses={clause: [STALL]})

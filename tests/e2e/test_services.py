@@ -1,43 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A call of an agent that has nothing of its own: ears, brain and voice are services, by their real protocols."""
 
-import asyncio
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
-
-import pytest
 
 from tests.e2e.conftest import Voice
 from tests.e2e.gateway_process import GatewayProcess
 from tests.e2e.raw_caller import RawCaller
 from tests.e2e.spoken_line import Line
-from tests.simulators.stack import Stack, open_stack
+from tests.simulators.stack import in_thread
 
 _ANSWERED = re.compile(r'parley_service_requests_total\{outcome="ok",role="(\w+)",.*\} [1-9]')
 
 
-@pytest.fixture
-def stack() -> Iterator[Stack]:
-    """The vendors' simulators, which say what their script has, on another thread."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    exits = AsyncExitStack()
-    try:
-        yield asyncio.run_coroutine_threadsafe(exits.enter_async_context(open_stack()), loop).result(30)
-    finally:
-        asyncio.run_coroutine_threadsafe(exits.aclose(), loop).result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
-
-
-def test_a_caller_is_heard_answered_and_spoken_to_by_services(stack: Stack, voice: Voice, tmp_path: Path) -> None:
+def test_a_caller_is_heard_answered_and_spoken_to_by_services(voice: Voice, tmp_path: Path) -> None:
     question = voice.say("What are your opening hours on Saturday?", 8000)
-    with GatewayProcess(tmp_path, stack.toml, record=False) as gateway:
+    with in_thread() as stack, GatewayProcess(tmp_path, stack.toml, record=False) as gateway:
         with RawCaller(gateway.sip_port) as caller:
             assert caller.invite("openai").code == 200
             line = Line(caller)

@@ -186,17 +186,22 @@ class ScriptedTts:
     level: int = 5_000
     """Of its samples."""
     silence_s: float = 0.0
+    tail_s: float = 0.0
+    """Of silence after each clause."""
     failing_clauses: dict[str, Sequence[float | ServiceError]] = field(default_factory=dict)
     """Instead of the clause: wait so long, or fail; what comes before that is half of its speech."""
     spoken: list[str] = field(default_factory=list)
     voices: list[str | None] = field(default_factory=list)
     """That it was spoken with."""
+    rates_hz: list[int | None] = field(default_factory=list)
+    """That were asked for."""
 
     async def synthesize(
         self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN, sample_rate_hz: int | None = None
     ) -> AsyncIterator[SpeechChunk]:
         self.spoken.append(text)
         self.voices.append(voice)
+        self.rates_hz.append(sample_rate_hz)
         await asyncio.sleep(self.first_byte_s)
         speech = np.full(round(len(text) / CHARACTERS_PER_S * VOICE_HZ), self.level, np.int16)
         if text in self.failing_clauses:
@@ -206,7 +211,7 @@ class ScriptedTts:
                     raise step
                 await asyncio.sleep(step)
         silence = np.zeros(round(self.silence_s * VOICE_HZ), np.int16)
-        samples = np.concatenate((silence, speech))
+        samples = np.concatenate((silence, speech, np.zeros(round(self.tail_s * VOICE_HZ), np.int16)))
         step_samples = round(self.chunk_s * VOICE_HZ)
         for begin in range(0, len(samples), step_samples):
             yield SpeechChunk(samples[begin : begin + step_samples], VOICE_HZ)

@@ -17,7 +17,7 @@ from gateway.outbound import http_client
 from gateway.tools import GuardedRequests, open_tools, tool_faults
 from tests.fakes.tools import on_call
 
-AGENT = '[services.brain]\nkind = "openai"\nmodel = "m"\n[agents.a]\nllm = "brain"\n'
+AGENT = '[services.brain]\nkind = "openai"\nmodel = "m"\nurl = "http://127.0.0.1:1"\n[agents.a]\nllm = "brain"\n'
 HOOK = '[tools.crm]\nkind = "webhook"\ndescription = "d"\nurl = "https://h/{id}"\nparameters = {id = "the number"}\n'
 
 
@@ -62,9 +62,8 @@ def test_an_agent_with_a_model_may_have_tools(tmp_path: Path) -> None:
         ('[tools.x]\nkind = "openapi"\nopenapi = "no.yaml"', "tools.x.openapi: cannot be read: No such file"),
         ('[tools.x]\nkind = "openapi"\nopenapi = """\nx: 1\n"""', "tools.x.openapi: has no operations"),
         ('[tools.x]\nkind = "sms"\nurl = "https://h"\nallow_to = ["("]', "tools.x: allow_to: '(' is no regular"),
-        ('[services.x]\nkind = "openai"', "services.x.model: is missing"),
+        (AGENT.replace('model = "m"\n', ""), "services.brain.model: is missing"),
         ('[services.x]\nkind = "openai"\nmodel = "m"\napi_key_env = "NO"', "services.x.api_key_env: the environment"),
-        (AGENT.replace("llm", "stt"), "agents.a.stt: is not supported in this version: only local is"),
     ],
 )
 def test_what_is_wrong_with_tools_and_services_is_said_at_the_start(tmp_path: Path, text: str, fault: str) -> None:

@@ -198,6 +198,7 @@ class AnswerServer(ABC):
         self.numbers = itertools.count(1)
         self._tls = tls
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[Any]] = set()
 
     @abstractmethod
     def is_answer(self, path: str) -> bool:
@@ -232,6 +233,8 @@ class AnswerServer(ABC):
         self._server.close()
         self.drop_connections()
         await self._server.wait_closed()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     def drop_connections(self) -> None:
         """As a server does that restarts, or that has waited long enough."""
@@ -281,6 +284,9 @@ class AnswerServer(ABC):
         self.connections += 1
         connection = self.connections
         self._writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         begun = b""
         try:
             while True:
@@ -302,6 +308,7 @@ class AnswerServer(ABC):
             pass
         finally:
             self._writers.discard(writer)
+            self._serving.discard(task)
             writer.close()
 
     async def _play(

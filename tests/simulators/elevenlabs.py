@@ -30,7 +30,6 @@ class _Contexts(SpeechSession):
         await super().begin()
         self._rate_hz, self._is_mulaw = _FORMATS[self.upgrade.query["output_format"][0]]
         self._texts: dict[str, str] = {}
-        self._sounding: set[str] = set()
         self._closing: set[str] = set()
         self._done: set[str] = set()
 
@@ -57,7 +56,6 @@ class _Contexts(SpeechSession):
 
     def _speak(self, context: str, text: str) -> None:
         async def chunk(data: bytes) -> None:
-            self._sounding.add(context)
             sound = base64.b64encode(data).decode()
             await self.send({"audio": sound, "alignment": None, "normalizedAlignment": None, "contextId": context})
 
@@ -72,14 +70,11 @@ class _Contexts(SpeechSession):
         self.speak(context, text, self._rate_hz, is_mulaw=self._is_mulaw, chunk=chunk, over=over, error=error)
 
     async def _close_context(self, context: str) -> None:
-        """A flush that has begun to sound is finished; without an end, only a closed context has one."""
+        """What was flushed is finished; only a closed context has an end."""
         if context not in self._texts:
             return
         self._closing.add(context)
-        if context not in self._sounding:
-            self.stop(context)
-            await self._end_context(context)
-        elif context in self._done:
+        if context in self._done or context not in self.utterances:
             await self._end_context(context)
 
     async def _end_context(self, context: str) -> None:

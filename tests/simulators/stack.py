@@ -10,8 +10,9 @@ ended.
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,18 @@ from typing import Any
 from tests.simulators.answer_server import Answer, AnswerRequest, AnswerServer, Call, Say, Script, Wait
 from tests.simulators.anthropic import AnthropicServer
 from tests.simulators.assemblyai import AssemblyAiServer
+from tests.simulators.cartesia import CartesiaServer
 from tests.simulators.deepgram import DeepgramServer
+from tests.simulators.deepgram_speak import DeepgramSpeakServer
+from tests.simulators.elevenlabs import ElevenLabsServer
 from tests.simulators.engines import SimulatorEngines, open_engines
 from tests.simulators.gemini import GeminiServer
+from tests.simulators.http_speech import HttpSpeechService
 from tests.simulators.openai_chat import OpenAiChatServer
 from tests.simulators.openai_responses import OpenAiResponsesServer
+from tests.simulators.openai_speech import OpenAiSpeechServer
+from tests.simulators.speaking import Speech
+from tests.simulators.speech_session import SpeechService
 
 KEY = "simulated"
 
@@ -60,9 +68,10 @@ class SimulatedAgent:
 
 
 AGENTS = (
-    SimulatedAgent("openai", {"stt": "deepgram_ears", "llm": "openai_brain"}),
-    SimulatedAgent("anthropic", {"stt": "assemblyai_ears", "llm": "anthropic_brain"}),
-    SimulatedAgent("gemini", {"llm": "gemini_brain"}),
+    SimulatedAgent("openai", {"stt": "deepgram_ears", "llm": "openai_brain", "tts": "elevenlabs_voice"}),
+    SimulatedAgent("anthropic", {"stt": "assemblyai_ears", "llm": "anthropic_brain", "tts": "cartesia_voice"}),
+    SimulatedAgent("gemini", {"stt": "deepgram_ears", "llm": "gemini_brain", "tts": "deepgram_voice"}),
+    SimulatedAgent("responses", {"stt": "assemblyai_ears", "llm": "openai_responses_brain", "tts": "openai_voice"}),
 )
 
 
@@ -88,9 +97,14 @@ async def open_stack(engines: SimulatorEngines | None = None) -> AsyncIterator[S
         for kind, ears in _EARS.items():
             service = await stack.enter_async_context(ears(WORDS, recognize=recognize, key=KEY))
             services.append(Simulated(f"{kind}_ears", kind, service.url))
+        for kind, voices in _VOICES.items():
+            speech = Speech(None if engines is None else engines.speak, _CHUNK_BYTES, first_s=_FIRST_SOUND_S)
+            server = voices(speech, key=KEY)
+            await stack.enter_async_context(server)
+            services.append(Simulated(f"{kind}_voice", kind, server.url, model="simulated", voice="simulated"))
         answer = _brain(engines)
-        for kind, server in _BRAINS.items():
-            brain = stack.enter_context(server.in_thread(answer))
+        for kind, brains in _BRAINS.items():
+            brain = stack.enter_context(brains.in_thread(answer))
             services.append(Simulated(f"{kind}_brain", kind, brain.url, model="simulated"))
         yield Stack(tuple(services))
 
@@ -100,12 +114,38 @@ _EARS: Mapping[str, type[DeepgramServer | AssemblyAiServer]] = {
     "assemblyai": AssemblyAiServer,
 }
 WORDS = ["What", "are", "your", "opening", "hours", "on", "Saturday?"] * 100
+_VOICES: Mapping[str, type[SpeechService | HttpSpeechService]] = {
+    "elevenlabs": ElevenLabsServer,
+    "cartesia": CartesiaServer,
+    "deepgram": DeepgramSpeakServer,
+    "openai": OpenAiSpeechServer,
+}
+_CHUNK_BYTES = 3200
+_FIRST_SOUND_S = 0.1
 _BRAINS: Mapping[str, type[AnswerServer]] = {
     "openai": OpenAiChatServer,
     "openai_responses": OpenAiResponsesServer,
     "anthropic": AnthropicServer,
     "gemini": GeminiServer,
 }
+
+
+@contextmanager
+def in_thread() -> Iterator[Stack]:
+    """The same, scripted, on a thread with an event loop of its own: beside a test that blocks."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    exits = AsyncExitStack()
+    try:
+        yield asyncio.run_coroutine_threadsafe(exits.enter_async_context(open_stack()), loop).result(30)
+    finally:
+        asyncio.run_coroutine_threadsafe(exits.aclose(), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
 SCRIPTED: Script = [Wait(0.2), Say("Yes, of course. We are open from nine to five, Monday to Friday.", every_s=0.01)]
 
 

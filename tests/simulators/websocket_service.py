@@ -9,6 +9,7 @@ A vendor's simulator has a `Session` of its own; what it sends is written from t
 import asyncio
 import contextlib
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class Session:
     async def end(self) -> None:
         """The connection is gone."""
 
-    async def send(self, message: Mapping[str, Any] | bytes) -> None:
+    async def send(self, message: Mapping[str, Any] | str | bytes) -> None:
         faults = self.server.faults
         if faults.is_deaf:
             return
@@ -75,7 +76,7 @@ class Session:
             await asyncio.sleep(faults.slow_s)
         while faults.garbage:
             await self._connection.send(faults.garbage.pop(0))
-        await self._connection.send(message if isinstance(message, bytes) else json.dumps(message))
+        await self._connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
     def drop(self) -> None:
         """Without a goodbye."""
@@ -89,6 +90,8 @@ class WebSocketService:
     """The server; a vendor's class names its session and who may come in."""
 
     session: ClassVar[type[Session]] = Session
+    tls: ssl.SSLContext | None = None
+    """To be set before it listens."""
 
     def __init__(self, *, key: str = "test-key") -> None:
         self.key = key
@@ -104,6 +107,11 @@ class WebSocketService:
         """An HTTP status; 101 lets it in."""
         return HTTPStatus.SWITCHING_PROTOCOLS
 
+    def read(self, message: str) -> dict[str, Any]:
+        """A text message, for `texts`."""
+        found: dict[str, Any] = json.loads(message)
+        return found
+
     @property
     def url(self) -> str:
         assert self._server is not None, "it runs"
@@ -111,7 +119,13 @@ class WebSocketService:
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
-            self._attend, "127.0.0.1", 0, process_request=self._admit, max_size=None, close_timeout=0.5
+            self._attend,
+            "127.0.0.1",
+            0,
+            process_request=self._admit,
+            max_size=None,
+            close_timeout=0.5,
+            ssl=self.tls,
         )
         return self
 
@@ -146,7 +160,7 @@ class WebSocketService:
                 if isinstance(message, bytes):
                     self.binaries.append(message)
                 else:
-                    self.texts.append(json.loads(message))
+                    self.texts.append(self.read(message))
                 await session.receive(message)
             if close_at is not None and count == close_at[0]:
                 await connection.close(*close_at[1:])

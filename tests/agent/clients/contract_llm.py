@@ -310,6 +310,14 @@ class LlmContract:
             server.drop_connections()
             assert text_of(await answer_of(llm)) == "Certainly."
 
+    async def test_a_connection_that_is_lost_before_a_word_came_is_replaced_once(self) -> None:
+        async with self.serving(script([Disconnect()], [Say("Certainly.")], [Disconnect()])) as (server, llm):
+            assert text_of(await answer_of(llm)) == "Certainly."
+            assert len(server.requests) == 2
+            with pytest.raises(ServiceUnavailable, match="the connection failed"):
+                await answer_of(llm)
+            assert len(server.requests) == 4
+
     async def test_answers_at_the_same_time_do_not_mix(self) -> None:
         def echo(request: Any) -> list[Step]:
             return [Say(texts_in(request.body)[-1])]

@@ -5,12 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.clients.assemblyai import AssemblyAiStt
+from agent.clients.azure_stt import AzureStt
 from agent.clients.deepgram_stt import deepgram_stt
 from agent.clients.hosted_stt import HostedStt
+from agent.clients.openai_realtime_stt import OpenAiRealtimeStt
 from agent.clients.settings import ServiceSettings
 from tests.simulators.assemblyai import AssemblyAiServer
+from tests.simulators.azure_stt import AzureSttServer
 from tests.simulators.deepgram import DeepgramServer
 from tests.simulators.hearing import Recognize
+from tests.simulators.openai_realtime_stt import OpenAiRealtimeSttServer
 from tests.simulators.websocket_service import WebSocketService
 
 
@@ -38,4 +42,12 @@ STT_VENDORS = [
         "deepgram flux", lambda words, ear: DeepgramServer(words, recognize=ear), deepgram_stt, model="flux-general-en"
     ),
     SttVendor("assemblyai", lambda words, ear: AssemblyAiServer(words, recognize=ear), AssemblyAiStt),
+    SttVendor("azure", lambda words, ear: AzureSttServer(words, recognize=ear), AzureStt, says_ready=False),
+    SttVendor(
+        "openai realtime",
+        lambda words, ear: OpenAiRealtimeSttServer(words, recognize=ear),
+        OpenAiRealtimeStt,
+        model="gpt-4o-transcribe",
+        times_words=False,
+    ),
 ]

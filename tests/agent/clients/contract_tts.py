@@ -4,13 +4,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.clients.azure_tts import AzureTts
 from agent.clients.cartesia import CartesiaTts
 from agent.clients.deepgram_tts import DeepgramTts
-from agent.clients.elevenlabs import elevenlabs_tts
+from agent.clients.elevenlabs import ElevenLabsTts
 from agent.clients.hosted_tts import HostedTts, OnCharacters
 from agent.clients.http_tts import HttpTts
 from agent.clients.openai_speech import OpenAiSpeech
 from agent.clients.settings import ServiceSettings
+from tests.simulators.azure_tts import AzureTtsServer
 from tests.simulators.cartesia import CartesiaServer
 from tests.simulators.deepgram_speak import DeepgramSpeakServer
 from tests.simulators.elevenlabs import ElevenLabsHttpServer, ElevenLabsServer
@@ -19,7 +21,7 @@ from tests.simulators.openai_speech import OpenAiSpeechServer
 from tests.simulators.speaking import Speech
 from tests.simulators.speech_session import SpeechService
 
-TtsClient = HostedTts | HttpTts
+TtsClient = HostedTts | HttpTts | ElevenLabsTts
 TtsServer = SpeechService | HttpSpeechService
 
 
@@ -38,8 +40,8 @@ class TtsVendor:
     """What it renders for a leg of that rate."""
     at_once: int = 1
     """Clauses on a connection at the same time."""
-    stops_in_mid_clause: bool = True
-    """The service can be told so when a clause has begun to sound."""
+    can_stop: bool = True
+    """The service can be told to render no more of a clause."""
     transport: str = ""
 
     def settings(self, url: str, key: str = "test-key", timeout_s: float = 10.0) -> ServiceSettings:
@@ -51,14 +53,14 @@ TTS_VENDORS = [
     TtsVendor(
         "elevenlabs",
         lambda speech: ElevenLabsServer(speech),
-        lambda settings, usage: elevenlabs_tts(settings, on_usage=usage),
+        lambda settings, usage: ElevenLabsTts(settings, on_usage=usage),
         at_once=5,
-        stops_in_mid_clause=False,
+        can_stop=False,
     ),
     TtsVendor(
         "elevenlabs http",
         lambda speech: ElevenLabsHttpServer(speech),
-        lambda settings, usage: elevenlabs_tts(settings, on_usage=usage),
+        lambda settings, usage: ElevenLabsTts(settings, on_usage=usage),
         transport="http",
     ),
     TtsVendor(
@@ -77,5 +79,10 @@ TTS_VENDORS = [
         lambda speech: OpenAiSpeechServer(speech),
         lambda settings, usage: OpenAiSpeech(settings, on_usage=usage),
         given_hz=lambda _: 24_000,
+    ),
+    TtsVendor(
+        "azure",
+        lambda speech: AzureTtsServer(speech),
+        lambda settings, usage: AzureTts(settings, on_usage=usage),
     ),
 ]

@@ -95,3 +95,20 @@ def test_news_of_requests_from_before_it_opened_is_dropped(went_well: bool) -> N
     else:
         tested.failed(late, 12.1)
     assert tested.state is BreakerState.PROBING
+
+
+def test_a_service_that_asks_for_rest_gets_it_at_once() -> None:
+    tested = breaker()
+    number = tested.ask(10.0)
+    assert number is not None
+    tested.failed(number, 10.0, 20.0)
+    assert not tested.may_ask(29.9)
+    assert tested.may_ask(30.0)
+
+
+def test_nobody_gets_more_than_a_minute() -> None:
+    tested = breaker()
+    number = tested.ask(10.0)
+    assert number is not None
+    tested.failed(number, 10.0, 3_600.0)
+    assert tested.may_ask(70.0)

@@ -185,7 +185,10 @@ async def test_audio_at_the_rate_of_the_telephone_is_taken_as_it_is_or_converted
 async def test_hints_and_language_reach_the_service(vendor: SttVendor) -> None:
     async with vendor.server(SCRIPT, None) as server:
         client = vendor.client(vendor.settings(server.url))
-        await client.open(sample_rate_hz=RATE_HZ, on_partial=lambda _: None, hints=("Zürich", "Dr. Lee"), language="de")
+        hints = ("Zürich", "Dr. Lee")
+        stream = await client.open(sample_rate_hz=RATE_HZ, on_partial=lambda _: None, hints=hints, language="de")
+        stream.push(sound(1))
+        assert (await stream.final()).text == "What"  # some are told with the first sound
         told = f"{server.upgrades[-1].query} {server.texts}"
         await client.aclose()
         assert "Zürich" in told or "Z\\u00fcrich" in told

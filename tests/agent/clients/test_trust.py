@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from agent.clients.deepgram_stt import deepgram_stt
 from agent.clients.openai_chat import OpenAiChat
 from agent.clients.settings import ServiceSettings
 from agent.errors import ServiceRejected, ServiceUnavailable
 from tests.agent.clients.contract_llm import answer_of, text_of
 from tests.fakes.certificate import make_certificate
+from tests.simulators.deepgram import DeepgramServer
 from tests.simulators.openai_chat import OpenAiChatServer
 
 
@@ -60,6 +62,21 @@ async def test_a_service_that_asks_who_we_are_is_shown_our_certificate(certifica
     with pytest.raises(ServiceUnavailable):
         await asked(strict, ca_file=certificate)
     assert await asked(strict, ca_file=certificate, cert_file=ours) == "Certainly."
+
+
+async def test_websockets_trust_it_as_well(certificate: str) -> None:
+    server = DeepgramServer(["Hello"])
+    server.tls = served_with(certificate)
+    async with server:
+        url = f"wss://localhost:{server.url.rpartition(':')[2]}"
+        trusting = deepgram_stt(ServiceSettings("ears", url=url, api_key=server.key, ca_file=certificate))
+        stream = await trusting.open(sample_rate_hz=16_000, on_partial=lambda _: None)
+        await stream.aclose()
+        with pytest.raises(ServiceUnavailable):
+            await deepgram_stt(ServiceSettings("ears", url=url, api_key=server.key)).open(
+                sample_rate_hz=16_000, on_partial=lambda _: None
+            )
+    assert len(server.upgrades) == 1
 
 
 @pytest.mark.parametrize("key", ["ca_file", "cert_file"])

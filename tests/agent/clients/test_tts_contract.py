@@ -174,13 +174,15 @@ async def test_clauses_at_the_same_time_are_told_apart(vendor: TtsVendor) -> Non
 
 
 async def test_a_clause_that_is_given_up_before_its_first_sound_is_not_rendered(vendor: TtsVendor) -> None:
+    if not vendor.can_stop:
+        return
     async with scene(vendor, Speech(first_s=NEVER_S)) as s:
         await s.given_up(GREETING, after=0)
         await until(lambda: s.speech.cancelled == [GREETING])
 
 
 async def test_a_clause_that_is_given_up_in_its_middle_is_not_rendered_to_its_end(vendor: TtsVendor) -> None:
-    if not vendor.stops_in_mid_clause:
+    if not vendor.can_stop:
         return
     async with scene(vendor, Speech(every_s=NEVER_S)) as s:
         await s.given_up(GREETING, after=1)
@@ -290,7 +292,7 @@ async def test_a_service_that_stalls_is_late(vendor: TtsVendor, chunks: int) -> 
 async def test_a_clause_without_a_sound_is_an_error(vendor: TtsVendor) -> None:
     # Where only a clause that has begun to sound is given an end, it comes too late.
     async with scene(vendor, Speech(endings=[(0, "end")]), timeout_s=0.5) as s:
-        with pytest.raises(ServiceUnavailable, match="nothing|no sound"):
+        with pytest.raises(ServiceUnavailable, match=r"nothing|no sound"):
             await s.heard(GREETING)
 
 
@@ -323,7 +325,7 @@ async def test_a_warm_client_has_its_connection_before_the_first_clause(vendor: 
         assert s.server.connections == 1
         if isinstance(s.server, HttpSpeechService):
             assert await s.is_heard(GREETING)
-            assert s.server.requests[-1].connection == 1
+            assert [one.connection for one in s.server.requests if one.method == "POST"] == [1]
         else:
             async with aclosing(s.say(GREETING)) as chunks:
                 await anext(chunks)

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.cli import main
 from tests.simulators.openai_chat import OpenAiChatServer, Refuse, Script, script
+from tests.simulators.stack import in_thread
 
 _BRAIN = """
 [services.brain]
@@ -76,6 +77,19 @@ def test_a_service_that_nobody_names_is_tried_when_there_is_no_doubt_what_it_is_
         ("many", "", "unused"),
         ("one", "llm", "fail"),
     ]
+
+
+def test_ears_brains_and_voices_of_every_vendor_are_tried_in_their_protocols(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with in_thread() as stack:
+        code, out = told(tmp_path, stack.toml, capsys, "--json")
+    probes = json.loads(out)["services"]
+    assert code == 0, out
+    assert {probe["role"] for probe in probes} >= {"stt", "llm", "tts"}
+    assert len(probes) == len(stack.services)
+    heard = [probe["detail"] for probe in probes if probe["role"] == "stt"]
+    assert all("of 8 words" in detail for detail in heard)
 
 
 def test_without_services_there_is_nothing_to_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
