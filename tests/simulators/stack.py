@@ -20,6 +20,8 @@ from typing import Any
 from tests.simulators.answer_server import Answer, AnswerRequest, AnswerServer, Call, Say, Script, Wait
 from tests.simulators.anthropic import AnthropicServer
 from tests.simulators.assemblyai import AssemblyAiServer
+from tests.simulators.azure_stt import AzureSttServer
+from tests.simulators.azure_tts import AzureTtsServer
 from tests.simulators.cartesia import CartesiaServer
 from tests.simulators.deepgram import DeepgramServer
 from tests.simulators.deepgram_speak import DeepgramSpeakServer
@@ -28,8 +30,10 @@ from tests.simulators.engines import SimulatorEngines, open_engines
 from tests.simulators.gemini import GeminiServer
 from tests.simulators.http_speech import HttpSpeechService
 from tests.simulators.openai_chat import OpenAiChatServer
+from tests.simulators.openai_realtime_stt import OpenAiRealtimeSttServer
 from tests.simulators.openai_responses import OpenAiResponsesServer
 from tests.simulators.openai_speech import OpenAiSpeechServer
+from tests.simulators.openai_transcription import OpenAiTranscriptionServer
 from tests.simulators.speaking import Speech
 from tests.simulators.speech_session import SpeechService
 
@@ -72,6 +76,9 @@ AGENTS = (
     SimulatedAgent("anthropic", {"stt": "assemblyai_ears", "llm": "anthropic_brain", "tts": "cartesia_voice"}),
     SimulatedAgent("gemini", {"stt": "deepgram_ears", "llm": "gemini_brain", "tts": "deepgram_voice"}),
     SimulatedAgent("responses", {"stt": "assemblyai_ears", "llm": "openai_responses_brain", "tts": "openai_voice"}),
+    SimulatedAgent("azure", {"stt": "azure_ears", "llm": "openai_brain", "tts": "azure_voice"}),
+    SimulatedAgent("uploads", {"stt": "openai_ears", "llm": "openai_brain", "tts": "openai_voice"}),
+    SimulatedAgent("transcription", {"stt": "openai_realtime_ears", "llm": "openai_brain", "tts": "azure_voice"}),
 )
 
 
@@ -95,8 +102,9 @@ async def open_stack(engines: SimulatorEngines | None = None) -> AsyncIterator[S
         recognize = None if engines is None else engines.recognize
         services = []
         for kind, ears in _EARS.items():
-            service = await stack.enter_async_context(ears(WORDS, recognize=recognize, key=KEY))
-            services.append(Simulated(f"{kind}_ears", kind, service.url))
+            service = ears(WORDS, recognize=recognize, key=KEY)
+            await stack.enter_async_context(service)
+            services.append(Simulated(f"{kind}_ears", kind, service.url, model=_EAR_MODELS.get(kind, "")))
         for kind, voices in _VOICES.items():
             speech = Speech(None if engines is None else engines.speak, _CHUNK_BYTES, first_s=_FIRST_SOUND_S)
             server = voices(speech, key=KEY)
@@ -109,16 +117,24 @@ async def open_stack(engines: SimulatorEngines | None = None) -> AsyncIterator[S
         yield Stack(tuple(services))
 
 
-_EARS: Mapping[str, type[DeepgramServer | AssemblyAiServer]] = {
+_EARS: Mapping[
+    str,
+    type[DeepgramServer | AssemblyAiServer | AzureSttServer | OpenAiRealtimeSttServer | OpenAiTranscriptionServer],
+] = {
     "deepgram": DeepgramServer,
     "assemblyai": AssemblyAiServer,
+    "azure": AzureSttServer,
+    "openai": OpenAiTranscriptionServer,
+    "openai_realtime": OpenAiRealtimeSttServer,
 }
+_EAR_MODELS = {"openai": "whisper-1"}
 WORDS = ["What", "are", "your", "opening", "hours", "on", "Saturday?"] * 100
 _VOICES: Mapping[str, type[SpeechService | HttpSpeechService]] = {
     "elevenlabs": ElevenLabsServer,
     "cartesia": CartesiaServer,
     "deepgram": DeepgramSpeakServer,
     "openai": OpenAiSpeechServer,
+    "azure": AzureTtsServer,
 }
 _CHUNK_BYTES = 3200
 _FIRST_SOUND_S = 0.1
