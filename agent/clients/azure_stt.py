@@ -36,7 +36,8 @@ _TICKS_PER_MS = 10_000
 """100 ns each."""
 _SILENCE_MS = 100
 _MAX_HELD_S = 60
-_NO_MATCH = frozenset({"NoMatch", "InitialSilenceTimeout", "BabbleTimeout", "EndOfDictation"})
+"""Of audio that waits for a turn to end, and of a turn that no phrase has covered: the oldest is dropped."""
+_NO_MATCH = frozenset({"NoMatch", "InitialSilenceTimeout", "EndSilenceTimeout", "BabbleTimeout", "EndOfDictation"})
 _REFUSED = frozenset({"BadRequest", "Forbidden"})
 _FINAL_CODES = frozenset({1003, 1007})
 """Close codes: data that the service does not take; a language or a parameter that it does not know."""
@@ -170,6 +171,10 @@ class AzureDialect:
             yield from self._begin()
         self._turn += pcm
         self._taken += len(pcm)
+        excess = len(self._turn) - _MAX_HELD_S * self.sample_rate_hz * _BYTES
+        if excess > 0:
+            del self._turn[:excess]
+            self._covered += excess
         yield self._audio(pcm)
 
     def _begin(self) -> Iterator[WireMessage]:

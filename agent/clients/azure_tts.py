@@ -50,10 +50,12 @@ class AzureTts(HttpTts):
 
     def __init__(self, settings: ServiceSettings, *, on_usage: OnCharacters | None = None) -> None:
         """Raises `ServiceRejected`: neither region nor URL."""
-        super().__init__(settings, _Speech(settings), on_usage=on_usage)
+        super().__init__(settings, AzureVoices(settings), on_usage=on_usage)
 
 
-class _Speech:
+class AzureVoices:
+    """What Azure is asked for (`HttpSpeech`)."""
+
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
         self._base = azure_host(settings, "tts")

@@ -35,6 +35,8 @@ _LEAST_MS = 100
 _SILENCE_MS = 20
 _NOTHING_COMMITTED = "input_audio_buffer_commit_empty"
 _UNINTELLIGIBLE = "audio_unintelligible"
+_MAX_ITEMS = 64
+"""Waiting to be told."""
 _FINAL_CODES = frozenset({1008, 3000, 3003})
 """Close codes: policy violation, unauthorized, forbidden."""
 
@@ -107,6 +109,8 @@ class OpenAiRealtimeDialect:
         if found is None:
             return ()
         item = text_of(found, "item_id")
+        if len(self._items) > _MAX_ITEMS:
+            return (Failed(ServiceUnavailable(self._settings.name, "leaves too much untranscribed")),)
         match text_of(found, "type"):
             case "session.updated" | "transcription_session.updated":
                 return (Ready(),)

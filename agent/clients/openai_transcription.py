@@ -14,20 +14,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import httpx
-import structlog
 
 from agent.clients.faults import ConnectionLost, mapped, refusal
 from agent.clients.hosted_stt import Listening, OnSeconds
+from agent.clients.http_pool import HttpPool
 from agent.clients.settings import ServiceSettings
-from agent.clients.trust import tls_context
 from agent.clients.urls import with_parameters
 from agent.clients.wav import wav_header
 from agent.clients.wire_json import mappings_of, number_of, parsed, share_of, text_of
-from agent.errors import ServiceError, ServiceUnavailable
+from agent.errors import ServiceUnavailable
 from agent.services.stt import HeardWord, Transcript
 from media.frames import PcmSamples
-
-log = structlog.get_logger(__name__)
 
 OPENAI_URL = "https://api.openai.com/v1"
 _MODEL = "gpt-4o-transcribe"
@@ -38,11 +35,6 @@ _LEAST_MS = 100
 """Shorter uploads are refused: silence makes them longer."""
 _NO_WORDS = Transcript("", is_final=True, confidence=0.0)
 _MAX_ANSWER_BYTES = 4 << 20
-_MAX_CONNECTIONS = 256
-_KEEP_ALIVE_S = 120.0
-_CONNECT_S = 3.0
-_POOL_S = 1.0
-_WARM_FOR_S = 20.0
 _LANGUAGES = {
     "arabic": "ar",
     "chinese": "zh",
@@ -82,41 +74,18 @@ class OpenAiTranscription:
         on_usage: OnSeconds | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_usage` is told of seconds of audio that the service has got. Raises `ServiceRejected`: a certificate's
-        file cannot be used."""
+        """`on_usage` is told of seconds of audio that the service has got. Raises `ServiceRejected`: a file of the
+        settings cannot be used."""
         self._settings = settings
         self._on_usage = on_usage
-        self._clock = clock
-        self._used_at = -_WARM_FOR_S
-        self._url = settings.url or OPENAI_URL
+        url = settings.url or OPENAI_URL
+        self._url = with_parameters(url, "/audio/transcriptions", {})
         key = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
-        self._client = httpx.AsyncClient(
-            headers={**key, **settings.headers},
-            verify=tls_context(settings),
-            http2=settings.http2,
-            limits=httpx.Limits(
-                max_connections=_MAX_CONNECTIONS,
-                max_keepalive_connections=_MAX_CONNECTIONS,
-                keepalive_expiry=_KEEP_ALIVE_S,
-            ),
-            timeout=httpx.Timeout(settings.timeout_s, connect=_CONNECT_S, pool=_POOL_S),
-            trust_env=False,
-        )
+        self._pool = HttpPool(settings, with_parameters(url, "/models", {}), key, clock=clock)
 
     async def warm(self) -> None:
         """Have a connection ready; what is wrong with the service is logged, not raised."""
-        now = self._clock()
-        if now - self._used_at < _WARM_FOR_S:
-            return
-        self._used_at = now
-        try:
-            with mapped(self._settings.name):
-                response = await self._client.get(with_parameters(self._url, "/models", {}))
-        except ServiceError as error:
-            log.warning("service_not_ready", service=error.service, detail=error.detail)
-            return
-        if response.status_code in (401, 403):
-            log.warning("service_not_ready", service=self._settings.name, detail=f"answers {response.status_code}")
+        await self._pool.warm()
 
     async def open(
         self,
@@ -127,36 +96,31 @@ class OpenAiTranscription:
         language: str = "en",
     ) -> "UploadedStream":
         """`on_partial` is never called."""
-        await self.warm()
         return UploadedStream(self._transcribe, Listening(sample_rate_hz, tuple(hints), language))
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._pool.aclose()
 
     async def _transcribe(self, pcm: bytes, listening: Listening) -> Transcript:
         """Times of words are the audio's. Raises `ServiceError`."""
         fields = _form(self._settings, listening)
         wav = wav_header(listening.sample_rate_hz, len(pcm)) + pcm
         try:
-            return await self._upload(wav, fields)
+            transcript = await self._upload(wav, fields)
         except ConnectionLost:
             # Servers close connections that were idle just when we use them again; a second one will be new.
-            return await self._upload(wav, fields)
-        finally:
-            if self._on_usage is not None:
-                self._on_usage(len(pcm) / _BYTES / listening.sample_rate_hz)
+            transcript = await self._upload(wav, fields)
+        if self._on_usage is not None:
+            self._on_usage(len(pcm) / _BYTES / listening.sample_rate_hz)
+        return transcript
 
     async def _upload(self, wav: bytes, fields: Mapping[str, str | list[str]]) -> Transcript:
         name = self._settings.name
-        self._used_at = self._clock()
+        form = httpx.Request("POST", self._url, data=fields, files={"file": ("turn.wav", wav, "audio/wav")})
+        content_type = {"Content-Type": form.headers["content-type"]}
+        body = bytearray()
         with mapped(name):
-            async with self._client.stream(
-                "POST",
-                with_parameters(self._url, "/audio/transcriptions", {}),
-                data=fields,
-                files={"file": ("turn.wav", wav, "audio/wav")},
-            ) as response:
-                body = bytearray()
+            async with self._pool.post(self._url, form.read(), content_type) as response:
                 async for data in response.aiter_bytes():
                     body += data
                     if len(body) > _MAX_ANSWER_BYTES:

@@ -9,15 +9,17 @@ import time
 from http import HTTPStatus
 from typing import Any
 
+from tests.simulators.speaking import Speech
 from tests.simulators.speech_session import SpeechService, SpeechSession
 from tests.simulators.websocket_service import Upgrade
 
 _ENCODINGS = ("linear16", "mulaw", "alaw")
-_MAX_FLUSHES = 20
 _MINUTE_S = 60.0
 
 
 class _Speaking(SpeechSession):
+    server: "DeepgramSpeakServer"
+
     async def begin(self) -> None:
         await super().begin()
         self._text = ""
@@ -54,8 +56,8 @@ class _Speaking(SpeechSession):
     async def _flush(self) -> None:
         now = time.monotonic()
         self._flushes = [*(at for at in self._flushes if at > now - _MINUTE_S), now]
-        if len(self._flushes) > _MAX_FLUSHES:
-            told = "Flush was sent too often: at most 20 in 60 seconds"
+        if len(self._flushes) > self.server.max_flushes:
+            told = "Flush was sent too often in 60 seconds"
             await self.send({"type": "Warning", "code": "EXCESSIVE_FLUSH", "description": told})
             return
 
@@ -78,6 +80,11 @@ class DeepgramSpeakServer(SpeechService):
     """`wss://api.deepgram.com`, of one key."""
 
     session = _Speaking
+
+    def __init__(self, speech: Speech | None = None, *, key: str = "test-key") -> None:
+        super().__init__(speech, key=key)
+        self.max_flushes = 20
+        """A minute, of one connection."""
 
     def admits(self, upgrade: Upgrade) -> int:
         if upgrade.headers.get("authorization") != f"Token {self.key}":

@@ -75,10 +75,10 @@ AGENTS = (
     SimulatedAgent("openai", {"stt": "deepgram_ears", "llm": "openai_brain", "tts": "elevenlabs_voice"}),
     SimulatedAgent("anthropic", {"stt": "assemblyai_ears", "llm": "anthropic_brain", "tts": "cartesia_voice"}),
     SimulatedAgent("gemini", {"stt": "deepgram_ears", "llm": "gemini_brain", "tts": "deepgram_voice"}),
+    SimulatedAgent("responses", {"stt": "assemblyai_ears", "llm": "openai_responses_brain", "tts": "openai_voice"}),
     SimulatedAgent("azure", {"stt": "azure_ears", "llm": "openai_brain", "tts": "azure_voice"}),
-    SimulatedAgent(
-        "responses", {"stt": "openai_realtime_ears", "llm": "openai_responses_brain", "tts": "openai_voice"}
-    ),
+    SimulatedAgent("uploads", {"stt": "openai_ears", "llm": "openai_brain", "tts": "openai_voice"}),
+    SimulatedAgent("transcription", {"stt": "openai_realtime_ears", "llm": "openai_brain", "tts": "azure_voice"}),
 )
 
 
@@ -102,11 +102,9 @@ async def open_stack(engines: SimulatorEngines | None = None) -> AsyncIterator[S
         recognize = None if engines is None else engines.recognize
         services = []
         for kind, ears in _EARS.items():
-            listener = ears(WORDS, recognize=recognize, key=KEY)
-            await stack.enter_async_context(listener)
-            services.append(
-                Simulated(f"{kind}_ears", kind, listener.url, model="simulated" if kind == "openai" else "")
-            )
+            service = ears(WORDS, recognize=recognize, key=KEY)
+            await stack.enter_async_context(service)
+            services.append(Simulated(f"{kind}_ears", kind, service.url, model=_EAR_MODELS.get(kind, "")))
         for kind, voices in _VOICES.items():
             speech = Speech(None if engines is None else engines.speak, _CHUNK_BYTES, first_s=_FIRST_SOUND_S)
             server = voices(speech, key=KEY)
@@ -119,14 +117,17 @@ async def open_stack(engines: SimulatorEngines | None = None) -> AsyncIterator[S
         yield Stack(tuple(services))
 
 
-Ears = DeepgramServer | AssemblyAiServer | AzureSttServer | OpenAiTranscriptionServer | OpenAiRealtimeSttServer
-_EARS: Mapping[str, type[Ears]] = {
+_EARS: Mapping[
+    str,
+    type[DeepgramServer | AssemblyAiServer | AzureSttServer | OpenAiRealtimeSttServer | OpenAiTranscriptionServer],
+] = {
     "deepgram": DeepgramServer,
     "assemblyai": AssemblyAiServer,
     "azure": AzureSttServer,
     "openai": OpenAiTranscriptionServer,
     "openai_realtime": OpenAiRealtimeSttServer,
 }
+_EAR_MODELS = {"openai": "whisper-1"}
 WORDS = ["What", "are", "your", "opening", "hours", "on", "Saturday?"] * 100
 _VOICES: Mapping[str, type[SpeechService | HttpSpeechService]] = {
     "elevenlabs": ElevenLabsServer,

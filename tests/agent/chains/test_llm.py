@@ -263,3 +263,45 @@ async def test_a_chain_of_one_is_that_service() -> None:
     assert text_of(await answer(chain(ScriptedLlm(["Nine ", 3.0, "to five."])))) == "Nine to five."
     with pytest.raises(ServiceError):
         await answer(chain(ScriptedLlm([gone()])))
+
+
+@in_virtual_time
+async def test_one_that_was_overtaken_may_overtake_in_its_turn() -> None:
+    first, second = ScriptedLlm([STALL], [0.1, "to five."]), ScriptedLlm(["From nine ", STALL])
+    assert text_of(await answer(chain(first, second, hedge_after_ms=400))) == "From nine to five."
+
+
+@in_virtual_time
+async def test_whoever_lost_is_cancelled_at_once_and_not_at_the_end() -> None:
+    first, second = ScriptedLlm([STALL]), ScriptedLlm([0.1, "From ", 0.2, "nine ", 0.2, "to five."])
+    async with aclosing(chain(first, second, hedge_after_ms=300).reply(ASKED)) as events:
+        await anext(events)
+        await anext(events)
+        assert first.cancelled == 1
+
+
+@in_virtual_time
+async def test_a_long_answer_that_was_read_slowly_is_not_late_when_it_goes_on() -> None:
+    first = ScriptedLlm([*(f"word {number} " for number in range(100)), 0.2, "end."])
+    second = ScriptedLlm()
+    async with aclosing(chain(first, second, hedge_after_ms=300).reply(ASKED)) as events:
+        await anext(events)
+        await asyncio.sleep(5)  # it has read ahead as much as it may, and waits for us
+        heard = [event async for event in events]
+    assert text_of(heard).endswith("word 99 end.")
+    assert second.asked == []
+
+
+@in_virtual_time
+async def test_a_caller_who_breaks_in_during_the_probe_leaves_it_for_the_next_or_ends_the_rest() -> None:
+    first = ScriptedLlm([gone()], [gone()], [gone()], [STALL], ["I am ", STALL], ["Back."])
+    tested = chain(first)
+    for _ in range(3):
+        with pytest.raises(ServiceError):
+            await answer(tested)
+    await asyncio.sleep(2.0)
+    for _ in range(2):  # nothing was heard of it the first time, something the second
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await answer(tested)
+    assert text_of(await answer(tested)) == "Back."

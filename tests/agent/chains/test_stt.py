@@ -300,6 +300,20 @@ async def test_closing_closes_what_was_just_being_opened() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@in_virtual_time
+async def test_who_has_failed_in_a_turn_is_asked_last_in_it_and_first_in_the_next() -> None:
+    line = Line()
+    stream = await line.open()
+    line.first.failures.append(gone())
+    line.second.failures.append(gone("second"))
+    with pytest.raises(ServiceError):
+        await stream.final()
+    stream.next_turn(0)
+    say(stream, line.sound("Hello."))
+    assert (await stream.final()).text == "Hello."
+    assert [sum(one.finals for one in stt.streams) for stt in (line.first, line.second)] == [1, 0]
+
+
 def test_the_scripted_stream_is_one() -> None:
     stream: type[SttStream] = ScriptedSttStream
     assert stream is not None

@@ -119,6 +119,12 @@ async def test_voices_of_different_rates_and_paces_are_matched_by_time() -> None
 
 
 @in_virtual_time
+async def test_a_second_that_speaks_faster_is_heard_from_earlier_on() -> None:
+    first, second = Voice([ramp(0.4), gone()]), Voice([ramp(0.5)], done=SpeechStyle(rate=2.0))
+    assert (await heard(chain(first, second)))[406:] == list(range(206, 500))
+
+
+@in_virtual_time
 async def test_a_second_that_is_shorter_than_what_was_heard_adds_nothing() -> None:
     assert await heard(chain(Voice([ramp(0.4), gone()]), Voice([ramp(0.3)]))) == list(range(400))
 

@@ -2,10 +2,12 @@
 """Transcripts of uploaded turns, over a real socket (the simulator: tests/simulators/openai_transcription.py)."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from agent.services.stt import Transcript
 from media.frames import PcmSamples
 from tests.simulators.openai_transcription import OpenAiTranscriptionServer
 
+DATA = Path(__file__).parent / "data" / "openai_transcription"
 RATE_HZ = 8000
 SCRIPT = ["What", "are", "your", "opening", "hours", "on", "Monday?"]
 
@@ -47,6 +50,7 @@ async def scene(model: str = "", **changes: object) -> AsyncIterator[Scene]:
         settings = ServiceSettings(name="ears", url=server.url, api_key="test-key", model=model)
         seconds: list[float] = []
         client = OpenAiTranscription(replace(settings, **changes), on_usage=seconds.append)  # type: ignore[arg-type]
+        await client.warm()
         stream = await client.open(
             sample_rate_hz=RATE_HZ,
             on_partial=lambda _: None,
@@ -233,7 +237,9 @@ async def test_a_connection_is_there_before_the_first_turn_and_is_kept() -> None
         for _ in range(3):
             s.stream.push(sound(1))
             await s.stream.final()
-        assert s.server.connections == 1
+        uploads = [request for request in s.server.requests if request.method == "POST"]
+        assert uploads[0].connection == 1
+        assert s.server.connections <= 2  # one more than are needed
 
 
 async def test_connections_that_the_server_has_dropped_do_not_matter() -> None:
@@ -253,6 +259,7 @@ async def test_a_service_that_does_not_answer_is_given_up() -> None:
 
 async def test_a_service_that_is_not_there_is_unavailable_and_warming_it_raises_nothing() -> None:
     client = OpenAiTranscription(ServiceSettings(name="ears", url="http://127.0.0.1:9/v1"))
+    await client.warm()
     stream = await client.open(sample_rate_hz=RATE_HZ, on_partial=lambda _: None)
     stream.push(sound(1))
     with pytest.raises(ServiceUnavailable):
@@ -267,3 +274,21 @@ async def test_two_callers_do_not_hear_each_other() -> None:
         other.push(np.full(9600, 1000, np.int16))
         texts = await asyncio.gather(s.stream.final(), other.final())
         assert [transcript.text for transcript in texts] == ["What are", "What are your"]
+
+
+@pytest.mark.parametrize(
+    ("name", "confidence", "words"),
+    [("words", 0.0, [("The", 0.0), ("volleyball", 7400.0)]), ("segments", 0.7512, []), ("logprobs", 0.7482, [])],
+)
+async def test_documented_answers_are_understood(name: str, confidence: float, words: list[tuple[str, float]]) -> None:
+    shown = json.loads((DATA / f"{name}.json").read_text())
+    assert shown["source"].startswith("https://")
+    async with scene() as s:
+        s.server.raw.append(json.dumps(shown["body"]).encode())
+        s.stream.push(sound(1))
+        transcript = await s.stream.final()
+        assert transcript.text == shown["body"]["text"]
+        assert transcript.language == ("en" if "language" in shown["body"] else "")
+        assert transcript.confidence == pytest.approx(confidence, abs=1e-4)
+        assert [word.text for word in transcript.words] == [text for text, _ in words]
+        assert [word.started_ms for word in transcript.words] == pytest.approx([at for _, at in words], abs=0.01)

@@ -61,6 +61,14 @@ async def test_a_service_that_counts_clauses_a_minute_is_not_asked_too_often_on_
         assert server.connections >= 3
 
 
+async def test_a_service_that_counts_more_strictly_than_it_says_is_asked_over_another_connection() -> None:
+    async with aura(Speech()) as (server, client):
+        server.max_flushes = 2
+        for _ in range(6):
+            assert await say(client)
+        assert len(server.speech.finished) == 6
+
+
 async def test_an_idle_connection_that_is_lost_is_replaced_before_it_is_needed() -> None:
     async with aura(Speech()) as (server, client):
         assert await say(client)
@@ -75,8 +83,8 @@ async def test_a_connection_that_said_nothing_for_long_is_not_used_again() -> No
         await client.warm(sample_rate_hz=LEG_HZ)
         with pytest.raises(ServiceLate):
             await say(client)
-        assert not any(text["type"] == "Clear" for text in server.texts)
         assert await say(client)
+        assert not any(text["type"] == "Clear" for text in server.texts)
 
 
 async def test_callers_that_wait_share_the_refusal_and_the_service_is_not_stormed() -> None:

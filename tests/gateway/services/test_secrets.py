@@ -99,7 +99,7 @@ async def failure_of(role: Role, service: object) -> ServiceError | None:
 def clients() -> Iterator[tuple[Role, str]]:
     for role in ("stt", "llm", "tts"):
         for kind in OFFERS[role]:
-            with contextlib.suppress(ImportError, AttributeError):
+            with contextlib.suppress(ImportError):
                 OFFERS[role][kind].load()
                 yield role, kind
 
