@@ -329,7 +329,7 @@ class AnswerServer(ABC):
         if not playing.done():
             self.cancelled += 1
             playing.cancel()
-            await asyncio.gather(playing, return_exceptions=True)
+            await asyncio.gather(playing, gone, return_exceptions=True)
             return False, b""
         if not gone.done():
             gone.cancel()

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from gateway.telemetry import configure_logging
 from tests.simulators.engines import open_engines
 from tests.simulators.stack import AGENTS, open_stack
 
@@ -42,6 +43,7 @@ def _pass_on(gateway: asyncio.subprocess.Process, number: int) -> None:
 
 
 def main() -> int:
+    configure_logging("warning")  # standard output is the gateway's
     return asyncio.run(_run(sys.argv[1:]))
 
 
