@@ -18,6 +18,7 @@ from itertools import count
 import structlog
 
 from agent.call_facts import CallFacts
+from agent.clauses import plain_clauses
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.errors import ServiceError
@@ -36,6 +37,7 @@ from agent.events import (
 )
 from agent.expectation import ExpectedKind
 from agent.ledger import LedgerMarks, Stage
+from agent.phrases import Phrases
 from agent.realtime_answer import SpokenAnswer
 from agent.secret_keys import SecretKeys
 from agent.services.llm import ToolCall, ToolSpec
@@ -75,6 +77,26 @@ _HANG_UP = ToolSpec(
     "hang_up", "End the call, after a goodbye has been said.", {"type": "object", "properties": {}, "required": []}
 )
 _UNKNOWN_CALL = CallFacts()
+_SPEAKERS = {"user": "Caller", "assistant": "You"}
+
+
+def talk_order(
+    config: AgentConfig, sample_rate_hz: int, history: History, tools: tuple[ToolSpec, ...], greeting: str
+) -> TalkOrder:
+    """What a call's conversation is opened for: the prompt, what is remembered of the caller, and what was said on
+    this call already."""
+    now = history.snapshot()
+    parts = [message.text for message in now.messages if message.role == "system"]
+    parts += [note.text for note in now.notes]
+    said = [
+        f"{_SPEAKERS[message.role]}: {message.text}"
+        for message in now.messages
+        if message.role in _SPEAKERS and message.text
+    ]
+    if said:
+        parts.append("\n".join(("So far on this call:", *said)))
+    instructions = "\n\n".join(parts)
+    return TalkOrder(sample_rate_hz, instructions, config.voice or "", config.language, tools, greeting)
 
 
 class RealtimeSession:
@@ -92,12 +114,14 @@ class RealtimeSession:
         utterance_ids: Iterator[int] | None = None,
         toolbox: Toolbox | None = None,
         control: CallControl | None = None,
-        opening: "asyncio.Future[TalkStream] | None" = None,
+        phrases: Phrases | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`control`: what tools may do to the call; None: the agent can only end it. The rest is `AgentSession`'s."""
+        """`control`: what tools may do to the call; None: the agent can only end it. `phrases`: rendered ahead, for
+        when the service is gone. The rest is `AgentSession`'s."""
         self._config = config
         self._service = service
+        self._phrases = phrases
         self._out = out
         self._on_event = on_event
         self._clock = clock
@@ -243,20 +267,21 @@ class RealtimeSession:
 
     async def _open(self) -> None:
         tools = self._tools.specs() if self._tools is not None else (_HANG_UP,) if self._may_hang_up else ()
-        order = TalkOrder(self._rate_hz, self._config.prompt, self._config.voice or "", self._config.language, tools)
+        greeting = self._opening if self._opening is not None else self._config.greeting
+        if self._opening is None and not self.history.is_empty:
+            greeting = ""
+        order = talk_order(self._config, self._rate_hz, self.history, tools, greeting)
         try:
             self._talk = await self._service.open(order, self._receive)
         except ServiceError as error:
             self._on_event(ServiceFailed(error.service, error.retryable))
             log.warning("service_failed", service=error.service, detail=error.detail)
-            self._hang_up("service_failure")
+            self._give_up()
             return
+        self._announcements += bool(greeting.strip())
         early, self._early = self._early, []
         for frame in early:
             self._talk.push(frame.samples)
-        greeting = self._opening if self._opening is not None else self._config.greeting
-        if greeting.strip() and (self._opening is not None or self.history.is_empty):
-            self.say(greeting)
 
     @property
     def _may_hang_up(self) -> bool:
@@ -295,8 +320,9 @@ class RealtimeSession:
                     if (running := self._running.get(call_id)) is not None:
                         running.interrupt()
             case TalkLost(error):
-                self._failed(error)
-                self._hang_up("service_failure")
+                self._on_event(ServiceFailed(error.service, error.retryable))
+                log.warning("service_failed", service=error.service, detail=error.detail)
+                self._give_up()
 
     def _turn_over(self, now: float) -> None:
         spoken_at = self._spoken_at or now
@@ -409,6 +435,23 @@ class RealtimeSession:
             self._hang_up("service_failure")
         elif self._talk is not None and error.retryable:
             self.say(self._config.phrases.trouble)
+
+    def _give_up(self) -> None:
+        """The service is gone: apologize with what was rendered ahead, and end the call."""
+        self._interrupt(self._clock())
+        trouble = self._config.phrases.trouble
+        clauses = [None if self._phrases is None else self._phrases.get(one.text) for one in plain_clauses(trouble)]
+        chunks = [chunk for clause in clauses for chunk in clause or ()]
+        if not chunks:
+            self._hang_up("service_failure")
+            return
+        self._hang_up_after = "service_failure"
+        answer = SpokenAnswer("", next(self._utterance_ids), next(self._reply_ids), None, None, trouble)
+        self._answers[answer.utterance_id] = answer
+        for chunk in chunks:
+            answer.receive(chunk.samples, chunk.sample_rate_hz, self._out)
+        answer.end(self._out)
+        self._pump()
 
     # Tools and keys
 

@@ -124,4 +124,4 @@ def _plain(word: str) -> str:
 def _is_telling(words: list[str]) -> bool:
     """Nobody would say these twice by themselves."""
     telling = [word for word in words if word not in _NUMBERS and not any(char.isdigit() for char in word)]
-    return len(telling) > 1 or any(len(word) >= _TELLING_CHARACTERS for word in telling)
+    return (len(words) > 1 and bool(telling)) or any(len(word) >= _TELLING_CHARACTERS for word in telling)

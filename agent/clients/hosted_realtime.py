@@ -182,6 +182,8 @@ class HostedTalk:
         """Once, before anything else. Raises `ServiceError`."""
         link, dialect = await self._connected()
         self._take_over(link, dialect)
+        if self._order.opening.strip():
+            self.say(self._order.opening)
 
     # Connections
 
@@ -212,6 +214,8 @@ class HostedTalk:
                         if link is not None:
                             link.abort()
                         end(error)
+                    case Resumption(handle):  # it may come before this connection takes over
+                        self._handle = handle
                     case _ if link is not None and link is self._link:
                         self._take(news)
 
@@ -301,7 +305,7 @@ class HostedTalk:
 
     def _take(self, news: DialectNews) -> None:
         match news:
-            case TalkReady() | TalkFailed():
+            case TalkReady() | TalkFailed() | Resumption():
                 return
             case TalkEnding():
                 self._begin_renewal()
@@ -309,9 +313,6 @@ class HostedTalk:
             case SendBack(messages):
                 if self._link is not None:
                     self._link.send(messages)
-                return
-            case Resumption(handle):
-                self._handle = handle
                 return
             case AnswerBegun(answer_id):
                 self._answer_id, self._answer = answer_id, ""

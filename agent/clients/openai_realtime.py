@@ -61,9 +61,13 @@ class OpenAiRealtimeDialect:
         self._talking = talking
         self._is_g711 = talking.order.sample_rate_hz == _G711_HZ
         self.input_rate_hz = _G711_HZ if self._is_g711 else _PCM_HZ
+        detection = settings.extra.get("turn_detection", {})
+        self._interrupts = isinstance(detection, Mapping) and detection.get("interrupt_response") is not False
         self._is_ready = False
         self._is_answering = False
         """A response is under way: another one must not be asked for."""
+        self._is_cancelled = False
+        """The service cancels it, since the caller speaks."""
         self._owes_answer = False
         """One is to be asked for when that is over."""
         self._unanswered: set[str] = set()
@@ -125,7 +129,7 @@ class OpenAiRealtimeDialect:
         if answer_id not in self._received_ms:
             return ()
         end_ms = min(played_ms, int(self._received_ms[answer_id]))  # beyond the audio's end it would be an error
-        cancel = (_event("response.cancel"),) if self._is_answering else ()
+        cancel = (_event("response.cancel"),) if self._is_answering and not self._is_cancelled else ()
         truncate = _event("conversation.item.truncate", item_id=answer_id, content_index=0, audio_end_ms=end_ms)
         return (*cancel, truncate)
 
@@ -162,6 +166,7 @@ class OpenAiRealtimeDialect:
                     self._is_ready = True
                     yield TalkReady()
             case "input_audio_buffer.speech_started":
+                self._is_cancelled = self._is_answering and self._interrupts
                 yield CallerStarted()
             case "input_audio_buffer.speech_stopped":
                 yield CallerStopped()
@@ -216,7 +221,7 @@ class OpenAiRealtimeDialect:
                 yield ToolWanted(call)
 
     def _response_done(self, response: Mapping[str, object]) -> Iterator[DialectNews]:
-        self._is_answering = False
+        self._is_answering = self._is_cancelled = False
         if text_of(response, "status") == "failed":
             error = mapping_of(mapping_of(response, "status_details"), "error")
             yield AnswerFailed(self._error(error, "gives no answer"))

@@ -25,6 +25,8 @@ class TalkOrder:
     """Empty: the service's own."""
     language: str = "en"
     tools: tuple[ToolSpec, ...] = ()
+    opening: str = ""
+    """What the service is to say first, as by `TalkStream.say`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from agent.config import AgentConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.early_stt import EarlyStt
+from agent.early_talk import EarlyTalk
 from agent.events import (
     AgentEvent,
     CallerProsody,
@@ -34,7 +35,7 @@ from agent.events import (
     TurnReopened,
 )
 from agent.interpreter import Translator, interpreter_config
-from agent.realtime_session import RealtimeSession
+from agent.realtime_session import RealtimeSession, talk_order
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
@@ -60,7 +61,7 @@ _PARTIALS_S = 0.25
 
 
 class AgentActivity:
-    """Joins an `AgentSession` to a call."""
+    """Joins an `AgentSession`, or a `RealtimeSession`, to a call."""
 
     kind: ActivityKind = "agent"
     hears_keys = True
@@ -105,6 +106,7 @@ class AgentActivity:
                 utterance_ids=call.leg.utterance_ids,
                 toolbox=services.tools,
                 control=control,
+                phrases=services.phrases,
             )
         else:
             self._session = AgentSession(
@@ -147,7 +149,7 @@ class AgentActivity:
         self._call.leg.tap_sent(self._uplink.receive_sent)
         self._call.awaits_secret_keys = lambda: self._session.keeps_keys_secret
         try:
-            if self._memory is not None and isinstance(self._session, AgentSession):
+            if self._memory is not None:
                 await self._memory.begin(self._session)
             return await self._session.run()
         finally:
@@ -323,6 +325,8 @@ class ConfiguredAgents:
         self.control_of: Callable[[Call], CallControl] | None = None
         """What tools may do to a call; the switchboard has it. None: agents have no tools."""
         self._warm_voice = warm_voice
+        self._early_talks: weakref.WeakKeyDictionary[Call, tuple[str, EarlyTalk]] = weakref.WeakKeyDictionary()
+        """Of the calls that ring, with the agent."""
         self._expected: weakref.WeakKeyDictionary[Call, Expected] = weakref.WeakKeyDictionary()
         """The calls that ring, or rang, and whose agent uses services."""
         self._leg_hz = _USUAL_HZ
@@ -337,8 +341,16 @@ class ConfiguredAgents:
         """What is to be run while this call rings, so that services are there when it is answered; None: nothing."""
         name = call.facts.agent or ""
         config = self._configs.get(name)
-        if config is None or config.realtime != "off":
+        if config is None:
             return None
+        service = self._services[name].realtime
+        if service is not None:
+            toolbox = self._services[name].tools
+            tools = toolbox.specs() if toolbox is not None and self.control_of is not None else ()
+            fresh = History(config.prompt)
+            talk = EarlyTalk(service, talk_order(config, self._leg_hz, fresh, tools, config.greeting))
+            self._early_talks[call] = (name, talk)
+            return talk.hold(call.until_over)
         early = None
         if config.stt != "local":
             stt = self._services[name].stt
@@ -363,6 +375,9 @@ class ConfiguredAgents:
             expected.answered(self._leg_hz)
             if expected.agent == name and expected.stt is not None:
                 services = replace(services, stt=expected.stt)
+        early_agent, early_talk = self._early_talks.pop(call, ("", None))
+        if early_talk is not None and early_agent == name:
+            services = replace(services, realtime=early_talk)
         activity = AgentActivity(
             call,
             config,
@@ -370,9 +385,7 @@ class ConfiguredAgents:
             self._make_speech_model,
             self._uplink(call),
             history=before.get(name),
-            memory=None
-            if self.memories is None or services.realtime is not None
-            else self.memories.of_call(call, name, config),
+            memory=None if self.memories is None else self.memories.of_call(call, name, config),
             control=None if self.control_of is None else self.control_of(call),
         )
         before[name] = activity.history

@@ -20,6 +20,7 @@ from typing import assert_never
 import structlog
 
 from agent.config import AgentConfig, MemoryConfig
+from agent.realtime_session import RealtimeSession
 from agent.recollection import NOTHING, Recollection
 from agent.remembering import AskConsent, ConsentAnswered, Forget, Remembering, greeting_of
 from agent.services.llm import Message
@@ -115,7 +116,7 @@ class CallMemory:
         self._config = config
         self._identity = identity
         self._remembering = Remembering(config, None)
-        self._session: AgentSession | None = None
+        self._session: AgentSession | RealtimeSession | None = None
         self._is_forgotten = False
 
     @property
@@ -126,7 +127,7 @@ class CallMemory:
     def is_like(self, other: "CallMemory") -> bool:
         return (self.hashed, self._agent) == (other.hashed, other._agent)
 
-    async def begin(self, session: AgentSession) -> None:
+    async def begin(self, session: AgentSession | RealtimeSession) -> None:
         """Give the session what is known of its caller, before it runs. Never takes long, never fails."""
         self._session = session
         resumed: tuple[str, list[Message]] | None = None
@@ -175,7 +176,9 @@ class CallMemory:
         if kept:
             self._journal.remembered(self.call.call_id, self._agent, kept, self._expires_at())
 
-    def _open(self, session: AgentSession, resumed: tuple[str, list[Message]] | None, memory: Recollection) -> None:
+    def _open(
+        self, session: AgentSession | RealtimeSession, resumed: tuple[str, list[Message]] | None, memory: Recollection
+    ) -> None:
         if resumed is not None:
             log.info("call_resumed", call_id=self.call.call_id, resumes=resumed[0])
             session.history.restore(resumed[1])

@@ -14,6 +14,7 @@ import pytest
 
 from agent.local.engines import OfflineEngines
 from agent.local.models import default_model_folder
+from agent.local.piper import PhraseCache
 from agent.services.tts import SpeechStyle
 from media.frames import PcmSamples
 from media.resample import resample
@@ -23,7 +24,7 @@ from tests.e2e.gateway_process import GatewayProcess
 
 SENTENCE = "What are your opening hours?"
 TWILIO_TOKEN = "known-to-backends"
-ANNOUNCEMENT = "Thank you for calling. We are closed today because of the holiday."
+ANNOUNCEMENT = "Thank you for calling. The office is on holiday until next Monday. Please call again."
 
 
 class Voice:
@@ -40,14 +41,20 @@ class Voice:
         return np.concatenate([quiet, resample(samples, round(rate_hz * pitch), sample_rate_hz), quiet])
 
     def say_clearly(self, text: str, sample_rate_hz: int) -> PcmSamples:
-        """The same in a rendering of which speech recognition gets nearly every word: no two are alike."""
+        """The same in the best of ten renderings: no two are alike, and speech recognition stumbles over some."""
         wanted = set(re.findall(r"\w+", text.lower()))
-        for attempt in range(10):
-            samples = self.say(text, sample_rate_hz, pace=1 - attempt / 100)  # the same pace comes from the cache
+        best: tuple[int, PcmSamples] | None = None
+        for _ in range(10):
+            self._engines.tts.cache = PhraseCache(1 << 20)
+            samples = self.say(text, sample_rate_hz)
             heard = self.hear(resample(samples, sample_rate_hz, 8000), 8000)
-            if len(wanted & set(re.findall(r"\w+", heard.lower()))) >= 0.9 * len(wanted):
-                return samples
-        raise AssertionError(f"not understood in ten renderings, last as {heard!r}")
+            known = len(wanted & set(re.findall(r"\w+", heard.lower())))
+            if best is None or known > best[0]:
+                best = known, samples
+            if known == len(wanted):
+                break
+        assert best is not None
+        return best[1]
 
     def hear(self, samples: PcmSamples, sample_rate_hz: int) -> str:
         """What speech recognition makes of it."""

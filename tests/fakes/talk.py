@@ -30,6 +30,8 @@ class ScriptedTalk:
         if self.fails is not None:
             raise self.fails
         self.orders.append(order)
+        if order.opening:
+            self.said.append(order.opening)
         self.news = on_news
         return self
 

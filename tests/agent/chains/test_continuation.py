@@ -44,6 +44,7 @@ def test_what_the_second_repeats_is_left_out(text: str, seed: int) -> None:
         ("Our number is five five ", "five one two.", "five one two."),
         ("It is 555 ", "555 12 34.", "555 12 34."),
         ("I think that ", "that is it.", "that is it."),
+        ("We open at nine ", "at nine every day.", "every day."),
         ("The doctor ", "doctor Lee is in.", "Lee is in."),
     ],
 )
