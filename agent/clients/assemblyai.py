@@ -19,8 +19,9 @@ from agent.websocket import WireMessage
 
 ASSEMBLYAI_URL = "wss://streaming.assemblyai.com"
 _ENGLISH, _MULTILINGUAL = "universal-streaming-english", "universal-streaming-multilingual"
-_FINAL_CODES = frozenset({3006, 3007, 4001, 4101})
-"""Close codes: invalid message, chunks of a wrong length, bad key, a message against the schema."""
+_FINAL_CODES = frozenset({1008, 3006, 3007, 4001, 4101})
+"""Close codes (docs, "Common session errors and closures"): no authorisation, invalid message, chunks of a wrong length
+or sent too fast, bad key, a message against the schema. An `Error` message has the same ones."""
 
 
 class AssemblyAiDialect:
@@ -85,18 +86,13 @@ class AssemblyAiDialect:
             case "Turn":
                 return tuple(self._turn(found))
             case "Error":
-                detail = f"reports a fault ({round(number_of(found, 'error_code'))})"
-                return (Failed(ServiceUnavailable(self._settings.name, detail)),)
+                code = round(number_of(found, "error_code"))
+                return (Failed(self._fault(code, f"reports a fault ({code})")),)
         return ()
 
     def _turn(self, turn: Mapping[str, object]) -> Iterator[SttNews]:
         text = text_of(turn, "transcript")
-        words = tuple(
-            HeardWord(
-                text_of(word, "text"), number_of(word, "start"), number_of(word, "end"), share_of(word, "confidence")
-            )
-            for word in mappings_of(turn, "words")
-        )
+        words = tuple(_timed_words(turn))
         if turn.get("end_of_turn") is not True or (self._formats and turn.get("turn_is_formatted") is not True):
             # The transcript has only words that are sure; the others are in the list alone.
             unsure = " ".join(word.text for word in words) if words else text
@@ -107,8 +103,11 @@ class AssemblyAiDialect:
         yield Flushed()
 
     def closed(self, code: int, reason: str) -> ServiceError:
+        return self._fault(code, f"closed the connection ({code})")
+
+    def _fault(self, code: int, detail: str) -> ServiceError:
         kind = ServiceRejected if code in _FINAL_CODES else ServiceUnavailable
-        return kind(self._settings.name, f"closed the connection ({code})")
+        return kind(self._settings.name, detail)
 
 
 def _timed_words(turn: Mapping[str, object]) -> Iterator[HeardWord]:

@@ -35,6 +35,8 @@ _BYTES = 2
 _MAX_TURN_S = 60.0
 """Of a longer turn the beginning is not heard again after a reconnection, nor while a service does not read."""
 _RECONNECT_AFTER_S = (0.0, 0.3, 1.0)
+_STEADY_S = 10.0
+"""A connection that lasted so long was a good one: the loss of it is the first of a new row."""
 _NOTHING_HEARD_S = 0.7
 """Of services that do not answer every flush (`SttDialect.answers_every_flush`)."""
 _STALE_S = 2.0
@@ -137,6 +139,10 @@ class HostedStream:
         """Everything that was sent is in the segments."""
         self._must_renew = False
         self._reconnecting: asyncio.Task[None] | None = None
+        self._connected_at = 0.0
+        """On the loop's clock."""
+        self._losses = 0
+        """In a row, of connections that did not last: a service that lets us in and throws us out is not asked on."""
         self._lost: ServiceError | None = None
         self._is_closed = False
         self._unreported_bytes = 0
@@ -175,7 +181,7 @@ class HostedStream:
         self._is_flushed = True
         self._heard.forget()
         self._report_usage()
-        if self._must_renew and not kept:
+        if self._must_renew and not kept and (self._reconnecting is None or self._reconnecting.done()):
             self._reconnect()
 
     async def aclose(self) -> None:
@@ -201,12 +207,15 @@ class HostedStream:
         dialect = self._make_dialect()
         ready = self._is_ready = asyncio.get_running_loop().create_future()
         link: Link | None = None
+        early_end: ServiceError | None = None
 
         def receive(message: WireMessage) -> None:
             for news in dialect.receive(message):
                 self._take(news, link)
 
         def end(error: ServiceError) -> None:
+            nonlocal early_end
+            early_end = error
             if not ready.done():
                 ready.set_exception(error)
                 ready.exception()  # whoever waits gets it
@@ -228,7 +237,10 @@ class HostedStream:
         if self._is_closed:
             link.close()
             return
+        if early_end is not None:  # in the same moment in which it was ready
+            raise early_end
         before, self._link, self._dialect = self._link, link, dialect
+        self._connected_at = asyncio.get_running_loop().time()
         if before is not None:
             before.close()
         self._must_renew = False
@@ -250,7 +262,10 @@ class HostedStream:
         self._link = None
         if self._is_closed:
             return
-        if not error.retryable:
+        if asyncio.get_running_loop().time() - self._connected_at > _STEADY_S:
+            self._losses = 0
+        self._losses += 1
+        if not error.retryable or self._losses > len(_RECONNECT_AFTER_S):
             self._give_up(error)
         elif self._reconnecting is None or self._reconnecting.done():
             log.info("stt_connection_lost", service=error.service, detail=error.detail)
@@ -261,7 +276,7 @@ class HostedStream:
 
     async def _try_again(self) -> None:
         error: ServiceError = ServiceUnavailable(self._settings.name, "was lost")
-        for wait_s in _RECONNECT_AFTER_S:
+        for wait_s in _RECONNECT_AFTER_S[max(0, self._losses - 1) :]:
             await asyncio.sleep(wait_s)
             try:
                 await self._connect()
@@ -353,7 +368,7 @@ class HostedStream:
                     link.send(messages)
             case Renew():
                 self._must_renew = True
-                if not self._turn:
+                if not self._turn and (self._reconnecting is None or self._reconnecting.done()):
                     self._reconnect()
             case Failed(error):
                 if self._is_ready is not None and not self._is_ready.done():

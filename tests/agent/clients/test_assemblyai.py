@@ -91,5 +91,10 @@ def test_faults_are_told_apart() -> None:
     (failed,) = dialect().receive('{"type": "Error", "error_code": 3005, "error": "the caller said hello"}')
     assert isinstance(failed, Failed)
     assert "hello" not in str(failed.error)
+    assert failed.error.retryable
+    (unauthorised,) = dialect().receive('{"type": "Error", "error_code": 1008, "error": "Unauthorized Connection"}')
+    assert isinstance(unauthorised, Failed)
+    assert not unauthorised.error.retryable
     assert not dialect().closed(4001, "").retryable
+    assert not dialect().closed(1008, "").retryable
     assert dialect().closed(3008, "").retryable

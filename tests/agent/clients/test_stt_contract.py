@@ -274,6 +274,30 @@ async def test_a_service_that_stays_away_is_lost_in_the_end(vendor: SttVendor) -
             s.say(1)
 
 
+async def test_a_service_that_lets_us_in_and_throws_us_out_is_not_asked_for_ever(
+    vendor: SttVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.clients.hosted_stt._RECONNECT_AFTER_S", (0.0, 0.05, 0.1))
+    async with scene(vendor, timeout_s=5.0) as s:
+        s.server.faults.close_at += [(1, 1011, "no room")] * 50
+        s.say(2)
+        s.server.sessions[-1].drop()
+        with pytest.raises(ServiceUnavailable):
+            await s.final()
+        assert len(s.server.upgrades) <= 8
+
+
+async def test_a_service_that_closes_as_soon_as_it_listens_is_noticed(vendor: SttVendor) -> None:
+    async with vendor.server(SCRIPT, None) as server:
+        server.faults.close_at.append((0, 1011, "no room"))
+        client = vendor.client(vendor.settings(server.url, timeout_s=5.0))
+        with contextlib.suppress(ServiceUnavailable):  # or it is replaced
+            stream = await client.open(sample_rate_hz=RATE_HZ, on_partial=lambda _: None)
+            stream.push(sound(2))
+            assert (await stream.final()).text == "What are"
+        await client.aclose()
+
+
 async def test_a_service_that_does_not_answer_is_late(vendor: SttVendor) -> None:
     async with scene(vendor, timeout_s=0.3) as s:
         s.say(1)
