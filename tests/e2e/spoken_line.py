@@ -20,6 +20,8 @@ class Line:
         self._caller = caller
         self._next = time.monotonic()
         self.heard: list[tuple[float, bool]] = []
+        self.loud_ms = 0
+        """Of all that was heard, by the millisecond."""
 
     def listen(self, seconds: float) -> None:
         for _ in range(round(seconds * 50)):
@@ -52,7 +54,9 @@ class Line:
         self._next += 0.02
         time.sleep(max(0.0, self._next - time.monotonic()))
         for at, packet in self._caller.hear():
-            self.heard.append((at, _is_loud(from_mu_law(packet))))
+            samples = from_mu_law(packet)
+            self.heard.append((at, _is_loud(samples)))
+            self.loud_ms += sum(_is_loud(samples[begin : begin + 8]) for begin in range(0, len(samples), 8))
 
 
 def _is_loud(samples: np.ndarray) -> bool:
