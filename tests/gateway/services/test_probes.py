@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import main
+from tests.simulators.aside import aside
+from tests.simulators.gemini_live import LiveModel
 from tests.simulators.openai_chat import OpenAiChatServer, Refuse, Script, script
+from tests.simulators.realtime import RealtimeModel
 from tests.simulators.stack import in_thread
 
 _BRAIN = """
@@ -90,6 +93,21 @@ def test_ears_brains_and_voices_of_every_vendor_are_tried_in_their_protocols(
     assert len(probes) == len(stack.services)
     heard = [probe["detail"] for probe in probes if probe["role"] == "stt"]
     assert all("of 8 words" in detail for detail in heard)
+
+
+def test_speech_to_speech_services_are_made_to_speak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with aside(RealtimeModel(answer_ms=300).running()) as openai, aside(LiveModel(answer_ms=300).running()) as gemini:
+        kinds = {"openai_realtime": openai.partition("/realtime")[0], "gemini_live": gemini}
+        services = (
+            f'[services.{kind}]\nkind = "{kind}"\nurl = "{url}"\napi_key = "test-key"\n' for kind, url in kinds.items()
+        )
+        agents = (f'[agents.{kind}]\nrealtime = "{kind}"\n' for kind in kinds)
+        routes = '[[route]]\naction = "agent"\nagent = "gemini_live"\n'
+        code, out = told(tmp_path, "".join((*services, *agents, routes)), capsys, "--json")
+    assert code == 0, out
+    probes = json.loads(out)["services"]
+    assert sorted(probe["service"] for probe in probes) == sorted(kinds)
+    assert {(probe["role"], probe["detail"]) for probe in probes} == {("realtime", "0.3 s of speech")}
 
 
 def test_without_services_there_is_nothing_to_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
