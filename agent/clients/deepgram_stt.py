@@ -2,8 +2,8 @@
 """Deepgram's speech recognition: Nova over Listen v1, Flux over Listen v2.
 
 Sources: developers.deepgram.com, reference of listen/v1, "Finalize", "Keep Alive"; for Flux "Understanding the Flux
-State Machine", "Force End Turn". When the turn is over is decided here, not there: Nova is told to finalize, and Flux,
-whose own decision is switched off (`eot_threshold=1.0`), to end the turn.
+State Machine", "Force End Turn", "Bring Your Own Turn Detection". When the turn is over is decided here, not there:
+Nova is told to finalize, and Flux, whose own decision is switched off (`eot_threshold=1.0`), to end the turn.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -122,6 +122,7 @@ class FluxDialect:
             "encoding": "linear16",
             "sample_rate": self.sample_rate_hz,
             "eot_threshold": "1.0",
+            "eot_timeout_ms": 30_000,
             "keyterm": list(self._listening.hints),
             **self._settings.extra,
         }

@@ -136,7 +136,8 @@ def test_flux_is_told_when_the_turn_is_over_and_hears_silence_before_it() -> Non
     assert silence == bytes(len(silence))
     assert dialect.added_bytes == len(silence) == 240 * 16 * 2
     assert order == '{"type":"ForceEndTurn"}'
-    assert parse_qs(urlsplit(dialect.url()).query)["eot_threshold"] == ["1.0"]
+    query = parse_qs(urlsplit(dialect.url()).query)
+    assert (query["eot_threshold"], query["eot_timeout_ms"]) == (["1.0"], ["30000"])
 
 
 def test_a_fault_of_flux_ends_the_connection_and_quotes_nothing() -> None:
