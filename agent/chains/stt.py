@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 _FINAL_S = 0.5
 _OPEN_MS = 2_000
+_WORDLESS_S = 0.2
+"""A transcript without words waits so long for another member's: a service that dies in silence has none either. Not
+longer: a cough has no words for anybody, and whoever waits for the transcript has a deadline."""
 _TURN_S = 60.0
 """Of a turn so much is kept for another recogniser; older audio is dropped, and its words are the first one's."""
 
@@ -174,7 +177,8 @@ class _ChainStream:
         first = None if self._present is None else self._present.member
         order = sorted(self._members, key=lambda member: (member is not first, member.name in self._lost))
         opened: list[_Branch] = []
-        answers = race(self._rules, order, lambda member: self._ask(member, opened))
+        asked: list[SttMember] = []
+        answers = race(self._rules, order, lambda member: self._ask(member, asked, opened))
         try:
             async with aclosing(answers):
                 async for branch, transcript in answers:
@@ -215,12 +219,18 @@ class _ChainStream:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    async def _ask(self, member: SttMember, opened: list[_Branch]) -> AsyncGenerator[tuple[_Branch, Transcript], None]:
+    async def _ask(
+        self, member: SttMember, asked: list[SttMember], opened: list[_Branch]
+    ) -> AsyncGenerator[tuple[_Branch, Transcript], None]:
         """The turn's words from this member; one that has not heard it is opened, and hears it now."""
+        asked.append(member)
         branch = self._present
         if branch is not None and branch.member is member:
             try:
-                yield branch, await branch.stream.final()
+                transcript = await branch.stream.final()
+                if not transcript.text and len(asked) > 1:
+                    await asyncio.sleep(_WORDLESS_S)
+                yield branch, transcript
             except Exception:  # whatever its client has met: it is of no more use in this turn
                 self._leave_behind(branch)
                 raise

@@ -75,6 +75,8 @@ class ScriptedStt:
     streams: list["ScriptedSttStream"] = field(default_factory=list)
     language: str = ""
     """That it hears."""
+    is_deaf: bool = False
+    """It hears nothing in anything."""
 
     async def open(
         self,
@@ -114,7 +116,8 @@ class ScriptedSttStream:
         if self._stt.failures:
             raise self._stt.failures.pop(0)
         self.finals += 1
-        return Transcript(self._stt.utterances.recognise(self._heard), True, 0.9, self._stt.language)
+        text = "" if self._stt.is_deaf else self._stt.utterances.recognise(self._heard)
+        return Transcript(text, True, 0.9, self._stt.language)
 
     def next_turn(self, keep_ms: int) -> None:
         keep = keep_ms * self.sample_rate_hz // 1000

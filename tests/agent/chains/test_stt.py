@@ -146,6 +146,27 @@ async def test_a_late_transcript_is_asked_of_the_second_as_well() -> None:
 
 
 @in_virtual_time
+async def test_a_first_that_finds_no_words_late_does_not_beat_a_second_that_has_some() -> None:
+    line = Line()
+    line.first.is_deaf, line.first.final_s, line.second.final_s = True, 0.35, 0.2
+    stream = await line.open(hedge_after_ms=300)
+    say(stream, line.sound("Hello."))
+    assert (await stream.final()).text == "Hello."
+
+
+@in_virtual_time
+async def test_where_nobody_finds_words_there_are_none() -> None:
+    line = Line()
+    line.first.is_deaf = True
+    stream = await line.open(hedge_after_ms=300)
+    say(stream, line.sound("Hello."))
+    began_at = asyncio.get_running_loop().time()
+    assert (await stream.final()).text == ""
+    assert asyncio.get_running_loop().time() - began_at < 0.1
+    assert line.second.streams == []
+
+
+@in_virtual_time
 async def test_a_first_that_was_late_and_still_faster_stays() -> None:
     line = Line()
     line.first.final_s, line.second.final_s = 0.35, 0.2
