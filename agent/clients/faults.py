@@ -4,6 +4,7 @@
 Details name statuses and error codes, never what a service wrote: it may quote the conversation.
 """
 
+import json
 import re
 import ssl
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ _FINAL_KINDS = frozenset(
 )
 _FINAL_IN_STREAM = _FINAL_CODES | {"invalid_prompt", "context_length_exceeded", "model_not_found", "invalid_api_key"}
 _MAX_RETRY_AFTER_S = 3600.0
+_MAX_ERROR_BYTES = 64 << 10
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 
@@ -98,3 +100,19 @@ def _seconds(text: str) -> float | None:
     except ValueError:
         return None
     return min(seconds, _MAX_RETRY_AFTER_S) if seconds >= 0 else None
+
+
+async def error_body(response: httpx.Response) -> Mapping[str, object] | None:
+    """What an error response says, as far as it is JSON of a sane size."""
+    body = bytearray()
+    async for data in response.aiter_bytes():
+        body += data
+        if len(body) > _MAX_ERROR_BYTES:
+            return None
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, list) and found:  # Gemini's errors may stand in a list
+        found = found[0]
+    return found if isinstance(found, Mapping) else None

@@ -6,15 +6,14 @@ Closing the iterator closes the connection, by which these services notice that 
 
 import asyncio
 import contextlib
-import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 import httpx
 
 from agent.clients import wire_json
-from agent.clients.faults import ConnectionLost, mapped, refusal
+from agent.clients.faults import ConnectionLost, error_body, mapped, refusal
 from agent.clients.http_pool import HttpPool
 from agent.clients.llm_dialect import LlmAnswer, LlmDialect, Usage
 from agent.clients.settings import ServiceSettings
@@ -25,7 +24,6 @@ from agent.services.llm import Conversation, ReplyEvent
 _HEADERS = {"Accept": "text/event-stream", "Content-Type": "application/json"}
 _END_S = 0.1
 """The end of a response comes with the end of the answer, or not at all."""
-_MAX_ERROR_BYTES = 64 << 10
 
 
 class HostedLlm:
@@ -78,7 +76,7 @@ class HostedLlm:
         with mapped(self._name):
             async with self._pool.post(self._dialect.answer_url(), body, _HEADERS) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise refusal(self._name, response.status_code, await _error_body(response), response.headers)
+                    raise refusal(self._name, response.status_code, await error_body(response), response.headers)
                 if "json" in response.headers.get("content-type", ""):
                     raise ServiceRejected(self._name, "does not stream")
                 received = response.aiter_bytes()
@@ -124,19 +122,3 @@ async def _read_to_end(received: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(_END_S):
             async for _ in received:
                 pass
-
-
-async def _error_body(response: httpx.Response) -> Mapping[str, object] | None:
-    """What an error response says, as far as it is JSON of a sane size."""
-    body = bytearray()
-    async for data in response.aiter_bytes():
-        body += data
-        if len(body) > _MAX_ERROR_BYTES:
-            return None
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(found, list) and found:  # Gemini's errors may stand in a list
-        found = found[0]
-    return found if isinstance(found, Mapping) else None

@@ -10,6 +10,7 @@ in the same way; the caller's audio of that time is kept.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ from agent.clients.realtime_dialect import (
     TalkReady,
 )
 from agent.clients.settings import ServiceSettings
+from agent.clients.trust import own_tls_context
 from agent.errors import ServiceError, ServiceLate, ServiceUnavailable
 from agent.services.realtime import (
     AnswerBegun,
@@ -77,6 +79,7 @@ class HostedRealtime:
         self._settings = settings
         self._make_dialect = make_dialect
         self._resumes_by_handle = resumes_by_handle
+        self._tls = own_tls_context(settings)
         self._streams: set[HostedTalk] = set()
 
     async def warm(self) -> None:
@@ -84,7 +87,7 @@ class HostedRealtime:
 
     async def open(self, order: TalkOrder, on_news: Callable[[TalkNews], None]) -> "HostedTalk":
         stream = HostedTalk(self._settings, self._make_dialect, order, on_news, self._resumes_by_handle)
-        stream.on_closed = self._streams.discard
+        stream.tls, stream.on_closed = self._tls, self._streams.discard
         self._streams.add(stream)
         try:
             await stream.connect()
@@ -114,6 +117,8 @@ class HostedTalk:
         self._order = order
         self._on_news = on_news
         self._resumes_by_handle = resumes_by_handle
+        self.tls: ssl.SSLContext | None = None
+        """Whom to trust, if not the system's authorities."""
         self.on_closed: Callable[[HostedTalk], None] = lambda _: None
         self._link: Link | None = None
         self._dialect = make_dialect(settings, Talking(order))
@@ -226,7 +231,7 @@ class HostedTalk:
             elif link is not None and link is self._link:
                 self._lose(error)
 
-        link = await Link.connect(self._settings.name, dialect, receive, end)
+        link = await Link.connect(self._settings.name, dialect, receive, end, tls=self.tls)
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 await ready

@@ -6,7 +6,6 @@
 Closing the iterator closes the connection, by which a service notices that nobody wants the rest.
 """
 
-import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -15,14 +14,13 @@ from typing import Protocol
 
 import httpx
 
-from agent.clients.faults import ConnectionLost, mapped, refusal
+from agent.clients.faults import ConnectionLost, error_body, mapped, refusal
 from agent.clients.http_pool import HttpPool
 from agent.clients.settings import ServiceSettings
 from agent.clients.wire_audio import AudioBytes, Encoding
 from agent.errors import ServiceRejected, ServiceUnavailable
 from agent.services.tts import PLAIN, SpeechChunk, SpeechStyle
 
-_MAX_ERROR_BYTES = 64 << 10
 _MAX_CLAUSE_S = 300.0
 
 OnCharacters = Callable[[int], None]
@@ -111,7 +109,7 @@ class HttpTts:
         with mapped(name):
             async with self._pool.post(request.url, request.content, request.headers) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise refusal(name, response.status_code, await _error_body(response), response.headers)
+                    raise refusal(name, response.status_code, await error_body(response), response.headers)
                 if response.headers.get("content-type", "").partition(";")[0] in ("application/json", "text/html"):
                     raise ServiceRejected(name, "answers with something that is no sound")
                 async for data in response.aiter_bytes():
@@ -123,16 +121,3 @@ class HttpTts:
                         yield SpeechChunk(samples, request.sample_rate_hz, request.done)
         if not count:
             raise ServiceUnavailable(name, "says nothing")
-
-
-async def _error_body(response: httpx.Response) -> object:
-    """What an error response says, as far as it is JSON of a sane size."""
-    body = bytearray()
-    async for data in response.aiter_bytes():
-        body += data
-        if len(body) > _MAX_ERROR_BYTES:
-            return None
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None

@@ -12,6 +12,7 @@ import base64
 import contextlib
 import itertools
 import json
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +59,7 @@ class RealtimeModel:
     heard: bytearray = field(default_factory=bytearray)
     """The callers' audio as it came, decoded from base64."""
     connections: int = 0
+    tls: ssl.SSLContext | None = None
     key: str = "test-key"
     sessions: list[dict[str, Any]] = field(default_factory=list)
     truncations: list[Truncation] = field(default_factory=list)
@@ -67,8 +69,12 @@ class RealtimeModel:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
         """Its URL."""
-        async with serve(self._attend, "127.0.0.1", 0, process_request=self._admit, max_size=None) as server:
-            yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/v1/realtime?model=gpt-realtime"
+        async with serve(
+            self._attend, "127.0.0.1", 0, process_request=self._admit, max_size=None, ssl=self.tls
+        ) as server:
+            scheme, host = ("ws", "127.0.0.1") if self.tls is None else ("wss", "localhost")
+            port = next(iter(server.sockets)).getsockname()[1]
+            yield f"{scheme}://{host}:{port}/v1/realtime?model=gpt-realtime"
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         address = urlsplit(request.path)

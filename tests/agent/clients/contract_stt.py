@@ -31,17 +31,31 @@ class SttVendor:
     times_words: bool = True
     says_ready: bool = True
     """When the service takes audio; the others take it from the beginning."""
+    goodbye: str = ""
+    """The type of the message that ends a stream; empty: there is none."""
 
     def settings(self, url: str, key: str = "test-key", timeout_s: float = 10.0) -> ServiceSettings:
         return ServiceSettings(name="ears", url=url, api_key=key, model=self.model, timeout_s=timeout_s)
 
 
 STT_VENDORS = [
-    SttVendor("deepgram nova", lambda words, ear: DeepgramServer(words, recognize=ear), deepgram_stt, says_ready=False),
     SttVendor(
-        "deepgram flux", lambda words, ear: DeepgramServer(words, recognize=ear), deepgram_stt, model="flux-general-en"
+        "deepgram nova",
+        lambda words, ear: DeepgramServer(words, recognize=ear),
+        deepgram_stt,
+        says_ready=False,
+        goodbye="CloseStream",
     ),
-    SttVendor("assemblyai", lambda words, ear: AssemblyAiServer(words, recognize=ear), AssemblyAiStt),
+    SttVendor(
+        "deepgram flux",
+        lambda words, ear: DeepgramServer(words, recognize=ear),
+        deepgram_stt,
+        model="flux-general-en",
+        goodbye="CloseStream",
+    ),
+    SttVendor(
+        "assemblyai", lambda words, ear: AssemblyAiServer(words, recognize=ear), AssemblyAiStt, goodbye="Terminate"
+    ),
     SttVendor("azure", lambda words, ear: AzureSttServer(words, recognize=ear), AzureStt, says_ready=False),
     SttVendor(
         "openai realtime",

@@ -9,12 +9,15 @@ import pytest
 
 from agent.clients.deepgram_stt import deepgram_stt
 from agent.clients.openai_chat import OpenAiChat
+from agent.clients.openai_realtime import OpenAiRealtime
 from agent.clients.settings import ServiceSettings
 from agent.errors import ServiceRejected, ServiceUnavailable
+from agent.services.realtime import TalkOrder
 from tests.agent.clients.contract_llm import answer_of, text_of
 from tests.fakes.certificate import make_certificate
 from tests.simulators.deepgram import DeepgramServer
 from tests.simulators.openai_chat import OpenAiChatServer
+from tests.simulators.realtime import RealtimeModel
 
 
 @pytest.fixture
@@ -77,6 +80,17 @@ async def test_websockets_trust_it_as_well(certificate: str) -> None:
                 sample_rate_hz=16_000, on_partial=lambda _: None
             )
     assert len(server.upgrades) == 1
+
+
+async def test_speech_to_speech_services_are_trusted_as_well(certificate: str) -> None:
+    async with RealtimeModel(tls=served_with(certificate)).running() as address:
+        url = address.partition("/realtime")[0]
+        order = TalkOrder(8000, "Be brief.")
+        trusting = OpenAiRealtime(ServiceSettings("talker", url=url, api_key="test-key", ca_file=certificate))
+        await trusting.open(order, lambda _: None)
+        await trusting.aclose()
+        with pytest.raises(ServiceUnavailable):
+            await OpenAiRealtime(ServiceSettings("talker", url=url, api_key="test-key")).open(order, lambda _: None)
 
 
 @pytest.mark.parametrize("key", ["ca_file", "cert_file"])
