@@ -6,7 +6,7 @@
 
 /* Capacity. The stock values are those of a handset: 4 calls, 64 sockets. */
 #define PJSUA_MAX_CALLS                     2000
-#define PJSUA_MAX_ACC                       128
+#define PJSUA_MAX_ACC                       256
 #define PJSUA_MAX_CONF_PORTS                2256
 #define PJSUA_MAX_PLAYERS                   64
 #define PJSUA_MAX_RECORDERS                 64
