@@ -36,8 +36,7 @@ from gateway.lookup import CallLookup
 from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.services import open_services
-from gateway.sip.account import MediaSettings, TrunkSettings
-from gateway.sip.endpoint import EndpointSettings
+from gateway.sip.settings import EndpointSettings, MediaSettings, TrunkSettings
 from gateway.store import open_store
 from gateway.streams.opening import open_streams
 from gateway.streams.reception import Reception

@@ -155,8 +155,8 @@ def check_pjsua2(config: Config) -> Iterator[Finding]:
         yield Finding("pjsua2", "fail", "Parley's build of pjsua2 is not installed", fix)
         return
     try:
-        from gateway.sip.account import MediaSettings
-        from gateway.sip.endpoint import EndpointSettings, SipEndpoint
+        from gateway.sip.endpoint import SipEndpoint
+        from gateway.sip.settings import EndpointSettings, MediaSettings
     except ImportError as error:
         yield Finding("pjsua2", "fail", f"pjsua2 {build} cannot be loaded: {error}", fix)
         return

@@ -36,8 +36,10 @@ from gateway.errors import (
     WrongCallState,
 )
 from gateway.events import EventBus
-from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
+from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
+from gateway.sip.settings import EndpointSettings
+from gateway.sip.sip_thread import new_handle
 from gateway.streams import messages
 from gateway.streams.request import order_of_request, order_of_route
 from gateway.streams.streams import Streams

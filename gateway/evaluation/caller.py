@@ -11,8 +11,9 @@ from gateway.calls.keypad import Keypad
 from gateway.evaluation.mouth import Mouth, Utterance
 from gateway.evaluation.scenario import Scenario, Step
 from gateway.evaluation.speech import Speech
-from gateway.sip.endpoint import SipEndpoint, new_handle
+from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import CallConfirmed, CallEnded, DigitReceived, MediaActive, SipEvent
+from gateway.sip.sip_thread import new_handle
 from gateway.softphone.spurts import SpurtDetector
 from media.frames import PcmFrame
 from media.keys import dialled_ms

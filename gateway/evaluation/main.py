@@ -24,9 +24,9 @@ from gateway.evaluation.scenario import Scenario, load_scenario
 from gateway.evaluation.speech import render, render_background
 from gateway.evaluation.target import Target, started
 from gateway.evaluation.timeline import Heard
-from gateway.sip.account import MediaSettings
-from gateway.sip.endpoint import EndpointSettings, SipEndpoint
+from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import SipEvent
+from gateway.sip.settings import EndpointSettings, MediaSettings
 from gateway.sip.uri import SipUri, UriError
 from media.errors import AudioFileError
 from media.frames import PcmSamples

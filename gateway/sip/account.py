@@ -2,50 +2,18 @@
 """PJSIP accounts: one that takes every call, and one per trunk with our credentials there. Endpoint thread only."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import pjsua2 as pj
 
 from gateway.sip.events import RegistrationChanged, SipEvent
-from media.ports import JitterPolicy
+from gateway.sip.settings import MediaSettings, Srtp, TrunkSettings
 
-Srtp = Literal["off", "optional", "required"]
-Fec = bool | Literal["always"]
-"""Protection of what we send against loss: as the peer's reports ask for it, never, or from the first packet on."""
 _RED_GENERATIONS = 2
 _SRTP_USE: dict[Srtp, int] = {
     "off": pj.PJMEDIA_SRTP_DISABLED,
     "optional": pj.PJMEDIA_SRTP_OPTIONAL,
     "required": pj.PJMEDIA_SRTP_MANDATORY,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class MediaSettings:
-    """Where RTP flows and how it is protected."""
-
-    rtp_port_min: int
-    rtp_port_max: int
-    bind: str
-    """Address of our RTP sockets; empty for all interfaces."""
-    public_address: str
-    """Address written into SDP when it differs from the bound one (NAT); empty when not."""
-    srtp: Srtp
-    fec: Fec = True
-    jitter: JitterPolicy = JitterPolicy.BALANCED
-
-
-@dataclass(frozen=True, slots=True)
-class TrunkSettings:
-    """A provider or PBX that calls go out through, and may come in by registration."""
-
-    name: str
-    host: str
-    username: str
-    password: str
-    register: bool
-    transport: Literal["udp", "tcp", "tls"]
 
 
 class SipAccount(pj.Account):  # type: ignore[misc]

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pjsua2 as pj
 
-from gateway.sip.account import Fec
 from gateway.sip.events import (
     CallConfirmed,
     CallEnded,
@@ -19,6 +18,7 @@ from gateway.sip.events import (
     TransferReported,
 )
 from gateway.sip.info import CONTENT_TYPE, InfoDigit
+from gateway.sip.settings import Fec
 from gateway.sip.uri import wire_text
 from media.ports import JitterPolicy
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from gateway.calls.keypad import Keypad
-from gateway.sip.endpoint import SipEndpoint, new_handle
+from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import (
     CallConfirmed,
     CallEnded,
@@ -21,6 +21,7 @@ from gateway.sip.events import (
     RegistrationChanged,
     SipEvent,
 )
+from gateway.sip.sip_thread import new_handle
 from gateway.softphone.spurts import Spurt, SpurtDetector, last_audible_sample
 from media.frames import PcmFrame, PcmSamples
 from media.keys import KeyMethod, ToneDetection, dialled_ms

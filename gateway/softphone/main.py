@@ -13,8 +13,8 @@ from agent.errors import AgentError
 from agent.local.engines import OfflineEngines
 from agent.speakable import speakable
 from gateway.errors import BadAddress, CallError, StartupError
-from gateway.sip.account import Fec, MediaSettings
-from gateway.sip.endpoint import EndpointSettings, SipEndpoint
+from gateway.sip.endpoint import SipEndpoint
+from gateway.sip.settings import EndpointSettings, Fec, MediaSettings
 from gateway.sip.uri import SipUri, UriError
 from gateway.softphone.call import Outcome, Prompt, SoftphoneCall
 from gateway.softphone.report import Report, transcribe

@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from gateway.calls.keypad import Keypad
-from gateway.sip.account import MediaSettings
-from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
+from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import CallConfirmed, CallEnded, DigitReceived, IncomingCall, MediaActive, SipEvent
+from gateway.sip.settings import EndpointSettings, MediaSettings
+from gateway.sip.sip_thread import new_handle
 from media.frames import PcmSamples
 from media.keys import KEYS, KeyMethod, ToneDetection, dialled_ms
 from media.ports import CallAudio, PcmHub

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.sip.account import MediaSettings
-from gateway.sip.endpoint import EndpointSettings, SipEndpoint
+from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
+from gateway.sip.settings import EndpointSettings, MediaSettings
 from gateway.softphone.call import Prompt, SoftphoneCall
 from media.frames import PcmFrame
 from media.ports import PcmHub

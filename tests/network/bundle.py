@@ -20,9 +20,10 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.sip.account import Fec, MediaSettings
-from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
+from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import CallConfirmed, CallEnded, IncomingCall, MediaActive, RegistrationChanged, SipEvent
+from gateway.sip.settings import EndpointSettings, Fec, MediaSettings
+from gateway.sip.sip_thread import new_handle
 from media.frames import FrameFlags, PcmFrame, PcmSamples
 from media.playout import PlayoutEvent, UtteranceFinished, UtteranceStarted
 from media.ports import CallAudio, JitterPolicy, PcmHub

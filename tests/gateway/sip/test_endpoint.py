@@ -8,10 +8,11 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 
 from gateway.errors import TooManyCalls
-from gateway.sip import endpoint as endpoint_module
-from gateway.sip.account import MediaSettings
-from gateway.sip.endpoint import EndpointSettings, SipEndpoint, new_handle
+from gateway.sip import sip_thread
+from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import CallEnded, SipEvent
+from gateway.sip.settings import EndpointSettings, MediaSettings
+from gateway.sip.sip_thread import new_handle
 
 MAX_CALLS = 3
 SETTINGS = EndpointSettings(
@@ -27,7 +28,7 @@ SETTINGS = EndpointSettings(
 
 async def _refusals() -> list[str]:
     """Why one more is refused: by our count, and by PJSIP's own when we forget ours."""
-    endpoint_module._REFUSAL_SLOTS = 0
+    sip_thread._REFUSAL_SLOTS = 0
     events = asyncio.Queue[SipEvent]()
     endpoint = SipEndpoint(SETTINGS, events.put_nowait)
     await endpoint.start()
@@ -46,7 +47,7 @@ async def _refusals() -> list[str]:
                 await endpoint.place(new_handle(), to)
             except TooManyCalls as refusal:
                 found.append(str(refusal))
-            endpoint._state.silent_until.clear()
+            endpoint._sip.silent_until.clear()
     await endpoint.close()
     return found
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.sip.endpoint import new_handle
+from gateway.sip.sip_thread import new_handle
 from gateway.streams.messages import (
     Audio,
     BackendFault,

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the SIP endpoint needs to know; `gateway.app` fills it from the configuration."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from media.ports import JitterPolicy
+
+Transport = Literal["udp", "tcp", "tls"]
+Srtp = Literal["off", "optional", "required"]
+Fec = bool | Literal["always"]
+"""Protection of what we send against loss: as the peer's reports ask for it, never, or from the first packet on."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """Where RTP flows and how it is protected."""
+
+    rtp_port_min: int
+    rtp_port_max: int
+    bind: str
+    """Address of our RTP sockets; empty for all interfaces."""
+    public_address: str
+    """Address written into SDP when it differs from the bound one (NAT); empty when not."""
+    srtp: Srtp
+    fec: Fec = True
+    jitter: JitterPolicy = JitterPolicy.BALANCED
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkSettings:
+    """A provider or PBX that calls go out through, and may come in by registration."""
+
+    name: str
+    host: str
+    username: str
+    password: str
+    register: bool
+    transport: Literal["udp", "tcp", "tls"]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """All that the endpoint needs to know; `gateway.app` fills it from the configuration."""
+
+    bind: str
+    """IPv4 address; `0.0.0.0` for all interfaces."""
+    port: int
+    """UDP and TCP port; 0 lets the system choose."""
+    transports: tuple[Transport, ...]
+    media: MediaSettings
+    codecs: tuple[str, ...]
+    """Order of preference; what is not named is not offered."""
+    max_calls: int
+    user_agent: str
+    public_address: str = ""
+    tls_port: int = 5061
+    tls_cert: str = ""
+    tls_key: str = ""
+    trunks: tuple[TrunkSettings, ...] = ()
+    log_level: int = 2
+    """PJSIP's: 1 errors, 2 warnings."""
