@@ -43,6 +43,7 @@ from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from gateway.tools import open_tools
+from gateway.trunks.config import TrunkConfig
 from media.ports import JitterPolicy, PcmHub
 from media.recorder import RecordingWriter
 
@@ -204,17 +205,27 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         tls_port=sip.tls_port,
         tls_cert=str(sip.tls_cert or ""),
         tls_key=str(sip.tls_key or ""),
-        trunks=tuple(
-            TrunkSettings(
-                name=trunk.name,
-                host=trunk.host,
-                username=trunk.username,
-                password=trunk.password.get_secret_value(),
-                register=trunk.register_account,
-                transport=trunk.transport,
-            )
-            for trunk in config.trunk
-        ),
+        trunks=tuple(_trunk_settings(trunk) for trunk in config.trunk),
+    )
+
+
+def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
+    return TrunkSettings(
+        name=trunk.name,
+        host=trunk.host,
+        username=trunk.username,
+        password=trunk.password.get_secret_value(),
+        register=trunk.register_account,
+        transport=trunk.transport,
+        realm=trunk.realm,
+        register_s=trunk.register_s,
+        srtp=trunk.srtp,
+        srtp_keying=trunk.srtp_keying,
+        codecs=trunk.codecs,
+        session_timers=trunk.session_timers,
+        session_expires_s=trunk.session_expires_s,
+        min_se_s=trunk.min_se_s,
+        prack=trunk.prack,
     )
 
 

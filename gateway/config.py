@@ -14,8 +14,6 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     model_validator,
@@ -32,22 +30,22 @@ from gateway.setting_types import (
     FallbackText,
     FolderPath,
     HeaderText,
-    HostAndPort,
     Ipv4Address,
     Name,
     Network,
     Pattern,
     Port,
+    Section,
     ServiceUrl,
     SigningSecretText,
     WebUrl,
 )
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from gateway.streams.twilio import ACCOUNT_SID
+from gateway.trunks.config import TrunkConfig
+from gateway.trunks.profile import Codec, Transport
 from media.encryption import EncryptionKey
 
-Codec = Literal["opus", "g722", "pcmu", "pcma", "l16"]
-Transport = Literal["udp", "tcp", "tls"]
 RouteAction = Literal["agent", "stream", "flow", "echo", "play", "bridge", "reject"]
 
 MAX_CALLS = 2000
@@ -88,12 +86,6 @@ def _software_version() -> str:
 VERSION = _software_version()
 
 
-class Section(BaseModel):
-    """A table of the configuration file: unknown keys are faults, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
-
-
 class SipConfig(Section):
     """`[sip]`: the SIP user agent."""
 
@@ -112,8 +104,18 @@ class SipConfig(Section):
     """Address that peers outside reach us at, when a router translates ours (NAT)."""
     max_calls: Annotated[int, Field(ge=1, le=MAX_CALLS)] = 1000
     """Calls at the same time; one more is answered 503."""
+    strangers: Literal["private", "everyone", "nobody"] = "private"
+    """Whose calls are taken that come through no trunk (`allow`) and from no `[[user]]`: those from loopback and
+    private networks, everybody's, or nobody's."""
     user_agent: HeaderText = f"Parley/{VERSION}"
     """User-Agent and Server header."""
+
+
+class UserConfig(Section):
+    """`[[user]]`: somebody with a softphone who may call from anywhere, by password (digest, RFC 7616)."""
+
+    name: Name
+    password: SecretStr
 
 
 class HttpConfig(Section):
@@ -260,25 +262,6 @@ class TwilioConfig(Section):
         return None if self.auth_token is None else self.auth_token.get_secret_value()
 
 
-class TrunkConfig(Section):
-    """`[[trunk]]`: a provider or PBX."""
-
-    name: Name
-    host: HostAndPort
-    """Where calls go and registrations are sent: `sip.example.com` or `203.0.113.5:5080`."""
-    transport: Transport = "udp"
-    username: str = ""
-    password: SecretStr = SecretStr("")
-    register_account: bool = Field(default=False, alias="register")
-    """Register with it, so that its calls come to us."""
-    allow: tuple[Network, ...] = ()
-    """Addresses or networks its calls come from."""
-    outbound: bool = True
-    """Calls may go out through it."""
-    profile: str | None = None
-    """Not in this version."""
-
-
 class RouteConfig(Section):
     """`[[route]]`: what happens to calls; the first that matches wins."""
 
@@ -311,7 +294,7 @@ class RouteConfig(Section):
     """When the backend stays away: hangup, agent NAME, or play FILE (WAV, then the call ends)."""
     events: tuple[Literal["speech"], ...] = ()
     """What is told only on demand: when the caller speaks."""
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
     """What one protocol alone has. teler: `chunk_ms`, 20 to 2000. conversationrelay: `agent`, whose voice, ears and
     greeting it gets; `partial_prompts`, true or false. twilio: `account_sid`."""
     flow_url: str | None = None
@@ -421,9 +404,9 @@ class ServiceConfig(Section):
     """What the vendor's plan allows at a time; more are not asked, and the next service of a chain is. 0: no limit."""
     max_per_s: Annotated[float, Field(ge=0)] = 0.0
     """Likewise, requests per second."""
-    headers: dict[str, SecretStr] = {}
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Sent with each request."""
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = Field(default_factory=dict)
     """More fields for the request, as the service has them, or others in place of ours: `reasoning_effort`..."""
     of: tuple[str, ...] = ()
     """Kind chain: services, and `local`, in the order in which they are asked."""
@@ -468,12 +451,13 @@ class Config(Section):
     stream: StreamConfig = StreamConfig()
     twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
+    user: tuple[UserConfig, ...] = ()
     route: tuple[RouteConfig, ...] = ()
     """None: `echo` reaches the echo, every other number the agent."""
     agents: dict[Name, AgentConfig] = Field(default={"receptionist": AgentConfig()}, min_length=1)
     """None: one, `receptionist`, that runs on this machine alone."""
-    services: dict[Name, ServiceConfig] = {}
-    tools: dict[Name, ToolConfig] = {}
+    services: dict[Name, ServiceConfig] = Field(default_factory=dict)
+    tools: dict[Name, ToolConfig] = Field(default_factory=dict)
     """What agents may do besides talking, and the servers that do it (docs/tools.md)."""
 
     @property

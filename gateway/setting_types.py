@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
 
 from gateway.signing import SigningSecret
 from gateway.streams.order import Fallback
 from media.encryption import EncryptionKey
+
+
+class Section(BaseModel):
+    """A table of the configuration file: unknown keys are faults, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 def _from_folder(value: Path, info: ValidationInfo) -> Path:

@@ -5,9 +5,10 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.config import Config, TrunkConfig
+from gateway.config import Config
 from gateway.errors import BadAddress, NoSuchTrunk
 from gateway.sip.uri import SipUri, UriError
+from gateway.trunks.config import TrunkConfig
 
 _NUMBER_EXTRAS = frozenset("+*#-._")
 

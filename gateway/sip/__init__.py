@@ -5,7 +5,8 @@
     asyncio > SipEndpoint methods > command queue > endpoint thread > wire
 
 `uri` reads addresses, `events` are the values that cross the threads, `call` and `account` are the pjsua2 objects and
-never leave the endpoint's thread, `codecs` orders what is offered, `endpoint` owns them all and is the only door.
+never leave the endpoint's thread, `codecs` orders what is offered, `sip_thread` is what runs there, `endpoint` the only
+door to it, `settings` what it is told at the start.
 """
 
 __all__: list[str] = []

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PJSIP accounts: one that takes every call, and one per trunk with our credentials there. Endpoint thread only."""
+"""PJSIP accounts: one for callers who are nobody's trunk, and two per trunk. Endpoint thread only.
+
+Calls out and registrations are the business of a trunk's outbound account, which has our credentials. Calls in are that
+of its inbound account, which has none: whoever sends us an INVITE cannot challenge us for them (CVE-2021-41158 is that
+in another product).
+"""
 
 from collections.abc import Callable
 
 import pjsua2 as pj
 
 from gateway.sip.events import RegistrationChanged, SipEvent
-from gateway.sip.settings import MediaSettings, Srtp, TrunkSettings
+from gateway.sip.settings import MediaSettings, TrunkSettings, Use
 
 _RED_GENERATIONS = 2
-_SRTP_USE: dict[Srtp, int] = {
+_SRTP_USE: dict[Use, int] = {
     "off": pj.PJMEDIA_SRTP_DISABLED,
     "optional": pj.PJMEDIA_SRTP_OPTIONAL,
     "required": pj.PJMEDIA_SRTP_MANDATORY,
@@ -51,22 +56,41 @@ def local_account(id_uri: str, media: MediaSettings) -> pj.AccountConfig:
     return config
 
 
-def trunk_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountConfig:
-    """Our identity at a trunk: digest credentials for whatever realm its challenge names, registration if asked."""
+def inbound_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountConfig:
+    """Calls that come from a trunk: its ways, and none of our credentials."""
     config = pj.AccountConfig()
-    user = trunk.username or "parley"
-    config.idUri = f"sip:{user}@{trunk.host}"
-    config.priority = 1
+    config.idUri = _identity(trunk)
+    config.priority = 0
+    _apply_media(config, media)
+    _apply_trunk(config, trunk)
+    return config
+
+
+def outbound_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountConfig:
+    """Our identity at a trunk: digest credentials, registration if asked."""
+    config = pj.AccountConfig()
+    config.idUri = _identity(trunk)
+    config.priority = 0
     hop = f"sip:{trunk.host};transport={trunk.transport}"
     if trunk.register:
         config.regConfig.registrarUri = hop
-        config.regConfig.timeoutSec = 300
+        config.regConfig.timeoutSec = trunk.register_s
         config.regConfig.retryIntervalSec = 30
     if trunk.username:
-        config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", trunk.username, 0, trunk.password))
+        config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", trunk.realm, trunk.username, 0, trunk.password))
     config.sipConfig.proxies.append(f"{hop};lr")
     _apply_media(config, media)
+    _apply_trunk(config, trunk)
     return config
+
+
+def _identity(trunk: TrunkSettings) -> str:
+    return f"sip:{trunk.username or 'parley'}@{trunk.host}"
+
+
+def _apply_trunk(config: pj.AccountConfig, trunk: TrunkSettings) -> None:
+    if trunk.srtp is not None:
+        config.mediaConfig.srtpUse = _SRTP_USE[trunk.srtp]
 
 
 def _apply_media(config: pj.AccountConfig, media: MediaSettings) -> None:

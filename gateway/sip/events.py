@@ -20,6 +20,12 @@ class IncomingCall:
     """User part of the request URI (RFC 3261 section 8.1.1.1): what routes match."""
     source_address: str
     """`ip:port` the request came from."""
+    trunk: str = ""
+    """Name of the trunk it came through; empty for none."""
+    user: str = ""
+    """The `[[user]]` who has logged in; empty for nobody."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """The INVITE's headers, in their order, names as they were written (RFC 3261 section 7.3)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Literal
 from media.ports import JitterPolicy
 
 Transport = Literal["udp", "tcp", "tls"]
-Srtp = Literal["off", "optional", "required"]
+Use = Literal["off", "optional", "required"]
 Fec = bool | Literal["always"]
 """Protection of what we send against loss: as the peer's reports ask for it, never, or from the first packet on."""
 
@@ -22,21 +22,31 @@ class MediaSettings:
     """Address of our RTP sockets; empty for all interfaces."""
     public_address: str
     """Address written into SDP when it differs from the bound one (NAT); empty when not."""
-    srtp: Srtp
+    srtp: Use
     fec: Fec = True
     jitter: JitterPolicy = JitterPolicy.BALANCED
 
 
 @dataclass(frozen=True, slots=True)
 class TrunkSettings:
-    """A provider or PBX that calls go out through, and may come in by registration."""
+    """A provider or PBX that calls go out through, and come in from."""
 
     name: str
     host: str
     username: str
     password: str
     register: bool
-    transport: Literal["udp", "tcp", "tls"]
+    transport: Transport
+    realm: str = "*"
+    register_s: int = 300
+    srtp: Use | None = None
+    """None: as all media."""
+    srtp_keying: Literal["sdes", "dtls"] = "sdes"
+    codecs: tuple[str, ...] = ()
+    session_timers: Use = "optional"
+    session_expires_s: int = 1800
+    min_se_s: int = 90
+    prack: Use = "optional"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pjsua2 as pj
 import structlog
 
 from gateway.errors import BadAddress, NoSuchCall, NoSuchTrunk, StartupError, TooManyCalls, WrongCallState
-from gateway.sip.account import SipAccount, local_account, trunk_account
+from gateway.sip.account import SipAccount, inbound_account, local_account, outbound_account
 from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.events import IncomingCall, SipEvent
@@ -68,15 +68,15 @@ class Command:
 
 
 class _Endpoint(pj.Endpoint):  # type: ignore[misc]
-    """PJSIP's endpoint, with incoming calls kept off the trunks' accounts."""
+    """PJSIP's endpoint, with incoming calls kept off the accounts that have credentials."""
 
-    _LOCAL_ACCOUNT = 0
-    """The first that is added."""
+    def __init__(self, select_account: Callable[[pj.OnSelectAccountParam], int]) -> None:
+        super().__init__()
+        self._select_account = select_account
 
     def onSelectAccount(self, prm: pj.OnSelectAccountParam) -> None:
-        """PJSUA would go by the To header, which anybody writes: a stranger could then challenge us for a trunk's
-        credentials (CVE-2021-41158 is that in another product). The local account has none."""
-        prm.accountIndex = self._LOCAL_ACCOUNT
+        """PJSUA would go by the To header, which anybody writes."""
+        prm.accountIndex = self._select_account(prm)
 
 
 class SipThread:
@@ -92,6 +92,9 @@ class SipThread:
         self._commands = commands
         self._post = post
         self.accounts: dict[str, SipAccount] = {}
+        """For calls out, by trunk."""
+        self.inbound: dict[str, SipAccount] = {}
+        """For calls in, by trunk."""
         self.calls: dict[str, SipCall] = {}
         self.released: list[SipCall] = []
         self.silent_until: deque[float] = deque()
@@ -100,7 +103,7 @@ class SipThread:
     def serve(self, started: Callable[[str], None]) -> None:
         """Run until the command None; `started` is told our address. Raises `StartupError`."""
         silence_library()
-        endpoint = _Endpoint()
+        endpoint = _Endpoint(self._select_account)
         try:
             endpoint.libCreate()
             address = self._open(endpoint)
@@ -124,6 +127,7 @@ class SipThread:
             if not self.calls:
                 break
         self.accounts.clear()
+        self.inbound.clear()
         self.calls.clear()
         stop_clock()
         endpoint.libDestroy()
@@ -162,10 +166,15 @@ class SipThread:
         start_clock()
         choose_codecs(endpoint, settings.codecs, fec=settings.media.fec is not False)
         host = settings.public_address or _host_of(address)
-        self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media))
+        local = self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media))
+        self.accounts[_LOCAL] = self.inbound[_LOCAL] = local
         for trunk in settings.trunks:
-            self._add_account(trunk.name, trunk_account(trunk, settings.media))
+            self.accounts[trunk.name] = self._add_account(trunk.name, outbound_account(trunk, settings.media))
+            self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media))
         return address
+
+    def _select_account(self, prm: pj.OnSelectAccountParam) -> int:
+        return self.inbound[_LOCAL].getId()  # type: ignore[no-any-return]
 
     def _bind(self, endpoint: pj.Endpoint) -> str:
         settings = self._settings
@@ -191,10 +200,10 @@ class SipThread:
             first = first or bound
         return first
 
-    def _add_account(self, name: str, config: pj.AccountConfig) -> None:
+    def _add_account(self, name: str, config: pj.AccountConfig) -> SipAccount:
         account = SipAccount(name, self._on_invite, self._post)
         account.create(config, name == _LOCAL)
-        self.accounts[name] = account
+        return account
 
     def _on_invite(self, account: SipAccount, prm: pj.OnIncomingCallParam) -> None:
         full = self._is_full()

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Providers and PBXs: what is particular to each, and which one carries a call.
+
+    sip_profiles/NAME.toml (`profile`) > [[trunk]] of parley.toml (`config`) > gateway.sip.settings > PJSIP
+
+A quirk of a carrier is a field of `profile.TrunkProfile`; a trunk names its profile and may set any field itself.
+"""
+
+__all__: list[str] = []
