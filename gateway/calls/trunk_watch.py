@@ -2,6 +2,7 @@
 """Tells `gateway.trunks.alarms` how each call of a trunk went, and everybody else what comes of it."""
 
 import time
+from dataclasses import asdict
 
 import structlog
 
@@ -34,18 +35,7 @@ class TrunkWatch:
             is_failed=facts.end_reason in _FAILURES,
         )
         for change in self._alarms.receive(facts.trunk, went, time.monotonic()):
-            level = log.warning if change.is_raised else log.info
-            level("trunk_alarm", trunk=change.trunk, symptom=change.symptom.value, raised=change.is_raised)
-            self._metrics.trunk_alarm.labels(change.trunk, change.symptom.value).set(change.is_raised)
-            self._events.publish(
-                "trunk.alarm",
-                facts.call_id,
-                {
-                    "trunk": change.trunk,
-                    "symptom": change.symptom.value,
-                    "raised": change.is_raised,
-                    "value": change.value,
-                    "limit": change.limit,
-                    "calls": change.calls,
-                },
-            )
+            level = log.warning if change.raised else log.info
+            level("trunk_alarm", trunk=change.trunk, symptom=change.symptom, raised=change.raised)
+            self._metrics.trunk_alarm.labels(change.trunk, change.symptom).set(change.raised)
+            self._events.publish("trunk.alarm", facts.call_id, asdict(change))

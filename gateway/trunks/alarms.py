@@ -9,7 +9,7 @@ otherwise one call more or less would ring and silence it.
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 WINDOW_S = 900.0
 WINDOW_CALLS = 50
@@ -17,7 +17,7 @@ _BACK = 0.1
 """Share of the limit by which a figure must be on the good side of it again."""
 
 
-class Symptom(Enum):
+class Symptom(StrEnum):
     """What is watched."""
 
     MOS = "mos"
@@ -54,7 +54,7 @@ class AlarmChanged:
 
     trunk: str
     symptom: Symptom
-    is_raised: bool
+    raised: bool
     value: float
     limit: float
     calls: int

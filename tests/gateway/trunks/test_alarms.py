@@ -11,7 +11,7 @@ FAILED = EndedCall(mos=None, loss_percent=None, is_failed=True)
 
 
 def changes(alarms: TrunkAlarms, *calls: EndedCall, trunk: str = "one", at: float = 0.0) -> list[tuple[Symptom, bool]]:
-    return [(one.symptom, one.is_raised) for call in calls for one in alarms.receive(trunk, call, at)]
+    return [(one.symptom, one.raised) for call in calls for one in alarms.receive(trunk, call, at)]
 
 
 def test_bad_sound_is_told_once_after_enough_calls_and_its_end_once() -> None:
