@@ -71,5 +71,7 @@ class EndpointSettings:
     trunks: tuple[TrunkSettings, ...] = ()
     guard: GuardSettings = OPEN
     """Who may call; everybody, unless told otherwise."""
+    trace: bool = False
+    """Tell of every SIP message (`SignallingSeen`)."""
     log_level: int = 2
     """PJSIP's: 1 errors, 2 warnings."""
