@@ -187,7 +187,11 @@ class Switchboard:
                 peer=event.from_uri,
                 trunk=trunk or "",
                 agent=route.agent if route.action == "agent" else None,
-                metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
+                metadata={
+                    "sip_call_id": event.sip_call_id,
+                    **({"trunk": trunk} if trunk else {}),
+                    **({"user": event.user} if event.user else {}),
+                },
             )
             self.tracing.bind(event.sip_call_id, event.handle)
             self._start(self._new_call(facts, *self._plan(route)))
