@@ -182,10 +182,10 @@ def test_sipvicious_finds_nothing_even_in_disguise(gateway: GatewayProcess) -> N
         ("svwar", "Telephone", ["-m", "OPTIONS", "-e", "100-110", "--force", "--maximumtime", "2"]),
         ("svcrack", "Telephone", ["-u", "105", "-r", "1000-1100", "--maximumtime", "2"]),
     ]
-    target = f"udp://127.0.0.1:{gateway.sip_port}"
+    target = ["-p", str(gateway.sip_port), "127.0.0.1"]
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", _SCAN, tool, name, f"127.0.67.{index}", *arguments, target],
+            [sys.executable, "-c", _SCAN, tool, name, f"127.0.67.{index}", *arguments, *target],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -194,7 +194,7 @@ def test_sipvicious_finds_nothing_even_in_disguise(gateway: GatewayProcess) -> N
     ]
     silent, seen, *others = [one.communicate(timeout=60)[0] for one in running]
     assert "found nothing" in silent
-    assert "unknown" in seen, "it sees that somebody is there, not who"
+    assert "parley" not in seen.lower(), "it may see that somebody is there, not who"
     for output in others:
         assert "found nothing" in output
 
