@@ -286,7 +286,7 @@ def _announce(config: Config, sip: str, http: str, seconds: float) -> None:
         f"""
 Parley is ready after {seconds:.1f} s.
   call it             {_how_to_call(config, sip)}
-  softphone settings  server {sip}, any user name, no password, no registration
+  softphone settings  server {sip}, {_softphone_login(config)}
 {routes}
   HTTP API            http://{http}/docs
   API key             {config.store.data_dir / "api_key" if not config.http.api_keys else "as configured"}
@@ -295,6 +295,12 @@ Parley is ready after {seconds:.1f} s.
 """,
         flush=True,
     )
+
+
+def _softphone_login(config: Config) -> str:
+    if config.sip.strangers == "nobody":
+        return "name and password of a [[user]]"
+    return "any user name, no password, no registration"
 
 
 def _how_to_call(config: Config, sip: str) -> str:
