@@ -7,6 +7,7 @@ any other address.
 
 import itertools
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -197,6 +198,20 @@ def test_sipvicious_finds_nothing_even_in_disguise(gateway: GatewayProcess) -> N
     assert "parley" not in seen.lower(), "it may see that somebody is there, not who"
     for output in others:
         assert "found nothing" in output
+
+
+def test_a_connection_of_a_banned_source_is_closed(gateway: GatewayProcess, attacker: str) -> None:
+    message = (
+        "OPTIONS sip:100@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP {0};branch=z9hG4bK{1}\r\nFrom: <sip:a@{0}>;tag={1}\r\n"
+        "To: <sip:100@127.0.0.1>\r\nCall-ID: {1}\r\nCSeq: 1 OPTIONS\r\nUser-Agent: friendly-scanner\r\n"
+        "Content-Length: 0\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", gateway.sip_port), 5, (attacker, 0)) as connection:
+        for number in range(2):  # the first bans, the second is not even looked at
+            connection.sendall(message.format(attacker, number).encode())
+            time.sleep(0.1)
+        connection.settimeout(5.0)
+        assert connection.recv(4096) == b""
 
 
 def _forge(caller: RawCaller, thief: RawCaller, method: str, user: str) -> Answer | None:
