@@ -17,7 +17,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For 127.0.0.1, signed by itself; the key beside it."""
     folder = tmp_path_factory.mktemp("certificate")
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
-    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = [
+        "-keyout",
+        str(folder / "key.pem"),
+        "-out",
+        str(folder / "cert.pem"),
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
     subprocess.run([*command.split(), *files], check=True, capture_output=True)
     return folder / "cert.pem"
 
