@@ -117,6 +117,10 @@ class SipEndpoint:
         await self._in_thread(lambda: found.append(self._sip.call(handle).quality()))
         return found[0]
 
+    async def reload_tls(self) -> None:
+        """Read certificate, key and authorities anew; calls that stand go on. Raises `StartupError`."""
+        await self._in_thread(self._sip.transports.reload_tls)
+
     def refuse(self, handle: str, code: int) -> None:
         """Send a final response other than 200 and forget the leg. Waits for nothing."""
         self._commands.put(Command(lambda: self._sip.hang_up(handle, code, ""), None))

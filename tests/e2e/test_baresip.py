@@ -2,31 +2,19 @@
 """baresip as a QA telephone: secure signalling and media, hold, keys, and calls that we place to it."""
 
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.baresip import Baresip, share_of_tone
+from tests.e2e.certificates import Certificate, self_signed
 from tests.e2e.gateway_process import GatewayProcess, wait_for
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For 127.0.0.1, signed by itself; the key beside it."""
-    folder = tmp_path_factory.mktemp("certificate")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
-    files = [
-        "-keyout",
-        str(folder / "key.pem"),
-        "-out",
-        str(folder / "cert.pem"),
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-    ]
-    subprocess.run([*command.split(), *files], check=True, capture_output=True)
-    return folder / "cert.pem"
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return self_signed(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +26,14 @@ def tls_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def secure(certificate: Path, tls_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+def secure(
+    certificate: Certificate, tls_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
     """An echo, by UDP, TCP and TLS, with SRTP for who wants it."""
     gateway = GatewayProcess(
         tmp_path_factory.mktemp("secure"), '[[route]]\naction = "echo"\n', record=False, media='srtp = "optional"'
     )
-    tls = f'tls_port = {tls_port}\ntls_cert = "{certificate}"\ntls_key = "{certificate.with_name("key.pem")}"\n'
+    tls = f'tls_port = {tls_port}\ntls_cert = "{certificate.chain}"\ntls_key = "{certificate.key}"\n'
     text = gateway.config.read_text()
     gateway.config.write_text(text.replace("[sip]\n", f'[sip]\ntransports = ["udp", "tcp", "tls"]\n{tls}'))
     with gateway:
@@ -70,14 +60,20 @@ def _packets(gateway: GatewayProcess, call_id: str) -> Callable[[], int]:
     ],
 )
 def test_it_calls_holds_resumes_presses_keys_and_hears_itself(
-    secure: GatewayProcess, certificate: Path, tls_port: int, tmp_path: Path, transport: str, account: str, codec: str
+    secure: GatewayProcess,
+    certificate: Certificate,
+    tls_port: int,
+    tmp_path: Path,
+    transport: str,
+    account: str,
+    codec: str,
 ) -> None:
     names = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1", "OPUS": "opus/48000/2"}
     port = tls_port if transport == "tls" else secure.sip_port
     telephone = Baresip(
         tmp_path / "baresip",
         f"{account};audio_codecs={names[codec]}",
-        trust=certificate,
+        trust=certificate.chain,
         rate_hz=16000 if codec in ("G722", "OPUS") else 8000,
     )
     with telephone:
