@@ -203,7 +203,8 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         media=MediaSettings(
             rtp_port_min=media.rtp_port_min,
             rtp_port_max=media.rtp_port_max,
-            bind="" if sip.bind == "0.0.0.0" else sip.bind,
+            # An IPv4 address is no place for the RTP of an IPv6 call.
+            bind="" if sip.bind == "0.0.0.0" or sip.bind6 else sip.bind,
             public_address=public_address,
             srtp=media.srtp,
             fec=media.fec,

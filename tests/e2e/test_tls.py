@@ -161,9 +161,9 @@ def test_a_new_certificate_is_taken_up_while_a_call_stands(
     gateway = with_tls(GatewayProcess(folder, '[[route]]\naction = "echo"\n', record=False), used, port)
     with gateway, ThreadPoolExecutor(1) as background:
         call = background.submit(
-            softphone, gateway, "echo", "--transport", "tls", "--duration", "5", address=f"127.0.0.1:{port}"
+            softphone, gateway, "echo", "--transport", "tls", "--duration", "8", address=f"127.0.0.1:{port}"
         )
-        wait_for(lambda: gateway.get("/calls")["calls"], "the call")
+        wait_for(lambda: gateway.get("/calls")["calls"], "the call", 60)
         assert _subject(port) == "first"
         used.key.write_text("no key")
         gateway.process.send_signal(signal.SIGHUP)
