@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.sip.guard import OPEN, GuardSettings
 from media.ports import JitterPolicy
 
 Transport = Literal["udp", "tcp", "tls"]
@@ -86,6 +87,8 @@ class EndpointSettings:
     connections_per_address: int = 64
     """TCP and TLS connections that one address may have open to us."""
     trunks: tuple[TrunkSettings, ...] = ()
+    guard: GuardSettings = OPEN
+    """Who may call; everybody, unless told otherwise."""
     trace: bool = False
     """Tell of every SIP message (`SignallingSeen`)."""
     log_level: int = 2
