@@ -215,7 +215,7 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
         host=trunk.host,
         username=trunk.username,
         password=trunk.password.get_secret_value(),
-        register=trunk.register_account,
+        register=trunk.registers,
         transport=trunk.transport,
         realm=trunk.realm,
         register_s=trunk.register_s,
