@@ -196,6 +196,7 @@ void stop_media_clock();
 // These belong to native code: no upcall, whatever a Python subclass defines.
 %feature("nodirector") MediaCall::onStreamCreated;
 %feature("nodirector") MediaCall::onStreamDestroyed;
+%feature("nodirector") MediaCall::onCallSdpCreated;
 %feature("nodirector") MediaCall::onCallTsxState;
 
 class MediaCall : public pj::Call {
@@ -208,6 +209,7 @@ class MediaCall : public pj::Call {
     virtual int onKeyInfo(const std::string &type, const std::string &body);
     virtual void onInfoAnswered(int code);
     void setJitter(int policy);
+    void setCodecs(const std::vector<std::string> &codecs);
 };
 
 }
