@@ -216,6 +216,7 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
     return TrunkSettings(
         name=trunk.name,
         host=trunk.host,
+        domain=trunk.domain,
         username=trunk.username,
         password=trunk.password.get_secret_value(),
         register=trunk.registers,
@@ -224,6 +225,7 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
         register_s=trunk.register_s,
         srtp=trunk.srtp,
         srtp_keying=trunk.srtp_keying,
+        srtp_suites=trunk.srtp_suites,
         codecs=trunk.codecs,
         session_timers=trunk.session_timers,
         session_expires_s=trunk.session_expires_s,
