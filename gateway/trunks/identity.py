@@ -105,7 +105,7 @@ def parties(trunk: TrunkConfig | None, from_uri: str, called: str, headers: Head
     if trunk is not None:
         called = trunk.plan.called(called)
     if _hides(headers):
-        return Parties(WITHHELD, from_uri, called)
+        return Parties(WITHHELD, _ANONYMOUS, called)
     asserted = _first_asserted(headers) if trunk is not None and trunk.trust_identity else None
     address = from_uri if asserted is None else asserted
     try:

@@ -107,7 +107,7 @@ def test_numbers_are_brought_to_one_form_for_routes_agents_and_records() -> None
 def test_a_caller_who_wants_privacy_is_nobody_whatever_else_is_said() -> None:
     for value in ("id", "ID", "user;id", "header", "critical; full"):
         found = parties(trunk(trust_identity=True), FROM, "100", (*ASSERTED, ("Privacy", value)))
-        assert found.caller == "anonymous"
+        assert (found.caller, caller_identity(found.caller_uri, "uri")) == ("anonymous", "")
     assert parties(trunk(trust_identity=True), FROM, "100", (*ASSERTED, ("Privacy", "none"))).caller == THEIRS
 
 
