@@ -17,7 +17,7 @@ from gateway.api.orders import PlaceCall
 from gateway.calls.activity import Activity, Echo, Play, PlayPrompt
 from gateway.calls.bridge import Bridges
 from gateway.calls.call import BeforeAnswer, Call, StartActivity
-from gateway.calls.dialplan import destination, host_of, presentation, trunk_of
+from gateway.calls.dialplan import destination, host_of, presentation
 from gateway.calls.facts import CallFacts
 from gateway.calls.interpreting import Interpreters, Interpreting
 from gateway.calls.journal import Journal
@@ -103,8 +103,6 @@ class Switchboard:
         self._calls: dict[str, Call] = {}
         self._none_left = asyncio.Event()
         self._none_left.set()
-        self._registrars: dict[str, frozenset[str]] = {}
-        """Addresses of each trunk we are registered with."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.bridges = Bridges()
@@ -172,10 +170,10 @@ class Switchboard:
         host = next(trunk.host for trunk in self._config.trunk if trunk.name == name)
         with contextlib.suppress(OSError):  # an unknown name keeps the addresses known before
             found = await asyncio.get_running_loop().getaddrinfo(host_of(host) or host, None)
-            self._registrars[name] = frozenset(str(address[0]) for *_, address in found)
+            self.endpoint.learn(name, tuple(sorted({str(address[0]) for *_, address in found})))
 
     def _admit(self, event: IncomingCall) -> None:
-        trunk = trunk_of(self._config, event.source_address, self._registrars)
+        trunk = event.trunk or None
         through = self._config.trunk_named(trunk)
         between = parties(through, event.from_uri, event.dialled_user, event.headers)
         route = self._config.route_for(between.called, host_of(event.source_address), trunk)

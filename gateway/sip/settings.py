@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.sip.guard import OPEN, GuardSettings
 from media.ports import JitterPolicy
 
 Transport = Literal["udp", "tcp", "tls"]
@@ -73,6 +74,8 @@ class EndpointSettings:
     tls_cert: str = ""
     tls_key: str = ""
     trunks: tuple[TrunkSettings, ...] = ()
+    guard: GuardSettings = OPEN
+    """Who may call; everybody, unless told otherwise."""
     trace: bool = False
     """Tell of every SIP message (`SignallingSeen`)."""
     log_level: int = 2
