@@ -2,9 +2,11 @@
 """What the fields of a trunk come to on the wire."""
 
 import re
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +57,20 @@ name = "keys-by-info"
 host = "127.0.0.1:{port}"
 dtmf = "info"
 
+[[trunk]]
+name = "trusted"
+host = "127.0.0.2"
+allow = ["127.0.0.2"]
+outbound = false
+trust_identity = true
+numbers_in = "e164"
+codecs = ["pcma"]
+
+[[route]]
+trunk = "trusted"
+match = '[+]441632960.*'
+action = "echo"
+
 [[route]]
 match = "88"
 action = "bridge"
@@ -98,6 +114,16 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Ite
     with GatewayProcess(folder, settings, record=False, media='codecs = ["pcmu", "g722"]') as gateway:
         provider.knows(gateway)
         yield gateway
+
+
+class Carrier(RawCaller):
+    """A caller from the address of the trunk `trusted`."""
+
+    @staticmethod
+    def _socket() -> socket.socket:
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.bind(("127.0.0.2", 0))
+        return one
 
 
 def codecs(message: Answer) -> list[str]:
@@ -194,3 +220,40 @@ def test_codecs_that_one_trunk_has_are_not_everybodys(gateway: GatewayProcess) -
         assert caller.bye("echo").code == 200
     with RawCaller(gateway.sip_port) as caller:
         assert caller.invite("echo", "RTP/AVP 8\r\na=rtpmap:8 PCMA/8000").code >= 400
+
+
+def calls(
+    caller: RawCaller, gateway: GatewayProcess, user: str, media: str, headers: str
+) -> tuple[Answer, dict[str, Any]]:
+    """The answer to a call with these headers, and the session that it became."""
+    caller.send("INVITE", user, caller.offer(media), headers=headers)
+    answer = caller.acknowledge(user)
+    assert answer.code == 200
+    assert caller.bye(user).code == 200
+    return answer, gateway.newest_session()
+
+
+_BOTH = "RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000"
+_ASSERTED = "P-Asserted-Identity: <tel:441632960123>\r\n"
+
+
+def test_a_call_through_a_trunk_has_its_numbers_its_identity_and_its_codecs(gateway: GatewayProcess) -> None:
+    with Carrier(gateway.sip_port) as carrier:
+        answer, session = calls(carrier, gateway, "441632960177", _BOTH, _ASSERTED)
+    assert codecs(answer)[0] == "pcma/8000"
+    assert (session["from"], session["to"]) == (THEIRS, "+441632960177")
+    assert session["metadata"]["trunk"] == "trusted"
+
+
+def test_a_caller_who_wants_privacy_is_anonymous(gateway: GatewayProcess) -> None:
+    with Carrier(gateway.sip_port) as carrier:
+        _, session = calls(carrier, gateway, "441632960177", _BOTH, _ASSERTED + "Privacy: id\r\n")
+    assert session["from"] == "anonymous"
+
+
+def test_nobody_else_is_believed_to_be_who_they_assert(gateway: GatewayProcess) -> None:
+    with RawCaller(gateway.sip_port) as caller:
+        answer, session = calls(caller, gateway, "441632960177", _BOTH, _ASSERTED)
+    assert codecs(answer)[0] == "pcmu/8000"
+    assert (session["from"], session["to"]) == ("raw", "441632960177")
+    assert "trunk" not in session["metadata"]
