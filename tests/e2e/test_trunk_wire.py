@@ -66,6 +66,24 @@ trust_identity = true
 numbers_in = "e164"
 codecs = ["pcma"]
 
+[[trunk]]
+name = "registered"
+host = "127.0.0.1:{registrar}"
+from_domain = "acme.example"
+auth = "register"
+register_s = 700
+realm = "acme"
+username = "account"
+password = "right horse"
+outbound = false
+
+[[trunk]]
+name = "one-realm"
+host = "127.0.0.1:{port}"
+realm = "acme"
+username = "account"
+password = "right horse"
+
 [[route]]
 trunk = "trusted"
 match = '[+]441632960.*'
@@ -108,11 +126,20 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[GatewayProcess]:
-    settings = _TRUNKS.format(port=provider.port)
+def registrar() -> Iterator[Provider]:
+    with Provider() as registrar:
+        yield registrar
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    tmp_path_factory: pytest.TempPathFactory, provider: Provider, registrar: Provider
+) -> Iterator[GatewayProcess]:
+    settings = _TRUNKS.format(port=provider.port, registrar=registrar.port)
     folder: Path = tmp_path_factory.mktemp("trunks")
     with GatewayProcess(folder, settings, record=False, media='codecs = ["pcmu", "g722"]') as gateway:
         provider.knows(gateway)
+        registrar.knows(gateway)
         yield gateway
 
 
@@ -257,3 +284,36 @@ def test_nobody_else_is_believed_to_be_who_they_assert(gateway: GatewayProcess) 
     assert codecs(answer)[0] == "pcmu/8000"
     assert (session["from"], session["to"]) == ("raw", "441632960177")
     assert "trunk" not in session["metadata"]
+
+
+def test_a_trunk_registers_its_address_for_the_time_it_wants_and_proves_who_it_is(
+    gateway: GatewayProcess, registrar: Provider
+) -> None:
+    asked = Answer(0, registrar.request("REGISTER"))
+    assert asked.text.startswith(f"REGISTER sip:127.0.0.1:{registrar.port}")
+    assert "sip:account@acme.example" in asked.header("To")
+    assert asked.header("Expires") == "700"
+    challenge = 'WWW-Authenticate: Digest realm="acme", nonce="1", algorithm=MD5\r\n'
+    registrar.respond(asked.text, 401, "Unauthorized", challenge)
+    while "Authorization" not in asked.text:  # it may have been asked more than once before
+        asked = Answer(0, registrar.request("REGISTER"))
+    assert 'username="account", realm="acme"' in asked.header("Authorization")
+    registrar.respond(asked.text, 200, headers="Expires: 700\r\n")
+    wait_for(lambda: '"registered": true' in gateway.log.read_text(), "the registration")
+
+
+@pytest.mark.parametrize(("realm", "is_answered"), [("other", False), ("acme", True)])
+def test_a_password_answers_the_challenges_of_its_own_realm_alone(
+    gateway: GatewayProcess, provider: Provider, realm: str, is_answered: bool
+) -> None:
+    call_id = gateway.post("/calls", {"to": "100", "profile": "one-realm"}).json()["call_id"]
+    invite = provider.request("INVITE")
+    provider.respond(invite, 401, "Unauthorized", f'WWW-Authenticate: Digest realm="{realm}", nonce="1"\r\n')
+    provider.request("ACK")
+    if is_answered:
+        invite = provider.request("INVITE")
+        assert 'realm="acme"' in Answer(0, invite).header("Authorization")
+        provider.respond(invite, 486, "Busy Here")
+        provider.request("ACK")
+    reason = "sip_486" if is_answered else "sip_401"
+    wait_for(lambda: gateway.get(f"/sessions/{call_id}")["end_reason"] == reason, "the end of the call")
