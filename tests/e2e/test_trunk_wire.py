@@ -105,6 +105,18 @@ class Provider(RawCaller):
     def __init__(self) -> None:
         super().__init__(0)
         self.port = int(self.sip.getsockname()[1])
+        self.last_call = ""
+        """Our name of the last call through `is_called`."""
+        self._seen: set[tuple[str, str]] = set()
+
+    def request(self, method: str, timeout_s: float = 15.0) -> str:
+        """The next one that is no retransmission: a machine that stalls has those, of calls that are over."""
+        while True:
+            text = super().request(method, timeout_s)
+            key = Answer(0, text).header("Call-ID"), Answer(0, text).header("CSeq")
+            if key not in self._seen:
+                self._seen.add(key)
+                return text
 
     def knows(self, gateway: GatewayProcess) -> None:
         self._target = ("127.0.0.1", gateway.sip_port)
@@ -112,7 +124,9 @@ class Provider(RawCaller):
     def is_called(self, gateway: GatewayProcess, trunk: str, caller: str | None = None) -> Answer:
         """The INVITE of a call through this trunk, which is busy."""
         order = {"to": "01632960123", "profile": trunk, **({"from": caller} if caller else {})}
-        assert gateway.post("/calls", order).status_code == 201
+        placed = gateway.post("/calls", order)
+        assert placed.status_code == 201
+        self.last_call = placed.json()["call_id"]
         invite = self.request("INVITE")
         self.respond(invite, 486, "Busy Here")
         self.request("ACK")
@@ -151,6 +165,11 @@ class Carrier(RawCaller):
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         one.bind(("127.0.0.2", 0))
         return one
+
+
+def ended(gateway: GatewayProcess, call_id: str) -> dict[str, Any]:
+    """The session of this call, which has ended."""
+    return gateway.newest_session(lambda session: session["call_id"] == call_id)
 
 
 def codecs(message: Answer) -> list[str]:
@@ -198,7 +217,7 @@ def test_who_calls_when_nobody_is_named_is_the_trunks_number_and_who_withholds_i
     assert invite.header("From").startswith('"Anonymous" <sip:anonymous@anonymous.invalid>;tag=')
     assert invite.header("P-Asserted-Identity") == "<sip:441632960100@acme.example>"
     assert invite.header("Privacy") == "id"
-    assert gateway.newest_session()["from"] == "anonymous"
+    assert ended(gateway, provider.last_call)["from"] == "anonymous"
 
 
 def test_a_strict_trunk_requires_session_timers_prack_and_one_kind_of_srtp(
@@ -257,7 +276,7 @@ def calls(
     answer = caller.acknowledge(user)
     assert answer.code == 200
     assert caller.bye(user).code == 200
-    return answer, gateway.newest_session()
+    return answer, gateway.newest_session(lambda session: session["metadata"]["sip_call_id"] == caller.call_id)
 
 
 _BOTH = "RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000"
@@ -316,4 +335,4 @@ def test_a_password_answers_the_challenges_of_its_own_realm_alone(
         provider.respond(invite, 486, "Busy Here")
         provider.request("ACK")
     reason = "sip_486" if is_answered else "sip_401"
-    wait_for(lambda: gateway.get(f"/sessions/{call_id}")["end_reason"] == reason, "the end of the call")
+    assert ended(gateway, call_id)["end_reason"] == reason
