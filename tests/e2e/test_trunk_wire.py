@@ -20,6 +20,7 @@ _TRUNKS = """
 name = "passing-on"
 host = "127.0.0.1:{port}"
 diversion = true
+dtmf = "info"
 
 [[trunk]]
 name = "bare"
@@ -257,6 +258,27 @@ def test_a_call_that_is_passed_on_says_whom_it_was_for(gateway: GatewayProcess, 
     asked = Answer(0, invite)
     assert f"<sip:{THEIRS}@127.0.0.1>" in asked.header("From")
     assert asked.header("Diversion") == "<sip:88@127.0.0.1>;reason=unconditional"
+
+
+def test_keys_that_one_end_of_a_bridge_presses_reach_the_other_as_its_trunk_wants_them(
+    gateway: GatewayProcess, provider: Provider
+) -> None:
+    with RawCaller(gateway.sip_port) as caller:
+        caller.send("INVITE", "88", caller.offer())
+        provider.accept(provider.request("INVITE"))
+        assert caller.acknowledge("88").code == 200
+        wait_for(lambda: [one["activity"] for one in gateway.get("/calls")["calls"]] == ["bridge"] * 2, "the bridge")
+        for key in "7#":
+            caller.sequence += 1
+            body = f"Signal={key}\r\nDuration=160\r\n"
+            caller.send("INFO", "88", body, content_type="application/dtmf-relay")
+            assert caller.final("INFO").code == 200
+        for key in "7#":
+            info = provider.request("INFO")
+            provider.respond(info, 200)
+            assert f"Signal={key}\r\n" in info
+        assert caller.bye("88").code == 200
+    provider.respond(provider.request("BYE"), 200)
 
 
 def test_codecs_that_one_trunk_has_are_not_everybodys(gateway: GatewayProcess) -> None:
