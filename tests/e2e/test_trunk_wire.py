@@ -2,7 +2,6 @@
 """What the fields of a trunk come to on the wire."""
 
 import re
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -158,14 +157,8 @@ def gateway(
         yield gateway
 
 
-class Carrier(RawCaller):
-    """A caller from the address of the trunk `trusted`."""
-
-    @staticmethod
-    def _socket() -> socket.socket:
-        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.bind(("127.0.0.2", 0))
-        return one
+_TRUSTED = "127.0.0.2"
+"""Where the calls of the trunk `trusted` come from."""
 
 
 def ended(gateway: GatewayProcess, call_id: str) -> dict[str, Any]:
@@ -306,7 +299,7 @@ _ASSERTED = "P-Asserted-Identity: <tel:441632960123>\r\n"
 
 
 def test_a_call_through_a_trunk_has_its_numbers_its_identity_and_its_codecs(gateway: GatewayProcess) -> None:
-    with Carrier(gateway.sip_port) as carrier:
+    with RawCaller(gateway.sip_port, _TRUSTED) as carrier:
         answer, session = calls(carrier, gateway, "441632960177", _BOTH, _ASSERTED)
     assert codecs(answer)[0] == "pcma/8000"
     assert (session["from"], session["to"]) == (THEIRS, "+441632960177")
@@ -314,7 +307,7 @@ def test_a_call_through_a_trunk_has_its_numbers_its_identity_and_its_codecs(gate
 
 
 def test_a_caller_who_wants_privacy_is_anonymous(gateway: GatewayProcess) -> None:
-    with Carrier(gateway.sip_port) as carrier:
+    with RawCaller(gateway.sip_port, _TRUSTED) as carrier:
         _, session = calls(carrier, gateway, "441632960177", _BOTH, _ASSERTED + "Privacy: id\r\n")
     assert session["from"] == "anonymous"
 
