@@ -531,6 +531,10 @@ class Config(Section):
         """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else."""
         return self.sip.max_calls * 4 + 1024
 
+    def trunk_named(self, name: str | None) -> TrunkConfig | None:
+        """None when there is none of that name."""
+        return next((trunk for trunk in self.trunk if trunk.name == name), None)
+
     def route_for(self, dialled_user: str, source_address: str, trunk: str | None = None) -> RouteConfig | None:
         """The first route that matches; None when the number leads nowhere."""
         for route in self.routes:

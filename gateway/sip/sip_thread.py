@@ -187,13 +187,15 @@ class SipThread:
         address = self.transports.open(endpoint)
         endpoint.libStart()
         start_clock()
-        choose_codecs(endpoint, settings.codecs, fec=settings.media.fec is not False)
+        every_codec = dict.fromkeys((*settings.codecs, *(codec for trunk in settings.trunks for codec in trunk.codecs)))
+        choose_codecs(endpoint, tuple(every_codec), fec=settings.media.fec is not False)
         host = settings.public_address or _host_of(address)
-        local = self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media))
+        local = self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media), settings.codecs)
         self.accounts[_LOCAL] = self.inbound[_LOCAL] = local
         for trunk in settings.trunks:
-            self.accounts[trunk.name] = self._add_account(trunk.name, outbound_account(trunk, settings.media))
-            self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media))
+            codecs = trunk.codecs or settings.codecs
+            self.accounts[trunk.name] = self._add_account(trunk.name, outbound_account(trunk, settings.media), codecs)
+            self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media), codecs)
         return address
 
     def _select_account(self, prm: pj.OnSelectAccountParam) -> int:
@@ -208,8 +210,8 @@ class SipThread:
                     return name
         return _LOCAL
 
-    def _add_account(self, name: str, config: pj.AccountConfig) -> SipAccount:
-        account = SipAccount(name, self._on_invite, self._post)
+    def _add_account(self, name: str, config: pj.AccountConfig, codecs: tuple[str, ...]) -> SipAccount:
+        account = SipAccount(name, codecs, self._on_invite, self._post)
         account.create(config, name == _LOCAL)
         return account
 
@@ -241,6 +243,7 @@ class SipThread:
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
         media = self._settings.media
         call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
+        call.setCodecs(account.rtpmaps)
         self.calls[handle] = call
         return call
 

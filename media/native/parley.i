@@ -237,6 +237,7 @@ int reload_tls(const std::string &address, int port, const std::string &certific
 // These belong to native code: no upcall, whatever a Python subclass defines.
 %feature("nodirector") MediaCall::onStreamCreated;
 %feature("nodirector") MediaCall::onStreamDestroyed;
+%feature("nodirector") MediaCall::onCallSdpCreated;
 %feature("nodirector") MediaCall::onCallTsxState;
 
 class MediaCall : public pj::Call {
@@ -249,6 +250,7 @@ class MediaCall : public pj::Call {
     virtual int onKeyInfo(const std::string &type, const std::string &body);
     virtual void onInfoAnswered(int code);
     void setJitter(int policy);
+    void setCodecs(const std::vector<std::string> &codecs);
 };
 
 }
