@@ -61,6 +61,9 @@ class MediaCall : public pj::Call {
     static constexpr int kPjmediaJitter = -1;
     void setJitter(int policy) { jitter_ = policy; }
 
+    // Whether our INVITE waits for a first response of any kind. SIP thread.
+    bool isSilent() const;
+
     void onStreamCreated(pj::OnStreamCreatedParam &param) override;
     void onStreamDestroyed(pj::OnStreamDestroyedParam &param) override;
     // INFO is answered here: PJSUA knows no `application/dtmf`, looks for what it wants beyond the end of the body, and
