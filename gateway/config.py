@@ -30,6 +30,7 @@ from gateway.setting_types import (
     FallbackText,
     FolderPath,
     HeaderText,
+    HostAndPort,
     Ipv4Address,
     Name,
     Network,
@@ -226,6 +227,19 @@ class ClusterConfig(Section):
     redis_url: str | None = None
     node_id: str | None = None
     region: str | None = None
+
+
+class TraceConfig(Section):
+    """`[trace]`: the SIP messages of calls, for `parley trace`. Passwords, SRTP keys and pressed keys are taken out."""
+
+    keep: bool = True
+    """With the call's session, encrypted like transcripts."""
+    hep: HostAndPort | None = None
+    """Where to send every SIP message as well, by HEP version 3 over UDP: a Homer, port 9060 unless named."""
+    hep_id: Annotated[int, Field(ge=1, le=2**32 - 1)] = 1
+    """Our number at the collector."""
+    hep_password: SecretStr = SecretStr("")
+    """What the collector asks for, if anything."""
 
 
 class StreamConfig(Section):
@@ -449,6 +463,7 @@ class Config(Section):
     events: EventsConfig = EventsConfig()
     webhook: tuple[WebhookConfig, ...] = ()
     stream: StreamConfig = StreamConfig()
+    trace: TraceConfig = TraceConfig()
     twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
     user: tuple[UserConfig, ...] = ()

@@ -24,6 +24,7 @@ from gateway.events import EventBus, EventKind
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import (
     CallConfirmed,
+    CallDialled,
     CallEnded,
     CallProgress,
     DigitReceived,
@@ -32,6 +33,7 @@ from gateway.sip.events import (
     LegQuality,
     MediaActive,
     RegistrationChanged,
+    SignallingSeen,
     SipEvent,
     TransferReported,
 )
@@ -335,7 +337,7 @@ class Call:
                 self._over.set()
                 self._ready_or_over.set()
                 self._attended_or_over.set()
-            case IncomingCall() | RegistrationChanged():
+            case IncomingCall() | CallDialled() | RegistrationChanged() | SignallingSeen():
                 raise AssertionError(f"{event!r} belongs to the switchboard")
             case _:
                 assert_never(event)

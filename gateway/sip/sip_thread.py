@@ -17,10 +17,11 @@ from gateway.sip.account import SipAccount, inbound_account, local_account, outb
 from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.command import Command
-from gateway.sip.events import IncomingCall, SipEvent
+from gateway.sip.events import CallDialled, IncomingCall, SignallingSeen, SipEvent
 from gateway.sip.log import PjsipLog
 from gateway.sip.resolver import Ask, SipProbe, SipResolver
 from gateway.sip.settings import EndpointSettings
+from gateway.sip.signalling import SipMessage
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from gateway.trunks.dns import Target
 from media.ports import silence_library, start_clock, stop_clock
@@ -102,6 +103,7 @@ class SipThread:
             endpoint.libHandleEvents(_POLL_MS)
             # Never inside a callback: a pj.Call must not be freed while PJSIP is still using it.
             self.released.clear()
+            self._pass_copies_on()
             if not self._work_off():
                 break
         endpoint.hangupAllCalls()
@@ -110,6 +112,7 @@ class SipThread:
             self.released.clear()
             if not self.calls:
                 break
+        self._pass_copies_on()
         self.accounts.clear()
         self.inbound.clear()
         self.calls.clear()
@@ -117,6 +120,13 @@ class SipThread:
             self.resolver.close()
         stop_clock()
         endpoint.libDestroy()
+
+    def _pass_copies_on(self) -> None:
+        messages, left_out = pj.take_sip_copies()
+        if messages:
+            self._post(SignallingSeen(tuple(SipMessage.of_wire(*one) for one in messages)))
+        if left_out:
+            log.warning("sip_messages_not_traced", count=left_out)
 
     def _work_off(self) -> bool:
         """Run the queued commands; False when the endpoint is to close."""
@@ -151,6 +161,8 @@ class SipThread:
         if self._ask is not None:
             self.resolver = SipResolver(self._ask, self._commands.put)
             self.resolver.install()
+        if settings.trace:
+            pj.start_sip_tap()
         address = self._bind(endpoint)
         endpoint.libStart()
         start_clock()
@@ -265,6 +277,7 @@ class SipThread:
             call.silent_until = time.monotonic() + _SILENT_S
             with self._steered(target):
                 call.makeCall(to, operation)
+            self._post(CallDialled(handle, call.getInfo().callIdString))
         except pj.Error as fault:
             self._release(call)
             if fault.status == _PJ_ETOOMANY:
