@@ -17,7 +17,9 @@ from gateway.api.orders import PlaceCall
 from gateway.calls.activity import Activity, Echo, Play, PlayPrompt
 from gateway.calls.bridge import Bridges
 from gateway.calls.call import BeforeAnswer, Call, StartActivity
-from gateway.calls.dialplan import caller_id, destination, host_of, trunk_of
+from gateway.calls.dialling import Dialling
+from gateway.calls.dialplan import host_of, trunk_of
+from gateway.calls.exchange import Exchange
 from gateway.calls.facts import CallFacts
 from gateway.calls.interpreting import Interpreters, Interpreting
 from gateway.calls.journal import Journal
@@ -83,9 +85,11 @@ class Switchboard:
         metrics: Metrics,
         events: EventBus,
         streams: Streams,
+        exchange: Exchange,
     ) -> None:
         self._config = config
-        self.endpoint = SipEndpoint(settings, self.receive)
+        self.endpoint = SipEndpoint(settings, self.receive, exchange.names.ask)
+        self.exchange = exchange
         self._hub = hub
         self._agents = agents
         self._journal = journal
@@ -97,6 +101,8 @@ class Switchboard:
             config.media.record_format, journal.encryption_key, threads=_recording_threads(config)
         )
         self._calls: dict[str, Call] = {}
+        self._diallings: dict[str, Dialling] = {}
+        """Of outgoing calls, for as long as they last."""
         self._none_left = asyncio.Event()
         self._none_left.set()
         self._registrars: dict[str, frozenset[str]] = {}
@@ -151,6 +157,7 @@ class Switchboard:
             case RegistrationChanged():
                 level = log.info if event.registered else log.warning
                 level("registration", trunk=event.account, registered=event.registered, code=event.code)
+                self.exchange.registered(event.account, event.registered)
                 if event.registered and self._tasks is not None:
                     self._tasks.create_task(self._learn_registrar(event.account), name=f"registrar:{event.account}")
             case SignallingSeen():
@@ -158,8 +165,8 @@ class Switchboard:
             case CallDialled():
                 self.tracing.bind(event.sip_call_id, event.handle)
             case _:
-                call = self._calls.get(event.handle)
-                if call is not None:
+                dialling, call = self._diallings.get(event.handle), self._calls.get(event.handle)
+                if call is not None and (dialling is None or not dialling.receive(event)):
                     call.receive(event)
 
     async def _learn_registrar(self, name: str) -> None:
@@ -178,6 +185,8 @@ class Switchboard:
             self._refuse(event, _NOT_FOUND, "no route")
         elif route.action == "reject":
             self._refuse(event, route.code, "route")
+        elif trunk and not self.exchange.admit_inbound(event.handle, trunk):
+            self._refuse(event, 503, "trunk full")
         else:
             facts = CallFacts(
                 call_id=event.handle,
@@ -305,7 +314,8 @@ class Switchboard:
     async def place(self, order: PlaceCall, play: Prompt | None = None) -> Call:
         """Dial, and return while it rings. `play` comes first, and alone when nothing else is named.
 
-        Raises `BadAddress`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`, and for streams and flows `UrlError`.
+        Raises `BadAddress`, `DestinationBarred`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`, `TrunkUnreachable`, and
+        for streams and flows `UrlError`.
         """
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
@@ -341,22 +351,23 @@ class Switchboard:
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
         assert order.to is not None
-        where = destination(self._config, order.to, order.profile)
-        caller = caller_id(order.from_, where, self.endpoint.address)
+        carriers = self.exchange.carriers(order.to, order.profile, "order")
         facts = CallFacts(
             new_handle(),
             "outbound",
             order.from_ or "parley",
             order.to,
-            peer=where.uri,
-            trunk=where.trunk,
             agent=agent,
             metadata=dict(order.metadata),
         )
         call = self._new_call(facts, start)
         call.answer_within(order.timeout_s)
+        dialling = Dialling(
+            self.exchange, self.endpoint, call, order.to, order.from_, carriers, self._tasks.create_task
+        )
+        self._diallings[facts.call_id] = dialling
         try:
-            await self.endpoint.place(facts.call_id, where.uri, trunk=where.trunk, caller_id=caller)
+            await dialling.begin()
         except BaseException:
             self.endpoint.refuse(facts.call_id, 0)  # whoever asked may be gone before the INVITE is out
             self._forget(call)
@@ -423,13 +434,13 @@ class Switchboard:
     ) -> Transfer:
         """Send the far end to an address, or to the far end of another call of ours; returns when it has been asked to.
 
-        Raises `BadAddress`, `NoSuchTrunk`, `WrongCallState`.
+        Raises `BadAddress`, `NoSuchTrunk`, `DestinationBarred`, `WrongCallState`.
         """
         if self._tasks is None or (call.transfer is not None and call.transfer.is_under_way):
             raise WrongCallState("a transfer is under way already")
         if other is call:
             raise WrongCallState("a call cannot be transferred to itself")
-        where = None if other is not None else destination(self._config, to, call.facts.trunk or None)
+        where = None if other is not None else self.exchange.permit(to, call.facts.trunk or None, "transfer")
         transfer = call.transfer = Transfer(call, to, other)
         try:
             if where is not None:

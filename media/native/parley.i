@@ -226,6 +226,7 @@ void start_sip_tap();
 // These belong to native code: no upcall, whatever a Python subclass defines.
 %feature("nodirector") MediaCall::onStreamCreated;
 %feature("nodirector") MediaCall::onStreamDestroyed;
+%feature("nodirector") MediaCall::onCallSdpCreated;
 %feature("nodirector") MediaCall::onCallTsxState;
 
 class MediaCall : public pj::Call {
@@ -239,6 +240,7 @@ class MediaCall : public pj::Call {
     virtual void onInfoAnswered(int code);
     void setJitter(int policy);
     bool isSilent() const;
+    void setCodecs(const std::vector<std::string> &codecs);
 };
 
 }

@@ -135,14 +135,14 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
         tmp_path,
         """
         [[trunk]]
-        name = "a"
+        host = "h"
         [[trunk]]
         name = "b"
         host = "h"
-        profile = "twilio"
+        transport = "tls"
         """,
     )
-    assert faults == ["trunk#1.host: is missing", "trunk#2.profile: is not supported in this version"]
+    assert faults == ["trunk#1.name: is missing", "trunk#2.transport: tls is not among sip.transports"]
 
 
 def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> None:
@@ -158,10 +158,6 @@ def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> No
         (
             '[store]\nurl = "postgresql+asyncpg://u:p@h/d"',
             "store.url: is not supported in this version: only sqlite+aiosqlite:///FILE is",
-        ),
-        (
-            '[[trunk]]\nname = "a"\nhost = "h"\nprofile = "twilio"',
-            "trunk#1.profile: is not supported in this version",
         ),
     ],
 )
