@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <pj/string.h>
 #include <pjmedia/sdp.h>
 
 namespace parley {
