@@ -47,6 +47,7 @@ from gateway.tools import open_tools
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.names import Names
 from gateway.trunks.nameserver import SystemNameserver
+from gateway.trunks.selection import host_and_port
 from media.ports import JitterPolicy, PcmHub
 from media.recorder import RecordingWriter
 
@@ -114,7 +115,7 @@ async def _serve(config: Config) -> None:
         await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
         reception = Reception()
         streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
-        names = await stack.enter_async_context(Names(SystemNameserver(), transports=config.sip.transports))
+        names = await stack.enter_async_context(_names(config))
         exchange = Exchange(config.trunk, names, metrics)
         switchboard = Switchboard(
             config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams, exchange
@@ -189,6 +190,11 @@ def _rate(http: HttpConfig) -> Rate | None:
 def _prompt_source(config: Config) -> Fetch:
     guard = OutboundGuard(config.outbound.allow)
     return lambda url: fetch(guard, url, PLAY_URL, max_bytes=MAX_URL_BYTES, timeout_s=FETCH_S)
+
+
+def _names(config: Config) -> Names:
+    nameserver = SystemNameserver([host_and_port(one) for one in config.sip.nameservers])
+    return Names(nameserver, transports=config.sip.transports)
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:

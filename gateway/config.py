@@ -108,6 +108,9 @@ class SipConfig(Section):
     strangers: Literal["private", "everyone", "nobody"] = "private"
     """Whose calls are taken that come through no trunk (`allow`) and from no `[[user]]`: those from loopback and
     private networks, everybody's, or nobody's."""
+    nameservers: tuple[HostAndPort, ...] = ()
+    """DNS servers that know the hosts of trunks and SIP addresses (`192.0.2.53`, `127.0.0.1:5353`). None: the system's,
+    after /etc/hosts."""
     user_agent: HeaderText = f"Parley/{VERSION}"
     """User-Agent and Server header."""
 

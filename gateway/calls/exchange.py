@@ -15,7 +15,7 @@ from gateway.telemetry import Metrics
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.destinations import Way, is_allowed
 from gateway.trunks.dns import Target
-from gateway.trunks.health import PROBE_WAIT_S, TrunkHealth
+from gateway.trunks.health import TrunkHealth
 from gateway.trunks.names import Names
 from gateway.trunks.profile import Transport
 from gateway.trunks.selection import candidates, host_and_port, hosts
@@ -197,7 +197,7 @@ class Exchange:
     async def _ask(self, endpoint: SipEndpoint, trunk: TrunkConfig, host: str, target: Target) -> None:
         asked_at, code = time.monotonic(), _REQUEST_TIMEOUT
         with contextlib.suppress(TimeoutError, GatewayError):  # the endpoint is closing
-            code = await asyncio.wait_for(endpoint.options(target, host), PROBE_WAIT_S)
+            code = await asyncio.wait_for(endpoint.options(target, host), self.health.probe_wait_s(trunk.name))
         now = time.monotonic()
         if code != _REQUEST_TIMEOUT:
             self._metrics.trunk_options.labels(trunk.name).observe(now - asked_at)

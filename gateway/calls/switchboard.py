@@ -357,6 +357,7 @@ class Switchboard:
             "outbound",
             order.from_ or "parley",
             order.to,
+            trunk=carriers[0].name if carriers else "",
             agent=agent,
             metadata=dict(order.metadata),
         )

@@ -41,25 +41,26 @@ PREMIUM = (
 )
 """Denied by REFER and 3xx unless `allow_destinations` has a prefix at least as long."""
 
-_SEPARATORS = str.maketrans("", "", " -._()/")
+SEPARATORS = str.maketrans("", "", " -._()/")
+"""What people write between digits: it means nothing (RFC 3966 section 5.1.1)."""
 _ABROAD = ("00", "011")
 """What most of the world, and North America, dial in place of the plus."""
 
 
-def is_allowed(number: str, allow: Iterable[str], deny: Iterable[str], way: Way) -> bool:
+def is_allowed(number: str, allow: Iterable[str], deny: Iterable[str], way: Way, *, abroad: str = "") -> bool:
     """Whether this number, as it was given, may be dialled.
 
     A prefix with a plus means the international form, which a number may also have with 00, 011, or nothing before it;
-    one without a plus means the number as it is written. Service codes (`*67...`) only go out by order.
+    one without a plus means the number as it is written. `abroad`: what it is there, when that is known. Service codes (`*67...`) only go out by order.
     """
-    allow = tuple(one.translate(_SEPARATORS) for one in allow)
-    deny = tuple(one.translate(_SEPARATORS) for one in deny)
-    plain = number.translate(_SEPARATORS)
+    allow = tuple(one.translate(SEPARATORS) for one in allow)
+    deny = tuple(one.translate(SEPARATORS) for one in deny)
+    plain = number.translate(SEPARATORS)
     if way != "order":
         deny += PREMIUM
         if "*" in plain or "#" in plain:
             deny += (plain,)
-    verdicts = [_verdict(form, allow, deny) for form in _forms(plain)]
+    verdicts = [_verdict(form, allow, deny) for form in {*_forms(plain), *filter(None, (abroad,))}]
     if False in verdicts:
         return False
     return not allow or True in verdicts

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from gateway.trunks.config import TrunkConfig
 
-PROBE_WAIT_S = 5.0
-"""How long an OPTIONS may go unanswered."""
+_PROBE_WAIT_S = 5.0
+"""How long an OPTIONS may go unanswered, or until the next one."""
 _MISSES = 2
 _HASTE_S = 10.0
 """A server that does not answer is asked again at least so often, so that it is used again soon."""
@@ -118,6 +118,10 @@ class TrunkHealth:
                 is_fine = all(server.is_well(now) and not server.misses for server in one.servers.values())
                 one.due_at = now + (one.options_s if is_fine else min(one.options_s, _HASTE_S))
         return tuple(found)
+
+    def probe_wait_s(self, trunk: str) -> float:
+        """How long to wait for the response to an OPTIONS."""
+        return min(_PROBE_WAIT_S, self._trunks[trunk].options_s)
 
     def hurry(self, trunk: str, now: float) -> None:
         """Something is amiss: ask at the next occasion."""

@@ -2,7 +2,6 @@
 """Servers by name, remembered for as long as DNS allows, and longer when it falls silent."""
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ class Names:
 
     async def targets(self, host: str, port: int = 0, transport: Transport | None = None) -> tuple[Target, ...]:
         """The servers in the order in which this once they should be tried; none: nobody knows the host."""
-        services = self._remembered(_Key(host.lower(), port, transport), time.monotonic())
+        services = self._remembered(_Key(host.lower(), port, transport), asyncio.get_running_loop().time())
         if services is None:
             services = await self._look_up(_Key(host.lower(), port, transport))
         return in_order(services, self._random)
@@ -90,7 +89,7 @@ class Names:
     ) -> None:
         """`targets` for those who cannot wait; `answered` may be called before this returns."""
         key = _Key(host.lower(), port, transport)
-        services = self._remembered(key, time.monotonic())
+        services = self._remembered(key, asyncio.get_running_loop().time())
         if services is not None:
             answered(in_order(services, self._random))
             return
@@ -113,7 +112,7 @@ class Names:
         if (under_way := self._lookups.get(key)) is not None:
             return under_way
         if self._tasks is None or len(self._lookups) >= _MOST_LOOKUPS:
-            log.warning("dns_lookup_refused", under_way=len(self._lookups))
+            log.debug("dns_lookup_refused", under_way=len(self._lookups))
             return None
         task = self._lookups[key] = self._tasks.create_task(self._run(key), name="dns-lookup")
         task.add_done_callback(lambda _: self._lookups.pop(key, None))
@@ -129,7 +128,9 @@ class Names:
                 is_whole = is_whole and answer is not None
                 ttl_s = min(ttl_s, _RETRY_S if answer is None else answer.ttl_s)
                 lookup.receive(question, () if answer is None else answer.records)
-        return self._remember(key, lookup.services, max(ttl_s, _TTL_S[0]), time.monotonic(), is_whole=is_whole)
+        return self._remember(
+            key, lookup.services, max(ttl_s, _TTL_S[0]), asyncio.get_running_loop().time(), is_whole=is_whole
+        )
 
     async def _ask(self, question: Question) -> Answer | None:
         try:

@@ -2,7 +2,7 @@
 """The door to DNS: dnspython, on the event loop, and what /etc/hosts says before it is asked."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 _NONE_TTL_S = 15.0
 """How long it is believed that there is no such record."""
 _HOSTS_TTL_S = 5.0
+_PORT = 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,13 @@ class Nameserver(Protocol):
 
 
 class SystemNameserver:
-    """The servers of /etc/resolv.conf, with its search list."""
+    """The servers of /etc/resolv.conf, with its search list, or those that are named."""
 
-    def __init__(self, timeout_s: float = 3.0, hosts: Path = Path("/etc/hosts")) -> None:
+    def __init__(
+        self, servers: Sequence[tuple[str, int]] = (), *, timeout_s: float = 3.0, hosts: Path = Path("/etc/hosts")
+    ) -> None:
+        """`servers`: address and port, 0 for 53."""
+        self._servers = tuple(servers)
         self._timeout_s = timeout_s
         self._hosts = hosts
         self._resolver: Resolver | None = None
@@ -55,7 +60,7 @@ class SystemNameserver:
             if known is not None:
                 return Answer(tuple(one for one in known if (":" in one) == (question.kind == "AAAA")), _HOSTS_TTL_S)
         if self._resolver is None:
-            self._resolver = await asyncio.to_thread(_open_resolver, self._timeout_s)
+            self._resolver = await asyncio.to_thread(_open_resolver, self._servers, self._timeout_s)
         # Not at the top: it takes a tenth of a second to import, and who dials addresses needs none of it.
         from dns.exception import DNSException
         from dns.resolver import NXDOMAIN, NoAnswer
@@ -85,15 +90,18 @@ def read_hosts(path: Path) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def _open_resolver(timeout_s: float) -> "Resolver":
+def _open_resolver(servers: Sequence[tuple[str, int]], timeout_s: float) -> "Resolver":
     import dns.asyncresolver
+    import dns.nameserver
     import dns.resolver
 
     try:
         resolver = dns.asyncresolver.Resolver()
     except dns.resolver.NoResolverConfiguration:  # no /etc/resolv.conf, as in a container without a network
         resolver = dns.asyncresolver.Resolver(configure=False)
-        resolver.nameservers = ["127.0.0.1"]
+        servers = servers or (("127.0.0.1", 0),)
+    if servers:
+        resolver.nameservers = [dns.nameserver.Do53Nameserver(address, port or _PORT) for address, port in servers]
     resolver.timeout, resolver.lifetime = timeout_s / 2, timeout_s
     return resolver
 

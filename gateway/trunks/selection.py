@@ -5,11 +5,13 @@ import re
 from collections.abc import Callable, Iterable
 
 from gateway.trunks.config import TrunkConfig
+from gateway.trunks.destinations import SEPARATORS
 
 
 def candidates(trunks: Iterable[TrunkConfig], number: str, is_up: Callable[[str], bool]) -> tuple[TrunkConfig, ...]:
     """The trunks for a number, in the order to try them: those that are up, the cheapest, the one that stands first."""
-    fitting = [trunk for trunk in trunks if trunk.outbound and re.fullmatch(trunk.match, number)]
+    forms = (number, number.translate(SEPARATORS))
+    fitting = [one for one in trunks if one.outbound and any(re.fullmatch(one.match, form) for form in forms)]
     return tuple(sorted(fitting, key=lambda trunk: (not is_up(trunk.name), trunk.cost)))
 
 

@@ -7,7 +7,7 @@ at once cannot pass a limit of ten.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.trunks.config import TrunkConfig
@@ -43,7 +43,9 @@ class Tolls:
     def bar(self, trunk: str, number: str, way: Way) -> Bar | None:
         """Whether this number may go out through it at all; None: it may."""
         rules = self._trunks[trunk]
-        allowed = is_allowed(number, rules.allow_destinations, rules.deny_destinations, way)
+        # Also as it is abroad, where the trunk's plan knows: 0900... may be what a prefix calls +49900.
+        abroad = replace(rules.plan, sent="e164_plus", prefix="").written(number)
+        allowed = is_allowed(number, rules.allow_destinations, rules.deny_destinations, way, abroad=abroad)
         return None if allowed else "destination"
 
     def admit(self, call_id: str, trunk: str, now: float, wall_time: float) -> Bar | None:
