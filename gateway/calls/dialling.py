@@ -84,6 +84,8 @@ class Dialling:
 
     def receive(self, event: SipEvent) -> bool:
         """An event of the leg; True: the call is not to see it."""
+        if self._now is not None and self._now.trunk is not None and isinstance(event, CallConfirmed):
+            self._exchange.answered(self._call.call_id, self._now.trunk.name)
         if self.is_decided or self._now is None:
             return False
         match event:

@@ -247,6 +247,10 @@ class Switchboard:
         self._calls.pop(call.call_id, None)
         self.tracing.end(call.call_id)
         self._running.pop(call.call_id, None)
+        if (dialling := self._diallings.pop(call.call_id, None)) is not None:
+            dialling.forget()
+        elif call.facts.trunk:
+            self.exchange.ended(call.call_id, call.facts.trunk)
         if not self._calls:
             self._none_left.set()
 

@@ -51,7 +51,8 @@ def is_allowed(number: str, allow: Iterable[str], deny: Iterable[str], way: Way,
     """Whether this number, as it was given, may be dialled.
 
     A prefix with a plus means the international form, which a number may also have with 00, 011, or nothing before it;
-    one without a plus means the number as it is written. `abroad`: what it is there, when that is known. Service codes (`*67...`) only go out by order.
+    one without a plus means the number as it is written. `abroad`: what it is there, when that is known. Service codes
+    (`*67...`) only go out by order.
     """
     allow = tuple(one.translate(SEPARATORS) for one in allow)
     deny = tuple(one.translate(SEPARATORS) for one in deny)
