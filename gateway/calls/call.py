@@ -133,6 +133,8 @@ class Call:
         self._announcements: Announcements | None = None
         self.transfer: Transfer | None = None
         """The last one that was asked for."""
+        self.before_last_event: Callable[[CallFacts, Quality | None], None] = lambda facts, quality: None
+        """Told how the call went."""
 
     @property
     def call_id(self) -> str:
@@ -566,6 +568,7 @@ class Call:
 
     def _tell_end(self, quality: Quality | None) -> None:
         self._journal.ended(self.facts, quality)
+        self.before_last_event(self.facts, quality)
         self._events.publish("call.ended", self.call_id, ended(self.facts, quality))
 
     def _rate(self, audio: CallAudio, leg: LegQuality) -> Quality:

@@ -27,6 +27,7 @@ from gateway.calls.prompts import Prompt
 from gateway.calls.recording import CallRecording
 from gateway.calls.tracing import Tracing
 from gateway.calls.transfer import Transfer
+from gateway.calls.trunk_watch import TrunkWatch
 from gateway.config import Config, RouteConfig
 from gateway.errors import (
     BadAddress,
@@ -111,6 +112,7 @@ class Switchboard:
         self._tasks: asyncio.TaskGroup | None = None
         self.bridges = Bridges()
         self.tracing = Tracing(config.trace, journal)
+        self._trunk_watch = TrunkWatch(config.alarms.limits, metrics, events)
         self.is_draining = False
         """No new calls are taken."""
         # Read once, at the start: a call must not wait for the disk, nor find the file gone.
@@ -221,6 +223,7 @@ class Switchboard:
             record=self._config.media.record,
             before_answer=before_answer,
         )
+        call.before_last_event = self._trunk_watch.ended
         self._calls[facts.call_id] = call
         self._none_left.clear()
         return call

@@ -298,6 +298,7 @@ class EventInfo(Model):
         "dtmf.received",
         "recording.changed",
         "playback.finished",
+        "trunk.alarm",
         "stream.connected",
         "stream.disconnected",
         "stream.stopped",

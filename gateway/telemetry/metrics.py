@@ -86,6 +86,9 @@ class Metrics:
             buckets=_TOOL_BUCKETS_S,
             registry=registry,
         )
+        self.trunk_alarm = Gauge(
+            "parley_trunk_alarm", "1: too much of this on the trunk's calls.", ["trunk", "symptom"], registry=registry
+        )
         self.turn_response = Histogram(
             "parley_turn_response_seconds",
             "End of the caller's speech to the first audible packet of the answer.",
