@@ -119,6 +119,9 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     ):
         if getattr(getattr(config, section), key) is not None:
             yield (section, key), later
+    for index, trunk in enumerate(config.trunk):
+        if trunk.srtp_keying == "dtls":  # PJSIP is built without, and offers plain RTP where it is required
+            yield ("trunk", index, "srtp_keying"), f"{later}: only sdes is"
     for name, agent in config.agents.items():
         if agent.turn.detector in config.services:
             yield ("agents", name, "turn", "detector"), f"{later}: only local and none are"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.calls.call import Call
-from gateway.calls.dialplan import Destination, caller_id, via
+from gateway.calls.dialplan import Destination, via
 from gateway.calls.exchange import Exchange, too_many
 from gateway.errors import BadAddress, CallError, GatewayError, TrunkUnreachable
 from gateway.sip.endpoint import SipEndpoint
@@ -23,6 +23,7 @@ from gateway.sip.events import CallConfirmed, CallEnded, CallProgress, SipEvent
 from gateway.sip.uri import SipUri
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.dns import Target
+from gateway.trunks.identity import Presentation
 from gateway.trunks.profile import Transport
 from gateway.trunks.selection import fails_over, hosts
 
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 _UNREACHED = frozenset({408, 502, 503})
 """Nothing came, the connection failed, or the server wants to be left alone: what speaks against the server."""
 _MOST_ATTEMPTS = 8
+Say = Callable[[TrunkConfig | None, Destination], Presentation]
 Spawn = Callable[[Coroutine[object, object, None]], object]
 
 
@@ -52,16 +54,17 @@ class Dialling:
         endpoint: SipEndpoint,
         call: Call,
         to: str,
-        from_: str | None,
         trunks: tuple[TrunkConfig, ...],
+        said: Say,
         spawn: Spawn,
     ) -> None:
-        """`trunks`: in the order to try them; none: `to` is a SIP URI. `spawn` runs what outlasts an event."""
+        """`trunks`: in the order to try them; none: `to` is a SIP URI. `said`: who calls, as this trunk is to be told.
+        `spawn` runs what outlasts an event."""
         self._exchange = exchange
         self._endpoint = endpoint
         self._call = call
         self._to = to
-        self._from = from_
+        self._said = said
         self._spawn = spawn
         self._attempts = self._find(trunks)
         self._next: Attempt | None = None
@@ -159,11 +162,13 @@ class Dialling:
             facts.trunk, facts.peer = attempt.where.trunk, attempt.where.uri
             self._silence = asyncio.get_running_loop().call_later(_patience_s(attempt), self._mind_silence)
             try:
+                said = self._said(attempt.trunk, attempt.where)
                 await self._endpoint.place(
                     self._call.call_id,
                     attempt.where.uri,
                     trunk=attempt.where.trunk,
-                    caller_id=caller_id(self._from, attempt.where, self._endpoint.address),
+                    caller_id=said.from_uri,
+                    headers=said.headers,
                     target=attempt.target,
                 )
             except BadAddress as fault:

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where calls go and come from, by the configuration alone. Pure."""
 
-import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import quote
+from dataclasses import dataclass, replace
 
-from gateway.config import Config
 from gateway.errors import BadAddress
 from gateway.sip.uri import SipUri, UriError
 from gateway.trunks.config import TrunkConfig
+from gateway.trunks.identity import Presentation, present
 
 _NUMBER_EXTRAS = frozenset("+*#-._")
 
@@ -49,10 +46,26 @@ def via(trunk: TrunkConfig, to: str, host: str) -> Destination:
     if is_uri(to):
         uri = uri_of(to)
         return Destination(str(uri), trunk.name, uri.host)
-    number = quote(trunk.plan.dialled(number_of(to)), safe="+*-._")
+    return Destination(trunk_uri(trunk, number_of(to), host), trunk.name, host)
+
+
+def trunk_uri(trunk: TrunkConfig, number: str, host: str) -> str:
+    """The request URI of a number as the trunk wants it written, at one of its hosts."""
     # PJSIP takes the transport of our Contact from here.
     parameters = "" if trunk.transport == "udp" else f";transport={trunk.transport}"
-    return Destination(f"sip:{number}@{host}{parameters}", trunk.name, host)
+    return str(replace(SipUri.parse(f"sip:{host}"), user=trunk.plan.dialled(number), parameters=parameters))
+
+
+def presentation(
+    trunk: TrunkConfig | None, from_: str | None, where: Destination, our_address: str, diverted_from: str = ""
+) -> Presentation:
+    """What the INVITE says of who calls. `diverted_from`: whom a call that we pass on was for. Raises `BadAddress`."""
+    if trunk is None:
+        return Presentation(caller_id(from_, where, our_address))
+    try:
+        return present(trunk, from_, diverted_from=diverted_from)
+    except UriError as fault:
+        raise BadAddress(str(fault)) from fault
 
 
 def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
@@ -64,21 +77,6 @@ def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
         return str(SipUri.parse(text))
     except UriError as fault:
         raise BadAddress(str(fault)) from fault
-
-
-def trunk_of(config: Config, source_address: str, registrars: Mapping[str, frozenset[str]]) -> str | None:
-    """Which trunk a call came through, by where it comes from: a registrar we are registered with, or `allow`."""
-    for name, addresses in registrars.items():
-        if host_of(source_address) in addresses:
-            return name
-    try:
-        source = ipaddress.ip_address(host_of(source_address))
-    except ValueError:
-        return None
-    for trunk in config.trunk:
-        if any(source in ipaddress.ip_network(network) for network in trunk.allow):
-            return trunk.name
-    return None
 
 
 def host_of(address: str) -> str:

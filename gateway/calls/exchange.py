@@ -114,6 +114,12 @@ class Exchange:
         now = time.monotonic()
         return tuple(sorted(found, key=lambda one: bool(trunk) and not self.health.is_well(trunk, server(one), now)))
 
+    async def addresses(self, trunk: str) -> tuple[str, ...]:
+        """Of all its servers."""
+        one = self.trunks[trunk]
+        found = [await self.names.targets(*host_and_port(host), one.transport) for host in hosts(one)]
+        return tuple(sorted({target.address for targets in found for target in targets}))
+
     # What calls tell
 
     def admit(self, call_id: str, trunk: str) -> Bar | None:

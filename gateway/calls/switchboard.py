@@ -18,7 +18,7 @@ from gateway.calls.activity import Activity, Echo, Play, PlayPrompt
 from gateway.calls.bridge import Bridges
 from gateway.calls.call import BeforeAnswer, Call, StartActivity
 from gateway.calls.dialling import Dialling
-from gateway.calls.dialplan import host_of, trunk_of
+from gateway.calls.dialplan import Destination, host_of, presentation
 from gateway.calls.exchange import Exchange
 from gateway.calls.facts import CallFacts
 from gateway.calls.interpreting import Interpreters, Interpreting
@@ -48,7 +48,9 @@ from gateway.streams import messages
 from gateway.streams.request import order_of_request, order_of_route
 from gateway.streams.streams import Streams
 from gateway.telemetry import Metrics
-from media.keys import ToneDetection
+from gateway.trunks.config import TrunkConfig
+from gateway.trunks.identity import Presentation, parties
+from media.keys import KeyMethod, ToneDetection
 from media.ports import PcmHub
 from media.recorder import RecordingWriter
 from media.wav import read_wav
@@ -59,6 +61,8 @@ _NOT_FOUND = 404
 _TEMPORARILY_UNAVAILABLE = 480
 _MEDIA_WATCH_S = 2.0
 _QUALITY_S = 10.0
+_KEYS_OF_TRUNKS = {"rfc4733": None, "info": KeyMethod.INFO, "inband": KeyMethod.INBAND}
+"""`dtmf` of a trunk: its events need the far end's consent, which it may not give."""
 
 
 class Agents(Interpreters, Protocol):
@@ -106,8 +110,6 @@ class Switchboard:
         """Of outgoing calls, for as long as they last."""
         self._none_left = asyncio.Event()
         self._none_left.set()
-        self._registrars: dict[str, frozenset[str]] = {}
-        """Addresses of each trunk we are registered with."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.bridges = Bridges()
@@ -173,14 +175,15 @@ class Switchboard:
 
     async def _learn_registrar(self, name: str) -> None:
         """The addresses that calls of a registration may come from."""
-        host = next(trunk.host for trunk in self._config.trunk if trunk.name == name)
-        with contextlib.suppress(OSError):  # an unknown name keeps the addresses known before
-            found = await asyncio.get_running_loop().getaddrinfo(host_of(host) or host, None)
-            self._registrars[name] = frozenset(str(address[0]) for *_, address in found)
+        addresses = await self.exchange.addresses(name)
+        if addresses:  # an unknown name keeps those known before
+            self.endpoint.learn(name, addresses)
 
     def _admit(self, event: IncomingCall) -> None:
-        trunk = trunk_of(self._config, event.source_address, self._registrars)
-        route = self._config.route_for(event.dialled_user, host_of(event.source_address), trunk)
+        trunk = event.trunk or None
+        through = self._config.trunk_named(trunk)
+        between = parties(through, event.from_uri, event.dialled_user, event.headers)
+        route = self._config.route_for(between.called, host_of(event.source_address), trunk)
         if self.is_draining or self._tasks is None:
             self._refuse(event, 503, "draining")
         elif route is None:
@@ -193,9 +196,9 @@ class Switchboard:
             facts = CallFacts(
                 call_id=event.handle,
                 direction="inbound",
-                from_=event.from_user or event.from_uri,
-                to=event.dialled_user,
-                peer=event.from_uri,
+                from_=between.caller,
+                to=between.called,
+                peer=between.caller_uri,
                 trunk=trunk or "",
                 agent=route.agent if route.action == "agent" else None,
                 metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
@@ -223,6 +226,8 @@ class Switchboard:
             record=self._config.media.record,
             before_answer=before_answer,
         )
+        if (trunk := self._config.trunk_named(facts.trunk)) is not None:
+            call.keypad.usual = _KEYS_OF_TRUNKS[trunk.dtmf]
         call.before_last_event = self._trunk_watch.ended
         self._calls[facts.call_id] = call
         self._none_left.clear()
@@ -354,15 +359,23 @@ class Switchboard:
             raise UnknownLanguage(f"the speech recognition of agent {agent!r} is local, and that knows en only")
         return Interpreting(self._agents, agent, languages)
 
-    async def _dial(self, order: PlaceCall | BridgeOrder, start: StartActivity, agent: str | None = None) -> Call:
+    async def _dial(
+        self,
+        order: PlaceCall | BridgeOrder,
+        start: StartActivity,
+        agent: str | None = None,
+        *,
+        diverted_from: str = "",
+    ) -> Call:
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
         assert order.to is not None
         carriers = self.exchange.carriers(order.to, order.profile, "order")
+        through = carriers[0] if carriers else None
         facts = CallFacts(
             new_handle(),
             "outbound",
-            order.from_ or "parley",
+            order.from_ or (through.number if through else "") or "parley",
             order.to,
             trunk=carriers[0].name if carriers else "",
             agent=agent,
@@ -370,9 +383,11 @@ class Switchboard:
         )
         call = self._new_call(facts, start)
         call.answer_within(order.timeout_s)
-        dialling = Dialling(
-            self.exchange, self.endpoint, call, order.to, order.from_, carriers, self._tasks.create_task
-        )
+
+        def said(trunk: TrunkConfig | None, where: Destination) -> Presentation:
+            return presentation(trunk, order.from_, where, self.endpoint.address, diverted_from)
+
+        dialling = Dialling(self.exchange, self.endpoint, call, order.to, carriers, said, self._tasks.create_task)
         self._diallings[facts.call_id] = dialling
         try:
             await dialling.begin()
@@ -387,11 +402,12 @@ class Switchboard:
         """Whom a route leads to: they see who calls, if that can be said in a From."""
         wanted = {"to": route.to, "timeout_s": route.answer_timeout_s}
         order = BridgeOrder.model_validate(wanted)
+        dialled = caller.facts.to
         try:
             seen = BridgeOrder.model_validate({**wanted, "from": caller.facts.from_})
-            return await self._dial(seen, start)
+            return await self._dial(seen, start, diverted_from=dialled)
         except (BadAddress, ValidationError):
-            return await self._dial(order, start)
+            return await self._dial(order, start, diverted_from=dialled)
 
     async def _purpose(self, order: PlaceCall, play: Prompt | None) -> tuple[str | None, StartActivity]:
         """The agent, if it is one, and what the call is for when it is answered."""

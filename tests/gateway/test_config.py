@@ -159,6 +159,10 @@ def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> No
             '[store]\nurl = "postgresql+asyncpg://u:p@h/d"',
             "store.url: is not supported in this version: only sqlite+aiosqlite:///FILE is",
         ),
+        (
+            '[[trunk]]\nname = "a"\nhost = "h"\nsrtp_keying = "dtls"',
+            "trunk#1.srtp_keying: is not supported in this version: only sdes is",
+        ),
     ],
 )
 def test_what_this_version_cannot_do_is_a_fault_and_never_ignored(tmp_path: Path, toml: str, fault: str) -> None:
