@@ -5,6 +5,8 @@
 
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "name_guard.hpp"
+
 namespace parley {
 
 namespace {
@@ -76,11 +78,13 @@ void SipResolver::install() {
     static pjsip_ext_resolver resolver{resolve_sip_host};
     installed = this;
     open_ = true;
+    refuse_names(true);
     pjsip_endpt_set_ext_resolver(pjsua_var.endpt, &resolver);
 }
 
 void SipResolver::close() {
     open_ = false;
+    refuse_names(false);
     while (!queries_.empty())
         answer(queries_.begin()->first);
 }
