@@ -16,6 +16,8 @@ class SipServer:
     def __init__(self, *, invite: int | None = 200, options: int | None = 200, register: int | None = 200) -> None:
         """None: silence."""
         self.codes: dict[str, int | None] = {"INVITE": invite, "OPTIONS": options, "REGISTER": register, "BYE": 200}
+        self.once: dict[str, int] = {}
+        """What the next request of a method gets in place of that."""
         self.trying = False
         """Say 100 first."""
         self.contact = ""
@@ -53,10 +55,11 @@ class SipServer:
             text = data.decode(errors="replace")
             method = text.partition(" ")[0]
             branch = method + _header(text, "Via")
+            code = self.codes.get(method)
             if branch not in self._branches:
                 self._branches.add(branch)
                 self.requests.append(text)
-            code = self.codes.get(method)
+                code = self.once.pop(method, code)
             if method == "INVITE" and self.trying:
                 self._respond(text, 100, source)
             if code is not None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Outgoing calls find their trunk, and another way when one fails; what costs too much does not go out at all."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,18 +25,21 @@ class Carriers(NamedTuple):
     named: SipServer
     """First of the two that stand behind one name."""
     second: SipServer
+    registrar: SipServer
     dns: DnsServer
 
 
 @pytest.fixture(scope="module")
 def carriers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Carriers]:
     with ExitStack() as stack:
-        cheap, spare, dear, named, second = (stack.enter_context(SipServer()) for _ in range(5))
+        cheap, spare, dear, named, second, registrar = (stack.enter_context(SipServer()) for _ in range(6))
+        registrar.expires_s = 6  # PJSIP registers anew 5 s before the end
         zone = {
             ("SRV", "_sip._udp.carrier.test."): [
                 f"20 0 {second.port} b.carrier.test.",
                 f"10 0 {named.port} a.carrier.test.",
             ],
+            ("SRV", "_sip._udp.registrar.test."): [f"1 0 {registrar.port} a.carrier.test."],
             ("A", "a.carrier.test."): ["127.0.0.1"],
             ("A", "b.carrier.test."): ["127.0.0.1"],
         }
@@ -69,14 +73,17 @@ match = '8\\d+'
 failover_s = 1
 [[trunk]]
 name = "registered"
-host = "{stack.enter_context(SipServer()).host}"
-match = "nobody"
+host = "registrar.test"
+match = '7\\d+'
+username = "alice"
+password = "secret"
+register = true
 """,
             record=False,
         )
         text = gateway.config.read_text()
         gateway.config.write_text(text.replace("[http]", f'nameservers = ["{dns.address}"]\n[http]', 1))
-        yield Carriers(stack.enter_context(gateway), cheap, spare, dear, named, second, dns)
+        yield Carriers(stack.enter_context(gateway), cheap, spare, dear, named, second, registrar, dns)
 
 
 @pytest.fixture(autouse=True)
@@ -207,3 +214,29 @@ def test_no_more_calls_go_out_than_a_trunk_may_have(carriers: Carriers) -> None:
         carriers.gateway.post(f"/calls/{one.json()['call_id']}/hangup")
     wait_for(lambda: _metric(carriers, 'parley_trunk_calls{trunk="dear"}') == 0, "their end")
     assert len(carriers.dear.got("INVITE")) == 2
+
+
+def test_a_registration_that_is_lost_takes_the_trunk_down_until_it_is_regained(carriers: Carriers) -> None:
+    """The registrar stands behind a name that only DNS knows: PJSIP itself would have asked the system."""
+    registered = 'parley_trunk_registered{trunk="registered"}'
+    wait_for(lambda: _metric(carriers, registered) == 1, "the registration")
+    carriers.registrar.once["REGISTER"] = 503
+    wait_for(lambda: ("trunk_down", "registration") in _told(carriers, "registered"), "its loss", 20)
+    wait_for(lambda: _told(carriers, "registered")[-1] == ("trunk_up", "registration"), "its return", 20)
+    wait_for(lambda: _metric(carriers, registered) == _up(carriers, "registered") == 1, "its metrics")
+
+
+def _told(carriers: Carriers, trunk: str) -> list[tuple[str, str]]:
+    """What the log says of a trunk's health: event and cause."""
+    lines = [json.loads(line) for line in carriers.gateway.log.read_text().splitlines() if line.startswith("{")]
+    return [(one["event"], one["cause"]) for one in lines if one.get("trunk") == trunk and "cause" in one]
+
+
+def test_a_far_end_that_redirects_to_a_premium_number_causes_no_invite(carriers: Carriers) -> None:
+    carriers.cheap.codes["INVITE"] = 302
+    for contact in (f"sip:+19005550100@{carriers.cheap.host}", f"sip:+19005550100@{carriers.dear.host}"):
+        carriers.cheap.contact = contact
+        _dial(carriers, "+4930123456")
+        assert carriers.gateway.newest_session()["end_reason"].startswith("sip_")
+    invites = [one for server in carriers[1:6] for one in server.got("INVITE")]  # type: ignore[union-attr]
+    assert not [one for one in invites if "900555" in one]
