@@ -4,6 +4,7 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.e2e.dns_server import DnsServer
 from tests.e2e.gateway_process import GatewayProcess, wait_for
+from tests.e2e.raw_caller import RawCaller
 from tests.e2e.sip_server import SipServer
 
 
@@ -53,7 +55,7 @@ action = "echo"
 [[trunk]]
 name = "dear"
 host = "{dear.host}"
-match = '\\+49\\d+'
+match = '(\\+49|6)\\d+'
 cost = 2.0
 failover_s = 1
 max_calls = 2
@@ -71,6 +73,11 @@ name = "named"
 host = "carrier.test"
 match = '8\\d+'
 failover_s = 1
+[[trunk]]
+name = "refusing"
+host = "127.0.0.1:1"
+transport = "tcp"
+match = '6\\d+'
 [[trunk]]
 name = "registered"
 host = "registrar.test"
@@ -142,6 +149,27 @@ def test_a_call_goes_on_to_the_next_host_and_the_next_trunk(carriers: Carriers) 
     assert session["end_reason"] == "api"
     kinds = [event["kind"] for event in carriers.gateway.get(f"/events?call_id={call_id}&after=0")["events"]]
     assert kinds.count("call.dialing") == kinds.count("call.answered") == kinds.count("call.ended") == 1
+
+
+def test_a_connection_that_cannot_be_made_sends_the_call_elsewhere(carriers: Carriers) -> None:
+    invite = _answered(carriers, carriers.dear, _dial(carriers, "6100"))
+    assert invite.startswith(f"INVITE sip:6100@{carriers.dear.host} ")
+    assert _metric(carriers, 'parley_trunk_failures_total{sip_code="503",trunk="refusing"}') >= 1
+
+
+def test_while_dns_is_silent_everything_else_goes_on(carriers: Carriers) -> None:
+    carriers.dns.is_silent = True
+    try:
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(carriers.gateway.post, "/calls", _order("sip:x@nobody.test:5060"))
+            wait_for(lambda: ("A", "nobody.test.") in carriers.dns.questions, "the question")
+            with RawCaller(carriers.gateway.sip_port) as caller:
+                assert caller.invite("echo").code == 200
+                assert caller.bye("echo").code == 200
+            assert not waiting.done()
+            assert waiting.result().json()["type"].endswith("bad-address")
+    finally:
+        carriers.dns.is_silent = False
 
 
 def test_a_refusal_that_is_meant_ends_the_call(carriers: Carriers) -> None:
@@ -238,5 +266,5 @@ def test_a_far_end_that_redirects_to_a_premium_number_causes_no_invite(carriers:
         carriers.cheap.contact = contact
         _dial(carriers, "+4930123456")
         assert carriers.gateway.newest_session()["end_reason"].startswith("sip_")
-    invites = [one for server in carriers[1:6] for one in server.got("INVITE")]  # type: ignore[union-attr]
+    invites = [one for server in carriers[1:6] for one in server.got("INVITE")]
     assert not [one for one in invites if "900555" in one]
