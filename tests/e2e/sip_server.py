@@ -18,8 +18,8 @@ class SipServer:
         self.codes: dict[str, int | None] = {"INVITE": invite, "OPTIONS": options, "REGISTER": register, "BYE": 200}
         self.once: dict[str, int] = {}
         """What the next request of a method gets in place of that."""
-        self.trying = False
-        """Say 100 first."""
+        self.first = 0
+        """Say this first to an INVITE: 100, 180."""
         self.contact = ""
         """Of a 302."""
         self.expires_s = 300
@@ -60,8 +60,8 @@ class SipServer:
                 self._branches.add(branch)
                 self.requests.append(text)
                 code = self.once.pop(method, code)
-            if method == "INVITE" and self.trying:
-                self._respond(text, 100, source)
+            if method == "INVITE" and self.first:
+                self._respond(text, self.first, source)
             if code is not None:
                 self._respond(text, code, source)
 

@@ -97,7 +97,7 @@ register = true
 def all_is_well(carriers: Carriers) -> None:
     """Before each test every server takes calls, has seen none, and is known to live."""
     for one in (carriers.cheap, carriers.spare, carriers.dear, carriers.named, carriers.second):
-        one.codes["INVITE"], one.codes["OPTIONS"], one.trying = 200, 200, False
+        one.codes["INVITE"], one.codes["OPTIONS"], one.first = 200, 200, 0
         one.requests.clear()
     wait_for(lambda: _up(carriers, "cheap") == 1, "the trunk's return")
 
@@ -180,8 +180,15 @@ def test_a_refusal_that_is_meant_ends_the_call(carriers: Carriers) -> None:
     assert not carriers.dear.got("INVITE")
 
 
+def test_a_call_that_has_rung_stays_where_it_is(carriers: Carriers) -> None:
+    carriers.cheap.codes["INVITE"], carriers.cheap.first = 503, 180
+    _dial(carriers, "+4930123456")
+    assert carriers.gateway.newest_session()["end_reason"] == "sip_503"
+    assert not carriers.spare.got("INVITE")
+
+
 def test_a_server_that_has_said_something_is_waited_for(carriers: Carriers) -> None:
-    carriers.cheap.codes["INVITE"], carriers.cheap.trying = None, True
+    carriers.cheap.codes["INVITE"], carriers.cheap.first = None, 100
     call_id = _dial(carriers, "+4930123456")
     wait_for(lambda: carriers.cheap.got("INVITE"), "the INVITE")
     time.sleep(1.5)  # longer than failover_s
