@@ -51,7 +51,6 @@ from gateway.trunks.names import Names
 from gateway.trunks.nameserver import SystemNameserver
 from gateway.trunks.selection import host_and_port
 from media.ports import JitterPolicy, PcmHub
-from media.recorder import RecordingWriter
 
 if TYPE_CHECKING:
     from gateway.mcp.endpoint import McpEndpoint
@@ -135,7 +134,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(staff.render_ahead(), name="render-ahead"),
             *(tasks.create_task(one.follow(), name="knowledge") for one in dict.fromkeys(knowledge.values())),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
-            tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
+            tasks.create_task(_publish_counters(hub, engines, switchboard, metrics), name="counters"),
         ]
         stack.callback(lambda: [task.cancel() for task in background])
         tokens = StreamTokens()
@@ -268,11 +267,10 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
     )
 
 
-async def _publish_counters(
-    hub: PcmHub, engines: OfflineEngines, recordings: RecordingWriter, metrics: Metrics
-) -> None:
-    """Carry what the native clock, the inference pool and the recorder count over into the metrics, once a second."""
-    before, recorded_before = hub.stats(), recordings.stats()
+async def _publish_counters(hub: PcmHub, engines: OfflineEngines, switchboard: Switchboard, metrics: Metrics) -> None:
+    """Carry what native clock, inference pool, recorder and SIP gate count over into the metrics, once a second."""
+    before, recorded_before = hub.stats(), switchboard.recordings.stats()
+    refused_before: dict[str, int] = {}
     while True:
         await asyncio.sleep(_COUNTERS_PERIOD_S)
         now = hub.stats()
@@ -281,12 +279,17 @@ async def _publish_counters(
             metrics.clock_bursts.labels(bound).inc(late - late_before)
         metrics.inference_queue_depth.labels("offline").set(engines.pool.queued)
         before = now
-        recorded = recordings.stats()
+        recorded = switchboard.recordings.stats()
         metrics.recordings_active.set(recorded.active)
         metrics.recording_queue.set(recorded.queued_s)
         metrics.recordings_stopped.inc(recorded.stopped - recorded_before.stopped)
         metrics.recording_dropped_samples.inc(recorded.dropped_samples - recorded_before.dropped_samples)
         recorded_before = recorded
+        gate = switchboard.endpoint.gate_counts()
+        for reason, count in gate.refused.items():
+            metrics.sip_requests_refused.labels(reason).inc(count - refused_before.get(reason, 0))
+        refused_before = gate.refused
+        metrics.sip_sources_banned.set(gate.bans)
 
 
 def _announce(config: Config, sip: str, http: str, seconds: float) -> None:

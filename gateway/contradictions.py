@@ -39,6 +39,13 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         seen.add(trunk.name)
         for key, problem in _trunk_faults(config, trunk):
             yield ("trunk", index, key), problem
+    users: set[str] = set()
+    for index, user in enumerate(config.user):
+        if user.name in users:
+            yield ("user", index, "name"), f"there is another user named {user.name!r}"
+        if not user.password.get_secret_value():
+            yield ("user", index, "password"), "must not be empty"
+        users.add(user.name)
     labels: set[str] = set()
     for index, webhook in enumerate(config.webhook):
         if webhook.label in labels:

@@ -162,6 +162,8 @@ class Switchboard:
                 level = log.info if event.registered else log.warning
                 level("registration", trunk=event.account, registered=event.registered, code=event.code)
                 self.exchange.registered(event.account, event.registered)
+                if event.registered and event.registrar_address:
+                    self.endpoint.learn(event.account, (host_of(event.registrar_address),))
                 if event.registered and self._tasks is not None:
                     self._tasks.create_task(self._learn_registrar(event.account), name=f"registrar:{event.account}")
             case SignallingSeen():
@@ -201,7 +203,11 @@ class Switchboard:
                 peer=between.caller_uri,
                 trunk=trunk or "",
                 agent=route.agent if route.action == "agent" else None,
-                metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
+                metadata={
+                    "sip_call_id": event.sip_call_id,
+                    **({"trunk": trunk} if trunk else {}),
+                    **({"user": event.user} if event.user else {}),
+                },
             )
             self.tracing.bind(event.sip_call_id, event.handle)
             self._start(self._new_call(facts, *self._plan(route)))

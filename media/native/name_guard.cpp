@@ -15,6 +15,8 @@ namespace {
 std::atomic<bool> refusing{false};
 
 bool is_address(const pj_str_t *text) {
+    if (text->slen == 0)
+        return false;
     pj_in_addr v4;
     pj_in6_addr v6;
     return pj_inet_pton(pj_AF_INET(), text, &v4) == PJ_SUCCESS || pj_inet_pton(pj_AF_INET6(), text, &v6) == PJ_SUCCESS;

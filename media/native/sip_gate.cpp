@@ -231,7 +231,8 @@ void SipGate::know(const std::string &network) {
     const unsigned most = is_ipv6 ? 128 : 32;
     const unsigned bits = slash == std::string::npos ? most : static_cast<unsigned>(std::stoul(network.substr(slash + 1)));
     known.bits = std::min(bits, most) + (is_ipv6 ? 0 : 96);
-    known_.push_back(known);
+    if (known_.size() < kMostKnown && std::find(known_.begin(), known_.end(), known) == known_.end())
+        known_.push_back(known);
 }
 
 bool SipGate::is_known(const Address &source) const {

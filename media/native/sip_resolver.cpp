@@ -37,7 +37,7 @@ std::string transport_name(int type) {
 // One address as PJSIP wants it; false: it is a name, or there is room for no more. Port 0: the transport's usual one.
 // `name` is kept by reference.
 bool add(pjsip_server_addresses &all, const std::string &name, int type, const pj_str_t &address, unsigned port) {
-    if (all.count >= PJSIP_MAX_RESOLVED_ADDRESSES)
+    if (all.count >= PJSIP_MAX_RESOLVED_ADDRESSES || address.slen == 0)
         return false;
     pjsip_server_address_record &entry = all.entry[all.count];
     // pj_sockaddr_init() would ask DNS for what is no address.
