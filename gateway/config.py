@@ -120,6 +120,9 @@ class SipConfig(Section):
     strangers: Literal["private", "everyone", "nobody"] = "private"
     """Whose calls are taken that come through no trunk (`allow`) and from no `[[user]]`: those from loopback and
     private networks, everybody's, or nobody's."""
+    nameservers: tuple[HostAndPort, ...] = ()
+    """DNS servers that know the hosts of trunks and SIP addresses (`192.0.2.53`, `127.0.0.1:5353`). None: the system's,
+    after /etc/hosts."""
     max_calls_per_source: Annotated[int, Field(ge=0)] = 30
     """Calls at the same time of one address that is no trunk's; one more is answered 503. 0: no limit."""
     requests_per_s: Annotated[float, Field(gt=0)] = 20.0

@@ -379,6 +379,11 @@ class Call:
         return self._held_by == "us"
 
     @property
+    def is_ending(self) -> bool:
+        """We have begun to hang it up, or it is over."""
+        return self._our_reason is not None or self._over.is_set()
+
+    @property
     def final_code(self) -> int:
         """SIP status that the call ended with; 0 while it has not."""
         return 0 if self._ended is None else self._ended.code
