@@ -118,6 +118,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
             tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
+            tasks.create_task(switchboard.tracing.run(), name="tracing"),
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
             tasks.create_task(memories.expire(), name="memory-expiry"),
             tasks.create_task(staff.render_ahead(), name="render-ahead"),
@@ -146,6 +147,7 @@ async def _serve(config: Config) -> None:
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
             twilio_auth_token=config.twilio.token,
             mcp=mcp,
+            live_signalling=switchboard.tracing.of_call,
         )
         if mcp is not None:
             await stack.enter_async_context(mcp.running(app))
@@ -201,6 +203,7 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         codecs=media.codecs,
         max_calls=sip.max_calls,
         user_agent=sip.user_agent,
+        trace=config.trace.keep or config.trace.hep is not None,
         public_address=public_address,
         tls_port=sip.tls_port,
         tls_cert=str(sip.tls_cert or ""),

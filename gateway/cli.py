@@ -29,6 +29,7 @@ from gateway.environment import default_config_file, load_config
 from gateway.errors import ConfigError, StartupError
 from gateway.evaluation.arguments import DESCRIPTION as EVALUATION
 from gateway.evaluation.arguments import add_arguments as add_evaluation_arguments
+from gateway.sip.ladder import ladder, texts
 from gateway.softphone.arguments import add_arguments as add_softphone_arguments
 from gateway.streams.messages import ProtocolName
 from gateway.telemetry.logs import configure_logging
@@ -82,6 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("--json", action="store_true", help="print the session as JSON")
     _add_config(call)
     call.set_defaults(run=_call)
+
+    trace = commands.add_parser("trace", help="the SIP messages of a call, as a ladder", description=_trace.__doc__)
+    trace.add_argument("call", metavar="CALL", help="its id, or `last`")
+    trace.add_argument("--full", action="store_true", help="the messages, whole")
+    trace.add_argument("--pcap", type=Path, metavar="FILE", help="write them as a capture for Wireshark or sngrep")
+    trace.add_argument("--url", help="where the gateway's API is (default: as configured)")
+    trace.add_argument("--json", action="store_true", help="print the messages as JSON")
+    _add_config(trace)
+    trace.set_defaults(run=_trace)
 
     token = commands.add_parser("token", help="a token with which a backend attaches to a call, once")
     token.add_argument("--scope", choices=("stream", "listen"), required=True, help="what the backend may do")
@@ -272,6 +282,29 @@ def _purpose(options: argparse.Namespace) -> dict[str, Any]:
         source = "url" if options.play.startswith(("https://", "http://")) else "file"
         return {"play": {source: options.play}}
     return {"agent": options.agent}
+
+
+def _trace(options: argparse.Namespace) -> int:
+    """Show what passed between the gateway and a peer on a call, also while it runs. Exit code 1 when nothing was kept
+    (trace.keep)."""
+    with _api(_config(options), options.url) as api:
+        call_id = str(options.call)
+        if call_id == "last":
+            sessions = _answer(api.get("/sessions", params={"limit": 1}))["sessions"]
+            if not sessions:
+                _misused("there was no call yet")
+            call_id = str(sessions[0]["call_id"])
+        messages = _answer(api.get(f"/sessions/{call_id}/signalling"))["messages"]
+        if options.pcap is not None:
+            capture = api.get(f"/sessions/{call_id}/signalling.pcap")
+            options.pcap.write_bytes(capture.raise_for_status().content)
+    if options.json:
+        print(json.dumps(messages))
+    elif options.pcap is not None:
+        print(f"{options.pcap}: {len(messages)} messages of {call_id}")
+    else:
+        print(f"{call_id}\n{texts(messages) if options.full else ladder(messages)}")
+    return 0 if messages else 1
 
 
 def _token(options: argparse.Namespace) -> int:

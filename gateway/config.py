@@ -30,6 +30,7 @@ from gateway.setting_types import (
     FallbackText,
     FolderPath,
     HeaderText,
+    HostAndPort,
     Ipv4Address,
     Name,
     Network,
@@ -42,6 +43,7 @@ from gateway.setting_types import (
 )
 from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from gateway.streams.twilio import ACCOUNT_SID
+from gateway.trunks.alarms import AlarmLimits
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.profile import Codec, Transport
 from media.encryption import EncryptionKey
@@ -226,6 +228,37 @@ class ClusterConfig(Section):
     redis_url: str | None = None
     node_id: str | None = None
     region: str | None = None
+
+
+class TraceConfig(Section):
+    """`[trace]`: the SIP messages of calls, for `parley trace`. Passwords, SRTP keys and pressed keys are taken out."""
+
+    keep: bool = True
+    """With the call's session, encrypted like transcripts."""
+    hep: HostAndPort | None = None
+    """Where to send every SIP message as well, by HEP version 3 over UDP: a Homer, port 9060 unless named."""
+    hep_id: Annotated[int, Field(ge=1, le=2**32 - 1)] = 1
+    """Our number at the collector."""
+    hep_password: SecretStr = SecretStr("")
+    """What the collector asks for, if anything."""
+
+
+class AlarmsConfig(Section):
+    """`[alarms]`: when a trunk's calls are worse than they should be, by its last fifty of a quarter of an hour. An
+    alarm is a warning in the log, an event (`trunk.alarm`) and a metric (`parley_trunk_alarm`)."""
+
+    mos: Annotated[float, Field(ge=0, le=5)] = 3.5
+    """Mean opinion score that the calls should have, as we hear them. 0: no alarm."""
+    loss_percent: Annotated[float, Field(ge=0, le=100)] = 3.0
+    """Of packets. 0: no alarm."""
+    failed_percent: Annotated[float, Field(ge=0, le=100)] = 20.0
+    """Of calls: 408, 5xx, or no audio. 0: no alarm."""
+    min_calls: Annotated[int, Field(ge=1, le=50)] = 5
+    """Before that nothing is said of a trunk."""
+
+    @property
+    def limits(self) -> AlarmLimits:
+        return AlarmLimits(self.mos, self.loss_percent, self.failed_percent, self.min_calls)
 
 
 class StreamConfig(Section):
@@ -449,6 +482,8 @@ class Config(Section):
     events: EventsConfig = EventsConfig()
     webhook: tuple[WebhookConfig, ...] = ()
     stream: StreamConfig = StreamConfig()
+    trace: TraceConfig = TraceConfig()
+    alarms: AlarmsConfig = AlarmsConfig()
     twilio: TwilioConfig = TwilioConfig()
     trunk: tuple[TrunkConfig, ...] = ()
     user: tuple[UserConfig, ...] = ()

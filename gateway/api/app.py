@@ -2,7 +2,7 @@
 """The HTTP application: routes, and what every request passes before it reaches one."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ from gateway.api.twilio import twilio_router
 from gateway.config import VERSION
 from gateway.events import EventLog
 from gateway.rates import Rate
+from gateway.sip.signalling import SipMessage
 from gateway.store import SessionStore
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
@@ -58,10 +59,11 @@ def create_app(
     attach: APIRouter | None = None,
     twilio_auth_token: str | None = None,
     mcp: ASGIApp | None = None,
+    live_signalling: Callable[[str], Sequence[SipMessage]] = lambda _: (),
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
     key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`). `mcp`: what is at `/mcp`; keys are
-    its own business."""
+    its own business. `live_signalling`: the SIP messages of a call that is not over."""
     app = FastAPI(
         title="Parley",
         version=VERSION,
@@ -72,7 +74,7 @@ def create_app(
     api = APIRouter(prefix=BASE_PATH, dependencies=[Security(HTTPBearer(auto_error=False))])
     api.include_router(calls_router(calls, IdempotentRequests(store)))
     api.include_router(bridging_router(calls))
-    api.include_router(sessions_router(store))
+    api.include_router(sessions_router(store, live_signalling))
     api.include_router(memories_router(store.memories))
     api.include_router(events_router(events, metrics))
     api.include_router(keys_router(store, keys))

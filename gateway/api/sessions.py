@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/sessions`: what stays of a call, and how to make it go away."""
 
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -12,7 +14,12 @@ from starlette.responses import Response, StreamingResponse
 from gateway.api.calls import CallId
 from gateway.api.problems import problem_response, problem_responses
 from gateway.api.recordings import recording_response
+from gateway.sip.pcap import capture_file
+from gateway.sip.signalling import SipMessage
 from gateway.store import SessionRecord, SessionStore, SessionSummary
+from gateway.store.records import SipMessageRecord, SipStep
+
+_PCAP = "application/vnd.tcpdump.pcap"
 
 
 class SessionPage(BaseModel):
@@ -23,8 +30,14 @@ class SessionPage(BaseModel):
     """Ask again with this as `before` for older ones; null: there are none."""
 
 
-def sessions_router(store: SessionStore) -> APIRouter:
-    """The routes over this store."""
+class SessionSignalling(BaseModel):
+    """The SIP messages of a call, in their order."""
+
+    messages: list[SipMessageRecord]
+
+
+def sessions_router(store: SessionStore, live_signalling: Callable[[str], Sequence[SipMessage]]) -> APIRouter:
+    """The routes over this store; `live_signalling` knows the SIP messages of calls that are not over."""
     router = APIRouter(prefix="/sessions", tags=["sessions"], responses=problem_responses(401, 422, 503))
 
     @router.get("")
@@ -43,7 +56,45 @@ def sessions_router(store: SessionStore) -> APIRouter:
         session = await store.get(call_id)
         if session is None:
             raise _no_such_session(call_id)
-        return session.model_copy(update=_recording_link(session))
+        ladder = tuple(sip_step(message) for message in await signalling_of(call_id))
+        return session.model_copy(update={**_recording_link(session), "sip": ladder})
+
+    async def signalling_of(call_id: str) -> Sequence[SipMessage]:
+        return live_signalling(call_id) or await store.signalling.of_call(call_id)
+
+    @router.get("/{call_id}/signalling", responses=problem_responses(404))
+    async def get_signalling(call_id: CallId) -> SessionSignalling:
+        """Every SIP message of the call, in its order, also while it runs. Digest responses, SRTP keys and pressed keys
+        are left out."""
+        if await store.get(call_id) is None:
+            raise _no_such_session(call_id)
+        messages = [
+            SipMessageRecord(
+                **sip_step(message).model_dump(),
+                local=message.local,
+                sip_call_id=message.sip_call_id,
+                text=message.text,
+            )
+            for message in await signalling_of(call_id)
+        ]
+        return SessionSignalling(messages=messages)
+
+    @router.get(
+        "/{call_id}/signalling.pcap",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "For Wireshark and sngrep: each message in a UDP datagram, whatever carried it.",
+                "content": {_PCAP: {"schema": {"type": "string", "format": "binary"}}},
+            },
+            **problem_responses(404),
+        },
+    )
+    async def get_capture(call_id: CallId) -> Response:
+        """The same as a capture file."""
+        if await store.get(call_id) is None:
+            raise _no_such_session(call_id)
+        return Response(capture_file(await signalling_of(call_id)), media_type=_PCAP)
 
     @router.delete("/{call_id}", status_code=204, response_model=None, responses=problem_responses(404, 409))
     async def erase_session(call_id: CallId) -> Response:
@@ -93,6 +144,17 @@ def sessions_router(store: SessionStore) -> APIRouter:
         return await recording_response(request, path, store.key, call_id)
 
     return router
+
+
+def sip_step(message: SipMessage) -> SipStep:
+    """A message in short."""
+    return SipStep(
+        at=datetime.fromtimestamp(message.at_us / 1e6, UTC),
+        sent=message.sent,
+        transport=message.transport,
+        peer=message.peer,
+        summary=message.summary,
+    )
 
 
 def _recording_link(session: SessionSummary) -> dict[str, str | None]:

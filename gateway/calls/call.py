@@ -24,6 +24,7 @@ from gateway.events import EventBus, EventKind
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import (
     CallConfirmed,
+    CallDialled,
     CallEnded,
     CallProgress,
     DigitReceived,
@@ -32,6 +33,7 @@ from gateway.sip.events import (
     LegQuality,
     MediaActive,
     RegistrationChanged,
+    SignallingSeen,
     SipEvent,
     TransferReported,
 )
@@ -131,6 +133,8 @@ class Call:
         self._announcements: Announcements | None = None
         self.transfer: Transfer | None = None
         """The last one that was asked for."""
+        self.before_last_event: Callable[[CallFacts, Quality | None], None] = lambda facts, quality: None
+        """Told how the call went."""
 
     @property
     def call_id(self) -> str:
@@ -335,7 +339,7 @@ class Call:
                 self._over.set()
                 self._ready_or_over.set()
                 self._attended_or_over.set()
-            case IncomingCall() | RegistrationChanged():
+            case IncomingCall() | CallDialled() | RegistrationChanged() | SignallingSeen():
                 raise AssertionError(f"{event!r} belongs to the switchboard")
             case _:
                 assert_never(event)
@@ -559,6 +563,7 @@ class Call:
 
     def _tell_end(self, quality: Quality | None) -> None:
         self._journal.ended(self.facts, quality)
+        self.before_last_event(self.facts, quality)
         self._events.publish("call.ended", self.call_id, ended(self.facts, quality))
 
     def _rate(self, audio: CallAudio, leg: LegQuality) -> Quality:

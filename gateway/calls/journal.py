@@ -11,6 +11,7 @@ import structlog
 from agent.recollection import Recollection
 from gateway.calls.facts import CallFacts, utc
 from gateway.events import Event
+from gateway.sip.signalling import SipMessage
 from gateway.store.records import Quality, RecordingFacts, SessionSummary, TranscriptEntry, TurnRecord
 from gateway.store.repository import SessionStore
 from gateway.telemetry import Metrics
@@ -73,6 +74,10 @@ class Journal:
     def ended(self, facts: CallFacts, quality: Quality | None) -> None:
         at, reason = utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
         self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=quality))
+
+    def signalled(self, call_id: str, messages: Sequence[SipMessage]) -> None:
+        """All SIP messages of a call that is over."""
+        self._put(lambda: self._store.signalling.add(call_id, messages))
 
     def caller_began(self, call_id: str, identity: str, agent: str, continues: str | None) -> None:
         """Whose call this is, and which one it goes on with."""

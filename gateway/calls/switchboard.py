@@ -23,7 +23,9 @@ from gateway.calls.interpreting import Interpreters, Interpreting
 from gateway.calls.journal import Journal
 from gateway.calls.prompts import Prompt
 from gateway.calls.recording import CallRecording
+from gateway.calls.tracing import Tracing
 from gateway.calls.transfer import Transfer
+from gateway.calls.trunk_watch import TrunkWatch
 from gateway.config import Config, RouteConfig
 from gateway.errors import (
     BadAddress,
@@ -37,7 +39,7 @@ from gateway.errors import (
 )
 from gateway.events import EventBus
 from gateway.sip.endpoint import SipEndpoint
-from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
+from gateway.sip.events import CallDialled, IncomingCall, RegistrationChanged, SignallingSeen, SipEvent
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.sip_thread import new_handle
 from gateway.streams import messages
@@ -103,6 +105,8 @@ class Switchboard:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.bridges = Bridges()
+        self.tracing = Tracing(config.trace, journal)
+        self._trunk_watch = TrunkWatch(config.alarms.limits, metrics, events)
         self.is_draining = False
         """No new calls are taken."""
         # Read once, at the start: a call must not wait for the disk, nor find the file gone.
@@ -129,6 +133,7 @@ class Switchboard:
         finally:
             self._tasks = None
             await self.endpoint.close()
+            self.tracing.close()
             await asyncio.to_thread(self.recordings.close)
 
     async def drain(self, limit_s: float) -> None:
@@ -150,6 +155,10 @@ class Switchboard:
                 level("registration", trunk=event.account, registered=event.registered, code=event.code)
                 if event.registered and self._tasks is not None:
                     self._tasks.create_task(self._learn_registrar(event.account), name=f"registrar:{event.account}")
+            case SignallingSeen():
+                self.tracing.receive(event.messages)
+            case CallDialled():
+                self.tracing.bind(event.sip_call_id, event.handle)
             case _:
                 call = self._calls.get(event.handle)
                 if call is not None:
@@ -182,6 +191,7 @@ class Switchboard:
                 agent=route.agent if route.action == "agent" else None,
                 metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
             )
+            self.tracing.bind(event.sip_call_id, event.handle)
             self._start(self._new_call(facts, *self._plan(route)))
 
     def _refuse(self, event: IncomingCall, code: int, cause: str) -> None:
@@ -204,6 +214,7 @@ class Switchboard:
             record=self._config.media.record,
             before_answer=before_answer,
         )
+        call.before_last_event = self._trunk_watch.ended
         self._calls[facts.call_id] = call
         self._none_left.clear()
         return call
@@ -228,6 +239,7 @@ class Switchboard:
 
     def _forget(self, call: Call) -> None:
         self._calls.pop(call.call_id, None)
+        self.tracing.end(call.call_id)
         self._running.pop(call.call_id, None)
         if not self._calls:
             self._none_left.set()

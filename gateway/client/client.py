@@ -46,6 +46,7 @@ from gateway.client.models import (
     SayOrder,
     SessionPage,
     SessionRecord,
+    SessionSignalling,
     StartStream,
     StopOrder,
     Stopped,
@@ -319,15 +320,15 @@ class ParleyClient:
 
     async def save_recording(self, call_id: str, path: Path) -> None:
         """Write the recording of a call that is over to a file: WAV or Ogg, as `recording_facts.format` says."""
-        try:
-            async with self._http.stream("GET", f"{_session(call_id)}/recording") as answer:
-                if not answer.is_success:
-                    raise api_error(answer.status_code, await answer.aread(), answer.headers)
-                with path.open("wb") as file:
-                    async for block in answer.aiter_bytes():
-                        file.write(block)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
+        await self._save(f"{_session(call_id)}/recording", path)
+
+    async def signalling(self, call_id: str) -> SessionSignalling:
+        """Every SIP message of a call, also while it runs."""
+        return await self._get(f"{_session(call_id)}/signalling", SessionSignalling)
+
+    async def save_capture(self, call_id: str, path: Path) -> None:
+        """Write them to a file for Wireshark or sngrep."""
+        await self._save(f"{_session(call_id)}/signalling.pcap", path)
 
     # What is remembered of callers
 
@@ -354,6 +355,17 @@ class ParleyClient:
         await self._request("DELETE", f"/keys/{quote(key_id, safe='')}")
 
     # Plumbing
+
+    async def _save(self, address: str, path: Path) -> None:
+        try:
+            async with self._http.stream("GET", address) as answer:
+                if not answer.is_success:
+                    raise api_error(answer.status_code, await answer.aread(), answer.headers)
+                with path.open("wb") as file:
+                    async for block in answer.aiter_bytes():
+                        file.write(block)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
 
     async def _get(self, path: str, kind: type[Answer], parameters: Mapping[str, str] | None = None) -> Answer:
         return _read(await self._request("GET", path, parameters=parameters), kind)

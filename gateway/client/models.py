@@ -298,6 +298,7 @@ class EventInfo(Model):
         "dtmf.received",
         "recording.changed",
         "playback.finished",
+        "trunk.alarm",
         "stream.connected",
         "stream.disconnected",
         "stream.stopped",
@@ -543,6 +544,20 @@ class TurnRecord(Model):
     interrupted: bool = False
 
 
+class SipStep(Model):
+    """One SIP message of a call, in short."""
+
+    at: datetime
+    sent: bool
+    """By us."""
+    transport: str
+    """`UDP`, `TCP` or `TLS`."""
+    peer: str
+    """`address:port`."""
+    summary: str
+    """`INVITE`, or `180 Ringing (INVITE)`."""
+
+
 class SessionRecord(Model):
     """One call with everything that was said."""
 
@@ -565,6 +580,31 @@ class SessionRecord(Model):
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
     transcript: tuple[TranscriptEntry, ...] = ()
     turns: tuple[TurnRecord, ...] = ()
+    sip: tuple[SipStep, ...] = ()
+    """The ladder: each SIP message of the call, in its order. `GET /sessions/{id}/signalling` has them whole."""
+
+
+class SipMessageRecord(Model):
+    """One SIP message of a call, whole, but for digest responses, SRTP keys and pressed keys."""
+
+    at: datetime
+    sent: bool
+    """By us."""
+    transport: str
+    """`UDP`, `TCP` or `TLS`."""
+    peer: str
+    """`address:port`."""
+    summary: str
+    """`INVITE`, or `180 Ringing (INVITE)`."""
+    local: str
+    sip_call_id: str
+    text: str
+
+
+class SessionSignalling(Model):
+    """The SIP messages of a call, in their order."""
+
+    messages: tuple[SipMessageRecord, ...]
 
 
 class StartStream(Model):

@@ -159,6 +159,17 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "played_ms": "of it that were sent",
         },
     ),
+    "trunk.alarm": KindFacts(
+        "The calls of a trunk sound bad or fail too often (`[alarms]`), or no longer do: told of a call of it.",
+        {
+            "trunk": "its name",
+            "symptom": "`mos`, `loss_percent` or `failed_percent`",
+            "raised": "false: it is over",
+            "value": "mean of the last calls",
+            "limit": "as configured",
+            "calls": "on which the value rests",
+        },
+    ),
     "stream.connected": KindFacts(
         "A stream and its backend have found each other.",
         {"stream_id": "which", "reconnected": "it is not the first time"},

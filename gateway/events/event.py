@@ -33,6 +33,7 @@ EventKind = Literal[
     "dtmf.received",
     "recording.changed",
     "playback.finished",
+    "trunk.alarm",
     "stream.connected",
     "stream.disconnected",
     "stream.stopped",

@@ -6,7 +6,8 @@
 
 `uri` reads addresses, `events` are the values that cross the threads, `call` and `account` are the pjsua2 objects and
 never leave the endpoint's thread, `codecs` orders what is offered, `sip_thread` is what runs there, `endpoint` the only
-door to it, `settings` what it is told at the start.
+door to it, `settings` what it is told at the start. `signalling`, `ladder`, `pcap` and `hep` are about the messages
+that passed.
 """
 
 __all__: list[str] = []

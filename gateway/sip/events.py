@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass, field
 
+from gateway.sip.signalling import SipMessage
 from media.ports import NativePort
 
 
@@ -26,6 +27,14 @@ class IncomingCall:
     """The `[[user]]` who has logged in; empty for nobody."""
     headers: tuple[tuple[str, str], ...] = ()
     """The INVITE's headers, in their order, names as they were written (RFC 3261 section 7.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallDialled:
+    """Our INVITE is out, with this Call-ID; again when the call is tried elsewhere."""
+
+    handle: str
+    sip_call_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +144,16 @@ class RegistrationChanged:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class SignallingSeen:
+    """SIP messages have passed the wire, in this order."""
+
+    messages: tuple[SipMessage, ...]
+
+
 SipEvent = (
     IncomingCall
+    | CallDialled
     | CallProgress
     | CallConfirmed
     | MediaActive
@@ -145,4 +162,5 @@ SipEvent = (
     | TransferReported
     | CallEnded
     | RegistrationChanged
+    | SignallingSeen
 )

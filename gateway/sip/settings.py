@@ -68,5 +68,7 @@ class EndpointSettings:
     tls_cert: str = ""
     tls_key: str = ""
     trunks: tuple[TrunkSettings, ...] = ()
+    trace: bool = False
+    """Tell of every SIP message (`SignallingSeen`)."""
     log_level: int = 2
     """PJSIP's: 1 errors, 2 warnings."""

@@ -16,9 +16,10 @@ from gateway.errors import BadAddress, NoSuchCall, NoSuchTrunk, StartupError, To
 from gateway.sip.account import SipAccount, inbound_account, local_account, outbound_account
 from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
-from gateway.sip.events import IncomingCall, SipEvent
+from gateway.sip.events import CallDialled, IncomingCall, SignallingSeen, SipEvent
 from gateway.sip.log import PjsipLog
 from gateway.sip.settings import EndpointSettings
+from gateway.sip.signalling import SipMessage
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from media.ports import silence_library, start_clock, stop_clock
 
@@ -118,6 +119,7 @@ class SipThread:
             endpoint.libHandleEvents(_POLL_MS)
             # Never inside a callback: a pj.Call must not be freed while PJSIP is still using it.
             self.released.clear()
+            self._pass_copies_on()
             if not self._work_off():
                 break
         endpoint.hangupAllCalls()
@@ -126,11 +128,19 @@ class SipThread:
             self.released.clear()
             if not self.calls:
                 break
+        self._pass_copies_on()
         self.accounts.clear()
         self.inbound.clear()
         self.calls.clear()
         stop_clock()
         endpoint.libDestroy()
+
+    def _pass_copies_on(self) -> None:
+        messages, left_out = pj.take_sip_copies()
+        if messages:
+            self._post(SignallingSeen(tuple(SipMessage.of_wire(*one) for one in messages)))
+        if left_out:
+            log.warning("sip_messages_not_traced", count=left_out)
 
     def _work_off(self) -> bool:
         """Run the queued commands; False when the endpoint is to close."""
@@ -161,6 +171,8 @@ class SipThread:
         config.medConfig.threadCnt = 1
         config.medConfig.maxMediaPorts = settings.max_calls + _REFUSAL_SLOTS + 16
         endpoint.libInit(config)
+        if settings.trace:
+            pj.start_sip_tap()
         address = self._bind(endpoint)
         endpoint.libStart()
         start_clock()
@@ -266,6 +278,7 @@ class SipThread:
         try:
             call.silent_until = time.monotonic() + _SILENT_S
             call.makeCall(to, operation)
+            self._post(CallDialled(handle, call.getInfo().callIdString))
         except pj.Error as fault:
             self._release(call)
             if fault.status == _PJ_ETOOMANY:

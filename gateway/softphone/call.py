@@ -11,6 +11,7 @@ from gateway.calls.keypad import Keypad
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import (
     CallConfirmed,
+    CallDialled,
     CallEnded,
     CallProgress,
     DigitReceived,
@@ -19,6 +20,7 @@ from gateway.sip.events import (
     LegQuality,
     MediaActive,
     RegistrationChanged,
+    SignallingSeen,
     SipEvent,
 )
 from gateway.sip.sip_thread import new_handle
@@ -116,7 +118,14 @@ class SoftphoneCall:
                 outcome.code, outcome.reason, outcome.quality = event.code, event.reason, event.quality
                 outcome.ended_by_peer = event.ended_by_peer
                 self._ended.set()
-            case CallProgress() | HoldChanged() | IncomingCall() | RegistrationChanged():
+            case (
+                CallDialled()
+                | CallProgress()
+                | HoldChanged()
+                | IncomingCall()
+                | RegistrationChanged()
+                | SignallingSeen()
+            ):
                 pass
 
     async def run(

@@ -210,8 +210,32 @@ class SessionSummary(Record):
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
 
 
+class SipStep(Record):
+    """One SIP message of a call, in short."""
+
+    at: datetime
+    sent: bool
+    """By us."""
+    transport: str
+    """`UDP`, `TCP` or `TLS`."""
+    peer: str
+    """`address:port`."""
+    summary: str
+    """`INVITE`, or `180 Ringing (INVITE)`."""
+
+
+class SipMessageRecord(SipStep):
+    """One SIP message of a call, whole, but for digest responses, SRTP keys and pressed keys."""
+
+    local: str
+    sip_call_id: str
+    text: str
+
+
 class SessionRecord(SessionSummary):
     """One call with everything that was said."""
 
     transcript: tuple[TranscriptEntry, ...] = ()
     turns: tuple[TurnRecord, ...] = ()
+    sip: tuple[SipStep, ...] = ()
+    """The ladder: each SIP message of the call, in its order. `GET /sessions/{id}/signalling` has them whole."""

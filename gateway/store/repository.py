@@ -44,6 +44,7 @@ from gateway.store.records import (
 )
 from gateway.store.schema import upgrade_schema
 from gateway.store.sealing import ColumnSealer
+from gateway.store.signalling import SignallingRows
 from gateway.store.tables import AnswerRow, ApiKeyRow, AuditRow, SessionRow, TranscriptRow, TurnRow
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
@@ -119,6 +120,8 @@ class SessionStore:
         """What was told of the calls."""
         self.memories = MemoryRows(self._put, self._reading, self._sealer, key)
         """What is remembered of callers."""
+        self.signalling = SignallingRows(self._put, self._reading, self._sealer)
+        """The SIP messages of calls that are over."""
         self.was_alone = folder.is_alone
         """No other gateway used the folder when we began: what one has left unfinished is ours to finish."""
         self.on_erased: Callable[[str], None] = lambda call_id: None

@@ -88,6 +88,16 @@ class TurnRow(Table):
     interrupted: Mapped[bool]
 
 
+class SignallingRow(Table):
+    """The SIP messages of a call that is over."""
+
+    __tablename__ = "signalling"
+
+    call_id: Mapped[str] = mapped_column(ForeignKey("sessions.call_id", ondelete="CASCADE"), primary_key=True)
+    messages: Mapped[str] = mapped_column(Text)
+    """JSON, sealed when there is a key."""
+
+
 class CallerRow(Table):
     """Whose call a session was, so that a redial can go on with it; and what is remembered of it."""
 

@@ -51,6 +51,9 @@ class Metrics:
         ProcessCollector(namespace="parley", registry=registry)
         self.calls_active = Gauge("parley_calls_active", "Calls that are not ended.", ["direction"], registry=registry)
         self.calls = Counter("parley_calls", "Calls ended, by how.", ["direction", "end"], registry=registry)
+        self.trunk_alarm = Gauge(
+            "parley_trunk_alarm", "1: too much of this on the trunk's calls.", ["trunk", "symptom"], registry=registry
+        )
         self.turn_response = Histogram(
             "parley_turn_response_seconds",
             "End of the caller's speech to the first audible packet of the answer.",

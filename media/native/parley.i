@@ -6,6 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include "drain.hpp"
 #include "media_call.hpp"
+#include "sip_tap.hpp"
 %}
 
 %include <stdint.i>
@@ -103,6 +104,28 @@ static PyObject *heard_tuple(const parley::Heard &heard) {
         "late_histogram", histogram, "tickers", (Py_ssize_t)s.tickers, "scheduling", s.scheduling.c_str());
 }
 
+// SIP messages as tuples (at_us, sent, transport, local, peer, call_id, text), addresses as text, the message as bytes.
+%typemap(out) parley::SipCopies {
+    const parley::SipCopies &taken = $1;
+    PyObject *list = PyTuple_New((Py_ssize_t)taken.messages.size());
+    for (size_t i = 0; list && i < taken.messages.size(); ++i) {
+        const parley::SipCopy &one = taken.messages[i];
+        PyObject *item = Py_BuildValue(
+            "(LNsssNN)", (long long)one.at_us, PyBool_FromLong(one.sent), one.transport.c_str(), one.local.c_str(),
+            one.peer.c_str(),
+            PyUnicode_DecodeUTF8(one.call_id.data(), (Py_ssize_t)one.call_id.size(), "backslashreplace"),
+            PyBytes_FromStringAndSize(one.text.data(), (Py_ssize_t)one.text.size()));
+        if (!item) {
+            Py_CLEAR(list);
+            break;
+        }
+        PyTuple_SET_ITEM(list, (Py_ssize_t)i, item);
+    }
+    if (!list)
+        SWIG_fail;
+    $result = Py_BuildValue("(NK)", list, (unsigned long long)taken.left_out);
+}
+
 %shared_ptr(parley::PcmPort)
 
 // Short calls keep the GIL: giving it away costs more than they do, and never is a lock held that waits for Python.
@@ -184,6 +207,10 @@ parley::ClockStats media_clock_stats() { return media_clock().stats(); }
 }
 %}
 
+namespace parley {
+parley::SipCopies take_sip_copies();
+}
+
 %thread;
 
 namespace parley {
@@ -191,6 +218,7 @@ namespace parley {
 void silence_pjlib();
 void start_media_clock();
 void stop_media_clock();
+void start_sip_tap();
 
 %feature("director") MediaCall;
 // These belong to native code: no upcall, whatever a Python subclass defines.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gateway.sip.endpoint import SipEndpoint
-from gateway.sip.events import IncomingCall, RegistrationChanged, SipEvent
+from gateway.sip.events import IncomingCall, RegistrationChanged, SignallingSeen, SipEvent
 from gateway.sip.settings import EndpointSettings, MediaSettings
 from gateway.softphone.call import Prompt, SoftphoneCall
 from media.frames import PcmFrame
@@ -76,7 +76,7 @@ async def _play(
     by_handle = {caller.handle: caller for caller in callers}
 
     def receive(event: SipEvent) -> None:
-        if not isinstance(event, IncomingCall | RegistrationChanged):
+        if not isinstance(event, IncomingCall | RegistrationChanged | SignallingSeen):
             by_handle[event.handle].receive(event)
 
     media = MediaSettings(41000, 41998, "127.0.0.1", "", "off")

@@ -140,6 +140,7 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
                 "sources": ["hours.md:12", "prices.csv:3"],
             },
         ],
+        "sip": [],
         "turns": [
             {
                 "index": 0,

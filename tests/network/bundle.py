@@ -21,7 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.sip.endpoint import SipEndpoint
-from gateway.sip.events import CallConfirmed, CallEnded, IncomingCall, MediaActive, RegistrationChanged, SipEvent
+from gateway.sip.events import (
+    CallConfirmed,
+    CallEnded,
+    IncomingCall,
+    MediaActive,
+    RegistrationChanged,
+    SignallingSeen,
+    SipEvent,
+)
 from gateway.sip.settings import EndpointSettings, Fec, MediaSettings
 from gateway.sip.sip_thread import new_handle
 from media.frames import FrameFlags, PcmFrame, PcmSamples
@@ -129,7 +137,7 @@ class _Bundle:
         return [self._hearing(user, relay) for user in order.plans]
 
     def _receive(self, event: SipEvent) -> None:
-        if isinstance(event, RegistrationChanged):
+        if isinstance(event, RegistrationChanged | SignallingSeen):
             return
         if isinstance(event, IncomingCall):
             self._callees[event.handle] = _Leg(event.dialled_user)

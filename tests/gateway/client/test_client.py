@@ -198,6 +198,8 @@ EVERYTHING: list[Callable[[ParleyClient], Awaitable[object]]] = [
     lambda client: client.memories("+15550100"),
     lambda client: client.forget("+15550100"),
     lambda client: client.save_recording("c", Path("/nonexistent/c.wav")),
+    lambda client: client.signalling("c"),
+    lambda client: client.save_capture("c", Path("/nonexistent/c.pcap")),
 ]
 ELSEWHERE = {("get", "/api/v1/stream/schema")}
 """What needs no method: a document for people and their tools."""

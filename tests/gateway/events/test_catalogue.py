@@ -15,6 +15,7 @@ from gateway.calls.facts import CallFacts, ended, parties
 from gateway.events import CATALOGUE, KEPT_KINDS, EventKind, kinds_matching
 from gateway.events.catalogue import catalogue_table
 from gateway.store import TranscriptEntry, TurnRecord
+from gateway.trunks.alarms import AlarmChanged
 
 ROOT = Path(__file__).parents[3]
 FACTS = CallFacts("c1", "inbound", "ann", "desk")
@@ -25,6 +26,7 @@ WHOLE: dict[str, set[str]] = {
     "transcript.final": set(TranscriptEntry.model_fields),
     "turn.measured": set(TurnRecord.model_fields),
     "call.transfer": set(TransferInfo.model_fields),
+    "trunk.alarm": {field.name for field in fields(AlarmChanged)},
     "caller.prosody": {field.name for field in fields(CallerProsody)},
 }
 """Kinds whose data is a whole record."""

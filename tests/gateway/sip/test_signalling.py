@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which messages belong to which call, and what is taken out of them."""
+
+import pytest
+
+from gateway.sip.signalling import MOST_MESSAGES, Signalling, SipMessage
+
+
+def message(sip_call_id: str, at_us: int = 0, text: str = "ACK sip:a@b SIP/2.0\r\n\r\n") -> SipMessage:
+    return SipMessage.of_wire(at_us, False, "UDP", "192.0.2.1:5060", "192.0.2.9:5060", sip_call_id, text.encode())
+
+
+def test_a_call_has_the_messages_of_its_call_id_also_those_from_before_it_was_known() -> None:
+    signalling = Signalling()
+    signalling.receive([message("one", 1), message("other", 2)])
+    signalling.bind("one", "call_1")
+    signalling.receive([message("one", 3), message("other", 4)])
+
+    assert [one.at_us for one in signalling.of_call("call_1")] == [1, 3]
+    assert signalling.of_call("call_2") == ()
+
+
+def test_a_call_that_was_dialled_twice_has_the_messages_of_both_attempts_in_order() -> None:
+    signalling = Signalling()
+    signalling.bind("first", "call_1")
+    signalling.bind("second", "call_1")
+    signalling.receive([message("first", 1), message("second", 3), message("first", 2)])
+
+    assert [one.at_us for one in signalling.of_call("call_1")] == [1, 2, 3]
+
+
+def test_an_ended_call_waits_for_its_stragglers_and_is_then_forgotten() -> None:
+    signalling = Signalling()
+    signalling.bind("one", "call_1")
+    signalling.receive([message("one", 1)])
+    signalling.end("call_1", now=10.0)
+    assert signalling.due(12.9) == []
+    signalling.receive([message("one", 2)])
+
+    ((call_id, messages),) = signalling.due(13.0)
+    assert (call_id, [one.at_us for one in messages]) == ("call_1", [1, 2])
+    assert signalling.due(99.0) == []
+    assert signalling.of_call("call_1") == ()
+
+
+def test_a_call_without_messages_is_not_written() -> None:
+    signalling = Signalling()
+    signalling.end("call_1", now=0.0)
+    assert signalling.due(99.0) == []
+
+
+def test_of_a_long_dialog_the_beginning_and_the_end_are_kept() -> None:
+    signalling = Signalling()
+    signalling.bind("one", "call_1")
+    signalling.receive(message("one", at) for at in range(1000))
+
+    kept = [one.at_us for one in signalling.of_call("call_1")]
+    assert len(kept) == MOST_MESSAGES
+    assert kept[:100] == list(range(100))
+    assert kept[-100:] == list(range(900, 1000))
+
+
+def test_strangers_do_not_crowd_out_calls() -> None:
+    signalling = Signalling()
+    signalling.receive([message("one", 1)])
+    signalling.bind("one", "call_1")
+    signalling.receive(message(f"stranger-{number}") for number in range(5000))
+
+    assert len(signalling.of_call("call_1")) == 1
+    signalling.bind("stranger-0", "call_2")  # was forgotten
+    signalling.bind("stranger-4999", "call_3")
+    assert (len(signalling.of_call("call_2")), len(signalling.of_call("call_3"))) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (
+            'Authorization: Digest username="anna", response="0123abcd", algorithm=MD5',
+            'Authorization: Digest username="anna", response="...", algorithm=MD5',
+        ),
+        ('proxy-authorization : Digest response = "0123"', 'proxy-authorization : Digest response = "..."'),
+        (
+            "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0|2^31",
+            "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:...|2^31",
+        ),
+        ("Signal=5", "Signal=*"),
+        ("WWW-Authenticate: Digest nonce=1", "WWW-Authenticate: Digest nonce=1"),
+    ],
+)
+def test_what_opens_doors_is_taken_out(line: str, kept: str) -> None:
+    text = message("one", text=f"INFO sip:a@b SIP/2.0\r\nTo: <sip:b>\r\n{line}\r\n\r\n").text
+    assert text == f"INFO sip:a@b SIP/2.0\r\nTo: <sip:b>\r\n{kept}\r\n\r\n"
+
+
+def test_a_key_that_is_a_body_by_itself_is_taken_out() -> None:
+    text = message("one", text="INFO sip:a@b SIP/2.0\r\nContent-Type: application/dtmf\r\n\r\n7").text
+    assert text == "INFO sip:a@b SIP/2.0\r\nContent-Type: application/dtmf\r\n\r\n*"
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        ("INVITE sip:a@b SIP/2.0\r\nCSeq: 1 INVITE\r\n\r\n", "INVITE"),
+        ("SIP/2.0 180 Ringing\r\nCSeq: 1 INVITE\r\n\r\n", "180 Ringing (INVITE)"),
+        ("SIP/2.0 200 OK\r\n\r\n", "200 OK"),
+        ("", ""),
+    ],
+)
+def test_a_message_in_short(text: str, summary: str) -> None:
+    assert message("one", text=text).summary == summary
