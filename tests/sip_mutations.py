@@ -96,6 +96,7 @@ _TOKENS = tuple(
         *("application/sdp", "multipart/mixed;boundary=b", "multipart/mixed", "message/sipfrag", "text/plain"),
     )
 )
+_DATAGRAM = 60_000
 _LONG_LENGTHS = (64, 128, 256, 512, 1024, 4000, 9000)
 Change = Callable[[bytearray], bytearray]
 
@@ -103,7 +104,9 @@ Change = Callable[[bytearray], bytearray]
 class SipMutations:
     """Deterministic; one message after another."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, contact: str = "sip:fuzz@127.0.0.1:9") -> None:
+        """`contact` is where requests in calls that they begin go."""
+        self._contact = contact
         self._random = random.Random(seed)
         self._seed = seed
         self._count = 0
@@ -135,12 +138,18 @@ class SipMutations:
             first, end, rest = bytes(bent).partition(b"\r\n")
             own = f"Call-ID: m{self._seed}-{self._count}\r\n".encode()
             bent = bytearray(first + end + via.encode() + own + rest)
-        return self._fit(bent)[:60_000]
+        return self._fit(bent)[:_DATAGRAM]
 
-    def proper(self, method: str, via: str) -> bytes:
+    def offer(self, via: str) -> bytes:
+        """An INVITE as it should be, but for its offer."""
+        self._count += 1
+        return self.proper("INVITE", via, self.session_description().decode("latin-1"))
+
+    def proper(self, method: str, via: str, body: str | None = None) -> bytes:
         """A request as it should be."""
         number = f"{self._seed}-{self._count}"
-        body = self._random.choice(_BODIES) if method in ("INVITE", "UPDATE", "ACK", "PRACK") else ""
+        if body is None:
+            body = self._random.choice(_BODIES) if method in ("INVITE", "UPDATE", "ACK", "PRACK") else ""
         kind = "application/sdp"
         if body and self._random.random() < 0.1:
             body, kind = _MULTIPART, "multipart/mixed;boundary=b"
@@ -152,9 +161,9 @@ class SipMutations:
         return (
             f"{method} sip:echo@127.0.0.1 SIP/2.0\r\n{via}"
             f'From: "A" <sip:fuzz@127.0.0.1>;tag=f{number}\r\nTo: <sip:echo@127.0.0.1>{tag}\r\nCall-ID: f{number}\r\n'
-            f"CSeq: 1 {method}\r\nContact: <sip:fuzz@127.0.0.1:9>\r\nMax-Forwards: 70\r\n{extras}{content}"
+            f"CSeq: 1 {method}\r\nContact: <{self._contact}>\r\nMax-Forwards: 70\r\n{extras}{content}"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
-        ).encode()
+        ).encode("latin-1")
 
     def session_description(self) -> bytes:
         """A bent offer alone, for a message that is otherwise proper."""
@@ -162,7 +171,7 @@ class SipMutations:
 
     def bent(self, message: bytes) -> bytes:
         """This one, bent."""
-        return self._fit(self._bend(message))
+        return self._fit(self._bend(message))[:_DATAGRAM]
 
     def _bend(self, message: bytes) -> bytearray:
         text = bytearray(message)

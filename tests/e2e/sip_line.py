@@ -113,25 +113,23 @@ class SipLine:
     def pump(self, seconds: float = 0.0) -> None:
         """Take what has come, and what comes within this time."""
         deadline = time.monotonic() + seconds
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            if not self._wait(left):
-                if left == 0.0:
-                    return
-                continue
-            try:
-                assert self._socket is not None
-                data = self._socket.recv(_PACKET)
-            except (
-                ConnectionRefusedError,
-                ssl.SSLWantReadError,
-            ):  # UDP: somebody before us has gone; TLS: half a record
-                continue
-            except (ConnectionError, ssl.SSLError):
-                data = b""
-            if not data and self.transport != "udp":
-                self.close()
-                return
+        while self._wait(left := max(0.0, deadline - time.monotonic())) or left > 0:
+            self._receive()
+
+    def _receive(self) -> None:
+        """Take what has come in one piece, if anything has."""
+        if not self._wait(0.0):
+            return
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(_PACKET)
+        except (ConnectionRefusedError, ssl.SSLWantReadError):  # somebody before us has gone; half a record
+            return
+        except (ConnectionError, ssl.SSLError):
+            data = b""
+        if not data and self.transport != "udp":
+            self.close()
+        else:
             self._take(data)
 
     def request(self, method: str, user: str, *, body: bytes = b"", headers: str = "") -> str:
@@ -163,7 +161,8 @@ class SipLine:
                     return answer
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no answer to {call_id}")
-            self.pump(0.02)
+            self._wait(0.1)
+            self._receive()
 
     def via(self) -> str:
         """A Via header of ours, so that what we send is answered to us."""

@@ -40,6 +40,8 @@ class SipStorm:
 
     line: SipLine
     seed: int
+    contact: str = "sip:fuzz@127.0.0.1:9"
+    """Where the gateway's requests in these calls go."""
     codes: dict[int, int] = field(default_factory=dict)
     """How often which status was answered."""
     recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=200))
@@ -48,23 +50,21 @@ class SipStorm:
     _random: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self._mutations = SipMutations(self.seed)
+        self._mutations = SipMutations(self.seed, self.contact)
         self._random = random.Random(self.seed)
         self.line.before_bye = self._in_dialog
 
-    def blow(self, messages: int, pause_s: float = 0.0, until: float = float("inf")) -> int:
-        """Send so many, or as many as there is time for (monotonic); how many."""
+    def blow(self, messages: int, rate: float) -> None:
+        """Send so many, at most `rate` a second."""
+        begun = time.monotonic()
         for sent in range(messages):
+            self.line.pump(max(0.0, begun + sent / rate - time.monotonic()))
             if self._random.random() < 0.2:
-                self._send(self.line.proper("INVITE", "echo", body=self._mutations.session_description())[1])
+                self._send(self._mutations.offer(self.line.via()))
             else:
                 self._send(self._mutations.message(self.line.via()))
-            self.line.pump(pause_s)
             if len(self.line.answers) > _ANSWERS_KEPT:
                 self.tally()
-            if time.monotonic() > until:
-                return sent + 1
-        return messages
 
     def _in_dialog(self, dialog: Dialog) -> list[bytes]:
         """Up to two bent requests in every call that is answered, with the right tags before they are bent."""
@@ -75,7 +75,7 @@ class SipStorm:
                 method,
                 self.line.via(),
                 dialog.sequence + step + 1,
-                headers="Contact: <sip:fuzz@127.0.0.1:9>\r\nContent-Type: application/sdp\r\n",
+                headers=f"Contact: <{self.contact}>\r\nContent-Type: application/sdp\r\n",
                 body=self._mutations.session_description(),
             )
             messages.append(self._mutations.bent(proper))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages that break parsers, sent to PJSIP's AddressSanitizer build: RFC 4475's, those of known faults, and bent ones.
+"""Messages that break parsers, against PJSIP's AddressSanitizer build: RFC 4475's, those of known faults, bent ones.
 
-After each test the gateway answers, and has no call and no RTP port more than before. Checked by hand that the tests see
+After each test the gateway answers, and has no call and no RTP port more than before. Checked by hand that tests see
 what they are for: without media/native/survive.patch the first of the offers ends the gateway at
 `pjsua_call_on_incoming`, and the registrar's routes with a `stack-buffer-overflow in update_service_route`.
 """
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.timeout(600)  # the first use may build
 
 _ROUTE = '[[route]]\nmatch = ".*"\naction = "echo"\n'
 _BENT = 2000
+_RATE = 600
 _MU_LAW = "\r\na=rtpmap:0 PCMU/8000"
 
 
@@ -143,7 +144,7 @@ def test_a_request_of_a_known_fault_is_survived(target: Target, headers: str, bo
 def test_bent_messages_leave_nothing_behind(target: Target) -> None:
     for transport, share in (("udp", 0.6), ("tcp", 0.2), ("tls", 0.2)):
         with target.line(transport) as line:  # type: ignore[arg-type]
-            SipStorm(line, seed=4475).blow(round(_BENT * share))
+            SipStorm(line, seed=4475).blow(round(_BENT * share), _RATE)
             line.pump(0.5)
         assert target.gateway.process.poll() is None, target.gateway.log.read_text()[-4000:]
     target.is_unharmed()
