@@ -74,6 +74,12 @@ class SipLine:
         host, port = self._socket.getsockname()[:2]
         return host, port
 
+    @property
+    def contact(self) -> str:
+        """Where requests to us go."""
+        host, port = self.address
+        return f"sip:line@{host}:{port}" + ("" if self.transport == "udp" else f";transport={self.transport}")
+
     def connect(self) -> None:
         """Open the socket, anew if need be."""
         self.close()
@@ -147,7 +153,7 @@ class SipLine:
         head = (
             f"{method} sip:{user}@127.0.0.1:{self.port} SIP/2.0\r\n{self.via()}"
             f"From: <sip:line@{host}>;tag=line{number}\r\nTo: <sip:{user}@127.0.0.1>\r\n"
-            f"Call-ID: {call_id}\r\nCSeq: 1 {method}\r\nContact: <sip:line@{host}:{port}>\r\nMax-Forwards: 70\r\n"
+            f"Call-ID: {call_id}\r\nCSeq: 1 {method}\r\nContact: <{self.contact}>\r\nMax-Forwards: 70\r\n"
             f"{headers}{kind}Content-Length: {len(body)}\r\n\r\n"
         )
         return call_id, head.encode() + body
