@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where calls go and come from, by the configuration alone. Pure."""
 
-import ipaddress
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.config import Config
@@ -47,21 +45,6 @@ def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
         return str(SipUri.parse(text))
     except UriError as fault:
         raise BadAddress(str(fault)) from fault
-
-
-def trunk_of(config: Config, source_address: str, registrars: Mapping[str, frozenset[str]]) -> str | None:
-    """Which trunk a call came through, by where it comes from: a registrar we are registered with, or `allow`."""
-    for name, addresses in registrars.items():
-        if host_of(source_address) in addresses:
-            return name
-    try:
-        source = ipaddress.ip_address(host_of(source_address))
-    except ValueError:
-        return None
-    for trunk in config.trunk:
-        if any(source in ipaddress.ip_network(network) for network in trunk.allow):
-            return trunk.name
-    return None
 
 
 def host_of(address: str) -> str:

@@ -17,7 +17,7 @@ from gateway.api.orders import PlaceCall
 from gateway.calls.activity import Activity, Echo, Play, PlayPrompt
 from gateway.calls.bridge import Bridges
 from gateway.calls.call import BeforeAnswer, Call, StartActivity
-from gateway.calls.dialplan import caller_id, destination, host_of, trunk_of
+from gateway.calls.dialplan import caller_id, destination, host_of
 from gateway.calls.facts import CallFacts
 from gateway.calls.interpreting import Interpreters, Interpreting
 from gateway.calls.journal import Journal
@@ -100,8 +100,6 @@ class Switchboard:
         self._calls: dict[str, Call] = {}
         self._none_left = asyncio.Event()
         self._none_left.set()
-        self._registrars: dict[str, frozenset[str]] = {}
-        """Addresses of each trunk we are registered with."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.bridges = Bridges()
@@ -153,6 +151,8 @@ class Switchboard:
             case RegistrationChanged():
                 level = log.info if event.registered else log.warning
                 level("registration", trunk=event.account, registered=event.registered, code=event.code)
+                if event.registered and event.registrar_address:
+                    self.endpoint.learn(event.account, (host_of(event.registrar_address),))
                 if event.registered and self._tasks is not None:
                     self._tasks.create_task(self._learn_registrar(event.account), name=f"registrar:{event.account}")
             case SignallingSeen():
@@ -169,10 +169,10 @@ class Switchboard:
         host = next(trunk.host for trunk in self._config.trunk if trunk.name == name)
         with contextlib.suppress(OSError):  # an unknown name keeps the addresses known before
             found = await asyncio.get_running_loop().getaddrinfo(host_of(host) or host, None)
-            self._registrars[name] = frozenset(str(address[0]) for *_, address in found)
+            self.endpoint.learn(name, tuple(sorted({str(address[0]) for *_, address in found})))
 
     def _admit(self, event: IncomingCall) -> None:
-        trunk = trunk_of(self._config, event.source_address, self._registrars)
+        trunk = event.trunk or None
         route = self._config.route_for(event.dialled_user, host_of(event.source_address), trunk)
         if self.is_draining or self._tasks is None:
             self._refuse(event, 503, "draining")
@@ -189,7 +189,11 @@ class Switchboard:
                 peer=event.from_uri,
                 trunk=trunk or "",
                 agent=route.agent if route.action == "agent" else None,
-                metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
+                metadata={
+                    "sip_call_id": event.sip_call_id,
+                    **({"trunk": trunk} if trunk else {}),
+                    **({"user": event.user} if event.user else {}),
+                },
             )
             self.tracing.bind(event.sip_call_id, event.handle)
             self._start(self._new_call(facts, *self._plan(route)))

@@ -44,7 +44,7 @@ class SipAccount(pj.Account):  # type: ignore[misc]
 
     def onRegState(self, prm: pj.OnRegStateParam) -> None:
         registered = self.getInfo().regIsActive
-        self._post(RegistrationChanged(self.name, registered, prm.code, prm.reason))
+        self._post(RegistrationChanged(self.name, registered, prm.code, prm.reason, prm.rdata.srcAddress))
 
 
 def local_account(id_uri: str, media: MediaSettings) -> pj.AccountConfig:

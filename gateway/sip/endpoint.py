@@ -12,6 +12,7 @@ import structlog
 
 from gateway.errors import BadAddress, SipThreadFailed, StartupError, WrongCallState
 from gateway.sip.events import LegQuality, SipEvent
+from gateway.sip.gate import GateCounts
 from gateway.sip.info import InfoDigit
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.sip_thread import Command, SipThread, operation_of
@@ -111,11 +112,23 @@ class SipEndpoint:
         await self._in_thread(lambda: self._sip.call(handle).send_info(info, lambda code: _resolve(loop, answer, code)))
         return await answer
 
+    def learn(self, trunk: str, addresses: tuple[str, ...]) -> None:
+        """Calls from these IP addresses are the trunk's, too. Waits for nothing."""
+        self._commands.put(Command(lambda: self._sip.learn(trunk, addresses), None))
+
+    def gate_counts(self) -> GateCounts:
+        """What has come of requests since the start; a second old at most."""
+        return self._sip.gate_counts or GateCounts(0, {}, 0)
+
     async def quality(self, handle: str) -> LegQuality:
         """The leg's counts up to now. Raises `NoSuchCall`."""
         found: list[LegQuality] = []
         await self._in_thread(lambda: found.append(self._sip.call(handle).quality()))
         return found[0]
+
+    async def reload_tls(self) -> None:
+        """Read certificate, key and authorities anew; calls that stand go on. Raises `StartupError`."""
+        await self._in_thread(self._sip.transports.reload_tls)
 
     def refuse(self, handle: str, code: int) -> None:
         """Send a final response other than 200 and forget the leg. Waits for nothing."""

@@ -17,28 +17,24 @@ from gateway.sip.account import SipAccount, inbound_account, local_account, outb
 from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.events import CallDialled, IncomingCall, SignallingSeen, SipEvent
+from gateway.sip.gate import GateCounts, SipGate
 from gateway.sip.log import PjsipLog
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.signalling import SipMessage
+from gateway.sip.transports import SipTransports
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from media.ports import silence_library, start_clock, stop_clock
 
 _POLL_MS = 10
 """Longest time a command waits while the wire is silent."""
-_REFUSAL_SLOTS = 32
-"""Call slots beyond `max_calls`, for calls that are being answered 503."""
-_RETRY_AFTER_S = 10
+_SPARE_SLOTS = 32
+"""Call slots beyond `max_calls`, for calls that are over for us and not yet for PJSIP."""
 _SILENT_S = 33.0
 """How long PJSIP keeps the slot of an INVITE that nobody answers, hung up or not: timer B of RFC 3261, 32 s."""
 _PJ_ETOOMANY = 70010
 """PJSIP's status when it has no slot left; its Python has no name for it."""
 _LOCAL = ""
 """Name of the account that is no trunk's."""
-_TRANSPORT_TYPES = {
-    "udp": pj.PJSIP_TRANSPORT_UDP,
-    "tcp": pj.PJSIP_TRANSPORT_TCP,
-    "tls": pj.PJSIP_TRANSPORT_TLS,
-}
 
 log = structlog.get_logger(__name__)
 
@@ -97,9 +93,15 @@ class SipThread:
         self.inbound: dict[str, SipAccount] = {}
         """For calls in, by trunk."""
         self.calls: dict[str, SipCall] = {}
+        self.transports = SipTransports(settings)
         self.released: list[SipCall] = []
         self.silent_until: deque[float] = deque()
         """When PJSIP gives back the slots of calls that are over for us: monotonic seconds, at most one each."""
+        self.gate: SipGate | None = None
+        """From the start on; kept, since PJSIP has its address."""
+        self.gate_counts: GateCounts | None = None
+        """Copied once a second, for other threads."""
+        self._counted_at = 0.0
 
     def serve(self, started: Callable[[str], None]) -> None:
         """Run until the command None; `started` is told our address. Raises `StartupError`."""
@@ -119,6 +121,7 @@ class SipThread:
             endpoint.libHandleEvents(_POLL_MS)
             # Never inside a callback: a pj.Call must not be freed while PJSIP is still using it.
             self.released.clear()
+            self._count()
             self._pass_copies_on()
             if not self._work_off():
                 break
@@ -153,12 +156,18 @@ class SipThread:
                 return False
             command.run()
 
+    def _count(self) -> None:
+        now = time.monotonic()
+        if self.gate is not None and now >= self._counted_at + 1.0:
+            self._counted_at = now
+            self.gate_counts = self.gate.counts()
+
     def _open(self, endpoint: pj.Endpoint) -> str:
         settings = self._settings
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
         config.uaConfig.mainThreadOnly = True
-        config.uaConfig.maxCalls = settings.max_calls + _REFUSAL_SLOTS
+        config.uaConfig.maxCalls = settings.max_calls + _SPARE_SLOTS
         config.uaConfig.userAgent = settings.user_agent
         config.uaConfig.natTypeInSdp = 0  # a=X-nat is for PJSIP's own peers, and offers are long
         config.logConfig.level = settings.log_level
@@ -169,11 +178,13 @@ class SipThread:
         config.logConfig.writer = self._writer
         config.medConfig.noVad = True
         config.medConfig.threadCnt = 1
-        config.medConfig.maxMediaPorts = settings.max_calls + _REFUSAL_SLOTS + 16
+        config.medConfig.maxMediaPorts = settings.max_calls + _SPARE_SLOTS + 16
         endpoint.libInit(config)
+        self.gate = SipGate(settings.guard, self._is_full, self._trunk_of_account)
+        self.gate.open()
         if settings.trace:
             pj.start_sip_tap()
-        address = self._bind(endpoint)
+        address = self.transports.open(endpoint)
         endpoint.libStart()
         start_clock()
         choose_codecs(endpoint, settings.codecs, fec=settings.media.fec is not False)
@@ -186,31 +197,16 @@ class SipThread:
         return address
 
     def _select_account(self, prm: pj.OnSelectAccountParam) -> int:
-        return self.inbound[_LOCAL].getId()  # type: ignore[no-any-return]
+        admission = self.gate.admission if self.gate is not None else None
+        trunk = admission.accepted.trunk if admission is not None else _LOCAL
+        return self.inbound[trunk].getId()  # type: ignore[no-any-return]
 
-    def _bind(self, endpoint: pj.Endpoint) -> str:
-        settings = self._settings
-        first = ""
-        for name in settings.transports:
-            config = pj.TransportConfig()
-            # A port the system chose for the first transport is that of the next one, too.
-            config.port = settings.tls_port if name == "tls" else settings.port or _port_of(first)
-            config.boundAddress = "" if settings.bind == "0.0.0.0" else settings.bind
-            config.publicAddress = settings.public_address
-            if name == "tls":
-                config.tlsConfig.certFile = settings.tls_cert
-                config.tlsConfig.privKeyFile = settings.tls_key
-                config.tlsConfig.method = pj.PJSIP_TLSV1_2_METHOD
-            try:
-                number = endpoint.transportCreate(_TRANSPORT_TYPES[name], config)
-            except pj.Error as fault:
-                raise StartupError(
-                    f"SIP port {config.port}/{name} on {settings.bind} cannot be opened: {fault.reason}. "
-                    f"Another program may have it (ss -lunpt | grep {config.port}); set sip.port or PARLEY_SIP__PORT."
-                ) from fault
-            bound = endpoint.transportGetInfo(number).localName
-            first = first or bound
-        return first
+    def _trunk_of_account(self, account_id: int) -> str:
+        for accounts in (self.accounts, self.inbound):
+            for name, account in accounts.items():
+                if account.getId() == account_id:
+                    return name
+        return _LOCAL
 
     def _add_account(self, name: str, config: pj.AccountConfig) -> SipAccount:
         account = SipAccount(name, self._on_invite, self._post)
@@ -218,13 +214,15 @@ class SipThread:
         return account
 
     def _on_invite(self, account: SipAccount, prm: pj.OnIncomingCallParam) -> None:
-        full = self._is_full()
         call = self._new_call(account, new_handle(), prm.callId)
-        if full:
-            log.warning("call_refused_at_capacity", max_calls=self._settings.max_calls)
-            self._refuse_for_now(call)
-            return
         info = call.getInfo()
+        assert self.gate is not None
+        admission = self.gate.admission
+        # PJSIP makes the call within the callback that asked the gate, so nothing can have come between.
+        assert admission is not None
+        assert admission.call_id == info.callIdString
+        accepted = admission.accepted
+        self.gate.guard.begin_call(call.handle, accepted.source, accepted.trunk)
         self._post(
             IncomingCall(
                 handle=call.handle,
@@ -232,17 +230,13 @@ class SipThread:
                 from_uri=wire_text(info.remoteUri),
                 from_user=_user_of(wire_text(info.remoteUri)),
                 to_uri=wire_text(info.localUri),
-                dialled_user=wire_text(request_uri_user(prm.rdata.wholeMsg)),
+                dialled_user=wire_text(request_uri_user(admission.head.start_line)),
                 source_address=prm.rdata.srcAddress,
+                trunk=accepted.trunk,
+                user=accepted.user,
+                headers=tuple((wire_text(name), wire_text(value)) for name, value in admission.head.headers),
             )
         )
-
-    def _refuse_for_now(self, call: SipCall) -> None:
-        """503 with Retry-After (RFC 3261 section 21.5.4): a trunk tries its next gateway."""
-        call.muted_events = True
-        operation = operation_of(503)
-        add_headers(operation, (("Retry-After", str(_RETRY_AFTER_S)),))
-        call.answer(operation)
 
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
         media = self._settings.media
@@ -251,7 +245,7 @@ class SipThread:
         return call
 
     def _is_full(self) -> bool:
-        """Silent calls count until PJSIP has let go of them: its other slots are for those that are answered 503."""
+        """Silent calls count until PJSIP has let go of them."""
         silent, now = self.silent_until, time.monotonic()
         while silent and silent[0] <= now:
             silent.popleft()
@@ -259,6 +253,8 @@ class SipThread:
 
     def _release(self, call: SipCall) -> None:
         self.calls.pop(call.handle, None)
+        if self.gate is not None:
+            self.gate.guard.end_call(call.handle)
         if call.ending_by_us and call.silent_until is not None:
             insort(self.silent_until, call.silent_until)
         self.released.append(call)
@@ -275,6 +271,8 @@ class SipThread:
         operation.txOption.localUri = caller_id
         add_headers(operation, headers)
         call = self._new_call(account, handle)
+        if self.gate is not None:
+            self.gate.guard.begin_call(handle, trunk=trunk)
         try:
             call.silent_until = time.monotonic() + _SILENT_S
             call.makeCall(to, operation)
@@ -293,6 +291,11 @@ class SipThread:
         operation = operation_of(code)
         operation.reason = reason
         call.hangup(operation)
+
+    def learn(self, trunk: str, addresses: tuple[str, ...]) -> None:
+        if self.gate is not None:
+            for address in addresses:
+                self.gate.learn(trunk, address)
 
     def resume(self, handle: str) -> None:
         operation = pj.CallOpParam(True)
@@ -326,7 +329,3 @@ def _user_of(uri: str) -> str:
 
 def _host_of(address: str) -> str:
     return address.rpartition(":")[0]
-
-
-def _port_of(address: str) -> int:
-    return int(address.rpartition(":")[2] or 0)

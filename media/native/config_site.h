@@ -29,6 +29,9 @@
 #define PJSIP_TCP_TRANSPORT_BACKLOG         128
 #define PJSIP_TLS_TRANSPORT_BACKLOG         128
 #define PJSIP_MAX_PKT_LEN                   8192
+/* A flood that comes while the process stands still must not push calls out of
+ * the socket's buffer. The system's own limit (net.core.rmem_max) holds. */
+#define PJSIP_UDP_SO_RCVBUF_SIZE            (4 << 20)
 
 /* Offers that list several codecs and their redundancy are larger than the
  * 1,300 bytes above which PJSIP would try TCP first: a trunk that has UDP only
