@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import signal
+import ssl
 import time
 from contextlib import AsyncExitStack
 from functools import partial
@@ -23,13 +24,14 @@ from gateway.api.auth import api_keys
 from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
 from gateway.calls.control import SwitchboardControl
+from gateway.calls.exchange import Exchange
 from gateway.calls.hands import CallHands
 from gateway.calls.journal import Journal
 from gateway.calls.memory import CallerMemories
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
-from gateway.config import Config, HttpConfig
+from gateway.config import Config, HttpConfig, SipConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
 from gateway.knowledge import open_knowledge
@@ -37,8 +39,10 @@ from gateway.lookup import CallLookup
 from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.services import open_services
+from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.guard import GuardedTrunk, GuardSettings
-from gateway.sip.settings import EndpointSettings, MediaSettings, TrunkSettings
+from gateway.sip.settings import EndpointSettings, MediaSettings, TlsSettings, TrunkSettings
+from gateway.sip.tls_files import TlsFiles
 from gateway.store import open_store
 from gateway.streams.opening import open_streams
 from gateway.streams.reception import Reception
@@ -46,6 +50,9 @@ from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from gateway.tools import open_tools
 from gateway.trunks.config import TrunkConfig
+from gateway.trunks.names import Names
+from gateway.trunks.nameserver import SystemNameserver
+from gateway.trunks.selection import host_and_port
 from media.ports import JitterPolicy, PcmHub
 
 if TYPE_CHECKING:
@@ -55,6 +62,7 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_S = 30.0
 """How long calls may go on after SIGTERM before they are hung up. A second signal ends the wait."""
+_SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 _COUNTERS_PERIOD_S = 1.0
 _GC_THRESHOLDS = (20_000, 10, 10)
 """A batch of frames of 300 calls is a thousand objects, which soon go by themselves: with Python's own 700 each of them
@@ -112,12 +120,17 @@ async def _serve(config: Config) -> None:
         await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
         reception = Reception()
         streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams)
+        names = await stack.enter_async_context(_names(config))
+        exchange = Exchange(config.trunk, names, metrics)
+        switchboard = Switchboard(
+            config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams, exchange
+        )
         agents.control_of = partial(CallHands, switchboard)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
+            tasks.create_task(exchange.watch(switchboard.endpoint), name="trunk-watch"),
             tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
             tasks.create_task(switchboard.tracing.run(), name="tracing"),
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
@@ -127,6 +140,11 @@ async def _serve(config: Config) -> None:
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard, metrics), name="counters"),
         ]
+        if (tls_files := _tls_files(config.sip, switchboard.endpoint)) is not None:
+            background.append(tasks.create_task(tls_files.follow(), name="tls-files"))
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGHUP, lambda: background.append(tasks.create_task(tls_files.renew(), name="tls-renewal"))
+            )
         stack.callback(lambda: [task.cancel() for task in background])
         tokens = StreamTokens()
         switchboard.events.follow(
@@ -184,6 +202,11 @@ def _prompt_source(config: Config) -> Fetch:
     return lambda url: fetch(guard, url, PLAY_URL, max_bytes=MAX_URL_BYTES, timeout_s=FETCH_S)
 
 
+def _names(config: Config) -> Names:
+    nameserver = SystemNameserver([host_and_port(one) for one in config.sip.nameservers])
+    return Names(nameserver, transports=config.sip.transports)
+
+
 def endpoint_settings(config: Config) -> EndpointSettings:
     """The SIP endpoint's share of the configuration."""
     sip, media = config.sip, config.media
@@ -195,7 +218,8 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         media=MediaSettings(
             rtp_port_min=media.rtp_port_min,
             rtp_port_max=media.rtp_port_max,
-            bind="" if sip.bind == "0.0.0.0" else sip.bind,
+            # An IPv4 address is no place for the RTP of an IPv6 call.
+            bind="" if sip.bind == "0.0.0.0" or sip.bind6 else sip.bind,
             public_address=public_address,
             srtp=media.srtp,
             fec=media.fec,
@@ -207,8 +231,9 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         trace=config.trace.keep or config.trace.hep is not None,
         public_address=public_address,
         tls_port=sip.tls_port,
-        tls_cert=str(sip.tls_cert or ""),
-        tls_key=str(sip.tls_key or ""),
+        bind6=sip.bind6 or "",
+        tls=_tls_settings(sip),
+        connections_per_address=sip.connections_per_address,
         trunks=tuple(_trunk_settings(trunk) for trunk in config.trunk),
         guard=_guard_settings(config),
     )
@@ -231,18 +256,38 @@ def _guard_settings(config: Config) -> GuardSettings:
     )
 
 
+def _tls_settings(sip: SipConfig) -> TlsSettings:
+    authorities = sip.tls_ca or ssl.get_default_verify_paths().cafile or _SYSTEM_AUTHORITIES
+    return TlsSettings(
+        certificate=str(sip.tls_cert or ""),
+        key=str(sip.tls_key or ""),
+        authorities=str(authorities),
+        verify_servers=sip.tls_verify,
+        ask_clients=sip.tls_client_certs,
+    )
+
+
+def _tls_files(sip: SipConfig, endpoint: SipEndpoint) -> TlsFiles | None:
+    """Those to follow; None: there is no TLS."""
+    if "tls" not in sip.transports or sip.tls_cert is None or sip.tls_key is None:
+        return None
+    return TlsFiles(sip.tls_cert, sip.tls_key, sip.tls_ca, endpoint.reload_tls)
+
+
 def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
     return TrunkSettings(
         name=trunk.name,
         host=trunk.host,
+        domain=trunk.domain,
         username=trunk.username,
         password=trunk.password.get_secret_value(),
-        register=trunk.register_account,
+        register=trunk.registers,
         transport=trunk.transport,
         realm=trunk.realm,
         register_s=trunk.register_s,
         srtp=trunk.srtp,
         srtp_keying=trunk.srtp_keying,
+        srtp_suites=trunk.srtp_suites,
         codecs=trunk.codecs,
         session_timers=trunk.session_timers,
         session_expires_s=trunk.session_expires_s,

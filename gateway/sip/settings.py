@@ -34,6 +34,8 @@ class TrunkSettings:
 
     name: str
     host: str
+    domain: str
+    """Of our address there."""
     username: str
     password: str
     register: bool
@@ -43,11 +45,29 @@ class TrunkSettings:
     srtp: Use | None = None
     """None: as all media."""
     srtp_keying: Literal["sdes", "dtls"] = "sdes"
+    srtp_suites: tuple[str, ...] = ()
+    """Most wanted first; none: all."""
     codecs: tuple[str, ...] = ()
+    """None: as all calls."""
     session_timers: Use = "optional"
     session_expires_s: int = 1800
     min_se_s: int = 90
     prack: Use = "optional"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Who we are in TLS, and whom we believe. Paths of PEM files; empty: none."""
+
+    certificate: str = ""
+    """Our chain: to those who connect to us, and to servers that ask for one."""
+    key: str = ""
+    authorities: str = ""
+    """Who signs the certificates of others."""
+    verify_servers: bool = False
+    """Connect only to who has a certificate for the name we asked for."""
+    ask_clients: bool = False
+    """Let in only who shows a certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +85,12 @@ class EndpointSettings:
     max_calls: int
     user_agent: str
     public_address: str = ""
+    bind6: str = ""
+    """IPv6 address; `::` for all interfaces, empty for none."""
     tls_port: int = 5061
-    tls_cert: str = ""
-    tls_key: str = ""
+    tls: TlsSettings = TlsSettings()
+    connections_per_address: int = 64
+    """TCP and TLS connections that one address may have open to us."""
     trunks: tuple[TrunkSettings, ...] = ()
     guard: GuardSettings = OPEN
     """Who may call; everybody, unless told otherwise."""
