@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import signal
+import ssl
 import time
 from contextlib import AsyncExitStack
 from functools import partial
@@ -30,7 +31,7 @@ from gateway.calls.memory import CallerMemories
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
-from gateway.config import Config, HttpConfig
+from gateway.config import Config, HttpConfig, SipConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
 from gateway.knowledge import open_knowledge
@@ -38,8 +39,10 @@ from gateway.lookup import CallLookup
 from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.services import open_services
+from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.guard import GuardedTrunk, GuardSettings
-from gateway.sip.settings import EndpointSettings, MediaSettings, TrunkSettings
+from gateway.sip.settings import EndpointSettings, MediaSettings, TlsSettings, TrunkSettings
+from gateway.sip.tls_files import TlsFiles
 from gateway.store import open_store
 from gateway.streams.opening import open_streams
 from gateway.streams.reception import Reception
@@ -59,6 +62,7 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_S = 30.0
 """How long calls may go on after SIGTERM before they are hung up. A second signal ends the wait."""
+_SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 _COUNTERS_PERIOD_S = 1.0
 _GC_THRESHOLDS = (20_000, 10, 10)
 """A batch of frames of 300 calls is a thousand objects, which soon go by themselves: with Python's own 700 each of them
@@ -136,6 +140,11 @@ async def _serve(config: Config) -> None:
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard, metrics), name="counters"),
         ]
+        if (tls_files := _tls_files(config.sip, switchboard.endpoint)) is not None:
+            background.append(tasks.create_task(tls_files.follow(), name="tls-files"))
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGHUP, lambda: background.append(tasks.create_task(tls_files.renew(), name="tls-renewal"))
+            )
         stack.callback(lambda: [task.cancel() for task in background])
         tokens = StreamTokens()
         switchboard.events.follow(
@@ -209,7 +218,8 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         media=MediaSettings(
             rtp_port_min=media.rtp_port_min,
             rtp_port_max=media.rtp_port_max,
-            bind="" if sip.bind == "0.0.0.0" else sip.bind,
+            # An IPv4 address is no place for the RTP of an IPv6 call.
+            bind="" if sip.bind == "0.0.0.0" or sip.bind6 else sip.bind,
             public_address=public_address,
             srtp=media.srtp,
             fec=media.fec,
@@ -221,8 +231,9 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         trace=config.trace.keep or config.trace.hep is not None,
         public_address=public_address,
         tls_port=sip.tls_port,
-        tls_cert=str(sip.tls_cert or ""),
-        tls_key=str(sip.tls_key or ""),
+        bind6=sip.bind6 or "",
+        tls=_tls_settings(sip),
+        connections_per_address=sip.connections_per_address,
         trunks=tuple(_trunk_settings(trunk) for trunk in config.trunk),
         guard=_guard_settings(config),
     )
@@ -243,6 +254,24 @@ def _guard_settings(config: Config) -> GuardSettings:
         ban_s=sip.ban_s,
         exempt=tuple(ip_network(network) for network in sip.exempt),
     )
+
+
+def _tls_settings(sip: SipConfig) -> TlsSettings:
+    authorities = sip.tls_ca or ssl.get_default_verify_paths().cafile or _SYSTEM_AUTHORITIES
+    return TlsSettings(
+        certificate=str(sip.tls_cert or ""),
+        key=str(sip.tls_key or ""),
+        authorities=str(authorities),
+        verify_servers=sip.tls_verify,
+        ask_clients=sip.tls_client_certs,
+    )
+
+
+def _tls_files(sip: SipConfig, endpoint: SipEndpoint) -> TlsFiles | None:
+    """Those to follow; None: there is no TLS."""
+    if "tls" not in sip.transports or sip.tls_cert is None or sip.tls_key is None:
+        return None
+    return TlsFiles(sip.tls_cert, sip.tls_key, sip.tls_ca, endpoint.reload_tls)
 
 
 def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
@@ -302,7 +331,7 @@ def _announce(config: Config, sip: str, http: str, seconds: float) -> None:
         f"""
 Parley is ready after {seconds:.1f} s.
   call it             {_how_to_call(config, sip)}
-  softphone settings  server {sip}, any user name, no password, no registration
+  softphone settings  server {sip}, {_softphone_login(config)}
 {routes}
   HTTP API            http://{http}/docs
   API key             {config.store.data_dir / "api_key" if not config.http.api_keys else "as configured"}
@@ -311,6 +340,12 @@ Parley is ready after {seconds:.1f} s.
 """,
         flush=True,
     )
+
+
+def _softphone_login(config: Config) -> str:
+    if config.sip.strangers == "nobody":
+        return "name and password of a [[user]]"
+    return "any user name, no password, no registration"
 
 
 def _how_to_call(config: Config, sip: str) -> str:

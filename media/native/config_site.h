@@ -61,3 +61,11 @@
 
 /* Level 4 has every message; 5 only library internals, and costs calls. */
 #define PJ_LOG_MAX_LEVEL                    4
+
+/* In the sanitizer build assertions tell, and the code goes on as it does in
+ * the release build, which has none: what a stranger sends must do no harm
+ * there. PJ_ASSERT_RETURN returns all the same. */
+#ifdef __SANITIZE_ADDRESS__
+#   include <stdio.h>
+#   define pj_assert(expr) ((expr) ? (void)0 : (void)fprintf(stderr, "Assertion `%s' failed: %s:%d\n", #expr, __FILE__, __LINE__))
+#endif

@@ -4,6 +4,7 @@
 
 %{
 #define PY_SSIZE_T_CLEAN
+#include "connections.hpp"
 #include "drain.hpp"
 #include "media_call.hpp"
 #include "sip_gate.hpp"
@@ -229,6 +230,10 @@ void silence_pjlib();
 void start_media_clock();
 void stop_media_clock();
 void start_sip_tap();
+void limit_connections(unsigned per_address);
+uint64_t refused_connections();
+int reload_tls(const std::string &address, int port, const std::string &certificate, const std::string &key,
+               const std::string &authorities, bool verify_servers, bool ask_clients, unsigned handshake_ms);
 
 %feature("director") MediaCall;
 // These belong to native code: no upcall, whatever a Python subclass defines.
