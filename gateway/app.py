@@ -50,6 +50,7 @@ from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from gateway.tools import open_tools
 from gateway.trunks.config import TrunkConfig
+from gateway.trunks.dns import Family
 from gateway.trunks.names import Names
 from gateway.trunks.nameserver import SystemNameserver
 from gateway.trunks.selection import host_and_port
@@ -204,7 +205,8 @@ def _prompt_source(config: Config) -> Fetch:
 
 def _names(config: Config) -> Names:
     nameserver = SystemNameserver([host_and_port(one) for one in config.sip.nameservers])
-    return Names(nameserver, transports=config.sip.transports)
+    families: tuple[Family, ...] = (4,) if config.sip.bind6 is None else (4, 6)
+    return Names(nameserver, transports=config.sip.transports, families=families)
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:

@@ -218,11 +218,18 @@ class Dialling:
                 yield Attempt(Destination(str(uri), "", uri.host), target, None)
             if self._now is None:
                 self._fault = BadAddress("the host of the address is not known")
+        resting: list[Attempt] = []
         for trunk in trunks:
             for host in hosts(trunk):
                 where = via(trunk, self._to, host)
-                for target in await self._exchange.servers(host, trunk.transport, trunk.name):
-                    yield Attempt(where, target, trunk)
+                for target in await self._exchange.servers(host, trunk.transport):
+                    attempt = Attempt(where, target, trunk)
+                    if self._exchange.is_well(trunk.name, target):
+                        yield attempt
+                    else:
+                        resting.append(attempt)
+        for attempt in resting:
+            yield attempt
 
 
 def _patience_s(attempt: Attempt) -> float:

@@ -107,12 +107,14 @@ class Exchange:
                     return trunk
         return None
 
-    async def servers(self, host: str, transport: Transport | None, trunk: str = "") -> tuple[Target, ...]:
-        """Of `host:port`, in the order to try them: those that are there first. None: nobody knows the host."""
+    async def servers(self, host: str, transport: Transport | None) -> tuple[Target, ...]:
+        """Of `host:port`, in the order of DNS, by which they are to be tried. None: nobody knows the host."""
         name, port = host_and_port(host)
-        found = (await self.names.targets(name, port, transport))[:_MOST_SERVERS]
-        now = time.monotonic()
-        return tuple(sorted(found, key=lambda one: bool(trunk) and not self.health.is_well(trunk, server(one), now)))
+        return (await self.names.targets(name, port, transport))[:_MOST_SERVERS]
+
+    def is_well(self, trunk: str, target: Target) -> bool:
+        """Whether nothing speaks against this server."""
+        return self.health.is_well(trunk, server(target), time.monotonic())
 
     async def addresses(self, trunk: str) -> tuple[str, ...]:
         """Of all its servers."""

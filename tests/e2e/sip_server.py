@@ -4,6 +4,7 @@
 import re
 import socket
 import threading
+import time
 from typing import Self
 
 _SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
@@ -24,6 +25,8 @@ class SipServer:
         """Of a 302."""
         self.expires_s = 300
         self.requests: list[str] = []
+        self.came_at: dict[str, float] = {}
+        """When the last request of a method came, retransmissions left out: monotonic seconds."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -59,6 +62,7 @@ class SipServer:
             if branch not in self._branches:
                 self._branches.add(branch)
                 self.requests.append(text)
+                self.came_at[method] = time.monotonic()
                 code = self.once.pop(method, code)
             if method == "INVITE" and self.first:
                 self._respond(text, self.first, source)
