@@ -24,6 +24,7 @@ from gateway.api.auth import api_keys
 from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
 from gateway.calls.control import SwitchboardControl
+from gateway.calls.exchange import Exchange
 from gateway.calls.hands import CallHands
 from gateway.calls.journal import Journal
 from gateway.calls.memory import CallerMemories
@@ -49,6 +50,9 @@ from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from gateway.tools import open_tools
 from gateway.trunks.config import TrunkConfig
+from gateway.trunks.names import Names
+from gateway.trunks.nameserver import SystemNameserver
+from gateway.trunks.selection import host_and_port
 from media.ports import JitterPolicy, PcmHub
 
 if TYPE_CHECKING:
@@ -116,12 +120,17 @@ async def _serve(config: Config) -> None:
         await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
         reception = Reception()
         streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams)
+        names = await stack.enter_async_context(_names(config))
+        exchange = Exchange(config.trunk, names, metrics)
+        switchboard = Switchboard(
+            config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams, exchange
+        )
         agents.control_of = partial(CallHands, switchboard)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
+            tasks.create_task(exchange.watch(switchboard.endpoint), name="trunk-watch"),
             tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
             tasks.create_task(switchboard.tracing.run(), name="tracing"),
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
@@ -191,6 +200,11 @@ def _rate(http: HttpConfig) -> Rate | None:
 def _prompt_source(config: Config) -> Fetch:
     guard = OutboundGuard(config.outbound.allow)
     return lambda url: fetch(guard, url, PLAY_URL, max_bytes=MAX_URL_BYTES, timeout_s=FETCH_S)
+
+
+def _names(config: Config) -> Names:
+    nameserver = SystemNameserver([host_and_port(one) for one in config.sip.nameservers])
+    return Names(nameserver, transports=config.sip.transports)
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:
@@ -264,14 +278,16 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
     return TrunkSettings(
         name=trunk.name,
         host=trunk.host,
+        domain=trunk.domain,
         username=trunk.username,
         password=trunk.password.get_secret_value(),
-        register=trunk.register_account,
+        register=trunk.registers,
         transport=trunk.transport,
         realm=trunk.realm,
         register_s=trunk.register_s,
         srtp=trunk.srtp,
         srtp_keying=trunk.srtp_keying,
+        srtp_suites=trunk.srtp_suites,
         codecs=trunk.codecs,
         session_timers=trunk.session_timers,
         session_expires_s=trunk.session_expires_s,

@@ -120,6 +120,9 @@ class SipConfig(Section):
     strangers: Literal["private", "everyone", "nobody"] = "private"
     """Whose calls are taken that come through no trunk (`allow`) and from no `[[user]]`: those from loopback and
     private networks, everybody's, or nobody's."""
+    nameservers: tuple[HostAndPort, ...] = ()
+    """DNS servers that know the hosts of trunks and SIP addresses (`192.0.2.53`, `127.0.0.1:5353`). None: the system's,
+    after /etc/hosts."""
     max_calls_per_source: Annotated[int, Field(ge=0)] = 30
     """Calls at the same time of one address that is no trunk's; one more is answered 503. 0: no limit."""
     requests_per_s: Annotated[float, Field(gt=0)] = 20.0
@@ -530,6 +533,10 @@ class Config(Section):
     def open_files(self) -> int:
         """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else."""
         return self.sip.max_calls * 4 + 1024
+
+    def trunk_named(self, name: str | None) -> TrunkConfig | None:
+        """None when there is none of that name."""
+        return next((trunk for trunk in self.trunk if trunk.name == name), None)
 
     def route_for(self, dialled_user: str, source_address: str, trunk: str | None = None) -> RouteConfig | None:
         """The first route that matches; None when the number leads nowhere."""

@@ -34,6 +34,8 @@ class TrunkSettings:
 
     name: str
     host: str
+    domain: str
+    """Of our address there."""
     username: str
     password: str
     register: bool
@@ -43,7 +45,10 @@ class TrunkSettings:
     srtp: Use | None = None
     """None: as all media."""
     srtp_keying: Literal["sdes", "dtls"] = "sdes"
+    srtp_suites: tuple[str, ...] = ()
+    """Most wanted first; none: all."""
     codecs: tuple[str, ...] = ()
+    """None: as all calls."""
     session_timers: Use = "optional"
     session_expires_s: int = 1800
     min_se_s: int = 90

@@ -8,6 +8,8 @@
 #include "drain.hpp"
 #include "media_call.hpp"
 #include "sip_gate.hpp"
+#include "sip_probe.hpp"
+#include "sip_resolver.hpp"
 #include "sip_tap.hpp"
 %}
 
@@ -237,6 +239,7 @@ int reload_tls(const std::string &address, int port, const std::string &certific
 // These belong to native code: no upcall, whatever a Python subclass defines.
 %feature("nodirector") MediaCall::onStreamCreated;
 %feature("nodirector") MediaCall::onStreamDestroyed;
+%feature("nodirector") MediaCall::onCallSdpCreated;
 %feature("nodirector") MediaCall::onCallTsxState;
 
 class MediaCall : public pj::Call {
@@ -249,6 +252,36 @@ class MediaCall : public pj::Call {
     virtual int onKeyInfo(const std::string &type, const std::string &body);
     virtual void onInfoAnswered(int code);
     void setJitter(int policy);
+    bool isSilent() const;
+    void setCodecs(const std::vector<std::string> &codecs);
+};
+
+}
+
+%feature("director") SipResolver;
+%feature("director") SipProbe;
+
+namespace parley {
+
+class SipResolver {
+  public:
+    SipResolver();
+    virtual ~SipResolver();
+    void install();
+    void close();
+    void steer(const std::string &transport, const std::string &address, unsigned port);
+    void offer(unsigned query, const std::string &transport, const std::string &address, unsigned port);
+    void answer(unsigned query);
+    virtual void onName(unsigned query, const std::string &host, unsigned port, const std::string &transport,
+                        bool secure);
+};
+
+class SipProbe {
+  public:
+    SipProbe();
+    virtual ~SipProbe();
+    void send(unsigned probe, const std::string &target_uri, const std::string &from_uri);
+    virtual void onProbed(unsigned probe, int status);
 };
 
 }
