@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages that break parsers, against PJSIP's AddressSanitizer build: RFC 4475's, those of known faults, bent ones.
 
-After each test the gateway answers, and has no call and no RTP port more than before. Checked by hand that it sees what
-it is for: without media/native/strange_routes.patch the registrar's routes end the gateway with a `stack-buffer-overflow
-in update_service_route`. Not so the routes that are no SIP address: what is read there depends on what lies behind them
-in memory; `scripts/fuzz_sip --messages 15000 --rate 2000 --seed 4` found that one.
+After each test the gateway answers, and has no call and no RTP port more than before. Checked by hand that it sees
+what it is for: without media/native/strange_routes.patch the registrar's routes end the gateway with a
+`stack-buffer-overflow in update_service_route`. Not so the routes that are no SIP address: what is read there depends
+on what lies behind them in memory;
+`scripts/fuzz_sip --messages 15000 --rate 2000 --seed 4` found that one.
 """
 
 import contextlib
