@@ -62,6 +62,7 @@ data_dir = "data"
         )
         self.sip_port = 0
         self.http_address = ""
+        self.ready_wait_s = _READY_WAIT_S
         self.log = folder / "parley.log"
         self._http = httpx.Client()
 
@@ -70,7 +71,7 @@ data_dir = "data"
             self.process = subprocess.Popen(
                 [*PARLEY, "serve", "--config", str(self.config)], stdout=subprocess.PIPE, stderr=log, text=True
             )
-        overdue = threading.Timer(_READY_WAIT_S, self.process.kill)
+        overdue = threading.Timer(self.ready_wait_s, self.process.kill)
         overdue.start()
         assert self.process.stdout is not None
         try:

@@ -28,6 +28,7 @@ def sanitized_gateway(folder: Path, settings: str, media: str = "") -> Iterator[
         environment.setenv("ASAN_OPTIONS", "detect_leaks=0:handle_abort=1")
         environment.setenv("PYTHONPATH", str(wheel.parent / "tree"), prepend=":")
         gateway = GatewayProcess(folder, settings, record=False, media=media)
+        gateway.ready_wait_s = 180  # everything takes some times as long
         gateway.__enter__()
     try:
         maps = Path(f"/proc/{gateway.process.pid}/maps").read_text()

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages that break parsers, against PJSIP's AddressSanitizer build: RFC 4475's, those of known faults, bent ones.
 
-After each test the gateway answers, and has no call and no RTP port more than before. Checked by hand that tests see
-what they are for: without media/native/strange_routes.patch a tel: route ends the gateway in
-`pjsua_acc_create_uas_contact`, and the registrar's routes with a `stack-buffer-overflow in update_service_route`.
+After each test the gateway answers, and has no call and no RTP port more than before. Checked by hand that it sees
+what it is for: without media/native/strange_routes.patch the registrar's routes end the gateway with a
+`stack-buffer-overflow in update_service_route`. Not so the routes that are no SIP address: what is read there depends
+on what lies behind them in memory;
+`scripts/fuzz_sip --messages 15000 --rate 2000 --seed 4` found that one.
 """
 
 import contextlib
@@ -155,6 +157,7 @@ def test_an_offer_of_a_known_fault_is_survived(target: Target, media: str, codes
         pytest.param(f"Replaces: {'x' * 3000};to-tag=1;from-tag=1\r\n", id="Replaces"),
         pytest.param("Session-Expires: 4294967296\r\nMin-SE: -1\r\nRequire: timer\r\n", id="times out of range"),
         pytest.param("Record-Route: <tel:1>\r\n", id="a route to a telephone"),
+        pytest.param("Record-Route: <x:y>\r\n", id="a route to nowhere"),
         pytest.param("".join(f"Route: <sip:127.0.0.{n};lr>\r\n" for n in range(200)), id="two hundred routes"),
     ],
 )
