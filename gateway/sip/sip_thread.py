@@ -18,8 +18,10 @@ from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.events import CallDialled, IncomingCall, SignallingSeen, SipEvent
 from gateway.sip.log import PjsipLog
+from gateway.sip.reason import Reason
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.signalling import SipMessage
+from gateway.sip.timers import Timers
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from media.ports import silence_library, start_clock, stop_clock
 
@@ -98,6 +100,7 @@ class SipThread:
         """For calls in, by trunk."""
         self.calls: dict[str, SipCall] = {}
         self.released: list[SipCall] = []
+        self._timers = Timers()
         self.silent_until: deque[float] = deque()
         """When PJSIP gives back the slots of calls that are over for us: monotonic seconds, at most one each."""
 
@@ -120,6 +123,7 @@ class SipThread:
             # Never inside a callback: a pj.Call must not be freed while PJSIP is still using it.
             self.released.clear()
             self._pass_copies_on()
+            self._timers.run(time.monotonic())
             if not self._work_off():
                 break
         endpoint.hangupAllCalls()
@@ -247,8 +251,12 @@ class SipThread:
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
         media = self._settings.media
         call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
+        call.later = self._later
         self.calls[handle] = call
         return call
+
+    def _later(self, delay_s: float, work: Callable[[], None]) -> None:
+        self._timers.add(time.monotonic() + delay_s, work)
 
     def _is_full(self) -> bool:
         """Silent calls count until PJSIP has let go of them: its other slots are for those that are answered 503."""
@@ -285,19 +293,11 @@ class SipThread:
                 raise TooManyCalls("PJSIP has no call left") from fault
             raise BadAddress(f"{to}: {fault.reason or fault.title}") from fault
 
-    def hang_up(self, handle: str, code: int, reason: str) -> None:
+    def hang_up(self, handle: str, code: int, phrase: str, reason: Reason | None) -> None:
         call = self.calls.get(handle)
-        if call is None:
-            return
-        call.ending_by_us = True
-        operation = operation_of(code)
-        operation.reason = reason
-        call.hangup(operation)
-
-    def resume(self, handle: str) -> None:
-        operation = pj.CallOpParam(True)
-        operation.opt.flag = pj.PJSUA_CALL_UNHOLD
-        self.call(handle).reinvite(operation)
+        if call is not None:
+            call.ending_by_us = True
+            call.end(code, phrase, reason)
 
     def call(self, handle: str) -> SipCall:
         try:

@@ -225,6 +225,7 @@ void start_sip_tap();
 %feature("nodirector") MediaCall::onStreamCreated;
 %feature("nodirector") MediaCall::onStreamDestroyed;
 %feature("nodirector") MediaCall::onCallTsxState;
+%feature("nodirector") MediaCall::onCallSdpCreated;
 
 class MediaCall : public pj::Call {
   public:
@@ -235,6 +236,8 @@ class MediaCall : public pj::Call {
     parley::RtpStats rtpStats() const;
     virtual int onKeyInfo(const std::string &type, const std::string &body);
     virtual void onInfoAnswered(int code);
+    virtual void onReinviteAnswered(int code);
+    std::string reasons(const pj::SipEvent &event) const;
     void setJitter(int policy);
 };
 
