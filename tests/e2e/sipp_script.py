@@ -17,11 +17,11 @@ from pathlib import Path
 from types import MappingProxyType
 from xml.sax.saxutils import quoteattr
 
+from tests.e2e.gateway_process import wait_for
 from tests.e2e.peers import PORTS
 
 _TERMINAL = {**os.environ, "TERM": "dumb"}
 _REASONS = {100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 491: "Request Pending"}
-_TAG = "[pid]t[call_number]"
 _HEADERS_KEPT = ("Via", "From", "To", "CSeq")
 PCMU = "RTP/AVP 0\na=rtpmap:0 PCMU/8000"
 
@@ -43,7 +43,9 @@ class SippScript:
         self._cseq = 0
         self.invite = (0, 0, "")
         """Step, CSeq and URI of our last INVITE."""
-        self._has_dialog = False
+        self.has_dialog = False
+        self.tag = "[pid]t[call_number]"
+        """Ours."""
         self._outside: set[str] = set()
         """Methods whose last request came outside a dialog: our responses name us."""
 
@@ -52,10 +54,10 @@ class SippScript:
     def request(self, method: str, *headers: str, sdp: str = "", cseq: int | None = None) -> None:
         """Inside the dialog if there is one."""
         self._cseq = cseq or self._cseq + 1
-        uri = "[$target]" if self._has_dialog else f"sip:{self.user}@[remote_ip]:[remote_port]"
+        uri = "[$target]" if self.has_dialog else f"sip:{self.user}@[remote_ip]:[remote_port]"
         if method == "INVITE":
             self.invite = len(self._steps), self._cseq, uri
-        to = "[$them]" if self._has_dialog else f" <{uri}>"
+        to = "[$them]" if self.has_dialog else f" <{uri}>"
         self._request(method, uri, "[branch]", to, self._cseq, headers, sdp, ' retrans="500"')
 
     def ack(self, *headers: str, sdp: str = "", refused: bool = False) -> None:
@@ -72,14 +74,15 @@ class SippScript:
         self._request("CANCEL", uri, f"[branch-{len(self._steps) - step}]", f" <{uri}>", cseq, headers, "")
 
     def respond(
-        self, code: int, *headers: str, to: str, sdp: str = "", tag: str = _TAG, reason: str = "", retrans: bool = False
+        self, code: int, *headers: str, to: str, sdp: str = "", tag: str = "", reason: str = "", retrans: bool = False
     ) -> None:
         """To the last request of method `to`. `retrans`: until something comes, as for a 200 to INVITE."""
         lines = [f"SIP/2.0 {code} {reason or _REASONS.get(code, 'Because')}"]
         lines += [f"{name}:[${to}_{name.lower()}]" for name in ("Via", "From")]
-        lines += [f"To:[${to}_to]" + (f";tag={tag}" if to in self._outside and code > 100 else "")]
+        lines += [f"To:[${to}_to]" + (f";tag={tag or self.tag}" if to in self._outside and code > 100 else "")]
         lines += [f"CSeq:[${to}_cseq]", *self._common(headers)]
         self._message(lines, sdp, ' retrans="500"' if retrans else "")
+        self.has_dialog = self.has_dialog or 100 < code < 300
 
     def repeat(self, step: int) -> None:
         """Send the same message again, byte for byte."""
@@ -116,7 +119,7 @@ class SippScript:
         actions += [self._search(pattern, "msg", 'check_it_inverse="true"') for pattern in lacks]
         actions += [self._search(".*", "hdr", f'header="{header}:"', name) for name, header in keep.items()]
         if isinstance(what, str):
-            if what in ("INVITE", "CANCEL") and not self.user and not self._has_dialog:
+            if what == "CANCEL" or (what == "INVITE" and not self.user and not self.has_dialog):
                 self._outside.add(what)
                 if what == "INVITE":
                     actions += [self._search(".*", "hdr", 'header="To:"', "us")]
@@ -133,7 +136,7 @@ class SippScript:
                 if what < 300:
                     actions += [self._target()]
             kind = f'response="{what}"'
-        self._has_dialog = self._has_dialog or (what == "ACK" if isinstance(what, str) else 100 < what < 300)
+        self.has_dialog = self.has_dialog or (what == "ACK" if isinstance(what, str) else 100 < what < 300)
         options = ' optional="true"' if optional else ""
         action = "\n    <action>\n" + "\n".join(actions) + "\n    </action>\n  " if actions else ""
         self._steps.append(f"  <recv {kind}{options}>{action}</recv>")
@@ -158,7 +161,7 @@ class SippScript:
         body: str,
         options: str = "",
     ) -> None:
-        us = f" <sip:sipp@[local_ip]:[local_port]>;tag={_TAG}" if self.user else f"[$us];tag={_TAG}"
+        us = f" <sip:sipp@[local_ip]:[local_port]>;tag={self.tag}" if self.user else f"[$us];tag={self.tag}"
         lines = [f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/[transport] [local_ip]:[local_port];branch={branch}"]
         lines += [f"From:{us}", f"To:{to}", f"CSeq: {cseq} {method}", "Max-Forwards: 70", *self._common(headers)]
         self._message(lines, body, options)
@@ -209,6 +212,11 @@ class SippRun:
     def uri(self) -> str:
         """Of one that is called."""
         return f"sip:sipp@127.0.0.1:{self.port}"
+
+    def wait_for_its_socket(self) -> None:
+        """Who is called must listen first."""
+        line = f":{self.port:04X} "
+        wait_for(lambda: line in Path("/proc/net/udp").read_text(), "SIPp's socket")
 
     def check(self) -> None:
         """Wait for its end; every message came as the script has it."""
