@@ -15,9 +15,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from tests.e2e.gateway_process import wait_for
+from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.peers import PORTS
 
 _TERMINAL = {**os.environ, "TERM": "dumb"}
@@ -207,6 +208,11 @@ class SippRun:
     def call_id(self) -> str:
         """Of one that calls."""
         return f"1-{self._process.pid}@"
+
+    def session(self, gateway: GatewayProcess) -> dict[str, Any] | None:
+        """Of one that called, once it has ended."""
+        ended = (one for one in gateway.sessions() if one["ended_at"])
+        return next((one for one in ended if self.call_id in one["metadata"].get("sip_call_id", "")), None)
 
     @property
     def uri(self) -> str:

@@ -297,10 +297,5 @@ def test_a_caller_is_treated_by_the_book_who(name: str, runs: dict[str, SippRun]
     runs[name].check()
     wanted = _CALLERS[name].end_reason
     if wanted is not None:
-        session = wait_for(lambda: _session_of(gateway, runs[name]), "the end of its session")
+        session = wait_for(lambda: runs[name].session(gateway), "the end of its session")
         assert session["end_reason"] == wanted
-
-
-def _session_of(gateway: GatewayProcess, run: SippRun) -> dict[str, object] | None:
-    ended = (session for session in gateway.sessions() if session["ended_at"])
-    return next((session for session in ended if run.call_id in session["metadata"].get("sip_call_id", "")), None)
