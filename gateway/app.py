@@ -9,6 +9,7 @@ import signal
 import time
 from contextlib import AsyncExitStack
 from functools import partial
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import structlog
@@ -36,6 +37,7 @@ from gateway.lookup import CallLookup
 from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.services import open_services
+from gateway.sip.guard import GuardedTrunk, GuardSettings
 from gateway.sip.settings import EndpointSettings, MediaSettings, TrunkSettings
 from gateway.store import open_store
 from gateway.streams.opening import open_streams
@@ -209,6 +211,24 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         tls_cert=str(sip.tls_cert or ""),
         tls_key=str(sip.tls_key or ""),
         trunks=tuple(_trunk_settings(trunk) for trunk in config.trunk),
+        guard=_guard_settings(config),
+    )
+
+
+def _guard_settings(config: Config) -> GuardSettings:
+    sip = config.sip
+    return GuardSettings(
+        strangers=sip.strangers,
+        trunks=tuple(
+            GuardedTrunk(trunk.name, tuple(ip_network(network) for network in trunk.allow), trunk.max_calls)
+            for trunk in config.trunk
+        ),
+        users={user.name: user.password.get_secret_value() for user in config.user},
+        max_calls_per_source=sip.max_calls_per_source,
+        requests_per_s=sip.requests_per_s,
+        tries=sip.tries,
+        ban_s=sip.ban_s,
+        exempt=tuple(ip_network(network) for network in sip.exempt),
     )
 
 
@@ -216,14 +236,16 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
     return TrunkSettings(
         name=trunk.name,
         host=trunk.host,
+        domain=trunk.domain,
         username=trunk.username,
         password=trunk.password.get_secret_value(),
-        register=trunk.register_account,
+        register=trunk.registers,
         transport=trunk.transport,
         realm=trunk.realm,
         register_s=trunk.register_s,
         srtp=trunk.srtp,
         srtp_keying=trunk.srtp_keying,
+        srtp_suites=trunk.srtp_suites,
         codecs=trunk.codecs,
         session_timers=trunk.session_timers,
         session_expires_s=trunk.session_expires_s,

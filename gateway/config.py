@@ -109,8 +109,18 @@ class SipConfig(Section):
     strangers: Literal["private", "everyone", "nobody"] = "private"
     """Whose calls are taken that come through no trunk (`allow`) and from no `[[user]]`: those from loopback and
     private networks, everybody's, or nobody's."""
-    user_agent: HeaderText = f"Parley/{VERSION}"
-    """User-Agent and Server header."""
+    max_calls_per_source: Annotated[int, Field(ge=0)] = 30
+    """Calls at the same time of one address that is no trunk's; one more is answered 503. 0: no limit."""
+    requests_per_s: Annotated[float, Field(gt=0)] = 20.0
+    """New calls and other requests of one address that is no trunk's, in the long run; twice as many at once."""
+    tries: Annotated[int, Field(ge=1)] = 10
+    """So many refused requests in a minute, wrong passwords among them, ban the address they come from."""
+    ban_s: Annotated[float, Field(ge=1)] = 600.0
+    """For how long: its requests are dropped without an answer."""
+    exempt: tuple[Network, ...] = ("127.0.0.1/32", "::1/128")
+    """Networks that are neither limited nor banned: this machine, one's own proxies. Trunks' `allow` never are."""
+    user_agent: HeaderText = "Parley"
+    """User-Agent and Server header. Without a version, which would tell attackers what to try."""
 
 
 class UserConfig(Section):
@@ -509,6 +519,10 @@ class Config(Section):
     def open_files(self) -> int:
         """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else."""
         return self.sip.max_calls * 4 + 1024
+
+    def trunk_named(self, name: str | None) -> TrunkConfig | None:
+        """None when there is none of that name."""
+        return next((trunk for trunk in self.trunk if trunk.name == name), None)
 
     def route_for(self, dialled_user: str, source_address: str, trunk: str | None = None) -> RouteConfig | None:
         """The first route that matches; None when the number leads nowhere."""

@@ -11,6 +11,8 @@ from gateway.services import service_faults
 from gateway.streams.order import Fallback
 from gateway.streams.protocols import check_options, chosen_format, chosen_tracks, protocol_kind
 from gateway.tools import tool_faults
+from gateway.trunks.config import TrunkConfig
+from gateway.trunks.profiles import field_contradictions
 from media import noise
 
 ConfigPath = tuple[str | int, ...]
@@ -35,10 +37,8 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         if trunk.name in seen:
             yield ("trunk", index, "name"), f"there is another trunk named {trunk.name!r}"
         seen.add(trunk.name)
-        if trunk.register_account and not trunk.username:
-            yield ("trunk", index, "register"), "registering needs a username"
-        if trunk.transport not in config.sip.transports:
-            yield ("trunk", index, "transport"), f"{trunk.transport} is not among sip.transports"
+        for key, problem in _trunk_faults(config, trunk):
+            yield ("trunk", index, key), problem
     labels: set[str] = set()
     for index, webhook in enumerate(config.webhook):
         if webhook.label in labels:
@@ -60,6 +60,20 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
             yield ("route", index, "agent"), f"is missing: one of {', '.join(config.agents)}"
         if route.action == "bridge" and route.answer != "auto":
             yield ("route", index, "answer"), 'a bridge is answered when the other side answers: "auto"'
+
+
+def _trunk_faults(config: Config, trunk: TrunkConfig) -> Iterator[tuple[str, str]]:
+    if not trunk.host:
+        yield "host", f"is missing: {trunk.host_form or 'where its calls go'}"
+    if trunk.register_account and not trunk.username:
+        yield "register", "registering needs a username"
+    elif trunk.auth in ("register", "digest") and not trunk.username:
+        yield "username", f'is missing: auth is "{trunk.auth}"'
+    if trunk.auth in ("ip", "digest") and trunk.register_account:
+        yield "auth", f'is "{trunk.auth}", and register is set'
+    if trunk.transport not in config.sip.transports:
+        yield "transport", f"{trunk.transport} is not among sip.transports"
+    yield from field_contradictions(trunk).items()
 
 
 def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[tuple[ConfigPath, str]]:
@@ -106,8 +120,8 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         if getattr(getattr(config, section), key) is not None:
             yield (section, key), later
     for index, trunk in enumerate(config.trunk):
-        if trunk.profile is not None:
-            yield ("trunk", index, "profile"), later
+        if trunk.srtp_keying == "dtls":  # PJSIP is built without, and offers plain RTP where it is required
+            yield ("trunk", index, "srtp_keying"), f"{later}: only sdes is"
     for name, agent in config.agents.items():
         if agent.turn.detector in config.services:
             yield ("agents", name, "turn", "detector"), f"{later}: only local and none are"

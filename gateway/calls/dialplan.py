@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where calls go and come from, by the configuration alone. Pure."""
 
-import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.config import Config
 from gateway.errors import BadAddress, NoSuchTrunk
 from gateway.sip.uri import SipUri, UriError
 from gateway.trunks.config import TrunkConfig
+from gateway.trunks.identity import Presentation, present
 
 _NUMBER_EXTRAS = frozenset("+*#-._")
 
@@ -35,7 +34,24 @@ def destination(config: Config, to: str, trunk: str | None) -> Destination:
     if not number or not all((one.isascii() and one.isalnum()) or one in _NUMBER_EXTRAS for one in number):
         raise BadAddress(f"{to!r} is neither a SIP URI nor a number")
     chosen = _outbound_trunk(config, trunk)
-    return Destination(f"sip:{number}@{chosen.host}", chosen.name, chosen.host)
+    return Destination(trunk_uri(chosen, number), chosen.name, chosen.host)
+
+
+def trunk_uri(trunk: TrunkConfig, number: str, host: str | None = None) -> str:
+    """The request URI of a number as the trunk wants it written, at its host or another one of it."""
+    return str(replace(SipUri.parse(f"sip:{host or trunk.host}"), user=trunk.plan.dialled(number)))
+
+
+def presentation(
+    trunk: TrunkConfig | None, from_: str | None, where: Destination, our_address: str, diverted_from: str = ""
+) -> Presentation:
+    """What the INVITE says of who calls. `diverted_from`: whom a call that we pass on was for. Raises `BadAddress`."""
+    if trunk is None:
+        return Presentation(caller_id(from_, where, our_address))
+    try:
+        return present(trunk, from_, diverted_from=diverted_from)
+    except UriError as fault:
+        raise BadAddress(str(fault)) from fault
 
 
 def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
@@ -47,21 +63,6 @@ def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
         return str(SipUri.parse(text))
     except UriError as fault:
         raise BadAddress(str(fault)) from fault
-
-
-def trunk_of(config: Config, source_address: str, registrars: Mapping[str, frozenset[str]]) -> str | None:
-    """Which trunk a call came through, by where it comes from: a registrar we are registered with, or `allow`."""
-    for name, addresses in registrars.items():
-        if host_of(source_address) in addresses:
-            return name
-    try:
-        source = ipaddress.ip_address(host_of(source_address))
-    except ValueError:
-        return None
-    for trunk in config.trunk:
-        if any(source in ipaddress.ip_network(network) for network in trunk.allow):
-            return trunk.name
-    return None
 
 
 def host_of(address: str) -> str:

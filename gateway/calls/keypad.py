@@ -30,6 +30,8 @@ class Keypad:
         self._call_id = call_id
         self._endpoint = endpoint
         self._on_press = on_press
+        self.usual: KeyMethod | None = None
+        """How keys are pressed when whoever does so does not say. None: by events, or as tones."""
         self._presses = KeyPresses()
         self._info_turn = asyncio.Lock()
         """INFOs go one after another: RFC 3261 keeps no order among requests under way together."""
@@ -56,13 +58,14 @@ class Keypad:
         secret: bool = False,
     ) -> None:
         """Press keys (`media.keys.check_dialled`) one after another: in the media, queued, when this returns; by INFO,
-        answered. By default as RFC 4733 events if the far end takes these, and else as tones.
+        answered. By default as is `usual`: as RFC 4733 events if the far end takes these, and else as tones.
 
         Raises `MediaMisuse` for what cannot be dialled, `WrongCallState` for a method that the far end does not take
         and for too many keys waiting, `CallRefused` when it declines an INFO.
         """
         check_dialled(keys)
         check_key_ms(duration_ms)
+        method = method or self.usual
         if method is KeyMethod.INFO:
             await self._send_infos(keys, duration_ms)
         elif method is KeyMethod.RFC4733 and not audio.takes_events:

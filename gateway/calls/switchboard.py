@@ -17,7 +17,7 @@ from gateway.api.orders import PlaceCall
 from gateway.calls.activity import Activity, Echo, Play, PlayPrompt
 from gateway.calls.bridge import Bridges
 from gateway.calls.call import BeforeAnswer, Call, StartActivity
-from gateway.calls.dialplan import caller_id, destination, host_of, trunk_of
+from gateway.calls.dialplan import destination, host_of, presentation
 from gateway.calls.facts import CallFacts
 from gateway.calls.interpreting import Interpreters, Interpreting
 from gateway.calls.journal import Journal
@@ -46,7 +46,8 @@ from gateway.streams import messages
 from gateway.streams.request import order_of_request, order_of_route
 from gateway.streams.streams import Streams
 from gateway.telemetry import Metrics
-from media.keys import ToneDetection
+from gateway.trunks.identity import parties
+from media.keys import KeyMethod, ToneDetection
 from media.ports import PcmHub
 from media.recorder import RecordingWriter
 from media.wav import read_wav
@@ -57,6 +58,8 @@ _NOT_FOUND = 404
 _TEMPORARILY_UNAVAILABLE = 480
 _MEDIA_WATCH_S = 2.0
 _QUALITY_S = 10.0
+_KEYS_OF_TRUNKS = {"rfc4733": None, "info": KeyMethod.INFO, "inband": KeyMethod.INBAND}
+"""`dtmf` of a trunk: its events need the far end's consent, which it may not give."""
 
 
 class Agents(Interpreters, Protocol):
@@ -100,8 +103,6 @@ class Switchboard:
         self._calls: dict[str, Call] = {}
         self._none_left = asyncio.Event()
         self._none_left.set()
-        self._registrars: dict[str, frozenset[str]] = {}
-        """Addresses of each trunk we are registered with."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.bridges = Bridges()
@@ -169,11 +170,13 @@ class Switchboard:
         host = next(trunk.host for trunk in self._config.trunk if trunk.name == name)
         with contextlib.suppress(OSError):  # an unknown name keeps the addresses known before
             found = await asyncio.get_running_loop().getaddrinfo(host_of(host) or host, None)
-            self._registrars[name] = frozenset(str(address[0]) for *_, address in found)
+            self.endpoint.learn(name, tuple(sorted({str(address[0]) for *_, address in found})))
 
     def _admit(self, event: IncomingCall) -> None:
-        trunk = trunk_of(self._config, event.source_address, self._registrars)
-        route = self._config.route_for(event.dialled_user, host_of(event.source_address), trunk)
+        trunk = event.trunk or None
+        through = self._config.trunk_named(trunk)
+        between = parties(through, event.from_uri, event.dialled_user, event.headers)
+        route = self._config.route_for(between.called, host_of(event.source_address), trunk)
         if self.is_draining or self._tasks is None:
             self._refuse(event, 503, "draining")
         elif route is None:
@@ -184,9 +187,9 @@ class Switchboard:
             facts = CallFacts(
                 call_id=event.handle,
                 direction="inbound",
-                from_=event.from_user or event.from_uri,
-                to=event.dialled_user,
-                peer=event.from_uri,
+                from_=between.caller,
+                to=between.called,
+                peer=between.caller_uri,
                 trunk=trunk or "",
                 agent=route.agent if route.action == "agent" else None,
                 metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
@@ -214,6 +217,8 @@ class Switchboard:
             record=self._config.media.record,
             before_answer=before_answer,
         )
+        if (trunk := self._config.trunk_named(facts.trunk)) is not None:
+            call.keypad.usual = _KEYS_OF_TRUNKS[trunk.dtmf]
         call.before_last_event = self._trunk_watch.ended
         self._calls[facts.call_id] = call
         self._none_left.clear()
@@ -340,16 +345,24 @@ class Switchboard:
             raise UnknownLanguage(f"the speech recognition of agent {agent!r} is local, and that knows en only")
         return Interpreting(self._agents, agent, languages)
 
-    async def _dial(self, order: PlaceCall | BridgeOrder, start: StartActivity, agent: str | None = None) -> Call:
+    async def _dial(
+        self,
+        order: PlaceCall | BridgeOrder,
+        start: StartActivity,
+        agent: str | None = None,
+        *,
+        diverted_from: str = "",
+    ) -> Call:
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
         assert order.to is not None
         where = destination(self._config, order.to, order.profile)
-        caller = caller_id(order.from_, where, self.endpoint.address)
+        through = self._config.trunk_named(where.trunk)
+        said = presentation(through, order.from_, where, self.endpoint.address, diverted_from)
         facts = CallFacts(
             new_handle(),
             "outbound",
-            order.from_ or "parley",
+            order.from_ or (through.number if through else "") or "parley",
             order.to,
             peer=where.uri,
             trunk=where.trunk,
@@ -359,7 +372,9 @@ class Switchboard:
         call = self._new_call(facts, start)
         call.answer_within(order.timeout_s)
         try:
-            await self.endpoint.place(facts.call_id, where.uri, trunk=where.trunk, caller_id=caller)
+            await self.endpoint.place(
+                facts.call_id, where.uri, trunk=where.trunk, caller_id=said.from_uri, headers=said.headers
+            )
         except BaseException:
             self.endpoint.refuse(facts.call_id, 0)  # whoever asked may be gone before the INVITE is out
             self._forget(call)
@@ -371,11 +386,12 @@ class Switchboard:
         """Whom a route leads to: they see who calls, if that can be said in a From."""
         wanted = {"to": route.to, "timeout_s": route.answer_timeout_s}
         order = BridgeOrder.model_validate(wanted)
+        dialled = caller.facts.to
         try:
             seen = BridgeOrder.model_validate({**wanted, "from": caller.facts.from_})
-            return await self._dial(seen, start)
+            return await self._dial(seen, start, diverted_from=dialled)
         except (BadAddress, ValidationError):
-            return await self._dial(order, start)
+            return await self._dial(order, start, diverted_from=dialled)
 
     async def _purpose(self, order: PlaceCall, play: Prompt | None) -> tuple[str | None, StartActivity]:
         """The agent, if it is one, and what the call is for when it is answered."""

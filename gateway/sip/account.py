@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pjsua2 as pj
 
+from gateway.sip.codecs import rtpmaps
 from gateway.sip.events import RegistrationChanged, SipEvent
 from gateway.sip.settings import MediaSettings, TrunkSettings, Use
 
@@ -19,6 +20,17 @@ _SRTP_USE: dict[Use, int] = {
     "optional": pj.PJMEDIA_SRTP_OPTIONAL,
     "required": pj.PJMEDIA_SRTP_MANDATORY,
 }
+_SRTP_KEYING = {"sdes": pj.PJMEDIA_SRTP_KEYING_SDES, "dtls": pj.PJMEDIA_SRTP_KEYING_DTLS_SRTP}
+_TIMER_USE: dict[Use, int] = {
+    "off": pj.PJSUA_SIP_TIMER_INACTIVE,
+    "optional": pj.PJSUA_SIP_TIMER_OPTIONAL,
+    "required": pj.PJSUA_SIP_TIMER_REQUIRED,
+}
+_PRACK_USE: dict[Use, int] = {
+    "off": pj.PJSUA_100REL_NOT_USED,
+    "optional": pj.PJSUA_100REL_OPTIONAL,
+    "required": pj.PJSUA_100REL_MANDATORY,
+}
 
 
 class SipAccount(pj.Account):  # type: ignore[misc]
@@ -27,11 +39,14 @@ class SipAccount(pj.Account):  # type: ignore[misc]
     def __init__(
         self,
         name: str,
+        codecs: tuple[str, ...],
         on_invite: Callable[["SipAccount", pj.OnIncomingCallParam], None],
         post: Callable[[SipEvent], None],
     ) -> None:
         super().__init__()
         self.name = name
+        self.rtpmaps = rtpmaps(codecs)
+        """What its calls offer and accept, most wanted first."""
         self._on_invite = on_invite
         self._post = post
 
@@ -85,12 +100,21 @@ def outbound_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountCo
 
 
 def _identity(trunk: TrunkSettings) -> str:
-    return f"sip:{trunk.username or 'parley'}@{trunk.host}"
+    return f"sip:{trunk.username or 'parley'}@{trunk.domain}"
 
 
 def _apply_trunk(config: pj.AccountConfig, trunk: TrunkSettings) -> None:
     if trunk.srtp is not None:
         config.mediaConfig.srtpUse = _SRTP_USE[trunk.srtp]
+    config.mediaConfig.srtpOpt.keyings = pj.IntVector([_SRTP_KEYING[trunk.srtp_keying]])
+    for name in trunk.srtp_suites:
+        suite = pj.SrtpCrypto()
+        suite.name = name
+        config.mediaConfig.srtpOpt.cryptos.append(suite)
+    config.callConfig.timerUse = _TIMER_USE[trunk.session_timers]
+    config.callConfig.timerMinSESec = trunk.min_se_s
+    config.callConfig.timerSessExpiresSec = trunk.session_expires_s
+    config.callConfig.prackUse = _PRACK_USE[trunk.prack]
 
 
 def _apply_media(config: pj.AccountConfig, media: MediaSettings) -> None:

@@ -51,8 +51,6 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         """An INVITE of ours to which nobody has said anything: when PJSIP gives it up, in monotonic seconds."""
         self.is_transferring = False
         """We sent a REFER and want to know how it fares."""
-        self.muted_events = False
-        """Nobody was told of this call, so nobody hears of it again."""
         self._post_event = post
         self._released = released
         self._hold = (False, False)
@@ -210,8 +208,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             self._info_answers.popleft()(code)
 
     def _post(self, event: SipEvent) -> None:
-        if not self.muted_events:
-            self._post_event(event)
+        self._post_event(event)
 
     def _post_media(self, index: int) -> None:
         """Raises `pj.Error` for media without a stream."""

@@ -11,6 +11,7 @@ import structlog
 
 from gateway.errors import BadAddress, SipThreadFailed, StartupError, WrongCallState
 from gateway.sip.events import LegQuality, SipEvent
+from gateway.sip.gate import GateCounts
 from gateway.sip.info import InfoDigit
 from gateway.sip.reason import Reason
 from gateway.sip.settings import EndpointSettings
@@ -113,6 +114,14 @@ class SipEndpoint:
         answer: asyncio.Future[int] = loop.create_future()
         await self._in_thread(lambda: self._sip.call(handle).send_info(info, lambda code: _resolve(loop, answer, code)))
         return await answer
+
+    def learn(self, trunk: str, addresses: tuple[str, ...]) -> None:
+        """Calls from these IP addresses are the trunk's, too. Waits for nothing."""
+        self._commands.put(Command(lambda: self._sip.learn(trunk, addresses), None))
+
+    def gate_counts(self) -> GateCounts:
+        """What has come of requests since the start; a second old at most."""
+        return self._sip.gate_counts or GateCounts(0, {}, 0)
 
     async def quality(self, handle: str) -> LegQuality:
         """The leg's counts up to now. Raises `NoSuchCall`."""

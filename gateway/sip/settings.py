@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.sip.guard import OPEN, GuardSettings
 from media.ports import JitterPolicy
 
 Transport = Literal["udp", "tcp", "tls"]
@@ -33,6 +34,8 @@ class TrunkSettings:
 
     name: str
     host: str
+    domain: str
+    """Of our address there."""
     username: str
     password: str
     register: bool
@@ -42,7 +45,10 @@ class TrunkSettings:
     srtp: Use | None = None
     """None: as all media."""
     srtp_keying: Literal["sdes", "dtls"] = "sdes"
+    srtp_suites: tuple[str, ...] = ()
+    """Most wanted first; none: all."""
     codecs: tuple[str, ...] = ()
+    """None: as all calls."""
     session_timers: Use = "optional"
     session_expires_s: int = 1800
     min_se_s: int = 90
@@ -68,6 +74,8 @@ class EndpointSettings:
     tls_cert: str = ""
     tls_key: str = ""
     trunks: tuple[TrunkSettings, ...] = ()
+    guard: GuardSettings = OPEN
+    """Who may call; everybody, unless told otherwise."""
     trace: bool = False
     """Tell of every SIP message (`SignallingSeen`)."""
     log_level: int = 2

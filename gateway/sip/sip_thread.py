@@ -17,6 +17,7 @@ from gateway.sip.account import SipAccount, inbound_account, local_account, outb
 from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.events import CallDialled, IncomingCall, SignallingSeen, SipEvent
+from gateway.sip.gate import GateCounts, SipGate
 from gateway.sip.log import PjsipLog
 from gateway.sip.reason import Reason
 from gateway.sip.settings import EndpointSettings
@@ -27,9 +28,8 @@ from media.ports import silence_library, start_clock, stop_clock
 
 _POLL_MS = 10
 """Longest time a command waits while the wire is silent."""
-_REFUSAL_SLOTS = 32
-"""Call slots beyond `max_calls`, for calls that are being answered 503."""
-_RETRY_AFTER_S = 10
+_SPARE_SLOTS = 32
+"""Call slots beyond `max_calls`, for calls that are over for us and not yet for PJSIP."""
 _SILENT_S = 33.0
 """How long PJSIP keeps the slot of an INVITE that nobody answers, hung up or not: timer B of RFC 3261, 32 s."""
 _PJ_ETOOMANY = 70010
@@ -103,6 +103,11 @@ class SipThread:
         self._timers = Timers()
         self.silent_until: deque[float] = deque()
         """When PJSIP gives back the slots of calls that are over for us: monotonic seconds, at most one each."""
+        self.gate: SipGate | None = None
+        """From the start on; kept, since PJSIP has its address."""
+        self.gate_counts: GateCounts | None = None
+        """Copied once a second, for other threads."""
+        self._counted_at = 0.0
 
     def serve(self, started: Callable[[str], None]) -> None:
         """Run until the command None; `started` is told our address. Raises `StartupError`."""
@@ -122,6 +127,7 @@ class SipThread:
             endpoint.libHandleEvents(_POLL_MS)
             # Never inside a callback: a pj.Call must not be freed while PJSIP is still using it.
             self.released.clear()
+            self._count()
             self._pass_copies_on()
             self._timers.run(time.monotonic())
             if not self._work_off():
@@ -157,12 +163,18 @@ class SipThread:
                 return False
             command.run()
 
+    def _count(self) -> None:
+        now = time.monotonic()
+        if self.gate is not None and now >= self._counted_at + 1.0:
+            self._counted_at = now
+            self.gate_counts = self.gate.counts()
+
     def _open(self, endpoint: pj.Endpoint) -> str:
         settings = self._settings
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
         config.uaConfig.mainThreadOnly = True
-        config.uaConfig.maxCalls = settings.max_calls + _REFUSAL_SLOTS
+        config.uaConfig.maxCalls = settings.max_calls + _SPARE_SLOTS
         config.uaConfig.userAgent = settings.user_agent
         config.uaConfig.natTypeInSdp = 0  # a=X-nat is for PJSIP's own peers, and offers are long
         config.logConfig.level = settings.log_level
@@ -173,24 +185,37 @@ class SipThread:
         config.logConfig.writer = self._writer
         config.medConfig.noVad = True
         config.medConfig.threadCnt = 1
-        config.medConfig.maxMediaPorts = settings.max_calls + _REFUSAL_SLOTS + 16
+        config.medConfig.maxMediaPorts = settings.max_calls + _SPARE_SLOTS + 16
         endpoint.libInit(config)
+        self.gate = SipGate(settings.guard, self._is_full, self._trunk_of_account)
+        self.gate.open()
         if settings.trace:
             pj.start_sip_tap()
         address = self._bind(endpoint)
         endpoint.libStart()
         start_clock()
-        choose_codecs(endpoint, settings.codecs, fec=settings.media.fec is not False)
+        every_codec = dict.fromkeys((*settings.codecs, *(codec for trunk in settings.trunks for codec in trunk.codecs)))
+        choose_codecs(endpoint, tuple(every_codec), fec=settings.media.fec is not False)
         host = settings.public_address or _host_of(address)
-        local = self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media))
+        local = self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media), settings.codecs)
         self.accounts[_LOCAL] = self.inbound[_LOCAL] = local
         for trunk in settings.trunks:
-            self.accounts[trunk.name] = self._add_account(trunk.name, outbound_account(trunk, settings.media))
-            self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media))
+            codecs = trunk.codecs or settings.codecs
+            self.accounts[trunk.name] = self._add_account(trunk.name, outbound_account(trunk, settings.media), codecs)
+            self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media), codecs)
         return address
 
     def _select_account(self, prm: pj.OnSelectAccountParam) -> int:
-        return self.inbound[_LOCAL].getId()  # type: ignore[no-any-return]
+        admission = self.gate.admission if self.gate is not None else None
+        trunk = admission.accepted.trunk if admission is not None else _LOCAL
+        return self.inbound[trunk].getId()  # type: ignore[no-any-return]
+
+    def _trunk_of_account(self, account_id: int) -> str:
+        for accounts in (self.accounts, self.inbound):
+            for name, account in accounts.items():
+                if account.getId() == account_id:
+                    return name
+        return _LOCAL
 
     def _bind(self, endpoint: pj.Endpoint) -> str:
         settings = self._settings
@@ -216,19 +241,21 @@ class SipThread:
             first = first or bound
         return first
 
-    def _add_account(self, name: str, config: pj.AccountConfig) -> SipAccount:
-        account = SipAccount(name, self._on_invite, self._post)
+    def _add_account(self, name: str, config: pj.AccountConfig, codecs: tuple[str, ...]) -> SipAccount:
+        account = SipAccount(name, codecs, self._on_invite, self._post)
         account.create(config, name == _LOCAL)
         return account
 
     def _on_invite(self, account: SipAccount, prm: pj.OnIncomingCallParam) -> None:
-        full = self._is_full()
         call = self._new_call(account, new_handle(), prm.callId)
-        if full:
-            log.warning("call_refused_at_capacity", max_calls=self._settings.max_calls)
-            self._refuse_for_now(call)
-            return
         info = call.getInfo()
+        assert self.gate is not None
+        admission = self.gate.admission
+        # PJSIP makes the call within the callback that asked the gate, so nothing can have come between.
+        assert admission is not None
+        assert admission.call_id == info.callIdString
+        accepted = admission.accepted
+        self.gate.guard.begin_call(call.handle, accepted.source, accepted.trunk)
         self._post(
             IncomingCall(
                 handle=call.handle,
@@ -236,22 +263,19 @@ class SipThread:
                 from_uri=wire_text(info.remoteUri),
                 from_user=_user_of(wire_text(info.remoteUri)),
                 to_uri=wire_text(info.localUri),
-                dialled_user=wire_text(request_uri_user(prm.rdata.wholeMsg)),
+                dialled_user=wire_text(request_uri_user(admission.head.start_line)),
                 source_address=prm.rdata.srcAddress,
+                trunk=accepted.trunk,
+                user=accepted.user,
+                headers=tuple((wire_text(name), wire_text(value)) for name, value in admission.head.headers),
             )
         )
-
-    def _refuse_for_now(self, call: SipCall) -> None:
-        """503 with Retry-After (RFC 3261 section 21.5.4): a trunk tries its next gateway."""
-        call.muted_events = True
-        operation = operation_of(503)
-        add_headers(operation, (("Retry-After", str(_RETRY_AFTER_S)),))
-        call.answer(operation)
 
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
         media = self._settings.media
         call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
         call.later = self._later
+        call.setCodecs(account.rtpmaps)
         self.calls[handle] = call
         return call
 
@@ -259,7 +283,7 @@ class SipThread:
         self._timers.add(time.monotonic() + delay_s, work)
 
     def _is_full(self) -> bool:
-        """Silent calls count until PJSIP has let go of them: its other slots are for those that are answered 503."""
+        """Silent calls count until PJSIP has let go of them."""
         silent, now = self.silent_until, time.monotonic()
         while silent and silent[0] <= now:
             silent.popleft()
@@ -267,6 +291,8 @@ class SipThread:
 
     def _release(self, call: SipCall) -> None:
         self.calls.pop(call.handle, None)
+        if self.gate is not None:
+            self.gate.guard.end_call(call.handle)
         if call.ending_by_us and call.silent_until is not None:
             insort(self.silent_until, call.silent_until)
         self.released.append(call)
@@ -283,6 +309,8 @@ class SipThread:
         operation.txOption.localUri = caller_id
         add_headers(operation, headers)
         call = self._new_call(account, handle)
+        if self.gate is not None:
+            self.gate.guard.begin_call(handle, trunk=trunk)
         try:
             call.silent_until = time.monotonic() + _SILENT_S
             call.makeCall(to, operation)
@@ -298,6 +326,11 @@ class SipThread:
         if call is not None:
             call.ending_by_us = True
             call.end(code, phrase, reason)
+
+    def learn(self, trunk: str, addresses: tuple[str, ...]) -> None:
+        if self.gate is not None:
+            for address in addresses:
+                self.gate.learn(trunk, address)
 
     def call(self, handle: str) -> SipCall:
         try:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Providers and PBXs: what is particular to each, and which one carries a call.
 
-    sip_profiles/NAME.toml (`profile`) > [[trunk]] of parley.toml (`config`) > gateway.sip.settings > PJSIP
+    sip_profiles/NAME.toml (`profile`, read by `profiles`) > [[trunk]] of parley.toml (`config`)
+        > gateway.sip.settings > PJSIP
+        > `numbers`, `identity`: how numbers are written, and who is said to call
 
 A quirk of a carrier is a field of `profile.TrunkProfile`; a trunk names its profile and may set any field itself.
 """

@@ -11,6 +11,7 @@
 
 #include "codecs.hpp"
 #include "dialog_rules.hpp"
+#include "sdp_codecs.hpp"
 
 namespace parley {
 
@@ -110,6 +111,13 @@ MediaCall::MediaCall(pj::Account &account, int call_id)
 
 MediaCall::~MediaCall() { release(); }
 
+void MediaCall::onCallSdpCreated(pj::OnCallSdpCreatedParam &param) {
+    // Changed in place: PJSUA2 would parse anew what a change of its text says.
+    if (!codecs_.empty())
+        keep_codecs(*static_cast<pjmedia_sdp_session *>(param.sdp.pjSdpSession), codecs_);
+    answer_hold_by_address(param);
+}
+
 void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
     if (stream_) // a second audio stream of the same call stays with the bridge
         return;
@@ -188,8 +196,6 @@ void MediaCall::onCallTsxState(pj::OnCallTsxStateParam &param) {
             onReinviteAnswered(tsx->status_code);
     }
 }
-
-void MediaCall::onCallSdpCreated(pj::OnCallSdpCreatedParam &param) { answer_hold_by_address(param); }
 
 std::string MediaCall::reasons(const pj::SipEvent &event) const {
     const auto *of = static_cast<const pjsip_event *>(event.pjEvent);

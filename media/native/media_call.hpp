@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <pjsua2.hpp>
 
@@ -61,12 +62,16 @@ class MediaCall : public pj::Call {
     static constexpr int kPjmediaJitter = -1;
     void setJitter(int policy) { jitter_ = policy; }
 
+    // What is offered and accepted from the next description on, most wanted first, as rtpmaps have it ("PCMU/8000");
+    // empty: all that PJSIP has enabled.
+    void setCodecs(const std::vector<std::string> &codecs) { codecs_ = codecs; }
+
+    void onCallSdpCreated(pj::OnCallSdpCreatedParam &param) override;
     void onStreamCreated(pj::OnStreamCreatedParam &param) override;
     void onStreamDestroyed(pj::OnStreamDestroyedParam &param) override;
     // INFO is answered here: PJSUA knows no `application/dtmf`, looks for what it wants beyond the end of the body, and
     // has a 500 for everything else, also for an INFO without a body.
     void onCallTsxState(pj::OnCallTsxStateParam &param) override;
-    void onCallSdpCreated(pj::OnCallSdpCreatedParam &param) override;
 
     // Why the far end ended the call, in its own words: the Reason header fields (RFC 3326) of its CANCEL, or of the
     // message that an event of the call is about.
@@ -91,6 +96,7 @@ class MediaCall : public pj::Call {
     std::unique_ptr<PacketHook> hook_;
     RtpStats rtp_;
     std::string cancel_reasons_;
+    std::vector<std::string> codecs_;
     int jitter_ = static_cast<int>(JitterPolicy::kBalanced);
 };
 

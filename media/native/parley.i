@@ -6,6 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include "drain.hpp"
 #include "media_call.hpp"
+#include "sip_gate.hpp"
 #include "sip_tap.hpp"
 %}
 
@@ -89,6 +90,13 @@ static PyObject *heard_tuple(const parley::Heard &heard) {
         "tx_jitter_us", s.tx_jitter_us, "rtt_us", s.rtt_us,
         "tx_redundant", (unsigned long long)s.tx_redundant, "tx_generations", s.tx_generations,
         "tx_reported_loss", s.tx_reported_loss);
+}
+%typemap(out) parley::GateCounters {
+    const parley::GateCounters &c = $1;
+    $result = Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K}", "asked", (unsigned long long)c.asked, "banned",
+                            (unsigned long long)c.banned, "overload", (unsigned long long)c.overload, "foreign",
+                            (unsigned long long)c.foreign, "challenges", (unsigned long long)c.challenges, "bans",
+                            (unsigned long long)c.bans);
 }
 %typemap(out) parley::ClockStats {
     const parley::ClockStats &s = $1;
@@ -224,8 +232,8 @@ void start_sip_tap();
 // These belong to native code: no upcall, whatever a Python subclass defines.
 %feature("nodirector") MediaCall::onStreamCreated;
 %feature("nodirector") MediaCall::onStreamDestroyed;
-%feature("nodirector") MediaCall::onCallTsxState;
 %feature("nodirector") MediaCall::onCallSdpCreated;
+%feature("nodirector") MediaCall::onCallTsxState;
 
 class MediaCall : public pj::Call {
   public:
@@ -239,6 +247,43 @@ class MediaCall : public pj::Call {
     virtual void onReinviteAnswered(int code);
     std::string reasons(const pj::SipEvent &event) const;
     void setJitter(int policy);
+    void setCodecs(const std::vector<std::string> &codecs);
+};
+
+}
+
+// Python is asked in the middle of PJSIP's callback: its request lives no longer than the question.
+%nothread parley::GateRequest;
+%nodefaultctor parley::GateRequest;
+%feature("director") parley::SipGate;
+
+namespace parley {
+
+class GateRequest {
+  public:
+    std::string method() const;
+    std::string source() const;
+    int port() const;
+    std::string transport() const;
+    std::string callId() const;
+    bool stray() const;
+    std::string head() const;
+    void pass_on();
+    void answer(int code, const std::string &headers);
+};
+
+class SipGate {
+  public:
+    SipGate();
+    virtual ~SipGate();
+    void open() PJSUA2_THROW(pj::Error);
+    virtual void onRequest(parley::GateRequest &request);
+    virtual bool onForeign(const std::string &source, int account_id, const std::string &method);
+    void ban(const std::string &source, double seconds);
+    void unban(const std::string &source);
+    void limitUnknown(unsigned per_second);
+    void know(const std::string &network);
+    parley::GateCounters counters() const;
 };
 
 }

@@ -135,14 +135,14 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
         tmp_path,
         """
         [[trunk]]
-        name = "a"
+        host = "h"
         [[trunk]]
         name = "b"
         host = "h"
-        profile = "twilio"
+        transport = "tls"
         """,
     )
-    assert faults == ["trunk#1.host: is missing", "trunk#2.profile: is not supported in this version"]
+    assert faults == ["trunk#1.name: is missing", "trunk#2.transport: tls is not among sip.transports"]
 
 
 def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> None:
@@ -160,8 +160,8 @@ def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> No
             "store.url: is not supported in this version: only sqlite+aiosqlite:///FILE is",
         ),
         (
-            '[[trunk]]\nname = "a"\nhost = "h"\nprofile = "twilio"',
-            "trunk#1.profile: is not supported in this version",
+            '[[trunk]]\nname = "a"\nhost = "h"\nsrtp_keying = "dtls"',
+            "trunk#1.srtp_keying: is not supported in this version: only sdes is",
         ),
     ],
 )
