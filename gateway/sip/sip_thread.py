@@ -306,6 +306,8 @@ class SipThread:
         operation = pj.CallOpParam(True)
         operation.opt.audioCount = 1
         operation.opt.videoCount = 0
+        if any(one.name == trunk and one.delayed_offer for one in self._settings.trunks):
+            operation.opt.flag |= pj.PJSUA_CALL_NO_SDP_OFFER
         operation.txOption.localUri = caller_id
         add_headers(operation, headers)
         call = self._new_call(account, handle)

@@ -224,7 +224,11 @@ class SippRun:
         line = f":{self.port:04X} "
         wait_for(lambda: line in Path("/proc/net/udp").read_text(), "SIPp's socket")
 
+    def wait(self, limit_s: float = 40.0) -> int:
+        """Its exit code: 0 when every call went as the script has it."""
+        return self._process.wait(limit_s)
+
     def check(self) -> None:
         """Wait for its end; every message came as the script has it."""
-        code = self._process.wait(40)
+        code = self.wait()
         assert code == 0, self._errors.read_text() if self._errors.exists() else f"SIPp ended with {code}"

@@ -20,12 +20,12 @@ class Caller:
     end_reason: str | None
 
 
-_CALLERS: dict[str, Caller] = {}
+CALLERS: dict[str, Caller] = {}
 
 
 def _caller(end_reason: str | None = "caller_hung_up") -> Callable[[Callable[[], SippScript]], None]:
     def remember(play: Callable[[], SippScript]) -> None:
-        _CALLERS[play.__name__] = Caller(play, end_reason)
+        CALLERS[play.__name__] = Caller(play, end_reason)
 
     return remember
 
@@ -289,13 +289,13 @@ def requires_what_nobody_knows() -> SippScript:
 def runs(gateway: GatewayProcess, tmp_path_factory: pytest.TempPathFactory) -> dict[str, SippRun]:
     """All callers at once; each is looked at by a test of its own."""
     folder = tmp_path_factory.mktemp("callers")
-    return {name: caller.play().start(folder, gateway.sip_port) for name, caller in _CALLERS.items()}
+    return {name: caller.play().start(folder, gateway.sip_port) for name, caller in CALLERS.items()}
 
 
-@pytest.mark.parametrize("name", _CALLERS)
+@pytest.mark.parametrize("name", CALLERS)
 def test_a_caller_is_treated_by_the_book_who(name: str, runs: dict[str, SippRun], gateway: GatewayProcess) -> None:
     runs[name].check()
-    wanted = _CALLERS[name].end_reason
+    wanted = CALLERS[name].end_reason
     if wanted is not None:
         session = wait_for(lambda: runs[name].session(gateway), "the end of its session")
         assert session["end_reason"] == wanted
