@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.gateway_process import GatewayProcess, wait_for
+from tests.e2e.leftovers import Leftovers
 from tests.e2e.sipp_script import PCMU, SippRun, SippScript, sdp
 
 G729 = "RTP/AVP 18\na=rtpmap:18 G729/8000"
@@ -299,3 +300,9 @@ def test_a_caller_is_treated_by_the_book_who(name: str, runs: dict[str, SippRun]
     if wanted is not None:
         session = wait_for(lambda: runs[name].session(gateway), "the end of its session")
         assert session["end_reason"] == wanted
+
+
+def test_none_of_them_leaves_a_call_or_a_port_behind(runs: dict[str, SippRun], gateway: GatewayProcess) -> None:
+    for run in runs.values():
+        run.wait()
+    wait_for(lambda: Leftovers.of(gateway).has_no_call, "the end of every call and its RTP sockets", 45)
