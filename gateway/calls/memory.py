@@ -48,7 +48,7 @@ _NETWORK = ("sip_", "q850_")
 
 
 def broke_off(end_reason: str | None) -> bool:
-    """Whether a call that was answered ended without either side's wish; SIP errors and Q.850 causes are those of a network."""
+    """Whether a call that was answered ended without either side's wish; errors of SIP and Q.850 are a network's."""
     return end_reason is not None and (end_reason in _BROKEN_OFF or end_reason.startswith(_NETWORK))
 
 

@@ -20,7 +20,7 @@ def test_an_invite_that_comes_again_is_answered_again_and_is_no_second_call(gate
         caller.resend()
         again = caller.provisional()
         assert (first.code, first.header("To")) == (again.code, again.header("To")) == (180, again.header("To"))
-        assert _calls(gateway) == 1
+        wait_for(lambda: _calls(gateway) == 1, "one call, and the end of those before")
         caller.send("CANCEL", "manual")
         assert caller.final("INVITE").code == 487
     wait_for(lambda: _calls(gateway) == 0, "the end of the call")
