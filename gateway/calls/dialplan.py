@@ -3,8 +3,7 @@
 
 from dataclasses import dataclass, replace
 
-from gateway.config import Config
-from gateway.errors import BadAddress, NoSuchTrunk
+from gateway.errors import BadAddress
 from gateway.sip.uri import SipUri, UriError
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.identity import Presentation, present
@@ -22,24 +21,39 @@ class Destination:
     host: str
 
 
-def destination(config: Config, to: str, trunk: str | None) -> Destination:
-    """A SIP URI is dialled as it is, a number through a trunk. Raises `BadAddress`, `NoSuchTrunk`."""
-    if to.lower().startswith(("sip:", "sips:")):
-        try:
-            uri = SipUri.parse(to)
-        except UriError as fault:
-            raise BadAddress(str(fault)) from fault
-        return Destination(str(uri), "" if trunk is None else _outbound_trunk(config, trunk).name, uri.host)
+def is_uri(to: str) -> bool:
+    return to.lower().startswith(("sip:", "sips:"))
+
+
+def uri_of(to: str) -> SipUri:
+    """Raises `BadAddress`."""
+    try:
+        return SipUri.parse(to)
+    except UriError as fault:
+        raise BadAddress(str(fault)) from fault
+
+
+def number_of(to: str) -> str:
+    """What is dialled, without `tel:`. Raises `BadAddress`."""
     number = to.removeprefix("tel:")
     if not number or not all((one.isascii() and one.isalnum()) or one in _NUMBER_EXTRAS for one in number):
         raise BadAddress(f"{to!r} is neither a SIP URI nor a number")
-    chosen = _outbound_trunk(config, trunk)
-    return Destination(trunk_uri(chosen, number), chosen.name, chosen.host)
+    return number
 
 
-def trunk_uri(trunk: TrunkConfig, number: str, host: str | None = None) -> str:
-    """The request URI of a number as the trunk wants it written, at its host or another one of it."""
-    return str(replace(SipUri.parse(f"sip:{host or trunk.host}"), user=trunk.plan.dialled(number)))
+def via(trunk: TrunkConfig, to: str, host: str) -> Destination:
+    """A number, or a SIP URI as it is, through one host of a trunk. Raises `BadAddress`."""
+    if is_uri(to):
+        uri = uri_of(to)
+        return Destination(str(uri), trunk.name, uri.host)
+    return Destination(trunk_uri(trunk, number_of(to), host), trunk.name, host)
+
+
+def trunk_uri(trunk: TrunkConfig, number: str, host: str) -> str:
+    """The request URI of a number as the trunk wants it written, at one of its hosts."""
+    # PJSIP takes the transport of our Contact from here.
+    parameters = "" if trunk.transport == "udp" else f";transport={trunk.transport}"
+    return str(replace(SipUri.parse(f"sip:{host}"), user=trunk.plan.dialled(number), parameters=parameters))
 
 
 def presentation(
@@ -68,11 +82,3 @@ def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
 def host_of(address: str) -> str:
     """The host of `host:port`, without the brackets of IPv6."""
     return address.rpartition(":")[0].strip("[]")
-
-
-def _outbound_trunk(config: Config, name: str | None) -> TrunkConfig:
-    for trunk in config.trunk:
-        if trunk.outbound and name in (None, trunk.name):
-            return trunk
-    wanted = "trunk" if name is None else f"trunk {name!r}"
-    raise NoSuchTrunk(f"there is no {wanted} for outgoing calls: see [[trunk]] in the configuration")

@@ -59,7 +59,7 @@ class SipAccount(pj.Account):  # type: ignore[misc]
 
     def onRegState(self, prm: pj.OnRegStateParam) -> None:
         registered = self.getInfo().regIsActive
-        self._post(RegistrationChanged(self.name, registered, prm.code, prm.reason))
+        self._post(RegistrationChanged(self.name, registered, prm.code, prm.reason, prm.rdata.srcAddress))
 
 
 def local_account(id_uri: str, media: MediaSettings) -> pj.AccountConfig:
@@ -90,10 +90,12 @@ def outbound_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountCo
     if trunk.register:
         config.regConfig.registrarUri = hop
         config.regConfig.timeoutSec = trunk.register_s
+        # Lost, it is asked for again within 4 s, then every 30 s or so: until then its calls do not come.
+        config.regConfig.firstRetryIntervalSec = 2
         config.regConfig.retryIntervalSec = 30
+        config.regConfig.randomRetryIntervalSec = 2
     if trunk.username:
         config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", trunk.realm, trunk.username, 0, trunk.password))
-    config.sipConfig.proxies.append(f"{hop};lr")
     _apply_media(config, media)
     _apply_trunk(config, trunk)
     return config
@@ -129,6 +131,8 @@ def _apply_media(config: pj.AccountConfig, media: MediaSettings) -> None:
     # SDES keys are only as secret as the signalling; whether that is TLS is the operator's choice of transports.
     config.mediaConfig.srtpSecureSignaling = 0
     config.natConfig.sdpNatRewriteUse = 0
+    # Our listener's port, not that of one connection: PJSUA would ask DNS for the host first, and wait.
+    config.natConfig.contactUseSrcPort = 0
     # Keep the codec of the first answer: no second re-INVITE that some trunks refuse.
     config.mediaConfig.lockCodecEnabled = False
     # RFC 4028: accept and refresh session timers, never demand them.

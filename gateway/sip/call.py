@@ -47,6 +47,8 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         self.setJitter(jitter)
         self.handle = handle
         self.ending_by_us = False
+        self.final_code = 0
+        """What we say the call ended with, in place of PJSIP; 0: as it says."""
         self.silent_until: float | None = None
         """An INVITE of ours to which nobody has said anything: when PJSIP gives it up, in monotonic seconds."""
         self.is_transferring = False
@@ -80,7 +82,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             self._post(
                 CallEnded(
                     self.handle,
-                    info.lastStatusCode,
+                    self.final_code or info.lastStatusCode,
                     wire_text(info.lastReason),
                     not self.ending_by_us,
                     self.quality(),

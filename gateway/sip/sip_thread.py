@@ -7,27 +7,32 @@ import time
 from bisect import insort
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 
 import pjsua2 as pj
 import structlog
 
-from gateway.errors import BadAddress, NoSuchCall, NoSuchTrunk, StartupError, TooManyCalls, WrongCallState
+from gateway.errors import BadAddress, NoSuchCall, NoSuchTrunk, StartupError, TooManyCalls
 from gateway.sip.account import SipAccount, inbound_account, local_account, outbound_account
 from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
+from gateway.sip.command import Command
 from gateway.sip.events import CallDialled, IncomingCall, SignallingSeen, SipEvent
 from gateway.sip.gate import GateCounts, SipGate
 from gateway.sip.log import PjsipLog
 from gateway.sip.reason import Reason
+from gateway.sip.resolver import Ask, SipProbe, SipResolver
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.signalling import SipMessage
 from gateway.sip.timers import Timers
+from gateway.sip.transports import SipTransports
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
+from gateway.trunks.dns import Target
 from media.ports import silence_library, start_clock, stop_clock
 
 _POLL_MS = 10
 """Longest time a command waits while the wire is silent."""
+_REQUEST_TIMEOUT = 408
 _SPARE_SLOTS = 32
 """Call slots beyond `max_calls`, for calls that are over for us and not yet for PJSIP."""
 _SILENT_S = 33.0
@@ -36,38 +41,8 @@ _PJ_ETOOMANY = 70010
 """PJSIP's status when it has no slot left; its Python has no name for it."""
 _LOCAL = ""
 """Name of the account that is no trunk's."""
-_TRANSPORT_TYPES = {
-    "udp": pj.PJSIP_TRANSPORT_UDP,
-    "tcp": pj.PJSIP_TRANSPORT_TCP,
-    "tls": pj.PJSIP_TRANSPORT_TLS,
-}
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """Work for the endpoint's thread."""
-
-    work: Callable[[], object]
-    done: Callable[[BaseException | None], None] | None
-    """Told how it went; None when nobody waits."""
-
-    def run(self) -> None:
-        try:
-            self.work()
-        except pj.Error as fault:
-            self.answer(WrongCallState(fault.reason or fault.title))
-        except Exception as fault:  # whoever waits gets it; the thread must go on for all the others
-            self.answer(fault)
-        else:
-            self.answer(None)
-
-    def answer(self, error: BaseException | None) -> None:
-        if self.done is not None:
-            self.done(error)
-        elif error is not None:
-            log.warning("sip_command_failed", cause=str(error))
 
 
 class _Endpoint(pj.Endpoint):  # type: ignore[misc]
@@ -90,15 +65,21 @@ class SipThread:
         settings: EndpointSettings,
         commands: "queue.SimpleQueue[Command | None]",
         post: Callable[[SipEvent], None],
+        ask: Ask | None = None,
     ) -> None:
+        """`ask`: who knows the addresses of hosts; None: PJSIP asks the system, and everything waits for the answer."""
         self._settings = settings
         self._commands = commands
         self._post = post
+        self._ask = ask
+        self.resolver: SipResolver | None = None
+        self.probe: SipProbe | None = None
         self.accounts: dict[str, SipAccount] = {}
         """For calls out, by trunk."""
         self.inbound: dict[str, SipAccount] = {}
         """For calls in, by trunk."""
         self.calls: dict[str, SipCall] = {}
+        self.transports = SipTransports(settings)
         self.released: list[SipCall] = []
         self._timers = Timers()
         self.silent_until: deque[float] = deque()
@@ -142,6 +123,8 @@ class SipThread:
         self.accounts.clear()
         self.inbound.clear()
         self.calls.clear()
+        if self.resolver is not None:
+            self.resolver.close()
         stop_clock()
         endpoint.libDestroy()
 
@@ -187,16 +170,20 @@ class SipThread:
         config.medConfig.threadCnt = 1
         config.medConfig.maxMediaPorts = settings.max_calls + _SPARE_SLOTS + 16
         endpoint.libInit(config)
+        self.probe = SipProbe()
+        if self._ask is not None:
+            self.resolver = SipResolver(self._ask, self._commands.put)
+            self.resolver.install()
         self.gate = SipGate(settings.guard, self._is_full, self._trunk_of_account)
         self.gate.open()
         if settings.trace:
             pj.start_sip_tap()
-        address = self._bind(endpoint)
+        address = self.transports.open(endpoint)
         endpoint.libStart()
         start_clock()
         every_codec = dict.fromkeys((*settings.codecs, *(codec for trunk in settings.trunks for codec in trunk.codecs)))
         choose_codecs(endpoint, tuple(every_codec), fec=settings.media.fec is not False)
-        host = settings.public_address or _host_of(address)
+        host = self._our_host = settings.public_address or _host_of(address)
         local = self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media), settings.codecs)
         self.accounts[_LOCAL] = self.inbound[_LOCAL] = local
         for trunk in settings.trunks:
@@ -216,30 +203,6 @@ class SipThread:
                 if account.getId() == account_id:
                     return name
         return _LOCAL
-
-    def _bind(self, endpoint: pj.Endpoint) -> str:
-        settings = self._settings
-        first = ""
-        for name in settings.transports:
-            config = pj.TransportConfig()
-            # A port the system chose for the first transport is that of the next one, too.
-            config.port = settings.tls_port if name == "tls" else settings.port or _port_of(first)
-            config.boundAddress = "" if settings.bind == "0.0.0.0" else settings.bind
-            config.publicAddress = settings.public_address
-            if name == "tls":
-                config.tlsConfig.certFile = settings.tls_cert
-                config.tlsConfig.privKeyFile = settings.tls_key
-                config.tlsConfig.method = pj.PJSIP_TLSV1_2_METHOD
-            try:
-                number = endpoint.transportCreate(_TRANSPORT_TYPES[name], config)
-            except pj.Error as fault:
-                raise StartupError(
-                    f"SIP port {config.port}/{name} on {settings.bind} cannot be opened: {fault.reason}. "
-                    f"Another program may have it (ss -lunpt | grep {config.port}); set sip.port or PARLEY_SIP__PORT."
-                ) from fault
-            bound = endpoint.transportGetInfo(number).localName
-            first = first or bound
-        return first
 
     def _add_account(self, name: str, config: pj.AccountConfig, codecs: tuple[str, ...]) -> SipAccount:
         account = SipAccount(name, codecs, self._on_invite, self._post)
@@ -297,7 +260,15 @@ class SipThread:
             insort(self.silent_until, call.silent_until)
         self.released.append(call)
 
-    def place(self, handle: str, to: str, trunk: str, caller_id: str, headers: tuple[tuple[str, str], ...]) -> None:
+    def place(
+        self,
+        handle: str,
+        to: str,
+        trunk: str,
+        caller_id: str,
+        headers: tuple[tuple[str, str], ...],
+        target: Target | None = None,
+    ) -> None:
         account = self.accounts.get(trunk)
         if account is None:
             raise NoSuchTrunk(f"there is no trunk {trunk!r}: see [[trunk]] in the configuration")
@@ -315,13 +286,30 @@ class SipThread:
             self.gate.guard.begin_call(handle, trunk=trunk)
         try:
             call.silent_until = time.monotonic() + _SILENT_S
-            call.makeCall(to, operation)
+            with self._steered(target):
+                call.makeCall(to, operation)
             self._post(CallDialled(handle, call.getInfo().callIdString))
         except pj.Error as fault:
             self._release(call)
             if fault.status == _PJ_ETOOMANY:
                 raise TooManyCalls("PJSIP has no call left") from fault
             raise BadAddress(f"{to}: {fault.reason or fault.title}") from fault
+
+    def give_up_if_silent(self, handle: str) -> None:
+        """End an outgoing call to whose INVITE nobody has said anything, not even 100; it ends with 408."""
+        call = self.calls.get(handle)
+        if call is not None and call.isSilent():
+            call.final_code = _REQUEST_TIMEOUT
+            self.hang_up(handle, 0, "", None)
+
+    def ask_if_alive(self, target: Target, host: str, answered: Callable[[int], None]) -> None:
+        """Send an OPTIONS; `answered` is told the status of the response, some time or other."""
+        assert self.probe is not None
+        with self._steered(target):
+            self.probe.ask(target, host, f"sip:parley@{self._our_host}", answered)
+
+    def _steered(self, target: Target | None) -> AbstractContextManager[None]:
+        return nullcontext() if target is None or self.resolver is None else self.resolver.steered(target)
 
     def hang_up(self, handle: str, code: int, phrase: str, reason: Reason | None) -> None:
         call = self.calls.get(handle)
@@ -361,7 +349,3 @@ def _user_of(uri: str) -> str:
 
 def _host_of(address: str) -> str:
     return address.rpartition(":")[0]
-
-
-def _port_of(address: str) -> int:
-    return int(address.rpartition(":")[2] or 0)

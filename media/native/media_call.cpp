@@ -249,6 +249,15 @@ RtpStats MediaCall::rtpStats() const {
     return all;
 }
 
+bool MediaCall::isSilent() const {
+    const int id = getId();
+    if (id < 0 || id >= static_cast<int>(pjsua_var.ua_cfg.max_calls))
+        return false;
+    const pjsip_inv_session *inv = pjsua_var.calls[id].inv;
+    return inv && inv->role == PJSIP_ROLE_UAC && inv->state == PJSIP_INV_STATE_CALLING &&
+           (!inv->invite_tsx || inv->invite_tsx->status_code == 0);
+}
+
 void MediaCall::release() {
     if (!stream_)
         return;

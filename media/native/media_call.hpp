@@ -62,6 +62,9 @@ class MediaCall : public pj::Call {
     static constexpr int kPjmediaJitter = -1;
     void setJitter(int policy) { jitter_ = policy; }
 
+    // Whether our INVITE waits for a first response of any kind. SIP thread.
+    bool isSilent() const;
+
     // What is offered and accepted from the next description on, most wanted first, as rtpmaps have it ("PCMU/8000");
     // empty: all that PJSIP has enabled.
     void setCodecs(const std::vector<std::string> &codecs) { codecs_ = codecs; }

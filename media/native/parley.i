@@ -4,9 +4,12 @@
 
 %{
 #define PY_SSIZE_T_CLEAN
+#include "connections.hpp"
 #include "drain.hpp"
 #include "media_call.hpp"
 #include "sip_gate.hpp"
+#include "sip_probe.hpp"
+#include "sip_resolver.hpp"
 #include "sip_tap.hpp"
 %}
 
@@ -227,6 +230,10 @@ void silence_pjlib();
 void start_media_clock();
 void stop_media_clock();
 void start_sip_tap();
+void limit_connections(unsigned per_address);
+uint64_t refused_connections();
+int reload_tls(const std::string &address, int port, const std::string &certificate, const std::string &key,
+               const std::string &authorities, bool verify_servers, bool ask_clients, unsigned handshake_ms);
 
 %feature("director") MediaCall;
 // These belong to native code: no upcall, whatever a Python subclass defines.
@@ -247,7 +254,36 @@ class MediaCall : public pj::Call {
     virtual void onReinviteAnswered(int code);
     std::string reasons(const pj::SipEvent &event) const;
     void setJitter(int policy);
+    bool isSilent() const;
     void setCodecs(const std::vector<std::string> &codecs);
+};
+
+}
+
+%feature("director") SipResolver;
+%feature("director") SipProbe;
+
+namespace parley {
+
+class SipResolver {
+  public:
+    SipResolver();
+    virtual ~SipResolver();
+    void install();
+    void close();
+    void steer(const std::string &transport, const std::string &address, unsigned port);
+    void offer(unsigned query, const std::string &transport, const std::string &address, unsigned port);
+    void answer(unsigned query);
+    virtual void onName(unsigned query, const std::string &host, unsigned port, const std::string &transport,
+                        bool secure);
+};
+
+class SipProbe {
+  public:
+    SipProbe();
+    virtual ~SipProbe();
+    void send(unsigned probe, const std::string &target_uri, const std::string &from_uri);
+    virtual void onProbed(unsigned probe, int status);
 };
 
 }
