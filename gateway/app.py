@@ -295,6 +295,7 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
         session_expires_s=trunk.session_expires_s,
         min_se_s=trunk.min_se_s,
         prack=trunk.prack,
+        delayed_offer=trunk.delayed_offer,
     )
 
 

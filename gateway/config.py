@@ -74,7 +74,7 @@ _ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
     "echo": frozenset(),
     "play": frozenset({"file"}),
     "bridge": frozenset({"to"}),
-    "reject": frozenset({"code"}),
+    "reject": frozenset({"code", "file"}),
 }
 _ACTION_NEEDS: dict[RouteAction, str] = {"flow": "flow_url", "play": "file", "bridge": "to"}
 
@@ -357,7 +357,10 @@ class RouteConfig(Section):
     flow_url: str | None = None
     """Action flow: who is asked what to do with the call, https://... (http:// on networks of `outbound.allow`)."""
     file: ExistingFile | None = None
-    """Action play: a WAV file; then the call is ended."""
+    """Action play: a WAV file; then the call is ended. Action reject: heard before the call is refused, unanswered."""
+    ringing_file: ExistingFile | None = None
+    """With `answer` manual or backend: a WAV file that callers hear over and over until they are answered; None: they
+    hear ringing."""
     to: str | None = None
     """Action bridge: a SIP URI, or a number for the trunk. The caller hears ringing until they answer."""
     code: Annotated[int, Field(ge=400, le=699)] = 603
@@ -373,6 +376,8 @@ class RouteConfig(Section):
         needed = _ACTION_NEEDS.get(self.action)
         if needed is not None and getattr(self, needed) is None:
             raise ValueError(f'action "{self.action}" needs the key {needed}')
+        if self.ringing_file is not None and self.answer == "auto":
+            raise ValueError('ringing_file needs answer = "manual" or "backend": other calls do not ring')
         every_key = frozenset().union(*_ACTION_KEYS.values())
         foreign = sorted((self.model_fields_set & every_key) - _ACTION_KEYS[self.action])
         if foreign:

@@ -20,6 +20,7 @@ by one side only: by the far end of a bridged call, else by our agent or stream.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
@@ -148,6 +149,8 @@ class Bridge:
         """What interprets each of two who have an interpreter, by whom it hears; from when they have joined."""
         self._interpreting = interpreting
         self._present: tuple[Call, ...] = ()
+        self._early: tuple[Call, Call] | None = None
+        """The caller who hears already what the other sends before it answers."""
         self._wiring = Wiring()
         self._changed = changed
 
@@ -197,6 +200,11 @@ class Bridge:
             log.info("bridged", calls=[one.call_id for one in self._present])
         self._look()
 
+    def let_hear_early(self, caller: Call, other: Call) -> None:
+        """The caller hears the other's early media from when both have audio until they have joined."""
+        self._early = caller, other
+        self._look()
+
     def part(self, cause: str) -> None:
         """End it; once more is no fault."""
         if self.parted.is_set():
@@ -225,6 +233,10 @@ class Bridge:
         if self.is_joined and not any(call.is_held_by_us for call in self._present):
             one, other = (call.leg for call in self._present)
             lines = [(one, other, LineTrack.HEARD, LineEnd.SENT), (other, one, LineTrack.HEARD, LineEnd.SENT)]
+        elif self._early is not None and not self.joined.is_set():
+            caller, callee = (call.audio for call in self._early)
+            if caller is not None and callee is not None:
+                lines = [(caller, callee, LineTrack.HEARD, LineEnd.SENT)]
         self._wiring.set(lines, 1.0 if self._interpreting is None else ORIGINAL_GAIN)
         self._changed()
 
@@ -445,6 +457,19 @@ class RouteBridge:
             log.warning("bridge_not_dialled", cause=str(fault))
             raise CallRejected(_UNAVAILABLE) from fault
         self._bridges.expect(self._bridge, other)
-        await self._bridge.attended.wait()
+        early = asyncio.create_task(self._pass_early_media_on(caller, other), name=f"{caller.call_id}:early-media")
+        try:
+            await self._bridge.attended.wait()
+        finally:
+            early.cancel()
+            await asyncio.gather(early, return_exceptions=True)
         if self._bridge.parted.is_set():
             raise CallRejected(other.final_code if other.final_code in _PASSED_ON else _UNAVAILABLE)
+
+    async def _pass_early_media_on(self, caller: Call, other: Call) -> None:
+        """Their announcements and ringing in place of ours."""
+        await other.is_heard_early.wait()
+        if caller.takes_early_media:
+            with contextlib.suppress(CallError):  # the caller is gone, or the other has answered meanwhile
+                await caller.answer_early()
+                self._bridge.let_hear_early(caller, other)

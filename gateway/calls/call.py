@@ -37,6 +37,7 @@ from gateway.sip.events import (
     SipEvent,
     TransferReported,
 )
+from gateway.sip.reason import end_reason, reason_of
 from gateway.store.records import Quality
 from gateway.telemetry import Metrics
 from media.frames import PcmFrame
@@ -50,6 +51,9 @@ _ANSWER_WAIT_S = 40.0
 """Longest time from our answer to ACK and audio: PJSIP itself gives up on the ACK after 32 s (RFC 3261, timer H)."""
 _ATTEND_WAIT_S = 2.0
 _RINGING = 180
+_SESSION_PROGRESS = 183
+_ENDED_BY_PJSIP = {408: "session_expired", 406: "no_codec", 415: "no_codec", 488: "no_codec"}
+"""Why PJSIP itself hangs up on a call that stands."""
 _DISK_WAIT_S = 10.0
 """How long the end of a call waits for its recording to be on the disk."""
 StartActivity = Callable[["Call"], Activity]
@@ -110,6 +114,13 @@ class Call:
         if before_answer is not None:
             self._verdict = asyncio.get_running_loop().create_future()
         self._rings_there = False
+        self._answered_early = False
+        """They have sent a session description before they answered."""
+        self.takes_early_media = True
+        """183 with a session description is sent to, or believed from, whoever carries it."""
+        self.has_audio = asyncio.Event()
+        self.is_heard_early = asyncio.Event()
+        """What they send is to be heard, though they have not answered."""
         self._ears: tuple[Ear, ...] = ()
         self._activity_listens = True
         self._followers: tuple[Callable[[], None], ...] = ()
@@ -269,7 +280,7 @@ class Call:
         self._listen()
 
     def follow(self, follower: Callable[[], None]) -> None:
-        """From now on tell `follower` when the call has been held, resumed or is over; it must not block."""
+        """From now on tell `follower` when the call gets audio, is held, resumed or over; it must not block."""
         self._followers += (follower,)
 
     def unfollow(self, follower: Callable[[], None]) -> None:
@@ -290,6 +301,11 @@ class Call:
     def accept(self) -> None:
         """Answer the inbound call that rings. Raises `WrongCallState` when it does not wait for that."""
         self._waiting_for_verdict().set_result(None)
+
+    async def answer_early(self) -> None:
+        """Let the caller hear us before we answer: 183 with our session description. Raises `NoSuchCall`,
+        `WrongCallState`."""
+        await self._endpoint.answer(self.call_id, _SESSION_PROGRESS)
 
     def reject(self, code: int, reason: str = "") -> None:
         """Refuse it, with this SIP status and reason phrase (empty: the usual one). Raises the same."""
@@ -312,7 +328,9 @@ class Call:
             case CallProgress():
                 self._rings_there = self._rings_there or event.code == _RINGING
                 self._move(CallEvent.PROGRESS, f"response {event.code}")
-                self.publish("call.progress", sip_code=event.code)
+                self._answered_early = self._answered_early or (event.early_media and self.takes_early_media)
+                self.publish("call.progress", sip_code=event.code, early_media=event.early_media)
+                self._maybe_heard_early()
             case CallConfirmed():
                 self._move(CallEvent.CONFIRMED, "answered")
                 self.facts.answered_at, self._answered_at = time.time(), time.monotonic()
@@ -343,7 +361,7 @@ class Call:
                 raise AssertionError(f"{event!r} belongs to the switchboard")
             case _:
                 assert_never(event)
-        if isinstance(event, HoldChanged | CallEnded):
+        if isinstance(event, HoldChanged | CallEnded | MediaActive):
             for follower in self._followers:
                 follower()
 
@@ -391,7 +409,7 @@ class Call:
     def drop(self, reason: str) -> None:
         """`hang_up` for those who cannot wait."""
         self._our_reason = self._our_reason or reason
-        self._endpoint.refuse(self.call_id, 0)
+        self._endpoint.refuse(self.call_id, 0, reason_of(reason))
 
     def expect_end(self, reason: str | None) -> None:
         """Call it this when the far end hangs up, from now on; None: what it is called by itself."""
@@ -433,7 +451,7 @@ class Call:
     async def hang_up(self, reason: str, code: int = 0, phrase: str = "") -> None:
         """End the call; `run` returns when it is over. `code` is the final response of a call not answered yet."""
         self._our_reason = self._our_reason or reason
-        await self._endpoint.hang_up(self.call_id, code, phrase)
+        await self._endpoint.hang_up(self.call_id, code, phrase, reason_of(reason))
 
     async def _live(self) -> None:
         if self.facts.direction == "inbound" and not await self._answer():
@@ -528,7 +546,7 @@ class Call:
         try:
             if not self._over.is_set():
                 with contextlib.suppress(TimeoutError, CallError):
-                    await self._endpoint.hang_up(self.call_id)
+                    await self._endpoint.hang_up(self.call_id, reason=reason_of(self._our_reason or "failed"))
                     await asyncio.wait_for(self._over.wait(), 5)
         finally:
             await self._record_end()
@@ -585,6 +603,14 @@ class Call:
             return self._our_reason
         if event is None:
             return "lost"
+        was_answered = self.facts.answered_at is not None
+        # A final response says more than its Reason: most carriers' is Q.850's word for the same.
+        if was_answered or self.facts.direction == "inbound":
+            told = end_reason(event.causes, was_answered=was_answered)
+            if told is not None:
+                return told
+        if was_answered and event.code in _ENDED_BY_PJSIP:
+            return _ENDED_BY_PJSIP[event.code]
         if event.code >= 300:
             return f"sip_{event.code}"
         if self._expected_reason is not None:
@@ -600,7 +626,13 @@ class Call:
             self.audio.on_key = self.keypad.receive_key
             self.audio.on_rate = self._receive_rate
             self.audio.on_fault = self._receive_fault
+            self.has_audio.set()
+        self._maybe_heard_early()
         self._maybe_ready()
+
+    def _maybe_heard_early(self) -> None:
+        if self._answered_early and self.audio is not None and self.state is CallState.DIALING:
+            self.is_heard_early.set()
 
     def _maybe_ready(self) -> None:
         """With both the audio and the ACK there, the activity may begin."""

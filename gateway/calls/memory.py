@@ -43,12 +43,13 @@ _MOST_BREAKS = 3
 """A call that broke off, was gone on with, and broke off again..."""
 _EXPIRY_PERIOD_S = 3_600.0
 _SPOKEN = ("user", "assistant")
-_BROKEN_OFF = frozenset(("gateway_restarted", "lost", "media_timeout", "failed", "shutdown"))
+_BROKEN_OFF = frozenset(("gateway_restarted", "lost", "media_timeout", "failed", "shutdown", "session_expired"))
+_NETWORK = ("sip_", "q850_")
 
 
 def broke_off(end_reason: str | None) -> bool:
-    """Whether a call that was answered ended without either side's wish; SIP errors are those of a network."""
-    return end_reason is not None and (end_reason in _BROKEN_OFF or end_reason.startswith("sip_"))
+    """Whether a call that was answered ended without either side's wish; errors of SIP and Q.850 are a network's."""
+    return end_reason is not None and (end_reason in _BROKEN_OFF or end_reason.startswith(_NETWORK))
 
 
 class CallerMemories:

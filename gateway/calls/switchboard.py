@@ -19,6 +19,7 @@ from gateway.calls.bridge import Bridges
 from gateway.calls.call import BeforeAnswer, Call, StartActivity
 from gateway.calls.dialling import Dialling
 from gateway.calls.dialplan import Destination, host_of, presentation
+from gateway.calls.early_media import EarlyPrompt
 from gateway.calls.exchange import Exchange
 from gateway.calls.facts import CallFacts
 from gateway.calls.interpreting import Interpreters, Interpreting
@@ -118,7 +119,8 @@ class Switchboard:
         self.is_draining = False
         """No new calls are taken."""
         # Read once, at the start: a call must not wait for the disk, nor find the file gone.
-        self._files = {route.file: read_wav(route.file) for route in config.routes if route.file is not None}
+        files = (file for route in config.routes for file in (route.file, route.ringing_file) if file is not None)
+        self._files = {file: read_wav(file) for file in files}
 
     # The calls' home
 
@@ -190,7 +192,7 @@ class Switchboard:
             self._refuse(event, 503, "draining")
         elif route is None:
             self._refuse(event, _NOT_FOUND, "no route")
-        elif route.action == "reject":
+        elif route.action == "reject" and (route.file is None or (through is not None and not through.early_media)):
             self._refuse(event, route.code, "route")
         elif trunk and not self.exchange.admit_inbound(event.handle, trunk):
             self._refuse(event, 503, "trunk full")
@@ -234,6 +236,7 @@ class Switchboard:
         )
         if (trunk := self._config.trunk_named(facts.trunk)) is not None:
             call.keypad.usual = _KEYS_OF_TRUNKS[trunk.dtmf]
+            call.takes_early_media = trunk.early_media
         call.before_last_event = self._trunk_watch.ended
         self._calls[facts.call_id] = call
         self._none_left.clear()
@@ -270,8 +273,14 @@ class Switchboard:
 
     def _plan(self, route: RouteConfig) -> tuple[StartActivity, BeforeAnswer | None]:
         """What a call of this route is for, and who decides over it while it rings."""
+        if route.action == "reject":
+            assert route.file is not None
+            return lambda call: Echo(call.leg), EarlyPrompt(*self._files[route.file]).before_refusal(route.code)
         if route.action != "bridge":
-            return self._activity_of(route), self._before_answer(route)
+            before_answer = self._before_answer(route)
+            if before_answer is not None and route.ringing_file is not None:
+                before_answer = EarlyPrompt(*self._files[route.ringing_file]).while_it_rings(before_answer)
+            return self._activity_of(route), before_answer
         bridge = self.bridges.of_route(lambda caller, start: self._dial_for(caller, route, start))
         return bridge.activity, bridge.before_answer
 

@@ -53,6 +53,7 @@ class TrunkSettings:
     session_expires_s: int = 1800
     min_se_s: int = 90
     prack: Use = "optional"
+    delayed_offer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,11 @@ from gateway.sip.command import Command
 from gateway.sip.events import CallDialled, IncomingCall, SignallingSeen, SipEvent
 from gateway.sip.gate import GateCounts, SipGate
 from gateway.sip.log import PjsipLog
+from gateway.sip.reason import Reason
 from gateway.sip.resolver import Ask, SipProbe, SipResolver
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.signalling import SipMessage
+from gateway.sip.timers import Timers
 from gateway.sip.transports import SipTransports
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from gateway.trunks.dns import Target
@@ -79,6 +81,7 @@ class SipThread:
         self.calls: dict[str, SipCall] = {}
         self.transports = SipTransports(settings)
         self.released: list[SipCall] = []
+        self._timers = Timers()
         self.silent_until: deque[float] = deque()
         """When PJSIP gives back the slots of calls that are over for us: monotonic seconds, at most one each."""
         self.gate: SipGate | None = None
@@ -107,6 +110,7 @@ class SipThread:
             self.released.clear()
             self._count()
             self._pass_copies_on()
+            self._timers.run(time.monotonic())
             if not self._work_off():
                 break
         endpoint.hangupAllCalls()
@@ -233,9 +237,13 @@ class SipThread:
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
         media = self._settings.media
         call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
+        call.later = self._later
         call.setCodecs(account.rtpmaps)
         self.calls[handle] = call
         return call
+
+    def _later(self, delay_s: float, work: Callable[[], None]) -> None:
+        self._timers.add(time.monotonic() + delay_s, work)
 
     def _is_full(self) -> bool:
         """Silent calls count until PJSIP has let go of them."""
@@ -269,6 +277,8 @@ class SipThread:
         operation = pj.CallOpParam(True)
         operation.opt.audioCount = 1
         operation.opt.videoCount = 0
+        if any(one.name == trunk and one.delayed_offer for one in self._settings.trunks):
+            operation.opt.flag |= pj.PJSUA_CALL_NO_SDP_OFFER
         operation.txOption.localUri = caller_id
         add_headers(operation, headers)
         call = self._new_call(account, handle)
@@ -290,7 +300,7 @@ class SipThread:
         call = self.calls.get(handle)
         if call is not None and call.isSilent():
             call.final_code = _REQUEST_TIMEOUT
-            self.hang_up(handle, 0, "")
+            self.hang_up(handle, 0, "", None)
 
     def ask_if_alive(self, target: Target, host: str, answered: Callable[[int], None]) -> None:
         """Send an OPTIONS; `answered` is told the status of the response, some time or other."""
@@ -301,24 +311,16 @@ class SipThread:
     def _steered(self, target: Target | None) -> AbstractContextManager[None]:
         return nullcontext() if target is None or self.resolver is None else self.resolver.steered(target)
 
-    def hang_up(self, handle: str, code: int, reason: str) -> None:
+    def hang_up(self, handle: str, code: int, phrase: str, reason: Reason | None) -> None:
         call = self.calls.get(handle)
-        if call is None:
-            return
-        call.ending_by_us = True
-        operation = operation_of(code)
-        operation.reason = reason
-        call.hangup(operation)
+        if call is not None:
+            call.ending_by_us = True
+            call.end(code, phrase, reason)
 
     def learn(self, trunk: str, addresses: tuple[str, ...]) -> None:
         if self.gate is not None:
             for address in addresses:
                 self.gate.learn(trunk, address)
-
-    def resume(self, handle: str) -> None:
-        operation = pj.CallOpParam(True)
-        operation.opt.flag = pj.PJSUA_CALL_UNHOLD
-        self.call(handle).reinvite(operation)
 
     def call(self, handle: str) -> SipCall:
         try:

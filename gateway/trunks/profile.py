@@ -78,6 +78,8 @@ class TrunkProfile(Section):
     """How we press keys; keys that are pressed to us are taken in all three ways."""
     early_media: bool = True
     """183 with SDP is sent to it and believed from it."""
+    delayed_offer: bool = False
+    """Our INVITE has no session description: the far end makes the offer, as some PBXs want it."""
 
     session_timers: Use = "optional"
     """RFC 4028."""

@@ -251,6 +251,8 @@ class MediaCall : public pj::Call {
     parley::RtpStats rtpStats() const;
     virtual int onKeyInfo(const std::string &type, const std::string &body);
     virtual void onInfoAnswered(int code);
+    virtual void onReinviteAnswered(int code);
+    std::string reasons(const pj::SipEvent &event) const;
     void setJitter(int policy);
     bool isSilent() const;
     void setCodecs(const std::vector<std::string> &codecs);

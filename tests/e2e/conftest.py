@@ -118,11 +118,13 @@ def friend_port() -> int:
 def gateway(announcement: Path, friend_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """Routes: `echo`, `play` (the announcement), `closed` (rejected with 480), `manual` (an echo that the API answers),
     `brief` (the same within a second), `friend` (bridged with whoever is at `friend_port`), `attend` (a backend that
-    comes to us, on this machine too), everything else the agent. Prompts: `tone.wav`, 2 s of 1 kHz at 16 kHz."""
+    comes to us, on this machine too), `gone` (hears `tone.wav`, then 404), `waiting` (as `manual`, and hears
+    it till then), everything else the agent. Prompts: `tone.wav`, 2 s of 1 kHz at 16 kHz."""
     folder = tmp_path_factory.mktemp("gateway")
-    (folder / "data" / "prompts").mkdir(parents=True)
+    prompts = folder / "data" / "prompts"
+    prompts.mkdir(parents=True)
     (folder / "data").chmod(0o700)
-    write_wav(folder / "data" / "prompts" / "tone.wav", tone([1000], 2000, 16000), 16000)
+    write_wav(prompts / "tone.wav", tone([1000], 2000, 16000), 16000)
     settings = f"""
 [outbound]
 allow = ["127.0.0.0/8"]
@@ -147,6 +149,16 @@ code = 480
 match = "manual"
 action = "echo"
 answer = "manual"
+[[route]]
+match = "gone"
+action = "reject"
+code = 404
+file = "{prompts / "tone.wav"}"
+[[route]]
+match = "waiting"
+action = "echo"
+answer = "manual"
+ringing_file = "{prompts / "tone.wav"}"
 [[route]]
 match = "brief"
 action = "echo"

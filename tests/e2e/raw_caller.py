@@ -62,6 +62,7 @@ class RawCaller:
         """In place of the address that is called."""
         self._to = ""
         self._branch = ""
+        self._sent = b""
 
     def __enter__(self) -> Self:
         return self
@@ -85,13 +86,21 @@ class RawCaller:
     def acknowledge(self, user: str) -> Answer:
         """Wait for the final response to the INVITE and send its ACK; keep the media address of a 200."""
         answer = self.final("INVITE")
+        self.confirm(user, answer)
+        return answer
+
+    def confirm(self, user: str, answer: Answer) -> None:
+        """Send the ACK of a 200, and remember who answered."""
         self._to = answer.header("To")
         if answer.code == 200:
             self.send("ACK", user)
-            found = re.search(r"m=audio (\d+)", answer.text)
-            assert found is not None, answer.text
-            self.remote_rtp = ("127.0.0.1", int(found[1]))
-        return answer
+            self.take_media(answer)
+
+    def take_media(self, answer: Answer) -> None:
+        """Send RTP where this response says."""
+        found = re.search(r"m=audio (\d+)", answer.text)
+        assert found is not None, answer.text
+        self.remote_rtp = ("127.0.0.1", int(found[1]))
 
     @property
     def peer(self) -> str:
@@ -114,20 +123,24 @@ class RawCaller:
 
     def accept(self, invite: str, media: str | None = None, *, contact: "RawCaller | None" = None) -> str:
         """Answer the call that came to us with a 200 and this session description; the ACK, which `contact` gets."""
+        self.answer(invite, 200, "OK", media)
+        return (contact or self).request("ACK")
+
+    def answer(self, invite: str, code: int, reason: str, media: str | None = None) -> None:
+        """A response to the call that came to us, with this session description."""
         copied = "".join(re.findall(r"(?im)^(?:Via|From|Call-ID|CSeq|Record-Route)\s*:.*?\r\n", invite))
         callee = Answer(0, invite).header("To")
         body = self.offer(media)
         self.send_bytes(
             (
-                f"SIP/2.0 200 OK\r\n{copied}To: {callee};tag=raw\r\n"
+                f"SIP/2.0 {code} {reason}\r\n{copied}To: {callee};tag=raw\r\n"
                 f"Contact: {self.contact}\r\n"
                 f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n{body}"
             ).encode()
         )
         found = re.search(r"m=audio (\d+)", invite)
-        assert found is not None, invite
-        self.remote_rtp = ("127.0.0.1", int(found[1]))
-        return (contact or self).request("ACK")
+        if found is not None:  # without an offer theirs comes with the ACK
+            self.remote_rtp = ("127.0.0.1", int(found[1]))
 
     def respond(self, request: str, code: int, reason: str = "OK", headers: str = "") -> None:
         """Answer a request that came to us inside the call."""
@@ -169,19 +182,21 @@ class RawCaller:
         if method != "CANCEL":  # which has the branch of what it cancels (RFC 3261 section 9.1)
             self._branch = f"z9hG4bK{random.getrandbits(48):x}"
         kind = f"Content-Type: {content_type}\r\n" if body else ""
-        self.sip.sendto(
-            (
-                f"{method} sip:{user}@127.0.0.1:{there} SIP/2.0\r\n"
-                f"Via: SIP/2.0/UDP {self.address}:{here};rport;branch={self._branch}\r\n"
-                f"From: {self.from_header};tag=raw\r\n"
-                f"To: {self._to or self.to_header or f'<sip:{user}@127.0.0.1:{there}>'}\r\n"
-                f"Call-ID: {self.call_id}\r\n"
-                f"CSeq: {self.sequence} {method}\r\n"
-                f"Contact: {self.contact}\r\n"
-                f"Max-Forwards: 70\r\n{headers}{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
-            ).encode(errors="surrogateescape"),
-            self._target,
-        )
+        self._sent = (
+            f"{method} sip:{user}@127.0.0.1:{there} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP {self.address}:{here};rport;branch={self._branch}\r\n"
+            f"From: {self.from_header};tag=raw\r\n"
+            f"To: {self._to or self.to_header or f'<sip:{user}@127.0.0.1:{there}>'}\r\n"
+            f"Call-ID: {self.call_id}\r\n"
+            f"CSeq: {self.sequence} {method}\r\n"
+            f"Contact: {self.contact}\r\n"
+            f"Max-Forwards: 70\r\n{headers}{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
+        ).encode(errors="surrogateescape")
+        self.send_bytes(self._sent)
+
+    def resend(self) -> None:
+        """Send our last request again, byte for byte."""
+        self.send_bytes(self._sent)
 
     def send_bytes(self, message: bytes) -> None:
         self.sip.sendto(message, self._target)

@@ -53,6 +53,12 @@ prack = "required"
 dtmf = "inband"
 
 [[trunk]]
+name = "offering"
+host = "127.0.0.1:{port}"
+delayed_offer = true
+early_media = false
+
+[[trunk]]
 name = "keys-by-info"
 host = "127.0.0.1:{port}"
 dtmf = "info"
@@ -223,6 +229,21 @@ def test_a_strict_trunk_requires_session_timers_prack_and_one_kind_of_srtp(
     assert "RTP/SAVP " in invite.text
     assert re.findall(r"a=crypto:\d+ (\S+)", invite.text) == ["AES_CM_128_HMAC_SHA1_80"]
     assert "a=fingerprint" not in invite.text
+
+
+def test_a_trunk_that_wants_to_offer_is_let_and_gets_our_answer_with_the_ack(
+    gateway: GatewayProcess, provider: Provider
+) -> None:
+    call_id = gateway.post("/calls", {"to": "100", "profile": "offering"}).json()["call_id"]
+    invite = provider.request("INVITE")
+    assert "m=audio" not in invite
+    ack = provider.accept(invite, "RTP/AVP 9 0\r\na=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000")
+    assert codecs(Answer(0, ack))[0] in ("pcmu/8000", "g722/8000")
+    wait_for(lambda: gateway.get(f"/calls/{call_id}")["state"] == "active", "the answer")
+    with ThreadPoolExecutor(1) as threads:
+        hanging_up = threads.submit(gateway.post, f"/calls/{call_id}/hangup")
+        provider.respond(provider.request("BYE"), 200)
+        assert hanging_up.result().status_code == 204
 
 
 def test_keys_are_pressed_as_the_trunk_wants_them(gateway: GatewayProcess, provider: Provider) -> None:

@@ -198,6 +198,10 @@ def test_what_this_version_cannot_do_is_a_fault_and_never_ignored(tmp_path: Path
             'route#1: action "echo" has no key file',
         ),
         (
+            '[[route]]\naction = "echo"\nringing_file = "parley.toml"',
+            'route#1: ringing_file needs answer = "manual" or "backend": other calls do not ring',
+        ),
+        (
             '[[route]]\naction = "echo"\ntrunk = "b"',
             "route#1.trunk: there is no trunk 'b': none is configured",
         ),
