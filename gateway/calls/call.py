@@ -37,6 +37,7 @@ from gateway.sip.events import (
     SipEvent,
     TransferReported,
 )
+from gateway.sip.reason import end_reason, reason_of
 from gateway.store.records import Quality
 from gateway.telemetry import Metrics
 from media.frames import PcmFrame
@@ -50,6 +51,8 @@ _ANSWER_WAIT_S = 40.0
 """Longest time from our answer to ACK and audio: PJSIP itself gives up on the ACK after 32 s (RFC 3261, timer H)."""
 _ATTEND_WAIT_S = 2.0
 _RINGING = 180
+_ENDED_BY_PJSIP = {408: "session_expired", 406: "no_codec", 415: "no_codec", 488: "no_codec"}
+"""Why PJSIP itself hangs up on a call that stands."""
 _DISK_WAIT_S = 10.0
 """How long the end of a call waits for its recording to be on the disk."""
 StartActivity = Callable[["Call"], Activity]
@@ -312,7 +315,7 @@ class Call:
             case CallProgress():
                 self._rings_there = self._rings_there or event.code == _RINGING
                 self._move(CallEvent.PROGRESS, f"response {event.code}")
-                self.publish("call.progress", sip_code=event.code)
+                self.publish("call.progress", sip_code=event.code, early_media=event.early_media)
             case CallConfirmed():
                 self._move(CallEvent.CONFIRMED, "answered")
                 self.facts.answered_at, self._answered_at = time.time(), time.monotonic()
@@ -391,7 +394,7 @@ class Call:
     def drop(self, reason: str) -> None:
         """`hang_up` for those who cannot wait."""
         self._our_reason = self._our_reason or reason
-        self._endpoint.refuse(self.call_id, 0)
+        self._endpoint.refuse(self.call_id, 0, reason_of(reason))
 
     def expect_end(self, reason: str | None) -> None:
         """Call it this when the far end hangs up, from now on; None: what it is called by itself."""
@@ -433,7 +436,7 @@ class Call:
     async def hang_up(self, reason: str, code: int = 0, phrase: str = "") -> None:
         """End the call; `run` returns when it is over. `code` is the final response of a call not answered yet."""
         self._our_reason = self._our_reason or reason
-        await self._endpoint.hang_up(self.call_id, code, phrase)
+        await self._endpoint.hang_up(self.call_id, code, phrase, reason_of(reason))
 
     async def _live(self) -> None:
         if self.facts.direction == "inbound" and not await self._answer():
@@ -526,7 +529,7 @@ class Call:
         try:
             if not self._over.is_set():
                 with contextlib.suppress(TimeoutError, CallError):
-                    await self._endpoint.hang_up(self.call_id)
+                    await self._endpoint.hang_up(self.call_id, reason=reason_of(self._our_reason or "failed"))
                     await asyncio.wait_for(self._over.wait(), 5)
         finally:
             await self._record_end()
@@ -583,6 +586,14 @@ class Call:
             return self._our_reason
         if event is None:
             return "lost"
+        was_answered = self.facts.answered_at is not None
+        # A final response says more than its Reason: most carriers' is Q.850's word for the same.
+        if was_answered or self.facts.direction == "inbound":
+            told = end_reason(event.causes, was_answered=was_answered)
+            if told is not None:
+                return told
+        if was_answered and event.code in _ENDED_BY_PJSIP:
+            return _ENDED_BY_PJSIP[event.code]
         if event.code >= 300:
             return f"sip_{event.code}"
         if self._expected_reason is not None:

@@ -34,7 +34,9 @@ class CallFacts:
     """`caller_hung_up`, `callee_hung_up`, `goodbye`, `completed`, `api`, `rejected`, `transferred`, `timeout`,
     `no_audio`, `media_timeout`, `shutdown`, `service_failure`, `failed`, `stream_ended`, `backend_hung_up`,
     `backend_unreachable`, `flow_failed`, `bridge_ended`, `supervision_ended`, `silence` (the caller said nothing),
-    `max_call` (it lasted too long), `lost` (our process died), or `sip_CODE` for a call that was refused."""
+    `max_call` (it lasted too long), `lost` (our process died), `answered_elsewhere`, `session_expired` (the far end
+    did not refresh it, RFC 4028), `no_codec` (its answer has none of ours), or `sip_CODE` and `q850_CAUSE`: a call that
+    was refused, or ended for that reason."""
 
 
 def utc(wall_time: float) -> datetime:

@@ -30,7 +30,10 @@ _PARTIES = {
 CATALOGUE: Mapping[EventKind, KindFacts] = {
     "call.offered": KindFacts("An inbound call has come and is not answered yet.", _PARTIES),
     "call.dialing": KindFacts("An outbound call has been sent out.", _PARTIES),
-    "call.progress": KindFacts("The far end rings, or is otherwise on its way.", {"sip_code": "180, 183..."}),
+    "call.progress": KindFacts(
+        "The far end rings, or is otherwise on its way.",
+        {"sip_code": "180, 183...", "early_media": "they are heard already"},
+    ),
     "call.answered": KindFacts("The call stands.", {"codec": "name, or null", "srtp": "media is encrypted"}),
     "call.held": KindFacts("The call is on hold; again when somebody else holds it.", {"by": "`us` or `peer`"}),
     "call.resumed": KindFacts("Nobody holds the call any more.", {}),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One call leg as PJSIP sees it. Lives and dies on the endpoint's thread; others know it by its handle."""
 
+import random
 from collections import deque
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ from gateway.sip.events import (
     TransferReported,
 )
 from gateway.sip.info import CONTENT_TYPE, InfoDigit
+from gateway.sip.reason import Reason, parse_reasons
 from gateway.sip.settings import Fec
 from gateway.sip.uri import wire_text
 from media.ports import JitterPolicy
@@ -55,6 +57,13 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         self._released = released
         self._hold = (False, False)
         self._confirmed = False
+        self._is_ours = pjsua_id == pj.PJSUA_INVALID_ID
+        """We sent the INVITE."""
+        self.later: Callable[[float, Callable[[], None]], None] = lambda delay_s, work: None
+        """Has something done after so many seconds."""
+        self._change: Callable[[], None] | None = None
+        """The re-INVITE that is to be sent again when the far end's crosses it."""
+        self._is_over = False
         self._info_answers: deque[Callable[[int], None]] = deque()
         """Who waits for the responses to our INFOs, oldest first."""
 
@@ -63,14 +72,23 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         if info.state in (pj.PJSIP_INV_STATE_EARLY, pj.PJSIP_INV_STATE_CONNECTING, pj.PJSIP_INV_STATE_CONFIRMED):
             self.silent_until = None
         if info.state == pj.PJSIP_INV_STATE_EARLY and info.role == pj.PJSIP_ROLE_UAC:
-            self._post(CallProgress(self.handle, info.lastStatusCode))
+            has_sdp = "m=audio" in prm.e.body.tsxState.src.rdata.wholeMsg
+            self._post(CallProgress(self.handle, info.lastStatusCode, has_sdp))
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self._confirmed:
             self._confirmed = True
             self._post(CallConfirmed(self.handle))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-            ended_by_peer = not self.ending_by_us
-            code = self.final_code or info.lastStatusCode
-            self._post(CallEnded(self.handle, code, wire_text(info.lastReason), ended_by_peer, self.quality()))
+            self._is_over = True
+            self._post(
+                CallEnded(
+                    self.handle,
+                    self.final_code or info.lastStatusCode,
+                    wire_text(info.lastReason),
+                    not self.ending_by_us,
+                    self.quality(),
+                    parse_reasons(wire_text(self.reasons(prm.e))),
+                )
+            )
             while self._info_answers:
                 self._info_answers.popleft()(pj.PJSIP_SC_CALL_TSX_DOES_NOT_EXIST)
             self._released(self)
@@ -102,6 +120,42 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:
         """INVITE with Replaces (RFC 3891): declined for the same reasons."""
         prm.statusCode = pj.PJSIP_SC_DECLINE
+
+    def hold(self) -> None:
+        """Re-INVITE with `a=sendonly`. Raises `pj.Error`."""
+        self._change = self.hold
+        self.setHold(pj.CallOpParam(True))
+
+    def resume(self) -> None:
+        """Re-INVITE with `a=sendrecv`. Raises `pj.Error`."""
+        self._change = self.resume
+        operation = pj.CallOpParam(True)
+        operation.opt.flag = pj.PJSUA_CALL_UNHOLD
+        self.reinvite(operation)
+
+    def onReinviteAnswered(self, code: int) -> None:
+        """After 491 both sides wait, the one that chose the Call-ID longer (RFC 3261 section 14.1)."""
+        if code == pj.PJSIP_SC_REQUEST_PENDING and self._confirmed and self._change is not None:
+            self.later(random.uniform(2.1, 4.0) if self._is_ours else random.uniform(0.0, 2.0), self._change_again)
+        elif code >= pj.PJSIP_SC_OK:
+            self._change = None
+
+    def _change_again(self) -> None:
+        if self._change is None or self._is_over:
+            return
+        try:
+            self._change()
+        except pj.Error:  # another re-INVITE is under way
+            self.later(random.uniform(0.0, 2.0), self._change_again)
+
+    def end(self, code: int, phrase: str, reason: Reason | None) -> None:
+        """BYE, CANCEL or a final response. Raises `pj.Error`."""
+        operation = pj.CallOpParam()
+        operation.statusCode = code
+        operation.reason = phrase
+        if reason is not None and (self._confirmed or self._is_ours):
+            add_headers(operation, (("Reason", str(reason)),))
+        self.hangup(operation)
 
     def transfer(self, refer_to: str, headers: tuple[tuple[str, str], ...]) -> None:
         """REFER the far end to this address (RFC 3515). Raises `pj.Error`."""

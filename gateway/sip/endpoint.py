@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-import pjsua2 as pj
 import structlog
 
 from gateway.errors import BadAddress, SipThreadFailed, StartupError, WrongCallState
@@ -16,6 +15,7 @@ from gateway.sip.events import LegQuality, SipEvent
 from gateway.sip.gate import GateCounts
 from gateway.sip.info import InfoDigit
 from gateway.sip.resolver import Answered, Ask
+from gateway.sip.reason import Reason
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.sip_thread import SipThread, operation_of
 from gateway.sip.uri import SipUri, UriError
@@ -94,17 +94,20 @@ class SipEndpoint:
         """Send a response to an INVITE: 180, 183 or 200. Raises `NoSuchCall`."""
         await self._in_thread(lambda: self._sip.call(handle).answer(operation_of(code)))
 
-    async def hang_up(self, handle: str, code: int = 0, reason: str = "") -> None:
-        """BYE, CANCEL or a final response, whichever fits; unknown handles are over already, and fine."""
-        await self._in_thread(lambda: self._sip.hang_up(handle, code, reason))
+    async def hang_up(self, handle: str, code: int = 0, phrase: str = "", reason: Reason | None = None) -> None:
+        """BYE, CANCEL or a final response, whichever fits; unknown handles are over already, and fine.
+
+        `phrase` goes with a response, `reason` with a BYE or CANCEL.
+        """
+        await self._in_thread(lambda: self._sip.hang_up(handle, code, phrase, reason))
 
     async def hold(self, handle: str) -> None:
         """Re-INVITE with `a=sendonly` (RFC 3264 section 8.4). Raises `NoSuchCall`."""
-        await self._in_thread(lambda: self._sip.call(handle).setHold(pj.CallOpParam(True)))
+        await self._in_thread(lambda: self._sip.call(handle).hold())
 
     async def resume(self, handle: str) -> None:
         """Re-INVITE with `a=sendrecv`. Raises `NoSuchCall`."""
-        await self._in_thread(lambda: self._sip.resume(handle))
+        await self._in_thread(lambda: self._sip.call(handle).resume())
 
     async def transfer(self, handle: str, uri: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Ask the far end to call this address instead; `TransferReported` follows. Raises `NoSuchCall`,
@@ -148,9 +151,9 @@ class SipEndpoint:
         await self._in_thread(lambda: self._sip.ask_if_alive(target, host, lambda code: _resolve(loop, answer, code)))
         return await answer
 
-    def refuse(self, handle: str, code: int) -> None:
-        """Send a final response other than 200 and forget the leg. Waits for nothing."""
-        self._commands.put(Command(lambda: self._sip.hang_up(handle, code, ""), None))
+    def refuse(self, handle: str, code: int, reason: Reason | None = None) -> None:
+        """`hang_up` that waits for nothing."""
+        self._commands.put(Command(lambda: self._sip.hang_up(handle, code, "", reason), None))
 
     async def _in_thread(self, work: Callable[[], object]) -> None:
         """Run `work` on the endpoint's thread; PJSIP's errors arrive as `WrongCallState`."""

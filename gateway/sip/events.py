@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass, field
 
+from gateway.sip.reason import Reason
 from gateway.sip.signalling import SipMessage
 from media.ports import NativePort
 
@@ -43,6 +44,8 @@ class CallProgress:
 
     handle: str
     code: int
+    early_media: bool = False
+    """It came with a session description: what they send is to be heard before they answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class CallEnded:
     reason: str
     ended_by_peer: bool
     quality: "LegQuality" = field(default_factory=lambda: LegQuality())
+    causes: tuple[Reason, ...] = ()
+    """What the far end's Reason headers say (RFC 3326)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,10 @@ from gateway.sip.events import CallDialled, IncomingCall, SignallingSeen, SipEve
 from gateway.sip.gate import GateCounts, SipGate
 from gateway.sip.log import PjsipLog
 from gateway.sip.resolver import Ask, SipProbe, SipResolver
+from gateway.sip.reason import Reason
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.signalling import SipMessage
+from gateway.sip.timers import Timers
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from gateway.trunks.dns import Target
 from media.ports import silence_library, start_clock, stop_clock
@@ -82,6 +84,7 @@ class SipThread:
         """For calls in, by trunk."""
         self.calls: dict[str, SipCall] = {}
         self.released: list[SipCall] = []
+        self._timers = Timers()
         self.silent_until: deque[float] = deque()
         """When PJSIP gives back the slots of calls that are over for us: monotonic seconds, at most one each."""
         self.gate: SipGate | None = None
@@ -110,6 +113,7 @@ class SipThread:
             self.released.clear()
             self._count()
             self._pass_copies_on()
+            self._timers.run(time.monotonic())
             if not self._work_off():
                 break
         endpoint.hangupAllCalls()
@@ -261,8 +265,12 @@ class SipThread:
         media = self._settings.media
         call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
         call.setCodecs(account.rtpmaps)
+        call.later = self._later
         self.calls[handle] = call
         return call
+
+    def _later(self, delay_s: float, work: Callable[[], None]) -> None:
+        self._timers.add(time.monotonic() + delay_s, work)
 
     def _is_full(self) -> bool:
         """Silent calls count until PJSIP has let go of them."""
@@ -317,7 +325,7 @@ class SipThread:
         call = self.calls.get(handle)
         if call is not None and call.isSilent():
             call.final_code = _REQUEST_TIMEOUT
-            self.hang_up(handle, 0, "")
+            self.hang_up(handle, 0, "", None)
 
     def ask_if_alive(self, target: Target, host: str, answered: Callable[[int], None]) -> None:
         """Send an OPTIONS; `answered` is told the status of the response, some time or other."""
@@ -328,24 +336,16 @@ class SipThread:
     def _steered(self, target: Target | None) -> AbstractContextManager[None]:
         return nullcontext() if target is None or self.resolver is None else self.resolver.steered(target)
 
-    def hang_up(self, handle: str, code: int, reason: str) -> None:
-        call = self.calls.get(handle)
-        if call is None:
-            return
-        call.ending_by_us = True
-        operation = operation_of(code)
-        operation.reason = reason
-        call.hangup(operation)
-
     def learn(self, trunk: str, addresses: tuple[str, ...]) -> None:
         if self.gate is not None:
             for address in addresses:
                 self.gate.learn(trunk, address)
 
-    def resume(self, handle: str) -> None:
-        operation = pj.CallOpParam(True)
-        operation.opt.flag = pj.PJSUA_CALL_UNHOLD
-        self.call(handle).reinvite(operation)
+    def hang_up(self, handle: str, code: int, phrase: str, reason: Reason | None) -> None:
+        call = self.calls.get(handle)
+        if call is not None:
+            call.ending_by_us = True
+            call.end(code, phrase, reason)
 
     def call(self, handle: str) -> SipCall:
         try:

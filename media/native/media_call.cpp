@@ -11,6 +11,7 @@
 
 #include "codecs.hpp"
 #include "sdp_codecs.hpp"
+#include "dialog_rules.hpp"
 
 namespace parley {
 
@@ -111,6 +112,7 @@ MediaCall::MediaCall(pj::Account &account, int call_id)
 MediaCall::~MediaCall() { release(); }
 
 void MediaCall::onCallSdpCreated(pj::OnCallSdpCreatedParam &param) {
+    answer_hold_by_address(param);
     // Changed in place: PJSUA2 would parse anew what a change of its text says.
     if (!codecs_.empty())
         keep_codecs(*static_cast<pjmedia_sdp_session *>(param.sdp.pjSdpSession), codecs_);
@@ -174,16 +176,32 @@ void MediaCall::onCallTsxState(pj::OnCallTsxStateParam &param) {
     if (!event || event->type != PJSIP_EVENT_TSX_STATE)
         return;
     pjsip_transaction *tsx = event->body.tsx_state.tsx;
-    if (pj_stricmp2(&tsx->method.name, "INFO") != 0)
-        return;
+    const auto is = [tsx](const char *method) { return pj_stricmp2(&tsx->method.name, method) == 0; };
     if (tsx->role == PJSIP_ROLE_UAS) {
-        if (tsx->state == PJSIP_TSX_STATE_TRYING && event->body.tsx_state.type == PJSIP_EVENT_RX_MSG)
-            receive_info(tsx, event->body.tsx_state.src.rdata);
+        if (tsx->state != PJSIP_TSX_STATE_TRYING || event->body.tsx_state.type != PJSIP_EVENT_RX_MSG)
+            return;
+        pjsip_rx_data *rdata = event->body.tsx_state.src.rdata;
+        if (is("INFO"))
+            receive_info(tsx, rdata);
+        else if (is("OPTIONS"))
+            answer_options(tsx, rdata);
+        else if (is("CANCEL"))
+            cancel_reasons_ = reasons_of(rdata->msg_info.msg);
     } else if (tsx->state == PJSIP_TSX_STATE_COMPLETED ||
                (tsx->state == PJSIP_TSX_STATE_TERMINATED &&
                 event->body.tsx_state.prev_state != PJSIP_TSX_STATE_COMPLETED)) {
-        onInfoAnswered(tsx->status_code);
+        if (is("INFO"))
+            onInfoAnswered(tsx->status_code);
+        else if (is("INVITE"))
+            onReinviteAnswered(tsx->status_code);
     }
+}
+
+std::string MediaCall::reasons(const pj::SipEvent &event) const {
+    const auto *of = static_cast<const pjsip_event *>(event.pjEvent);
+    if (of && of->type == PJSIP_EVENT_TSX_STATE && of->body.tsx_state.type == PJSIP_EVENT_RX_MSG)
+        return reasons_of(of->body.tsx_state.src.rdata->msg_info.msg);
+    return cancel_reasons_;
 }
 
 void MediaCall::receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata) {

@@ -76,11 +76,17 @@ class MediaCall : public pj::Call {
     // has a 500 for everything else, also for an INFO without a body.
     void onCallTsxState(pj::OnCallTsxStateParam &param) override;
 
+    // Why the far end ended the call, in its own words: the Reason header fields (RFC 3326) of its CANCEL, or of the
+    // message that an event of the call is about.
+    std::string reasons(const pj::SipEvent &event) const;
+
     // For Python to override; both on the SIP thread.
     // `type` is `dtmf` or `dtmf-relay`, `body` at most 1000 bytes; the SIP status to answer with.
     virtual int onKeyInfo(const std::string &type, const std::string &body) { return 200; }
     // The final response to an INFO of ours, or 408.
     virtual void onInfoAnswered(int code) {}
+    // The final response to a re-INVITE of ours.
+    virtual void onReinviteAnswered(int code) {}
 
   private:
     void release();
@@ -93,6 +99,7 @@ class MediaCall : public pj::Call {
     std::unique_ptr<PacketHook> hook_;
     RtpStats rtp_;
     std::vector<std::string> codecs_;
+    std::string cancel_reasons_;
     int jitter_ = static_cast<int>(JitterPolicy::kBalanced);
 };
 

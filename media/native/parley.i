@@ -236,6 +236,7 @@ void start_sip_tap();
 %feature("nodirector") MediaCall::onStreamDestroyed;
 %feature("nodirector") MediaCall::onCallSdpCreated;
 %feature("nodirector") MediaCall::onCallTsxState;
+%feature("nodirector") MediaCall::onCallSdpCreated;
 
 class MediaCall : public pj::Call {
   public:
@@ -246,6 +247,8 @@ class MediaCall : public pj::Call {
     parley::RtpStats rtpStats() const;
     virtual int onKeyInfo(const std::string &type, const std::string &body);
     virtual void onInfoAnswered(int code);
+    virtual void onReinviteAnswered(int code);
+    std::string reasons(const pj::SipEvent &event) const;
     void setJitter(int policy);
     bool isSilent() const;
     void setCodecs(const std::vector<std::string> &codecs);

@@ -12,7 +12,7 @@ from tests.e2e.gateway_process import PARLEY, GatewayProcess
 
 _SCENARIOS = Path(__file__).parent / "sipp"
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_PORTS = itertools.count(30000 + _WORKER * 4000 + os.getpid() % 100 * 20, 20)
+PORTS = itertools.count(30000 + _WORKER * 4000 + os.getpid() % 100 * 20, 20)
 """Local ports for SIPp; spread so that neither a leftover of another run nor a test beside this one is met."""
 
 _TERMINAL = {**os.environ, "TERM": "dumb"}
@@ -53,7 +53,7 @@ def start_sipp(
 
 
 def _sipp_command(gateway: GatewayProcess, scenario: str, user: str, timeout_s: float) -> list[str]:
-    port = next(_PORTS)
+    port = next(PORTS)
     return [
         "sipp",
         f"127.0.0.1:{gateway.sip_port}",
@@ -84,7 +84,7 @@ def run_baresip(
     modules = {"pcmu": "g711", "pcma": "g711", "g722": "g722", "l16": "l16", "opus": "opus"}
     names = {"pcmu": "PCMU/8000/1", "pcma": "PCMA/8000/1", "g722": "G722/16000/1", "l16": "L16/16000/1"}
     rate_hz = 8000 if modules[codec] == "g711" else 16000
-    port = next(_PORTS)
+    port = next(PORTS)
     (folder / "config").write_text(
         f"""
 sip_listen 127.0.0.1:{port}
