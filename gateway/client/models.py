@@ -437,6 +437,8 @@ class PlaceCall(Model):
     """Played first. With no agent, stream or flow named the call ends after it."""
     metadata: dict[str, str] = {}
     """Yours; comes back in the call and its session."""
+    headers: dict[str, str] = {}
+    """More headers for the INVITE: X-... and User-to-User."""
     timeout_s: float = 60.0
     """How long it may ring."""
 

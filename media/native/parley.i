@@ -9,6 +9,7 @@
 #include "sip_gate.hpp"
 #include "sip_probe.hpp"
 #include "sip_resolver.hpp"
+#include "replaces.hpp"
 #include "sip_tap.hpp"
 %}
 
@@ -229,6 +230,8 @@ void silence_pjlib();
 void start_media_clock();
 void stop_media_clock();
 void start_sip_tap();
+void hide_replaces();
+int call_of_dialog(const std::string &call_id, const std::string &our_tag, const std::string &their_tag);
 
 %feature("director") MediaCall;
 // These belong to native code: no upcall, whatever a Python subclass defines.
@@ -248,6 +251,10 @@ class MediaCall : public pj::Call {
     virtual int onKeyInfo(const std::string &type, const std::string &body);
     virtual void onInfoAnswered(int code);
     virtual void onReinviteAnswered(int code);
+    virtual int onRefer(const std::string &refer_to, const std::string &referred_by);
+    void tellReferral(int code, bool is_final);
+    void takePort(const std::shared_ptr<parley::PcmPort> &port);
+    void leavePort();
     std::string reasons(const pj::SipEvent &event) const;
     void setJitter(int policy);
     bool isSilent() const;

@@ -45,10 +45,10 @@ class RtpClock:
 class RawCaller:
     """UDP sockets for SIP and RTP on loopback; one call at a time."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self._target = ("127.0.0.1", port)
-        self.sip = self._socket()
-        self.rtp = self._socket()
+        self.sip = self.socket_at(address)
+        self.rtp = self.socket_at()
         self.clock = RtpClock()
         self.call_id = f"raw-{random.getrandbits(48):x}"
         self.sequence = 1
@@ -226,7 +226,7 @@ class RawCaller:
         self.rtp.sendto(struct.pack("!BBHI", 0x81, 201, 7, self.clock.ssrc) + block, (host, port + 1))
 
     @staticmethod
-    def _socket() -> socket.socket:
+    def socket_at(address: str = "127.0.0.1", port: int = 0) -> socket.socket:
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.bind(("127.0.0.1", 0))
+        one.bind((address, port))
         return one
