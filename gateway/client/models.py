@@ -282,6 +282,7 @@ class EventInfo(Model):
         "call.ended",
         "call.activity",
         "call.transfer",
+        "call.succeeded",
         "call.bridged",
         "call.unbridged",
         "call.quality",
@@ -437,7 +438,7 @@ class PlaceCall(Model):
     """Played first. With no agent, stream or flow named the call ends after it."""
     metadata: dict[str, str] = {}
     """Yours; comes back in the call and its session."""
-    headers: dict[str, str] = {}
+    headers: dict[str, Any] = {}
     """More headers for the INVITE: X-... and User-to-User."""
     timeout_s: float = 60.0
     """How long it may ring."""

@@ -19,9 +19,10 @@ from gateway.sip.events import (
     SipEvent,
     TransferReported,
 )
+from gateway.sip.head import MessageHead
 from gateway.sip.info import CONTENT_TYPE, InfoDigit
 from gateway.sip.reason import Reason, parse_reasons
-from gateway.sip.referral import ReferralError, ReferTo, referred_by
+from gateway.sip.referral import ReferralError, ReferTo, contacts_of, referred_by
 from gateway.sip.settings import Fec
 from gateway.sip.uri import wire_text
 from media.ports import JitterPolicy, NativePort
@@ -57,7 +58,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         """We sent a REFER and want to know how it fares."""
         self.judge_refer: Callable[[ReferTo], int] = lambda asked: pj.PJSIP_SC_DECLINE
         """Whether a REFER of the far end is followed: 202, or the status to refuse it with."""
-        self._contacts: list[str] = []
+        self._contacts: tuple[str, ...] = ()
         """Where a 3xx says to call instead."""
         self._post_event = post
         self._released = released
@@ -93,7 +94,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
                     not self.ending_by_us,
                     self.quality(),
                     parse_reasons(wire_text(self.reasons(prm.e))),
-                    tuple(self._contacts),
+                    self._contacts,
                 )
             )
             while self._info_answers:
@@ -126,8 +127,10 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         return self._confirmed and not self._is_over
 
     def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
-        """PJSIP offers one contact after the other; none is called by it: who may be is not its to say."""
-        self._contacts.append(wire_text(prm.targetUri))
+        """PJSIP offers to call a contact by itself: who may be called is not its to say."""
+        # Its own reading of a contact has lost the port.
+        head = MessageHead.parse(prm.e.body.tsxState.src.rdata.wholeMsg)
+        self._contacts = contacts_of(head.all("contact"))
         return pj.PJSIP_REDIRECT_REJECT  # type: ignore[no-any-return]
 
     def onRefer(self, refer_to: str, by: str) -> int:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What REFER and Replaces say: where to call, and whose place to take (RFC 3515, RFC 3891)."""
+"""What REFER, Replaces and 3xx say: where to call, and whose place to take (RFC 3515, 3891, 3261)."""
 
+import contextlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from gateway.sip.uri import SipUri, UriError, wire_text
 
 _LONGEST = 500
+_MOST_CONTACTS = 10
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~()<>:\\\"/\[\]?{}@-]+")
 """A word of RFC 3261 section 25.1, which a Call-ID and a tag are made of."""
 _REFERRED_BY = re.compile(r"[\x20-\x7e]{1,500}")
@@ -77,3 +80,22 @@ class ReferTo:
 def referred_by(text: str) -> str:
     """A Referred-By (RFC 3892) that may be handed on; empty for none, or one that is not fit."""
     return text if _REFERRED_BY.fullmatch(text) else ""
+
+
+_CONTACT = re.compile(r'\s*((?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^",<])+)')
+_QUALITY = re.compile(r";\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*(?:;|$)", re.IGNORECASE)
+
+
+def contacts_of(values: Iterable[str]) -> tuple[str, ...]:
+    """Where the Contacts of a 3xx say to call, the best first (RFC 3261 section 20.10); at most ten."""
+    found: list[tuple[float, str]] = []
+    for one in (contact[1] for value in values for contact in _CONTACT.finditer(value[: _MOST_CONTACTS * _LONGEST])):
+        quality = _QUALITY.search(one.rpartition(">")[2])
+        with contextlib.suppress(UriError):  # mailto: and the like
+            found.append(
+                (
+                    float(quality[1]) if quality else 1.0,
+                    str(SipUri.parse(wire_text(one if "<" in one else one.partition(";")[0]))),
+                )
+            )
+    return tuple(uri for _, uri in sorted(found, key=lambda one: -one[0])[:_MOST_CONTACTS])

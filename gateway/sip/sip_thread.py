@@ -183,6 +183,7 @@ class SipThread:
         self.gate = SipGate(settings.guard, self._is_full, self._trunk_of_account)
         self.gate.open()
         pj.hide_replaces()
+        pj.trim_capabilities()
         if settings.trace:
             pj.start_sip_tap()
         address = self._bind(endpoint)

@@ -9,6 +9,7 @@
 #include <pjmedia/null_port.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "capabilities.hpp"
 #include "codecs.hpp"
 #include "sdp_codecs.hpp"
 #include "dialog_rules.hpp"
@@ -186,6 +187,8 @@ void MediaCall::onCallTsxState(pj::OnCallTsxStateParam &param) {
         pjsip_rx_data *rdata = event->body.tsx_state.src.rdata;
         if (is("INFO"))
             receive_info(tsx, rdata);
+        else if (is("MESSAGE"))
+            refuse_method(tsx, rdata);
         else if (is("REFER"))
             receive_refer(tsx, rdata);
         else if (is("OPTIONS"))

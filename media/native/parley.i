@@ -4,6 +4,7 @@
 
 %{
 #define PY_SSIZE_T_CLEAN
+#include "capabilities.hpp"
 #include "drain.hpp"
 #include "media_call.hpp"
 #include "sip_gate.hpp"
@@ -231,6 +232,7 @@ void start_media_clock();
 void stop_media_clock();
 void start_sip_tap();
 void hide_replaces();
+void trim_capabilities();
 int call_of_dialog(const std::string &call_id, const std::string &our_tag, const std::string &their_tag);
 
 %feature("director") MediaCall;

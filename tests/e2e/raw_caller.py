@@ -129,12 +129,8 @@ class RawCaller:
         """Answer a request that came to us inside the call."""
         copied = "".join(re.findall(r"(?im)^(?:Via|From|To|Call-ID|CSeq|Record-Route)\s*:.*?\r\n", request))
         here = self.sip.getsockname()[1]
-        self.send_bytes(
-            (
-                f"SIP/2.0 {code} {reason}\r\n{copied}Contact: <sip:raw@127.0.0.1:{here}>\r\n"
-                f"{headers}Content-Length: 0\r\n\r\n"
-            ).encode()
-        )
+        contact = "" if "Contact:" in headers else f"Contact: <sip:raw@127.0.0.1:{here}>\r\n"
+        self.send_bytes((f"SIP/2.0 {code} {reason}\r\n{copied}{contact}{headers}Content-Length: 0\r\n\r\n").encode())
 
     def notify(self, user: str, status: str, state: str = "active;expires=60") -> Answer:
         """Tell how the call we were asked to make fares (RFC 3515 section 2.4.5); the answer."""
