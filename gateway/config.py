@@ -32,6 +32,7 @@ from gateway.setting_types import (
     HeaderText,
     HostAndPort,
     Ipv4Address,
+    Ipv6Address,
     Name,
     Network,
     Pattern,
@@ -99,9 +100,19 @@ class SipConfig(Section):
     """Any of udp, tcp, tls. TLS listens on `tls_port` and needs `tls_cert` and `tls_key`."""
     tls_port: Port = 5061
     tls_cert: ExistingFile | None = None
-    """PEM certificate chain."""
+    """PEM certificate chain. When the file changes (and by SIGHUP) it is read again; calls go on."""
     tls_key: ExistingFile | None = None
     """PEM private key."""
+    tls_ca: ExistingFile | None = None
+    """PEM certificate authorities of trunks and callers, in place of the system's."""
+    tls_verify: bool = True
+    """Dial by TLS only whose certificate is good for the name. False: anybody, for a laboratory."""
+    tls_client_certs: bool = False
+    """Let in by TLS only who shows a certificate that `tls_ca` has signed."""
+    bind6: Ipv6Address | None = None
+    """IPv6 address to listen on as well; `::` is every interface."""
+    connections_per_address: Annotated[int, Field(ge=1, le=2000)] = 64
+    """TCP and TLS connections that one address may have open; trunks that need more are rare."""
     public_address: Ipv4Address | None = None
     """Address that peers outside reach us at, when a router translates ours (NAT)."""
     max_calls: Annotated[int, Field(ge=1, le=MAX_CALLS)] = 1000

@@ -8,6 +8,7 @@ from agent.config import is_url
 from gateway.config import Config, RouteConfig
 from gateway.errors import BadStreamOrder
 from gateway.services import service_faults
+from gateway.sip.tls_files import problem_with
 from gateway.streams.order import Fallback
 from gateway.streams.protocols import check_options, chosen_format, chosen_tracks, protocol_kind
 from gateway.tools import tool_faults
@@ -27,6 +28,12 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         for key in ("tls_cert", "tls_key"):
             if getattr(config.sip, key) is None:
                 yield ("sip", key), "is missing: sip.transports has tls"
+        if config.sip.tls_cert is not None and config.sip.tls_key is not None:
+            problem = problem_with(config.sip.tls_cert, config.sip.tls_key, config.sip.tls_ca)
+            if problem is not None:
+                yield ("sip", "tls_cert"), problem
+        if config.sip.tls_client_certs and config.sip.tls_ca is None:
+            yield ("sip", "tls_client_certs"), "needs tls_ca: who signs the certificates of callers"
     if config.media.noise_suppression != "off" and not noise.is_installed():
         yield (
             ("media", "noise_suppression"),
@@ -39,6 +46,13 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         seen.add(trunk.name)
         for key, problem in _trunk_faults(config, trunk):
             yield ("trunk", index, key), problem
+    users: set[str] = set()
+    for index, user in enumerate(config.user):
+        if user.name in users:
+            yield ("user", index, "name"), f"there is another user named {user.name!r}"
+        if not user.password.get_secret_value():
+            yield ("user", index, "password"), "must not be empty"
+        users.add(user.name)
     labels: set[str] = set()
     for index, webhook in enumerate(config.webhook):
         if webhook.label in labels:

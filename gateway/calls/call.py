@@ -506,6 +506,7 @@ class Call:
         reason = None
         async with asyncio.TaskGroup() as tasks:
             self._announcements = announcements = Announcements(self.leg, self._announced, tasks.create_task)
+            self.keypad.spawn = tasks.create_task
             try:
                 while start is not None and not self._over.is_set():
                     reason = await self._attend(start)
@@ -516,6 +517,7 @@ class Call:
                         self.leg.duck(1.0)
             finally:
                 self._announcements = None
+                self.keypad.spawn = None
                 announcements.close()
         return reason
 

@@ -168,6 +168,8 @@ class Switchboard:
                 level = log.info if event.registered else log.warning
                 level("registration", trunk=event.account, registered=event.registered, code=event.code)
                 self.exchange.registered(event.account, event.registered)
+                if event.registered and event.registrar_address:
+                    self.endpoint.learn(event.account, (host_of(event.registrar_address),))
                 if event.registered and self._tasks is not None:
                     self._tasks.create_task(self._learn_registrar(event.account), name=f"registrar:{event.account}")
             case SignallingSeen():
@@ -220,6 +222,7 @@ class Switchboard:
                     "sip_call_id": event.sip_call_id,
                     **({"trunk": trunk} if trunk else {}),
                     **metadata_of(event.headers, trusted=through is not None and through.trust_identity),
+                    **({"user": event.user} if event.user else {}),
                 },
             )
             self.tracing.bind(event.sip_call_id, event.handle)

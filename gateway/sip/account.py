@@ -59,7 +59,7 @@ class SipAccount(pj.Account):  # type: ignore[misc]
 
     def onRegState(self, prm: pj.OnRegStateParam) -> None:
         registered = self.getInfo().regIsActive
-        self._post(RegistrationChanged(self.name, registered, prm.code, prm.reason))
+        self._post(RegistrationChanged(self.name, registered, prm.code, prm.reason, prm.rdata.srcAddress))
 
 
 def local_account(id_uri: str, media: MediaSettings) -> pj.AccountConfig:
@@ -90,7 +90,10 @@ def outbound_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountCo
     if trunk.register:
         config.regConfig.registrarUri = hop
         config.regConfig.timeoutSec = trunk.register_s
+        # Lost, it is asked for again within 4 s, then every 30 s or so: until then its calls do not come.
+        config.regConfig.firstRetryIntervalSec = 2
         config.regConfig.retryIntervalSec = 30
+        config.regConfig.randomRetryIntervalSec = 2
     if trunk.username:
         config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", trunk.realm, trunk.username, 0, trunk.password))
     _apply_media(config, media)

@@ -146,10 +146,16 @@ class DigestServer:
     def _nonce(self, now: float) -> str:
         self._made += 1
         body = _NONCE.pack(now, self._made)
-        return base64.urlsafe_b64encode(body + self._tag(body)).decode().rstrip("=")
+        tag = self._tag(body)
+        return base64.urlsafe_b64encode(self._masked(body, tag) + tag).decode().rstrip("=")
 
     def _tag(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")[:_TAG_BYTES]
+
+    def _masked(self, body: bytes, tag: bytes) -> bytes:
+        """How long we have been up, and how busy, is nobody's business; the same again undoes it."""
+        mask = hmac.digest(self._key, b"mask" + tag, "sha256")
+        return bytes(one ^ other for one, other in zip(body, mask, strict=False))
 
     def _made_at(self, nonce: str) -> float | None:
         """When we made it; None when we did not."""
@@ -157,8 +163,11 @@ class DigestServer:
             raw = base64.b64decode(nonce + "=" * (-len(nonce) % 4), altchars=b"-_", validate=True)
         except ValueError:
             return None
-        body, tag = raw[: _NONCE.size], raw[_NONCE.size :]
-        if len(body) != _NONCE.size or not hmac.compare_digest(tag, self._tag(body)):
+        if len(raw) != _NONCE.size + _TAG_BYTES:
+            return None
+        tag = raw[_NONCE.size :]
+        body = self._masked(raw[: _NONCE.size], tag)
+        if not hmac.compare_digest(tag, self._tag(body)):
             return None
         made_at: float = _NONCE.unpack(body)[0]
         return made_at

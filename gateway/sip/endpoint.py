@@ -154,6 +154,10 @@ class SipEndpoint:
         await self._in_thread(lambda: found.append(self._sip.call(handle).quality()))
         return found[0]
 
+    async def reload_tls(self) -> None:
+        """Read certificate, key and authorities anew; calls that stand go on. Raises `StartupError`."""
+        await self._in_thread(self._sip.transports.reload_tls)
+
     def give_up_if_silent(self, handle: str) -> None:
         """End an outgoing call that has no response of any kind yet: `CallEnded` with 408 follows."""
         self._commands.put(Command(lambda: self._sip.give_up_if_silent(handle), None))

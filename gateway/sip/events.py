@@ -180,6 +180,8 @@ class RegistrationChanged:
     registered: bool
     code: int
     reason: str
+    registrar_address: str = ""
+    """`ip:port` that answered; empty when nobody did."""
 
 
 @dataclass(frozen=True, slots=True)

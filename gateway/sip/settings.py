@@ -56,6 +56,21 @@ class TrunkSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Who we are in TLS, and whom we believe. Paths of PEM files; empty: none."""
+
+    certificate: str = ""
+    """Our chain: to those who connect to us, and to servers that ask for one."""
+    key: str = ""
+    authorities: str = ""
+    """Who signs the certificates of others."""
+    verify_servers: bool = False
+    """Connect only to who has a certificate for the name we asked for."""
+    ask_clients: bool = False
+    """Let in only who shows a certificate."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointSettings:
     """All that the endpoint needs to know; `gateway.app` fills it from the configuration."""
 
@@ -70,9 +85,12 @@ class EndpointSettings:
     max_calls: int
     user_agent: str
     public_address: str = ""
+    bind6: str = ""
+    """IPv6 address; `::` for all interfaces, empty for none."""
     tls_port: int = 5061
-    tls_cert: str = ""
-    tls_key: str = ""
+    tls: TlsSettings = TlsSettings()
+    connections_per_address: int = 64
+    """TCP and TLS connections that one address may have open to us."""
     trunks: tuple[TrunkSettings, ...] = ()
     guard: GuardSettings = OPEN
     """Who may call; everybody, unless told otherwise."""

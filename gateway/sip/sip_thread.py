@@ -26,6 +26,7 @@ from gateway.sip.resolver import Ask, SipProbe, SipResolver
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.signalling import SipMessage
 from gateway.sip.timers import Timers
+from gateway.sip.transports import SipTransports
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from gateway.trunks.dns import Target
 from media.ports import NativePort, silence_library, start_clock, stop_clock
@@ -41,11 +42,6 @@ _PJ_ETOOMANY = 70010
 """PJSIP's status when it has no slot left; its Python has no name for it."""
 _LOCAL = ""
 """Name of the account that is no trunk's."""
-_TRANSPORT_TYPES = {
-    "udp": pj.PJSIP_TRANSPORT_UDP,
-    "tcp": pj.PJSIP_TRANSPORT_TCP,
-    "tls": pj.PJSIP_TRANSPORT_TLS,
-}
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +82,7 @@ class SipThread:
         self.inbound: dict[str, SipAccount] = {}
         """For calls in, by trunk."""
         self.calls: dict[str, SipCall] = {}
+        self.transports = SipTransports(settings)
         self.released: list[SipCall] = []
         self._timers = Timers()
         self.silent_until: deque[float] = deque()
@@ -186,7 +183,7 @@ class SipThread:
         pj.trim_capabilities()
         if settings.trace:
             pj.start_sip_tap()
-        address = self._bind(endpoint)
+        address = self.transports.open(endpoint)
         endpoint.libStart()
         start_clock()
         every_codec = dict.fromkeys((*settings.codecs, *(codec for trunk in settings.trunks for codec in trunk.codecs)))
@@ -211,30 +208,6 @@ class SipThread:
                 if account.getId() == account_id:
                     return name
         return _LOCAL
-
-    def _bind(self, endpoint: pj.Endpoint) -> str:
-        settings = self._settings
-        first = ""
-        for name in settings.transports:
-            config = pj.TransportConfig()
-            # A port the system chose for the first transport is that of the next one, too.
-            config.port = settings.tls_port if name == "tls" else settings.port or _port_of(first)
-            config.boundAddress = "" if settings.bind == "0.0.0.0" else settings.bind
-            config.publicAddress = settings.public_address
-            if name == "tls":
-                config.tlsConfig.certFile = settings.tls_cert
-                config.tlsConfig.privKeyFile = settings.tls_key
-                config.tlsConfig.method = pj.PJSIP_TLSV1_2_METHOD
-            try:
-                number = endpoint.transportCreate(_TRANSPORT_TYPES[name], config)
-            except pj.Error as fault:
-                raise StartupError(
-                    f"SIP port {config.port}/{name} on {settings.bind} cannot be opened: {fault.reason}. "
-                    f"Another program may have it (ss -lunpt | grep {config.port}); set sip.port or PARLEY_SIP__PORT."
-                ) from fault
-            bound = endpoint.transportGetInfo(number).localName
-            first = first or bound
-        return first
 
     def _add_account(self, name: str, config: pj.AccountConfig, codecs: tuple[str, ...]) -> SipAccount:
         account = SipAccount(name, codecs, self._on_invite, self._post)
@@ -425,7 +398,3 @@ def _user_of(uri: str) -> str:
 
 def _host_of(address: str) -> str:
     return address.rpartition(":")[0]
-
-
-def _port_of(address: str) -> int:
-    return int(address.rpartition(":")[2] or 0)

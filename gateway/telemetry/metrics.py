@@ -205,6 +205,15 @@ class Metrics:
         self.playout_underruns = Counter(
             "parley_playout_underruns", "Times that playout ran dry inside an utterance.", registry=registry
         )
+        self.sip_requests_refused = Counter(
+            "parley_sip_requests_refused",
+            "SIP requests from outside of calls that were not taken, by why; banned and overload: without a look.",
+            ["reason"],
+            registry=registry,
+        )
+        self.sip_sources_banned = Gauge(
+            "parley_sip_sources_banned", "Addresses whose SIP requests are dropped.", registry=registry
+        )
         self.call_mos = Histogram(
             "parley_call_mos",
             "Estimated mean opinion score of calls that ended (ITU-T G.107, G.107.1).",

@@ -45,4 +45,5 @@ class TrunkConfig(TrunkProfile):
     @property
     def domain(self) -> str:
         """Of our address there."""
-        return (self.from_domain or self.host).partition(":")[0]
+        host = self.from_domain or self.host
+        return f"{host.partition(']')[0]}]" if host.startswith("[") else host.partition(":")[0]

@@ -120,22 +120,26 @@ class Names:
 
     async def _run(self, key: _Key) -> tuple[Service, ...]:
         lookup = ServerLookup(key.host, key.port, key.transport, transports=self._transports, families=self._families)
-        ttl_s, is_whole = _TTL_S[1], True
-        while lookup.services is None:
+        ttl_s, silences = _TTL_S[1], 0
+        # One silence may be a router that has never heard of SRV; after two there is no DNS.
+        while lookup.services is None and silences < 2:
             questions = sorted(lookup.questions, key=str)
             answers = await asyncio.gather(*(self._ask(question) for question in questions))
+            silences += None in answers
             for question, answer in zip(questions, answers, strict=True):
-                is_whole = is_whole and answer is not None
                 ttl_s = min(ttl_s, _RETRY_S if answer is None else answer.ttl_s)
                 lookup.receive(question, () if answer is None else answer.records)
-        return self._remember(
-            key, lookup.services, max(ttl_s, _TTL_S[0]), asyncio.get_running_loop().time(), is_whole=is_whole
-        )
+        now = asyncio.get_running_loop().time()
+        return self._remember(key, lookup.services or (), max(ttl_s, _TTL_S[0]), now, is_whole=silences == 0)
 
     async def _ask(self, question: Question) -> Answer | None:
         try:
             return await self._nameserver.ask(question)
         except Unanswered:
+            return None
+        except Exception:
+            # Whatever a stranger's name or a forged answer does to the library: it must not end all other lookups.
+            log.exception("dns_fault", kind=question.kind)
             return None
 
     def _remembered(self, key: _Key, now: float) -> tuple[Service, ...] | None:

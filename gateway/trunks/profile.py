@@ -18,12 +18,12 @@ Use = Literal["off", "optional", "required"]
 SrtpSuite = Literal[
     "AES_CM_128_HMAC_SHA1_80",
     "AES_CM_128_HMAC_SHA1_32",
+    "AES_192_CM_HMAC_SHA1_80",
+    "AES_192_CM_HMAC_SHA1_32",
     "AES_256_CM_HMAC_SHA1_80",
     "AES_256_CM_HMAC_SHA1_32",
-    "AEAD_AES_128_GCM",
-    "AEAD_AES_256_GCM",
 ]
-"""As SDP calls them (RFC 4568, 6188, 7714)."""
+"""RFC 4568, RFC 6188."""
 Digits = Annotated[str, Field(pattern=r"^[0-9]{0,5}$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")]
 
@@ -66,8 +66,12 @@ class TrunkProfile(Section):
     srtp: Use | None = None
     """None: as `media.srtp`."""
     srtp_keying: Literal["sdes", "dtls"] = "sdes"
-    srtp_suites: tuple[SrtpSuite, ...] = ()
-    """Offered and accepted, most wanted first. None: all that are known."""
+    srtp_suites: Annotated[tuple[SrtpSuite, ...], Field(min_length=1)] = (
+        "AES_CM_128_HMAC_SHA1_80",
+        "AES_256_CM_HMAC_SHA1_80",
+        "AES_CM_128_HMAC_SHA1_32",
+    )
+    """With keys by SDES, most wanted first; others are refused."""
     codecs: tuple[Codec, ...] = ()
     """None: as `media.codecs`."""
     dtmf: Literal["rfc4733", "info", "inband"] = "rfc4733"

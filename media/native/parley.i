@@ -5,6 +5,7 @@
 %{
 #define PY_SSIZE_T_CLEAN
 #include "capabilities.hpp"
+#include "connections.hpp"
 #include "drain.hpp"
 #include "media_call.hpp"
 #include "sip_gate.hpp"
@@ -234,6 +235,10 @@ void start_sip_tap();
 void hide_replaces();
 void trim_capabilities();
 int call_of_dialog(const std::string &call_id, const std::string &our_tag, const std::string &their_tag);
+void limit_connections(unsigned per_address);
+uint64_t refused_connections();
+int reload_tls(const std::string &address, int port, const std::string &certificate, const std::string &key,
+               const std::string &authorities, bool verify_servers, bool ask_clients, unsigned handshake_ms);
 
 %feature("director") MediaCall;
 // These belong to native code: no upcall, whatever a Python subclass defines.

@@ -58,6 +58,32 @@ bool is_host(const pjsip_uri *uri, const Address &source) {
     return Address::parse(sip->host, host) && host == source;
 }
 
+// What a CANCEL is for: the INVITE with the same branch (RFC 3261 section 9.2), whatever its tags say.
+pjsip_dialog *cancelled(pjsip_rx_data *rdata) {
+    pj_str_t key;
+    pjsip_tsx_create_key(rdata->tp_info.pool, &key, PJSIP_ROLE_UAS, pjsip_get_invite_method(), rdata);
+    pjsip_transaction *tsx = pjsip_tsx_layer_find_tsx2(&key, PJ_TRUE);
+    if (!tsx)
+        return nullptr;
+    pjsip_dialog *dialog = pjsip_tsx_get_dlg(tsx);
+    pj_grp_lock_dec_ref(tsx->grp_lock);
+    return dialog;
+}
+
+pjsip_dialog *spoken_of(pjsip_rx_data *rdata) {
+    if (rdata->msg_info.msg->line.req.method.id == PJSIP_CANCEL_METHOD)
+        return cancelled(rdata);
+    const pj_str_t &call_id = rdata->msg_info.cid->id;
+    const pj_str_t &local_tag = rdata->msg_info.to->tag;
+    if (local_tag.slen == 0)
+        return nullptr;
+    if (pjsip_dialog *dialog = pjsip_ua_find_dialog(&call_id, &local_tag, &rdata->msg_info.from->tag, PJ_FALSE))
+        return dialog;
+    // It may have overtaken the response that would have named the far end's tag.
+    static const pj_str_t kNoTag{const_cast<char *>(""), 0};
+    return pjsip_ua_find_dialog(&call_id, &local_tag, &kNoTag, PJ_FALSE);
+}
+
 bool source_of(const pjsip_rx_data *rdata, Address &source) { return Address::of(rdata->pkt_info.src_addr, source); }
 
 } // namespace
@@ -231,7 +257,8 @@ void SipGate::know(const std::string &network) {
     const unsigned most = is_ipv6 ? 128 : 32;
     const unsigned bits = slash == std::string::npos ? most : static_cast<unsigned>(std::stoul(network.substr(slash + 1)));
     known.bits = std::min(bits, most) + (is_ipv6 ? 0 : 96);
-    known_.push_back(known);
+    if (known_.size() < kMostKnown && std::find(known_.begin(), known_.end(), known) == known_.end())
+        known_.push_back(known);
 }
 
 bool SipGate::is_known(const Address &source) const {
@@ -270,8 +297,7 @@ pj_bool_t SipGate::door_request(pjsip_rx_data *rdata) {
     if (!gate || gate->bans_.empty() || !source_of(rdata, source) || !gate->is_banned(source))
         return PJ_FALSE;
     // Whoever was banned with a call standing may end it. The gate will look whose call it is.
-    if (rdata->msg_info.to->tag.slen != 0 &&
-        pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &rdata->msg_info.to->tag, &rdata->msg_info.from->tag, PJ_FALSE))
+    if (spoken_of(rdata))
         return PJ_FALSE;
     ++gate->counters_.banned;
     pjsip_transport *transport = rdata->tp_info.transport;
@@ -294,23 +320,7 @@ pj_bool_t SipGate::gate_request(pjsip_rx_data *rdata) {
 
 pj_bool_t SipGate::in_dialog(pjsip_rx_data *rdata) {
     const pjsip_method_e method = rdata->msg_info.msg->line.req.method.id;
-    pjsip_dialog *dialog = nullptr;
-    if (method == PJSIP_CANCEL_METHOD) {
-        // It belongs to the INVITE with the same branch (RFC 3261 section 9.2), whatever its tags say.
-        pj_str_t key;
-        pjsip_tsx_create_key(rdata->tp_info.pool, &key, PJSIP_ROLE_UAS, pjsip_get_invite_method(), rdata);
-        if (pjsip_transaction *tsx = pjsip_tsx_layer_find_tsx2(&key, PJ_TRUE)) {
-            dialog = pjsip_tsx_get_dlg(tsx);
-            pj_grp_lock_dec_ref(tsx->grp_lock);
-        }
-    } else {
-        const pj_str_t &call_id = rdata->msg_info.cid->id;
-        const pj_str_t &local_tag = rdata->msg_info.to->tag;
-        static const pj_str_t kNoTag{const_cast<char *>(""), 0};
-        dialog = pjsip_ua_find_dialog(&call_id, &local_tag, &rdata->msg_info.from->tag, PJ_FALSE);
-        if (!dialog) // overtook the response that would have named the far end's tag
-            dialog = pjsip_ua_find_dialog(&call_id, &local_tag, &kNoTag, PJ_FALSE);
-    }
+    pjsip_dialog *dialog = spoken_of(rdata);
     if (!dialog)
         return method == PJSIP_ACK_METHOD ? PJ_TRUE : ask(rdata, true);
     Address source;

@@ -77,6 +77,7 @@ class GateRequest {
 class SipGate {
   public:
     static constexpr size_t kMostBans = 65536;
+    static constexpr size_t kMostKnown = 4096; // networks; more are limited like any stranger's
 
     SipGate();
     virtual ~SipGate();
@@ -103,6 +104,7 @@ class SipGate {
         Address address;
         unsigned bits;
         bool holds(const Address &other) const;
+        bool operator==(const Network &other) const { return address == other.address && bits == other.bits; }
     };
 
     static pj_bool_t door_request(pjsip_rx_data *rdata);

@@ -5,6 +5,8 @@
 
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "name_guard.hpp"
+
 namespace parley {
 
 namespace {
@@ -35,7 +37,7 @@ std::string transport_name(int type) {
 // One address as PJSIP wants it; false: it is a name, or there is room for no more. Port 0: the transport's usual one.
 // `name` is kept by reference.
 bool add(pjsip_server_addresses &all, const std::string &name, int type, const pj_str_t &address, unsigned port) {
-    if (all.count >= PJSIP_MAX_RESOLVED_ADDRESSES)
+    if (all.count >= PJSIP_MAX_RESOLVED_ADDRESSES || address.slen == 0)
         return false;
     pjsip_server_address_record &entry = all.entry[all.count];
     // pj_sockaddr_init() would ask DNS for what is no address.
@@ -76,11 +78,13 @@ void SipResolver::install() {
     static pjsip_ext_resolver resolver{resolve_sip_host};
     installed = this;
     open_ = true;
+    refuse_names(true);
     pjsip_endpt_set_ext_resolver(pjsua_var.endpt, &resolver);
 }
 
 void SipResolver::close() {
     open_ = false;
+    refuse_names(false);
     while (!queries_.empty())
         answer(queries_.begin()->first);
 }

@@ -17,7 +17,7 @@ class SipResolver {
     SipResolver();
     virtual ~SipResolver();
 
-    // From Endpoint::libInit() on, until close().
+    // From Endpoint::libInit() on, until close(). What else in PJSIP would look names up then fails (name_guard.hpp).
     void install();
     // Fail what is still asked, and everything asked from now on. Before Endpoint::libDestroy().
     void close();

@@ -16,8 +16,10 @@ class SipServer:
     def __init__(self, *, invite: int | None = 200, options: int | None = 200, register: int | None = 200) -> None:
         """None: silence."""
         self.codes: dict[str, int | None] = {"INVITE": invite, "OPTIONS": options, "REGISTER": register, "BYE": 200}
-        self.trying = False
-        """Say 100 first."""
+        self.once: dict[str, int] = {}
+        """What the next request of a method gets in place of that."""
+        self.first = 0
+        """Say this first to an INVITE: 100, 180."""
         self.contact = ""
         """Of a 302."""
         self.expires_s = 300
@@ -53,12 +55,13 @@ class SipServer:
             text = data.decode(errors="replace")
             method = text.partition(" ")[0]
             branch = method + _header(text, "Via")
+            code = self.codes.get(method)
             if branch not in self._branches:
                 self._branches.add(branch)
                 self.requests.append(text)
-            code = self.codes.get(method)
-            if method == "INVITE" and self.trying:
-                self._respond(text, 100, source)
+                code = self.once.pop(method, code)
+            if method == "INVITE" and self.first:
+                self._respond(text, self.first, source)
             if code is not None:
                 self._respond(text, code, source)
 

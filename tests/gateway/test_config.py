@@ -185,6 +185,11 @@ def test_what_this_version_cannot_do_is_a_fault_and_never_ignored(tmp_path: Path
             "trunk#1.register: registering needs a username",
         ),
         (
+            '[[user]]\nname = "a"\npassword = "x"\n[[user]]\nname = "a"\npassword = "y"',
+            "user#2.name: there is another user named 'a'",
+        ),
+        ('[[user]]\nname = "a"\npassword = ""', "user#1.password: must not be empty"),
+        (
             '[[trunk]]\nname = "a"\nhost = "h"\n[[trunk]]\nname = "a"\nhost = "i"',
             "trunk#2.name: there is another trunk named 'a'",
         ),

@@ -252,26 +252,27 @@ def test_calls_by_password_cost_no_tries() -> None:
         assert isinstance(keeper.receive_request(request(PUBLIC, Authorization=header), 0.0), Accept)
 
 
-def register(keeper: Guard, now: float, **headers: str) -> Verdict:
-    challenge = asked(keeper.receive_request(request(PRIVATE, "REGISTER"), now))
+def register(keeper: Guard, contact: str, expires: str = "") -> Verdict:
+    challenge = asked(keeper.receive_request(request(PRIVATE, "REGISTER"), 0.0))
     header = Phone().authorization(challenge, "REGISTER")
-    return keeper.receive_request(request(PRIVATE, "REGISTER", Authorization=header, **headers), now)
+    message = request(PRIVATE, "REGISTER", Authorization=header, Contact=contact, Expires=expires)
+    return keeper.receive_request(message, 0.0)
 
 
 def test_registering_is_answered_and_nothing_more() -> None:
     keeper = guard(users=USERS)
-    verdict = register(keeper, 0.0, Contact="<sip:anna@192.168.1.20:5060>;expires=120;q=0.5")
+    verdict = register(keeper, "<sip:anna@192.168.1.20:5060>;expires=120;q=0.5")
     assert verdict == Answer(200, None, (("Contact", "<sip:anna@192.168.1.20:5060>;q=0.5;expires=120"),))
-    assert register(keeper, 0.0, Contact="<sip:anna@192.168.1.20>", Expires="99999") == Answer(
+    assert register(keeper, "<sip:anna@192.168.1.20>", "99999") == Answer(
         200, None, (("Contact", "<sip:anna@192.168.1.20>;expires=3600"),)
     )
-    assert register(keeper, 0.0, Contact="*", Expires="0") == Answer(200, None)
+    assert register(keeper, "*", "0") == Answer(200, None)
 
 
 def test_who_has_registered_is_asked_for_the_password_where_strangers_are_not() -> None:
     keeper = guard(users=USERS)
     assert codes(keeper, 1, request(PRIVATE)) == [200]
-    register(keeper, 0.0, Contact="<sip:anna@192.168.1.20>", Expires="60")
+    register(keeper, "<sip:anna@192.168.1.20>", "60")
     header = Phone().authorization(asked(keeper.receive_request(request(PRIVATE), 1.0)))
     assert keeper.receive_request(request(PRIVATE, Authorization=header), 1.0) == Accept(PRIVATE, user="anna")
     assert codes(keeper, 1, request(PRIVATE, port=5070), now=1.0) == [200], "the neighbour's telephone"

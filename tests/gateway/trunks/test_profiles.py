@@ -138,6 +138,9 @@ def test_a_profile_that_is_a_folder_or_no_text_is_said_to_be_unreadable(tmp_path
             read_profile(tmp_path / name)
 
 
-def test_the_profiles_lie_beside_the_packages() -> None:
+def test_the_profiles_lie_beside_the_packages_and_are_installed_with_them() -> None:
+    build = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert "sip_profiles" in build["packages"]["find"]["include"]
+    assert build["package-data"]["sip_profiles"] == ["*.toml"]
     assert FOLDER.is_dir()
     assert (FOLDER.parent / "gateway").is_dir()
