@@ -292,6 +292,11 @@ class CallAudio:
         self._port.tapSent(bool(self._sent_sinks) and not self._closed)
 
     @property
+    def native(self) -> NativePort:
+        """For the SIP thread, which may give it another leg's stream."""
+        return self._port
+
+    @property
     def attached(self) -> bool:
         """Whether the call has a stream right now."""
         return self._port.attached()

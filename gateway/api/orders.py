@@ -24,6 +24,10 @@ Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)]
 _HeaderName = Annotated[str, Field(pattern=r"^(X-[A-Za-z0-9-]{1,60}|User-to-User)$")]
 _HeaderValue = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")]
 
+_NOT_OURS = {"additionalProperties": False}
+CallHeaders = Annotated[dict[_HeaderName, _HeaderValue], Field(max_length=10, json_schema_extra=_NOT_OURS)]
+"""`X-...` and `User-to-User` (RFC 7433)."""
+
 
 class Body(BaseModel):
     """A request's JSON object. Numbers and truth values are taken as such only, not as text that looks like them."""
@@ -141,6 +145,8 @@ class PlaceCall(Body):
     """Played first. With no agent, stream or flow named the call ends after it."""
     metadata: Metadata = {}
     """Yours; comes back in the call and its session."""
+    headers: CallHeaders = {}
+    """More headers for the INVITE: X-... and User-to-User."""
     timeout_s: Annotated[float, Field(ge=1, le=600), JSON_NUMBER] = 60.0
     """How long it may ring."""
 
@@ -194,9 +200,7 @@ class TransferOrder(Body):
     mode: TransferMode = "blind"
     """attended: to the far end of `call_id`, which must be a call of ours that stands."""
     call_id: Annotated[str | None, Field(max_length=128)] = None
-    headers: Annotated[
-        dict[_HeaderName, _HeaderValue], Field(max_length=10, json_schema_extra={"additionalProperties": False})
-    ] = {}
+    headers: CallHeaders = {}
     """More headers for the REFER: X-... and User-to-User."""
     timeout_s: Annotated[float, Field(ge=1, le=600), JSON_NUMBER] = 60.0
     """How long the far end may take to say how it went."""

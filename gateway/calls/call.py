@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import structlog
 
@@ -31,7 +31,9 @@ from gateway.sip.events import (
     HoldChanged,
     IncomingCall,
     LegQuality,
+    LegSucceeded,
     MediaActive,
+    ReferReceived,
     RegistrationChanged,
     SignallingSeen,
     SipEvent,
@@ -60,6 +62,12 @@ StartActivity = Callable[["Call"], Activity]
 BeforeAnswer = Callable[["Call"], Awaitable[None]]
 """Decides over an inbound call while it rings. Raises `CallRejected` to refuse it."""
 Ear = Callable[[list[PcmFrame]], None]
+
+
+class Heir(Protocol):
+    """A leg that is to have the call when it is answered."""
+
+    def give_up(self) -> None: ...
 
 
 class Call:
@@ -142,6 +150,8 @@ class Call:
         self._our_reason: str | None = None
         self._expected_reason: str | None = None
         self._announcements: Announcements | None = None
+        self.succession: Heir | None = None
+        """Another leg that may be about to take this one's place."""
         self.transfer: Transfer | None = None
         """The last one that was asked for."""
         self.before_last_event: Callable[[CallFacts, Quality | None], None] = lambda facts, quality: None
@@ -357,7 +367,14 @@ class Call:
                 self._over.set()
                 self._ready_or_over.set()
                 self._attended_or_over.set()
-            case IncomingCall() | CallDialled() | RegistrationChanged() | SignallingSeen():
+            case (
+                IncomingCall()
+                | CallDialled()
+                | RegistrationChanged()
+                | SignallingSeen()
+                | ReferReceived()
+                | LegSucceeded()
+            ):
                 raise AssertionError(f"{event!r} belongs to the switchboard")
             case _:
                 assert_never(event)
@@ -409,6 +426,7 @@ class Call:
     def drop(self, reason: str) -> None:
         """`hang_up` for those who cannot wait."""
         self._our_reason = self._our_reason or reason
+        self._disinherit()
         self._endpoint.refuse(self.call_id, 0, reason_of(reason))
 
     def expect_end(self, reason: str | None) -> None:
@@ -417,7 +435,7 @@ class Call:
 
     def silent_for(self, now: float) -> float:
         """Seconds since the last RTP packet of the peer; 0 while there is none to expect."""
-        if self.audio is None or self.state is not CallState.ACTIVE:
+        if self.audio is None or self.state is not CallState.ACTIVE or self.succession is not None:
             self._packet_seen_at = now
             return 0.0
         received = self.audio.counters().packets_in
@@ -451,7 +469,12 @@ class Call:
     async def hang_up(self, reason: str, code: int = 0, phrase: str = "") -> None:
         """End the call; `run` returns when it is over. `code` is the final response of a call not answered yet."""
         self._our_reason = self._our_reason or reason
+        self._disinherit()
         await self._endpoint.hang_up(self.call_id, code, phrase, reason_of(reason))
+
+    def _disinherit(self) -> None:
+        if self.succession is not None:
+            self.succession.give_up()
 
     async def _live(self) -> None:
         if self.facts.direction == "inbound" and not await self._answer():
@@ -546,6 +569,7 @@ class Call:
         try:
             if not self._over.is_set():
                 with contextlib.suppress(TimeoutError, CallError):
+                    self._disinherit()
                     await self._endpoint.hang_up(self.call_id, reason=reason_of(self._our_reason or "failed"))
                     await asyncio.wait_for(self._over.wait(), 5)
         finally:

@@ -11,16 +11,17 @@ The call itself knows nothing of that: its leg keeps its name, and an end that i
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
-from gateway.calls.call import Call
 from gateway.calls.dialplan import Destination, via
 from gateway.calls.exchange import Exchange, too_many
+from gateway.calls.facts import CallFacts
 from gateway.errors import BadAddress, CallError, GatewayError, TrunkUnreachable
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import CallConfirmed, CallEnded, CallProgress, SipEvent
-from gateway.sip.uri import SipUri
+from gateway.sip.uri import SipUri, UriError
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.dns import Target
 from gateway.trunks.identity import Presentation
@@ -34,6 +35,22 @@ _UNREACHED = frozenset({408, 502, 503})
 _MOST_ATTEMPTS = 8
 Say = Callable[[TrunkConfig | None, Destination], Presentation]
 Spawn = Callable[[Coroutine[object, object, None]], object]
+_MOST_REDIRECTIONS = 5
+"""Of one call: contacts that 3xx responses name (RFC 3261 section 8.1.3.4)."""
+
+
+class Dialled(Protocol):
+    """What a leg is for: a call, or another leg of one."""
+
+    facts: CallFacts
+
+    @property
+    def call_id(self) -> str: ...
+
+    @property
+    def is_ending(self) -> bool: ...
+
+    def receive(self, event: SipEvent) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +69,7 @@ class Dialling:
         self,
         exchange: Exchange,
         endpoint: SipEndpoint,
-        call: Call,
+        call: Dialled,
         to: str,
         trunks: tuple[TrunkConfig, ...],
         said: Say,
@@ -73,6 +90,8 @@ class Dialling:
         self._looking = asyncio.Lock()
         self._silence: asyncio.TimerHandle | None = None
         self._gave_up = False
+        self._redirected: set[str] = {to}
+        """Where we have been sent; nobody sends us in circles."""
         self._fault: GatewayError | None = None
         """Why the last way out was none."""
         self.is_decided = False
@@ -101,7 +120,11 @@ class Dialling:
                 if is_ours:
                     return False
                 self._tell(reached=event.code not in _UNREACHED, code=event.code)
-                if self._call.is_ending or not self._goes_on_after(event.code):
+                if 300 <= event.code < 400 and self._now.trunk is not None and self._now.trunk.redirects:
+                    self._attempts, self._next = self._follow(event.contacts), None
+                elif not self._goes_on_after(event.code):
+                    return False
+                if self._call.is_ending:
                     return False
                 self.is_decided = False
                 self._spawn(self._go_on(event))
@@ -208,6 +231,23 @@ class Dialling:
         if await self._peek() is not None and not self.is_decided and not self._call.is_ending:
             self._gave_up = True
             self._endpoint.give_up_if_silent(self._call.call_id)
+
+    async def _follow(self, contacts: tuple[str, ...]) -> AsyncIterator[Attempt]:
+        """Where a 3xx sends us, as far as we may be sent: through a trunk that may dial it, and to its server only."""
+        for contact in contacts:
+            if contact in self._redirected or len(self._redirected) > _MOST_REDIRECTIONS:
+                continue
+            self._redirected.add(contact)
+            try:
+                self._exchange.permit(contact, None, "redirect")
+                trunk = self._exchange.carriers(contact, None, "redirect")[0]
+                where, uri = via(trunk, contact, trunk.host), SipUri.parse(contact)
+            except (GatewayError, UriError):
+                log.info("redirection_refused", call_id=self._call.call_id)
+                continue
+            host = uri.host if uri.port is None else f"{uri.host}:{uri.port}"
+            for target in await self._exchange.servers(host, _transport_of(uri) or trunk.transport, trunk.name):
+                yield Attempt(where, target, trunk)
 
     async def _find(self, trunks: tuple[TrunkConfig, ...]) -> AsyncIterator[Attempt]:
         """All that can be tried, in order."""

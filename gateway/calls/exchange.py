@@ -99,6 +99,26 @@ class Exchange:
             raise DestinationBarred(_BARS["destination"])
         return Destination(str(uri), "", uri.host)
 
+    def may_be_sent(self, trunk: str, to: str) -> bool:
+        """Whether the far end of a trunk's call may send us there (REFER), by the configuration alone: any thread may
+        ask. `permit` asks again, and finds who carries the call."""
+        rules = self.trunks.get(trunk)
+        if rules is None or not rules.refer_in:
+            return False
+        try:
+            of_host = self.of_uri(uri_of(to)) if is_uri(to) else None
+            number = uri_of(to).user if is_uri(to) else number_of(to)
+        except GatewayError:
+            return False
+        if is_uri(to):
+            ways: tuple[TrunkConfig, ...] = () if of_host is None else (of_host,)
+        else:
+            ways = candidates([one for one in self.trunks.values() if one.outbound], number, lambda name: True)
+        if any(self.tolls.bar(one.name, number, "refer") is None for one in ways):
+            return True
+        self.tell_bar(trunk, "destination", "refer")
+        return False
+
     def of_uri(self, uri: SipUri) -> TrunkConfig | None:
         """The trunk whose server a SIP URI names: it carries the call, and is paid for it."""
         for trunk in self.trunks.values():

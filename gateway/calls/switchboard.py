@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self, assert_never
 
@@ -26,6 +27,9 @@ from gateway.calls.interpreting import Interpreters, Interpreting
 from gateway.calls.journal import Journal
 from gateway.calls.prompts import Prompt
 from gateway.calls.recording import CallRecording
+from gateway.calls.said_headers import metadata_of
+from gateway.calls.succession import Succession
+from gateway.calls.successions import Successions
 from gateway.calls.tracing import Tracing
 from gateway.calls.transfer import Transfer
 from gateway.calls.trunk_watch import TrunkWatch
@@ -42,7 +46,7 @@ from gateway.errors import (
 )
 from gateway.events import EventBus
 from gateway.sip.endpoint import SipEndpoint
-from gateway.sip.events import CallDialled, IncomingCall, RegistrationChanged, SignallingSeen, SipEvent
+from gateway.sip.events import CallDialled, IncomingCall, ReferReceived, RegistrationChanged, SignallingSeen, SipEvent
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.sip_thread import new_handle
 from gateway.streams import messages
@@ -96,6 +100,7 @@ class Switchboard:
         self._config = config
         self.endpoint = SipEndpoint(settings, self.receive, exchange.names.ask)
         self.exchange = exchange
+        self.endpoint.let_refer(exchange.may_be_sent)
         self._hub = hub
         self._agents = agents
         self._journal = journal
@@ -109,6 +114,7 @@ class Switchboard:
         self._calls: dict[str, Call] = {}
         self._diallings: dict[str, Dialling] = {}
         """Of outgoing calls, for as long as they last."""
+        self._successions = Successions(exchange, self.endpoint, self._calls)
         self._none_left = asyncio.Event()
         self._none_left.set()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -171,7 +177,12 @@ class Switchboard:
             case SignallingSeen():
                 self.tracing.receive(event.messages)
             case CallDialled():
-                self.tracing.bind(event.sip_call_id, event.handle)
+                self.tracing.bind(event.sip_call_id, self._successions.session_of(event.handle))
+            case ReferReceived():
+                if self._tasks is not None:
+                    self._successions.refer(event, self._tasks.create_task, self._adopt)
+            case _ if self._successions.receive(event):
+                pass
             case _:
                 dialling, call = self._diallings.get(event.handle), self._calls.get(event.handle)
                 if call is not None and (dialling is None or not dialling.receive(event)):
@@ -190,6 +201,10 @@ class Switchboard:
         route = self._config.route_for(between.called, host_of(event.source_address), trunk)
         if self.is_draining or self._tasks is None:
             self._refuse(event, 503, "draining")
+        elif event.replaced is not None:
+            self.tracing.bind(event.sip_call_id, event.replaced.handle or event.handle)
+            if code := self._successions.replace(event, self._tasks.create_task):
+                self._refuse(event, code, "replaces")
         elif route is None:
             self._refuse(event, _NOT_FOUND, "no route")
         elif route.action == "reject" and (route.file is None or (through is not None and not through.early_media)):
@@ -208,11 +223,21 @@ class Switchboard:
                 metadata={
                     "sip_call_id": event.sip_call_id,
                     **({"trunk": trunk} if trunk else {}),
+                    **metadata_of(event.headers, trusted=through is not None and through.trust_identity),
                     **({"user": event.user} if event.user else {}),
                 },
             )
             self.tracing.bind(event.sip_call_id, event.handle)
             self._start(self._new_call(facts, *self._plan(route)))
+
+    def _adopt(self, succession: Succession, dialling: Dialling) -> None:
+        """Another leg has a call: what it costs is counted there."""
+        call_id = succession.call.call_id
+        if (before := self._diallings.pop(call_id, None)) is not None:
+            before.forget()
+        elif succession.trunk_before:
+            self.exchange.ended(call_id, succession.trunk_before)
+        self._diallings[call_id] = dialling
 
     def _refuse(self, event: IncomingCall, code: int, cause: str) -> None:
         log.info("call_refused", call_id=event.handle, code=code, cause=cause)
@@ -398,9 +423,11 @@ class Switchboard:
         )
         call = self._new_call(facts, start)
         call.answer_within(order.timeout_s)
+        headers = tuple(order.headers.items()) if isinstance(order, PlaceCall) else ()
 
         def said(trunk: TrunkConfig | None, where: Destination) -> Presentation:
-            return presentation(trunk, order.from_, where, self.endpoint.address, diverted_from)
+            usual = presentation(trunk, order.from_, where, self.endpoint.address, diverted_from)
+            return replace(usual, headers=(*usual.headers, *headers))
 
         dialling = Dialling(self.exchange, self.endpoint, call, order.to, carriers, said, self._tasks.create_task)
         self._diallings[facts.call_id] = dialling

@@ -115,6 +115,7 @@ class ParleyClient:
         flow: FlowOrder | None = None,
         play: PlayOrder | None = None,
         metadata: Metadata | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout_s: float = 60.0,
         idempotency_key: str | None = None,
     ) -> CallInfo:
@@ -132,14 +133,15 @@ class ParleyClient:
             flow=flow,
             play=play,
             metadata=dict(metadata or {}),
+            headers=dict(headers or {}),
             timeout_s=timeout_s,
         )
-        headers = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(16)}
+        key = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(16)}
         for pause_s in _PLACE_PAUSES_S:
             with contextlib.suppress(NotReachable):
-                return await self._post("/calls", order, CallInfo, headers)
+                return await self._post("/calls", order, CallInfo, key)
             await asyncio.sleep(pause_s)
-        return await self._post("/calls", order, CallInfo, headers)
+        return await self._post("/calls", order, CallInfo, key)
 
     async def calls(self) -> tuple[CallInfo, ...]:
         """The calls that are not over, oldest first."""

@@ -283,6 +283,7 @@ class EventInfo(Model):
         "call.ended",
         "call.activity",
         "call.transfer",
+        "call.succeeded",
         "call.bridged",
         "call.unbridged",
         "call.quality",
@@ -438,6 +439,8 @@ class PlaceCall(Model):
     """Played first. With no agent, stream or flow named the call ends after it."""
     metadata: dict[str, str] = {}
     """Yours; comes back in the call and its session."""
+    headers: dict[str, Any] = {}
+    """More headers for the INVITE: X-... and User-to-User."""
     timeout_s: float = 60.0
     """How long it may ring."""
 

@@ -59,6 +59,10 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "sip_code": "what the far end told last, or null",
         },
     ),
+    "call.succeeded": KindFacts(
+        "Another far end has the place of the one before, who sent us there or whom it replaces; the call goes on.",
+        {"cause": "`refer` or `replaces`", "peer": "address of who is there now"},
+    ),
     "call.bridged": KindFacts("The call and another one hear each other.", {"other_call_id": "the other"}),
     "call.unbridged": KindFacts(
         "They do not any more.", {"other_call_id": "the other", "cause": "who or what has parted them"}

@@ -17,6 +17,7 @@ EventKind = Literal[
     "call.ended",
     "call.activity",
     "call.transfer",
+    "call.succeeded",
     "call.bridged",
     "call.unbridged",
     "call.quality",

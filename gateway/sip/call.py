@@ -15,14 +15,17 @@ from gateway.sip.events import (
     HoldChanged,
     LegQuality,
     MediaActive,
+    ReferReceived,
     SipEvent,
     TransferReported,
 )
+from gateway.sip.head import MessageHead
 from gateway.sip.info import CONTENT_TYPE, InfoDigit
 from gateway.sip.reason import Reason, parse_reasons
+from gateway.sip.referral import ReferralError, ReferTo, contacts_of, referred_by
 from gateway.sip.settings import Fec
 from gateway.sip.uri import wire_text
-from media.ports import JitterPolicy
+from media.ports import JitterPolicy, NativePort
 
 _PROTECTION: dict[Fec, int] = {False: 0, True: 1, "always": 2}
 """`Protection` of media/native/loss_protection.hpp."""
@@ -53,6 +56,10 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         """An INVITE of ours to which nobody has said anything: when PJSIP gives it up, in monotonic seconds."""
         self.is_transferring = False
         """We sent a REFER and want to know how it fares."""
+        self.judge_refer: Callable[[ReferTo], int] = lambda asked: pj.PJSIP_SC_DECLINE
+        """Whether a REFER of the far end is followed: 202, or the status to refuse it with."""
+        self._contacts: tuple[str, ...] = ()
+        """Where a 3xx says to call instead."""
         self._post_event = post
         self._released = released
         self._hold = (False, False)
@@ -87,6 +94,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
                     not self.ending_by_us,
                     self.quality(),
                     parse_reasons(wire_text(self.reasons(prm.e))),
+                    self._contacts,
                 )
             )
             while self._info_answers:
@@ -113,12 +121,45 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
                 self._post(HoldChanged(self.handle, held_by_us=hold[0], held_by_peer=hold[1]))
             return
 
+    @property
+    def is_confirmed(self) -> bool:
+        """The dialog stands."""
+        return self._confirmed and not self._is_over
+
+    def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
+        """PJSIP offers to call a contact by itself: who may be called is not its to say."""
+        # Its own reading of a contact has lost the port.
+        head = MessageHead.parse(prm.e.body.tsxState.src.rdata.wholeMsg)
+        self._contacts = contacts_of(head.all("contact"))
+        return pj.PJSIP_REDIRECT_REJECT  # type: ignore[no-any-return]
+
+    def onRefer(self, refer_to: str, by: str) -> int:
+        """The far end wants us to call somebody in its place; the status to answer with."""
+        try:
+            asked = ReferTo.parse(refer_to)
+        except ReferralError:
+            return pj.PJSIP_SC_BAD_REQUEST  # type: ignore[no-any-return]
+        code = self.judge_refer(asked) if self._confirmed else pj.PJSIP_SC_REQUEST_PENDING
+        if code == pj.PJSIP_SC_ACCEPTED:
+            replaces = "" if asked.replaces is None else str(asked.replaces)
+            self._post(ReferReceived(self.handle, asked.uri, replaces, referred_by(by)))
+        return code
+
+    def succeed(self, handle: str, predecessor: "SipCall | None", port: NativePort) -> None:
+        """Take the place of another leg, which may be over: its name and its audio."""
+        if predecessor is not None:
+            predecessor.leavePort()
+        self.handle = handle
+        self.takePort(port)
+        self.onCallMediaState(pj.OnCallMediaStateParam())
+        self._post(HoldChanged(self.handle, held_by_us=self._hold[0], held_by_peer=self._hold[1]))
+
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
-        """A peer's REFER would dial for it, outside every limit; pjsua's own way also outlives this object."""
+        """Never comes: `onRefer` has answered. PJSUA would dial by itself, outside every limit."""
         prm.statusCode = pj.PJSIP_SC_DECLINE
 
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:
-        """INVITE with Replaces (RFC 3891): declined for the same reasons."""
+        """Never comes: PJSUA sees no Replaces (media/native/replaces)."""
         prm.statusCode = pj.PJSIP_SC_DECLINE
 
     def hold(self) -> None:

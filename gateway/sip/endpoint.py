@@ -21,6 +21,7 @@ from gateway.sip.sip_thread import SipThread, operation_of
 from gateway.sip.uri import SipUri, UriError
 from gateway.trunks.dns import Target
 from gateway.trunks.profile import Transport
+from media.ports import NativePort
 
 T = TypeVar("T")
 
@@ -117,6 +118,20 @@ class SipEndpoint:
     async def transfer_to_call(self, handle: str, other: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """The same, to the far end of another call of ours, in our place. Both must stand."""
         await self._in_thread(lambda: self._sip.call(handle).transfer_to(self._sip.call(other), headers))
+
+    async def succeed(self, handle: str, successor: str, port: NativePort) -> None:
+        """Let the leg `successor`, which stands, be `handle` from now on, and have its audio port. The old leg has the
+        other name then, and silence. Raises `NoSuchCall`, `WrongCallState`."""
+        await self._in_thread(lambda: self._sip.succeed(handle, successor, port))
+
+    def tell_referral(self, handle: str, code: int) -> None:
+        """NOTIFY the far end, whose REFER we follow, of a status. Waits for nothing."""
+        self._commands.put(Command(lambda: self._sip.tell_referral(handle, code), None))
+
+    def let_refer(self, may_refer: Callable[[str, str], bool]) -> None:
+        """Who decides, on the endpoint's thread, whether calls of a trunk may be sent to an address by their far ends:
+        nobody does before this is said, and then none may. To be called before `start`."""
+        self._sip.may_refer = may_refer
 
     async def send_info(self, handle: str, info: InfoDigit) -> int:
         """Send one key by INFO; the far end's final response. Raises `NoSuchCall`, `WrongCallState`."""

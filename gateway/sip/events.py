@@ -28,6 +28,29 @@ class IncomingCall:
     """The `[[user]]` who has logged in; empty for nobody."""
     headers: tuple[tuple[str, str], ...] = ()
     """The INVITE's headers, in their order, names as they were written (RFC 3261 section 7.3)."""
+    replaced: "Replaced | None" = None
+    """It is to take the place of another call (Replaces, RFC 3891)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Whose place an INVITE wants."""
+
+    handle: str
+    """Of the leg; empty: there is none that it could be, and `code` says so."""
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReferReceived:
+    """The far end of a leg wants us to call somebody in its place (REFER, RFC 3515); 202 and a first NOTIFY are out."""
+
+    handle: str
+    to: str = field(repr=False)
+    """A SIP URI, or `tel:`."""
+    replaces: str = field(repr=False)
+    """Value of the Replaces header that our INVITE is to have (RFC 3891); empty for none."""
+    referred_by: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +123,14 @@ class TransferReported:
 
 
 @dataclass(frozen=True, slots=True)
+class LegSucceeded:
+    """The leg `successor` is `handle` from here on, and the one before has its name."""
+
+    handle: str
+    successor: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """The leg is gone; no event for this handle follows."""
 
@@ -111,6 +142,8 @@ class CallEnded:
     quality: "LegQuality" = field(default_factory=lambda: LegQuality())
     causes: tuple[Reason, ...] = ()
     """What the far end's Reason headers say (RFC 3326)."""
+    contacts: tuple[str, ...] = ()
+    """Where a 3xx says to call instead, the best first (RFC 3261 section 8.1.3.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +200,8 @@ SipEvent = (
     | HoldChanged
     | DigitReceived
     | TransferReported
+    | ReferReceived
+    | LegSucceeded
     | CallEnded
     | RegistrationChanged
     | SignallingSeen

@@ -12,15 +12,16 @@ from contextlib import AbstractContextManager, nullcontext
 import pjsua2 as pj
 import structlog
 
-from gateway.errors import BadAddress, NoSuchCall, NoSuchTrunk, StartupError, TooManyCalls
+from gateway.errors import BadAddress, NoSuchCall, NoSuchTrunk, StartupError, TooManyCalls, WrongCallState
 from gateway.sip.account import SipAccount, inbound_account, local_account, outbound_account
 from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.command import Command
-from gateway.sip.events import CallDialled, IncomingCall, SignallingSeen, SipEvent
+from gateway.sip.events import CallDialled, IncomingCall, LegSucceeded, Replaced, SignallingSeen, SipEvent
 from gateway.sip.gate import GateCounts, SipGate
 from gateway.sip.log import PjsipLog
 from gateway.sip.reason import Reason
+from gateway.sip.referral import ReferralError, ReferTo, Replaces
 from gateway.sip.resolver import Ask, SipProbe, SipResolver
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.signalling import SipMessage
@@ -28,7 +29,7 @@ from gateway.sip.timers import Timers
 from gateway.sip.transports import SipTransports
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from gateway.trunks.dns import Target
-from media.ports import silence_library, start_clock, stop_clock
+from media.ports import NativePort, silence_library, start_clock, stop_clock
 
 _POLL_MS = 10
 """Longest time a command waits while the wire is silent."""
@@ -72,6 +73,8 @@ class SipThread:
         self._commands = commands
         self._post = post
         self._ask = ask
+        self.may_refer: Callable[[str, str], bool] = lambda trunk, to: False
+        """Whether calls of this trunk may be sent to this address by a REFER of their far ends; asked on our thread."""
         self.resolver: SipResolver | None = None
         self.probe: SipProbe | None = None
         self.accounts: dict[str, SipAccount] = {}
@@ -176,6 +179,8 @@ class SipThread:
             self.resolver.install()
         self.gate = SipGate(settings.guard, self._is_full, self._trunk_of_account)
         self.gate.open()
+        pj.hide_replaces()
+        pj.trim_capabilities()
         if settings.trace:
             pj.start_sip_tap()
         address = self.transports.open(endpoint)
@@ -231,16 +236,62 @@ class SipThread:
                 trunk=accepted.trunk,
                 user=accepted.user,
                 headers=tuple((wire_text(name), wire_text(value)) for name, value in admission.head.headers),
+                replaced=self._replaced_by(tuple(admission.head.all("replaces"))),
             )
         )
+
+    def _replaced_by(self, values: tuple[str, ...]) -> Replaced | None:
+        """Whose place an INVITE wants that has these Replaces headers (RFC 3891 section 3)."""
+        if not values:
+            return None
+        try:
+            wanted = Replaces.parse(values[0])
+        except ReferralError:
+            return Replaced("", pj.PJSIP_SC_BAD_REQUEST)
+        if len(values) > 1:
+            return Replaced("", pj.PJSIP_SC_BAD_REQUEST)
+        number = pj.call_of_dialog(wanted.call_id, wanted.to_tag, wanted.from_tag)
+        call = next((one for one in self.calls.values() if number >= 0 and one.getId() == number), None)
+        if call is None or not call.is_confirmed:
+            return Replaced("", pj.PJSIP_SC_CALL_TSX_DOES_NOT_EXIST)
+        if wanted.early_only:
+            return Replaced("", pj.PJSIP_SC_BUSY_HERE)
+        return Replaced(call.handle)
 
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
         media = self._settings.media
         call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
-        call.later = self._later
         call.setCodecs(account.rtpmaps)
+        call.later = self._later
+        call.judge_refer = lambda asked: self._judge_refer(account.name, asked)
         self.calls[handle] = call
         return call
+
+    def _judge_refer(self, trunk: str, asked: ReferTo) -> int:
+        if self.may_refer(trunk, asked.uri):
+            return pj.PJSIP_SC_ACCEPTED  # type: ignore[no-any-return]
+        return pj.PJSIP_SC_FORBIDDEN  # type: ignore[no-any-return]
+
+    def succeed(self, handle: str, successor: str, port: NativePort) -> None:
+        """Let the leg `successor` be the leg `handle` from now on, with this audio port; the old one, if it still is
+        there, has the other name then."""
+        new, old = self.call(successor), self.calls.get(handle)
+        if not new.is_confirmed:
+            raise WrongCallState("the new leg is over already")
+        del self.calls[successor]
+        self.calls[handle] = new
+        if old is not None:
+            old.tellReferral(pj.PJSIP_SC_OK, True)
+            old.handle = successor
+            self.calls[successor] = old
+        self._post(LegSucceeded(handle, successor))
+        new.succeed(handle, old, port)
+
+    def tell_referral(self, handle: str, code: int) -> None:
+        """Tell the far end that sent a REFER how the call it asked for fares."""
+        call = self.calls.get(handle)
+        if call is not None:
+            call.tellReferral(code, code >= pj.PJSIP_SC_OK)
 
     def _later(self, delay_s: float, work: Callable[[], None]) -> None:
         self._timers.add(time.monotonic() + delay_s, work)

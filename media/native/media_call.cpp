@@ -9,6 +9,7 @@
 #include <pjmedia/null_port.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "capabilities.hpp"
 #include "codecs.hpp"
 #include "dialog_rules.hpp"
 #include "sdp_codecs.hpp"
@@ -112,6 +113,7 @@ MediaCall::MediaCall(pj::Account &account, int call_id)
 MediaCall::~MediaCall() { release(); }
 
 void MediaCall::onCallSdpCreated(pj::OnCallSdpCreatedParam &param) {
+    answer_hold_by_address(param);
     // Changed in place: PJSUA2 would parse anew what a change of its text says.
     if (!codecs_.empty())
         keep_codecs(*static_cast<pjmedia_sdp_session *>(param.sdp.pjSdpSession), codecs_);
@@ -140,18 +142,21 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
     stream_port_ = stream_port;
     param.pPort = null_port;
     param.destroyPort = true;
+    attach(info);
+}
 
+void MediaCall::attach(const pjmedia_stream_info &info) {
     StreamTap tap;
-    tap.port = stream_port;
-    tap.rate_hz = PJMEDIA_PIA_SRATE(&stream_port->info);
-    tap.channels = static_cast<uint16_t>(PJMEDIA_PIA_CCNT(&stream_port->info));
-    tap.frame_samples = static_cast<uint16_t>(PJMEDIA_PIA_SPF(&stream_port->info) / tap.channels);
+    tap.port = stream_port_;
+    tap.rate_hz = PJMEDIA_PIA_SRATE(&stream_port_->info);
+    tap.channels = static_cast<uint16_t>(PJMEDIA_PIA_CCNT(&stream_port_->info));
+    tap.frame_samples = static_cast<uint16_t>(PJMEDIA_PIA_SPF(&stream_port_->info) / tap.channels);
     tap.sends = (info.dir & PJMEDIA_DIR_ENCODING) != 0;
     tap.receives = (info.dir & PJMEDIA_DIR_DECODING) != 0;
     tap.takes_events = info.tx_event_pt > 0;
     tap.sends_events = info.rx_event_pt > 0;
     tap.concealed = made_up;
-    tap.stream = stream;
+    tap.stream = stream_;
     const StreamFormat format = format_of(info);
     if (jitter_ != kPjmediaJitter) {
         tap.decoder = make_decoder(format);
@@ -159,7 +164,7 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
         tap.policy = static_cast<JitterPolicy>(jitter_);
     }
     port_->attach(tap);
-    hook_ = std::make_unique<PacketHook>(stream, info, format, *port_, tap.decoder != nullptr, protection_);
+    hook_ = std::make_unique<PacketHook>(stream_, info, format, *port_, tap.decoder != nullptr, protection_);
     audio_begins();
     media_clock().attach(port_, int64_t{tap.frame_samples} * 1'000'000'000 / tap.rate_hz);
 }
@@ -183,6 +188,10 @@ void MediaCall::onCallTsxState(pj::OnCallTsxStateParam &param) {
         pjsip_rx_data *rdata = event->body.tsx_state.src.rdata;
         if (is("INFO"))
             receive_info(tsx, rdata);
+        else if (is("MESSAGE"))
+            refuse_method(tsx, rdata);
+        else if (is("REFER"))
+            receive_refer(tsx, rdata);
         else if (is("OPTIONS"))
             answer_options(tsx, rdata);
         else if (is("CANCEL"))
@@ -258,13 +267,63 @@ bool MediaCall::isSilent() const {
            (!inv->invite_tsx || inv->invite_tsx->status_code == 0);
 }
 
-void MediaCall::release() {
-    if (!stream_)
-        return;
+void MediaCall::detach() {
     media_clock().detach(port_.get()); // from here on the clock does not touch the stream
     audio_ends();
     hook_.reset(); // nor do packets reach the port
     port_->detach();
+}
+
+void MediaCall::leavePort() {
+    if (stream_)
+        detach();
+    port_ = std::make_shared<PcmPort>(pcm_hub(), next_port_id++);
+    reattach();
+}
+
+void MediaCall::takePort(const std::shared_ptr<PcmPort> &port) {
+    if (stream_)
+        detach();
+    port_ = port;
+    reattach();
+}
+
+void MediaCall::reattach() {
+    pjmedia_stream_info info;
+    if (stream_ && pjmedia_stream_get_info(stream_, &info) == PJ_SUCCESS)
+        attach(info);
+}
+
+void MediaCall::tellReferral(int code, bool is_final) {
+    if (referral_)
+        referral_->tell(code, is_final);
+    if (is_final)
+        is_referred_ = false;
+}
+
+void MediaCall::receive_refer(pjsip_transaction *tsx, pjsip_rx_data *rdata) {
+    const std::optional<ReferRequest> asked = read_refer(rdata->msg_info.msg);
+    pjsip_dialog *dialog = pjsip_tsx_get_dlg(tsx);
+    int code = PJSIP_SC_BAD_REQUEST;
+    if (asked && dialog) {
+        code = is_referred_ ? PJSIP_SC_REQUEST_PENDING : onRefer(asked->to, asked->by);
+        if (code == PJSIP_SC_ACCEPTED) {
+            referral_ = ReferReport::accept(dialog, tsx, rdata);
+            is_referred_ = referral_ != nullptr;
+            code = PJSIP_SC_INTERNAL_SERVER_ERROR;
+        }
+    }
+    if (tsx->state != PJSIP_TSX_STATE_TRYING) // answered
+        return;
+    pjsip_tx_data *response = nullptr;
+    if (pjsip_endpt_create_response(tsx->endpt, rdata, code, nullptr, &response) == PJ_SUCCESS)
+        pjsip_tsx_send_msg(tsx, response);
+}
+
+void MediaCall::release() {
+    if (!stream_)
+        return;
+    detach();
     stream_ = nullptr;
     pjmedia_port_dec_ref(std::exchange(stream_port_, nullptr));
 }

@@ -12,6 +12,7 @@
 #include "hub.hpp"
 #include "packet_hook.hpp"
 #include "pcm_port.hpp"
+#include "refer_report.hpp"
 
 namespace parley {
 
@@ -87,12 +88,30 @@ class MediaCall : public pj::Call {
     virtual void onInfoAnswered(int code) {}
     // The final response to a re-INVITE of ours.
     virtual void onReinviteAnswered(int code) {}
+    // A REFER inside the call. 202 accepts it, and `tellReferral` is to follow; else the status to refuse it with.
+    virtual int onRefer(const std::string &refer_to, const std::string &referred_by) { return 603; }
+
+    // How the call that a REFER asked for fares: its status. SIP thread.
+    void tellReferral(int code, bool is_final);
+
+    // Let this call's audio be that of `port` from now on, which was another call's: whoever holds it hears and is heard
+    // by our far end in place of theirs. SIP thread.
+    void takePort(const std::shared_ptr<PcmPort> &port);
+    // Before that, in the call whose it was: its own far end gets silence, and is not heard any more.
+    void leavePort();
 
   private:
     void release();
     void receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata);
 
-    const std::shared_ptr<PcmPort> port_;
+    void attach(const pjmedia_stream_info &info);
+    void reattach();
+    void detach();
+    void receive_refer(pjsip_transaction *tsx, pjsip_rx_data *rdata);
+
+    std::shared_ptr<PcmPort> port_;
+    std::unique_ptr<ReferReport> referral_;
+    bool is_referred_ = false; // a REFER was accepted, and its last word has not been said
     Protection protection_ = Protection::kOff;
     pjmedia_stream *stream_ = nullptr;
     pjmedia_port *stream_port_ = nullptr;

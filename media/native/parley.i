@@ -4,12 +4,14 @@
 
 %{
 #define PY_SSIZE_T_CLEAN
+#include "capabilities.hpp"
 #include "connections.hpp"
 #include "drain.hpp"
 #include "media_call.hpp"
 #include "sip_gate.hpp"
 #include "sip_probe.hpp"
 #include "sip_resolver.hpp"
+#include "replaces.hpp"
 #include "sip_tap.hpp"
 %}
 
@@ -230,6 +232,9 @@ void silence_pjlib();
 void start_media_clock();
 void stop_media_clock();
 void start_sip_tap();
+void hide_replaces();
+void trim_capabilities();
+int call_of_dialog(const std::string &call_id, const std::string &our_tag, const std::string &their_tag);
 void limit_connections(unsigned per_address);
 uint64_t refused_connections();
 int reload_tls(const std::string &address, int port, const std::string &certificate, const std::string &key,
@@ -252,6 +257,10 @@ class MediaCall : public pj::Call {
     virtual int onKeyInfo(const std::string &type, const std::string &body);
     virtual void onInfoAnswered(int code);
     virtual void onReinviteAnswered(int code);
+    virtual int onRefer(const std::string &refer_to, const std::string &referred_by);
+    void tellReferral(int code, bool is_final);
+    void takePort(const std::shared_ptr<parley::PcmPort> &port);
+    void leavePort();
     std::string reasons(const pj::SipEvent &event) const;
     void setJitter(int policy);
     bool isSilent() const;

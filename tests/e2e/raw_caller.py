@@ -49,8 +49,8 @@ class RawCaller:
         """`address`: where it calls from."""
         self._target = ("127.0.0.1", port)
         self.address = address
-        self.sip = self._socket(address)
-        self.rtp = self._socket("127.0.0.1")
+        self.sip = self.socket_at(address)
+        self.rtp = self.socket_at("127.0.0.1")
         self.clock = RtpClock()
         self.call_id = f"raw-{random.getrandbits(48):x}"
         self.sequence = 1
@@ -145,11 +145,8 @@ class RawCaller:
     def respond(self, request: str, code: int, reason: str = "OK", headers: str = "") -> None:
         """Answer a request that came to us inside the call."""
         copied = "".join(re.findall(r"(?im)^(?:Via|From|To|Call-ID|CSeq|Record-Route)\s*:.*?\r\n", request))
-        self.send_bytes(
-            (
-                f"SIP/2.0 {code} {reason}\r\n{copied}Contact: {self.contact}\r\n{headers}Content-Length: 0\r\n\r\n"
-            ).encode()
-        )
+        contact = "" if "Contact:" in headers else f"Contact: {self.contact}\r\n"
+        self.send_bytes((f"SIP/2.0 {code} {reason}\r\n{copied}{contact}{headers}Content-Length: 0\r\n\r\n").encode())
 
     def notify(self, user: str, status: str, state: str = "active;expires=60") -> Answer:
         """Tell how the call we were asked to make fares (RFC 3515 section 2.4.5); the answer."""
@@ -247,7 +244,7 @@ class RawCaller:
         self.rtp.sendto(struct.pack("!BBHI", 0x81, 201, 7, self.clock.ssrc) + block, (host, port + 1))
 
     @staticmethod
-    def _socket(address: str) -> socket.socket:
+    def socket_at(address: str = "127.0.0.1", port: int = 0) -> socket.socket:
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.bind((address, 0))
+        one.bind((address, port))
         return one

@@ -246,7 +246,7 @@ def test_refer_is_declined_and_dials_nobody(gateway: GatewayProcess) -> None:
         assert caller.invite("echo").code == 200
         caller.sequence += 1
         caller.send("REFER", "echo", headers=f"Refer-To: <sip:fraud@127.0.0.1:{victim.getsockname()[1]}>\r\n")
-        assert caller.final("REFER").code == 603
+        assert caller.final("REFER").code == 403
         with pytest.raises(TimeoutError):
             victim.recv(65536)
         assert caller.bye("echo").code == 200
