@@ -21,13 +21,15 @@ from gateway.sip.log import PjsipLog
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.signalling import SipMessage
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
-from media.ports import silence_library, start_clock, stop_clock
+from media.ports import open_media_gate, set_media_sources, silence_library, start_clock, stop_clock
 
 _POLL_MS = 10
 """Longest time a command waits while the wire is silent."""
 _REFUSAL_SLOTS = 32
 """Call slots beyond `max_calls`, for calls that are being answered 503."""
 _RETRY_AFTER_S = 10
+_MOST_RESTING = 256
+"""RTP ports of calls that are over, in pairs: two file descriptors each."""
 _SILENT_S = 33.0
 """How long PJSIP keeps the slot of an INVITE that nobody answers, hung up or not: timer B of RFC 3261, 32 s."""
 _PJ_ETOOMANY = 70010
@@ -171,6 +173,7 @@ class SipThread:
         config.medConfig.threadCnt = 1
         config.medConfig.maxMediaPorts = settings.max_calls + _REFUSAL_SLOTS + 16
         endpoint.libInit(config)
+        open_media_gate(self._resting_ports())
         if settings.trace:
             pj.start_sip_tap()
         address = self._bind(endpoint)
@@ -183,7 +186,15 @@ class SipThread:
         for trunk in settings.trunks:
             self.accounts[trunk.name] = self._add_account(trunk.name, outbound_account(trunk, settings.media))
             self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media))
+            for account in (self.accounts[trunk.name], self.inbound[trunk.name]):
+                set_media_sources(account.getId(), trunk.media_allow, trusted=True)
         return address
+
+    def _resting_ports(self) -> int:
+        """Pairs that no call can come to need, some of them."""
+        media = self._settings.media
+        spare = (media.rtp_port_max - media.rtp_port_min + 1) // 2 - self._settings.max_calls - _REFUSAL_SLOTS
+        return max(0, min(_MOST_RESTING, spare))
 
     def _select_account(self, prm: pj.OnSelectAccountParam) -> int:
         return self.inbound[_LOCAL].getId()  # type: ignore[no-any-return]

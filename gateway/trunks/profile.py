@@ -14,6 +14,15 @@ from gateway.setting_types import HeaderText, HostAndPort, Network, Section, Web
 Codec = Literal["opus", "g722", "pcmu", "pcma", "l16"]
 Transport = Literal["udp", "tcp", "tls"]
 Use = Literal["off", "optional", "required"]
+SrtpSuite = Literal[
+    "AES_CM_128_HMAC_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_32",
+    "AES_192_CM_HMAC_SHA1_80",
+    "AES_192_CM_HMAC_SHA1_32",
+    "AES_256_CM_HMAC_SHA1_80",
+    "AES_256_CM_HMAC_SHA1_32",
+]
+"""RFC 4568, RFC 6188."""
 
 
 class TrunkProfile(Section):
@@ -43,13 +52,23 @@ class TrunkProfile(Section):
     allow: tuple[Network, ...] = ()
     """Addresses or networks its calls come from."""
     media_allow: tuple[Network, ...] = ()
-    """Networks its RTP comes from; none: wherever its SDP says, or symmetric RTP shows."""
+    """Networks its RTP comes from and goes to, all else is dropped; none: wherever its SDP says, or symmetric RTP
+    shows."""
     options_s: Annotated[int, Field(ge=0, le=3600)] = 0
     """How often to ask by OPTIONS whether it is there. 0: never."""
 
     srtp: Use | None = None
     """None: as `media.srtp`."""
     srtp_keying: Literal["sdes", "dtls"] = "sdes"
+    """Which we offer; theirs is accepted either way. An offer of DTLS has no plain RTP to fall back to."""
+    srtp_suites: Annotated[tuple[SrtpSuite, ...], Field(min_length=1)] = (
+        "AES_CM_128_HMAC_SHA1_80",
+        "AES_256_CM_HMAC_SHA1_80",
+        "AES_CM_128_HMAC_SHA1_32",
+    )
+    """With keys by SDES, most wanted first; others are refused."""
+    rtcp_mux: bool = False
+    """We offer RTP and RTCP on one port (RFC 5761); theirs is accepted either way."""
     codecs: tuple[Codec, ...] = ()
     """None: as `media.codecs`."""
     dtmf: Literal["rfc4733", "info", "inband"] = "rfc4733"

@@ -89,6 +89,10 @@ class RawCaller:
             self.remote_rtp = ("127.0.0.1", int(found[1]))
         return answer
 
+    def answer_to(self, address: str) -> None:
+        """Whoever calls us from there (`host:port`) gets our answers."""
+        self._target = ("127.0.0.1", int(address.rpartition(":")[2]))
+
     @property
     def peer(self) -> str:
         """The To header of the dialog: the gateway, with its tag."""
