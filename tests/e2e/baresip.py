@@ -32,7 +32,15 @@ class Baresip:
     `trust`: PEM of who may sign the certificate of the other side.
     """
 
-    def __init__(self, folder: Path, account: str = "", *, trust: Path | None = None, rate_hz: int = 8000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        account: str = "",
+        *,
+        trust: Path | None = None,
+        rate_hz: int = 8000,
+        modules: tuple[str, ...] = (),
+    ) -> None:
         self.folder = folder
         self._port = next(_PORTS)
         self._events: deque[dict[str, Any]] = deque()
@@ -52,7 +60,7 @@ class Baresip:
             "auplay_channels 1",
             f"snd_path {folder}",
             "module_path /usr/lib/baresip/modules",
-            *(f"module {name}.so" for name in _MODULES),
+            *(f"module {name}.so" for name in (*_MODULES, *modules)),
             *(f"module_app {name}.so" for name in _APPS),
         ]
         if trust is not None:
