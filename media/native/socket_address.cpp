@@ -84,7 +84,8 @@ Networks::Networks(const std::string &text) {
 
 bool Networks::contains(const IpAddress &address) const noexcept {
     return std::any_of(list_.begin(), list_.end(), [&](const Network &network) {
-        return begins_alike(network.address, address, network.bits);
+        // `::/0` is all of IPv6, and none of IPv4.
+        return (network.bits >= kMappedBits || !address.is_v4()) && begins_alike(network.address, address, network.bits);
     });
 }
 

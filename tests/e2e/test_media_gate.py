@@ -5,6 +5,7 @@ Stock PJSIP 2.17 hands the stream to any address that sends ten packets between 
 sends 50 packets a second to any address that a session description names.
 """
 
+import asyncio
 import socket
 import struct
 import time
@@ -14,6 +15,7 @@ import pytest
 from tests.e2e.gateway_process import GatewayProcess
 from tests.e2e.raw_caller import SILENCE, RawCaller
 from tests.e2e.rtp_senders import NOISE, Sender, run, signalled, stranger, udp_socket
+from tests.e2e.trunk_phone import TrunkPhone
 
 
 def _call(caller: RawCaller, c_line: str = "127.0.0.1") -> tuple[str, int]:
@@ -127,3 +129,24 @@ def test_a_port_rests_when_its_call_is_over(gateway: GatewayProcess) -> None:
         run(target, 0.3, caller)
         assert all(payload != NOISE for _, payload in caller.got)
         assert second.bye("echo").code == 200
+
+
+@pytest.mark.parametrize(("networks", "is_heard"), [(("127.0.0.0/30",), True), (("127.0.0.8/29", "::/0"), False)])
+async def test_media_of_a_trunk_stays_in_its_networks(networks: tuple[str, ...], is_heard: bool) -> None:
+    with RawCaller(0) as raw:
+        async with TrunkPhone(raw.sip.getsockname()[1], media_allow=networks) as phone:
+            raw.answer_to(phone.endpoint.address)
+            handle = await phone.call()
+            await asyncio.to_thread(raw.accept, await asyncio.to_thread(raw.request, "INVITE"))
+            assert raw.remote_rtp is not None
+            caller, far = signalled(raw), stranger(200, "127.0.0.9")
+            if is_heard:  # else they would be of the trunk's networks
+                await asyncio.to_thread(run, raw.remote_rtp, 0.5, caller, far)
+                assert len(far.got) == 0
+            else:
+                await asyncio.to_thread(run, raw.remote_rtp, 0.5, caller)
+            quality = await phone.endpoint.quality(handle)
+            assert (quality.rx_packets > 15) is (len(caller.got) > 15) is is_heard
+            if not is_heard:
+                assert quality.rx_packets == len(caller.got) == 0
+                assert quality.rx_strangers > 15

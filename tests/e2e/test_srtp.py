@@ -6,19 +6,16 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Literal
 
 import pytest
 
-from gateway.sip.endpoint import SipEndpoint
-from gateway.sip.events import CallEnded, MediaActive, SipEvent
-from gateway.sip.settings import EndpointSettings, MediaSettings, TrunkSettings
-from gateway.sip.sip_thread import new_handle
-from tests.e2e.gateway_process import GatewayProcess, wait_for
+from gateway.sip.settings import DEFAULT_SUITES
+from tests.e2e.gateway_process import GatewayProcess
 from tests.e2e.raw_caller import SILENCE, RawCaller
 from tests.e2e.rtp_senders import SecureSender, run, udp_socket
+from tests.e2e.trunk_phone import TrunkPhone
 from tests.srtp import SrtpKey
 
 _MU_LAW = "\r\na=rtpmap:0 PCMU/8000"
@@ -108,57 +105,32 @@ def test_rtp_and_rtcp_share_a_port_when_asked(secure: GatewayProcess) -> None:
         assert sum(payload == SILENCE for _, payload in sender.got) >= 20
 
 
-class _Phone:
-    """Parley's own endpoint as a caller; its trunk is whoever has this port, and demands SRTP."""
-
-    def __init__(self, port: int, keying: Literal["sdes", "dtls"]) -> None:
-        media = MediaSettings(44000, 44998, "127.0.0.1", "", "off")
-        trunk = TrunkSettings(
-            *("trunk", f"127.0.0.1:{port}", "", ""),
-            register=False,
-            transport="udp",
-            srtp="required",
-            srtp_keying=keying,
-            rtcp_mux=True,
-        )
-        settings = EndpointSettings("127.0.0.1", 0, ("udp",), media, ("pcmu",), 40, "Parley tests", trunks=(trunk,))
-        self.endpoint = SipEndpoint(settings, self._receive)
-        self.media: dict[str, MediaActive] = {}
-        self.ended: dict[str, CallEnded] = {}
-
-    def _receive(self, event: SipEvent) -> None:
-        if isinstance(event, MediaActive):
-            self.media[event.handle] = event
-        elif isinstance(event, CallEnded):
-            self.ended[event.handle] = event
-
-    async def call(self, to: str) -> str:
-        handle = new_handle()
-        await self.endpoint.place(handle, to, trunk="trunk")
-        return handle
-
-    async def until(self, look: Callable[[], object], what: str) -> None:
-        await asyncio.to_thread(wait_for, look, what)
-
-
 async def test_a_callee_who_answers_in_the_clear_gets_no_call() -> None:
     with RawCaller(0) as raw:
-        phone = _Phone(raw.sip.getsockname()[1], "sdes")
-        await phone.endpoint.start()
-        try:
+        async with TrunkPhone(raw.sip.getsockname()[1], srtp="required") as phone:
             raw.answer_to(phone.endpoint.address)
-            handle = await phone.call("sip:callee@127.0.0.1")
+            handle = await phone.call()
             invite = await asyncio.to_thread(raw.request, "INVITE")
             assert re.search(r"m=audio \d+ RTP/SAVP ", invite)
-            assert len(re.findall("a=crypto:", invite)) == 3
+            assert re.findall(r"a=crypto:\d (\w+)", invite) == list(DEFAULT_SUITES)
             assert "a=rtcp-mux" in invite
             await asyncio.to_thread(raw.accept, invite, _PLAIN)
             raw.respond(await asyncio.to_thread(raw.request, "BYE"), 200)
             await phone.until(lambda: handle in phone.ended, "the end")
             assert handle not in phone.media
             assert raw.packets() == []
-        finally:
-            await phone.endpoint.close()
+
+
+async def test_a_trunk_is_offered_its_suites_and_nothing_else() -> None:
+    with RawCaller(0) as raw:
+        suites = ("AES_256_CM_HMAC_SHA1_80",)
+        async with TrunkPhone(raw.sip.getsockname()[1], srtp="optional", srtp_suites=suites) as phone:
+            raw.answer_to(phone.endpoint.address)
+            await phone.call()
+            invite = await asyncio.to_thread(raw.request, "INVITE")
+            assert re.search(r"m=audio \d+ RTP/AVP ", invite)  # optional: crypto lines beside plain RTP
+            assert re.findall(r"a=crypto:\d (\w+)", invite) == list(suites)
+            assert not re.search("a=ice|a=candidate", invite)
 
 
 def _spray_hellos(ports: range, stop: threading.Event) -> None:
@@ -173,24 +145,22 @@ def _spray_hellos(ports: range, stop: threading.Event) -> None:
 
 
 async def test_keys_by_dtls_are_agreed_on_whoever_else_says_hello(secure: GatewayProcess) -> None:
-    phone = _Phone(secure.sip_port, "dtls")
-    await phone.endpoint.start()
     stop = threading.Event()
     low = int(re.findall(r"rtp_port_min = (\d+)", secure.config.read_text())[0])
     flood = threading.Thread(target=_spray_hellos, args=(range(low, low + 60, 2), stop))
     flood.start()
     try:
-        for _ in range(2):
-            handle = await phone.call(secure.uri("echo"))
-            await phone.until(partial(phone.media.__contains__, handle), "media")
-            assert phone.media[handle].srtp
-            deadline = time.monotonic() + 10  # a second: his first hello may have come before the answer
-            while (await phone.endpoint.quality(handle)).rx_packets < 10:
-                assert time.monotonic() < deadline, "no keys were agreed on"
-                await asyncio.sleep(0.05)
-            await phone.endpoint.hang_up(handle)
-            await phone.until(partial(phone.ended.__contains__, handle), "the end")
+        async with TrunkPhone(secure.sip_port, srtp="required", srtp_keying="dtls") as phone:
+            for _ in range(2):
+                handle = await phone.call(secure.uri("echo"))
+                await phone.until(partial(phone.media.__contains__, handle), "media")
+                assert phone.media[handle].srtp
+                deadline = time.monotonic() + 10  # a second: his first hello may have come before the answer
+                while (await phone.endpoint.quality(handle)).rx_packets < 10:
+                    assert time.monotonic() < deadline, "no keys were agreed on"
+                    await asyncio.sleep(0.05)
+                await phone.endpoint.hang_up(handle)
+                await phone.until(partial(phone.ended.__contains__, handle), "the end")
     finally:
         stop.set()
         flood.join()
-        await phone.endpoint.close()

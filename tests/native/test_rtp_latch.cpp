@@ -200,5 +200,7 @@ TEST("networks know their members, and IPv4 in IPv6") {
     CHECK(!networks.contains(ip("2001:db8:8000::1")));
     CHECK(Networks("0.0.0.0/0").contains(ip("8.8.8.8")));
     CHECK(!Networks("0.0.0.0/0").contains(ip("2001:db8::1")));
+    CHECK(!Networks("::/0").contains(ip("8.8.8.8")));
+    CHECK(Networks("::/0").contains(ip("2001:db8::1")));
     CHECK(Networks("").empty());
 }
