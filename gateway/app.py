@@ -6,9 +6,11 @@ import contextlib
 import ctypes
 import gc
 import signal
+import ssl
 import time
 from contextlib import AsyncExitStack
 from functools import partial
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import structlog
@@ -22,13 +24,14 @@ from gateway.api.auth import api_keys
 from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
 from gateway.calls.control import SwitchboardControl
+from gateway.calls.exchange import Exchange
 from gateway.calls.hands import CallHands
 from gateway.calls.journal import Journal
 from gateway.calls.memory import CallerMemories
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.voices import Voices
-from gateway.config import Config, HttpConfig
+from gateway.config import Config, HttpConfig, SipConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
 from gateway.knowledge import open_knowledge
@@ -36,7 +39,10 @@ from gateway.lookup import CallLookup
 from gateway.outbound import fetch
 from gateway.rates import Rate
 from gateway.services import open_services
-from gateway.sip.settings import EndpointSettings, MediaSettings, TrunkSettings
+from gateway.sip.endpoint import SipEndpoint
+from gateway.sip.guard import GuardedTrunk, GuardSettings
+from gateway.sip.settings import EndpointSettings, MediaSettings, TlsSettings, TrunkSettings
+from gateway.sip.tls_files import TlsFiles
 from gateway.store import open_store
 from gateway.streams.opening import open_streams
 from gateway.streams.reception import Reception
@@ -44,8 +50,10 @@ from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
 from gateway.tools import open_tools
 from gateway.trunks.config import TrunkConfig
+from gateway.trunks.names import Names
+from gateway.trunks.nameserver import SystemNameserver
+from gateway.trunks.selection import host_and_port
 from media.ports import JitterPolicy, PcmHub
-from media.recorder import RecordingWriter
 
 if TYPE_CHECKING:
     from gateway.mcp.endpoint import McpEndpoint
@@ -54,6 +62,7 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_S = 30.0
 """How long calls may go on after SIGTERM before they are hung up. A second signal ends the wait."""
+_SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 _COUNTERS_PERIOD_S = 1.0
 _GC_THRESHOLDS = (20_000, 10, 10)
 """A batch of frames of 300 calls is a thousand objects, which soon go by themselves: with Python's own 700 each of them
@@ -111,12 +120,17 @@ async def _serve(config: Config) -> None:
         await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
         reception = Reception()
         streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
-        switchboard = Switchboard(config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams)
+        names = await stack.enter_async_context(_names(config))
+        exchange = Exchange(config.trunk, names, metrics)
+        switchboard = Switchboard(
+            config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams, exchange
+        )
         agents.control_of = partial(CallHands, switchboard)
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
+            tasks.create_task(exchange.watch(switchboard.endpoint), name="trunk-watch"),
             tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
             tasks.create_task(switchboard.tracing.run(), name="tracing"),
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
@@ -124,8 +138,13 @@ async def _serve(config: Config) -> None:
             tasks.create_task(staff.render_ahead(), name="render-ahead"),
             *(tasks.create_task(one.follow(), name="knowledge") for one in dict.fromkeys(knowledge.values())),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
-            tasks.create_task(_publish_counters(hub, engines, switchboard.recordings, metrics), name="counters"),
+            tasks.create_task(_publish_counters(hub, engines, switchboard, metrics), name="counters"),
         ]
+        if (tls_files := _tls_files(config.sip, switchboard.endpoint)) is not None:
+            background.append(tasks.create_task(tls_files.follow(), name="tls-files"))
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGHUP, lambda: background.append(tasks.create_task(tls_files.renew(), name="tls-renewal"))
+            )
         stack.callback(lambda: [task.cancel() for task in background])
         tokens = StreamTokens()
         switchboard.events.follow(
@@ -183,6 +202,11 @@ def _prompt_source(config: Config) -> Fetch:
     return lambda url: fetch(guard, url, PLAY_URL, max_bytes=MAX_URL_BYTES, timeout_s=FETCH_S)
 
 
+def _names(config: Config) -> Names:
+    nameserver = SystemNameserver([host_and_port(one) for one in config.sip.nameservers])
+    return Names(nameserver, transports=config.sip.transports)
+
+
 def endpoint_settings(config: Config) -> EndpointSettings:
     """The SIP endpoint's share of the configuration."""
     sip, media = config.sip, config.media
@@ -194,7 +218,8 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         media=MediaSettings(
             rtp_port_min=media.rtp_port_min,
             rtp_port_max=media.rtp_port_max,
-            bind="" if sip.bind == "0.0.0.0" else sip.bind,
+            # An IPv4 address is no place for the RTP of an IPv6 call.
+            bind="" if sip.bind == "0.0.0.0" or sip.bind6 else sip.bind,
             public_address=public_address,
             srtp=media.srtp,
             fec=media.fec,
@@ -206,19 +231,57 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         trace=config.trace.keep or config.trace.hep is not None,
         public_address=public_address,
         tls_port=sip.tls_port,
-        tls_cert=str(sip.tls_cert or ""),
-        tls_key=str(sip.tls_key or ""),
+        bind6=sip.bind6 or "",
+        tls=_tls_settings(sip),
+        connections_per_address=sip.connections_per_address,
         trunks=tuple(_trunk_settings(trunk) for trunk in config.trunk),
+        guard=_guard_settings(config),
     )
+
+
+def _guard_settings(config: Config) -> GuardSettings:
+    sip = config.sip
+    return GuardSettings(
+        strangers=sip.strangers,
+        trunks=tuple(
+            GuardedTrunk(trunk.name, tuple(ip_network(network) for network in trunk.allow), trunk.max_calls)
+            for trunk in config.trunk
+        ),
+        users={user.name: user.password.get_secret_value() for user in config.user},
+        max_calls_per_source=sip.max_calls_per_source,
+        requests_per_s=sip.requests_per_s,
+        tries=sip.tries,
+        ban_s=sip.ban_s,
+        exempt=tuple(ip_network(network) for network in sip.exempt),
+    )
+
+
+def _tls_settings(sip: SipConfig) -> TlsSettings:
+    authorities = sip.tls_ca or ssl.get_default_verify_paths().cafile or _SYSTEM_AUTHORITIES
+    return TlsSettings(
+        certificate=str(sip.tls_cert or ""),
+        key=str(sip.tls_key or ""),
+        authorities=str(authorities),
+        verify_servers=sip.tls_verify,
+        ask_clients=sip.tls_client_certs,
+    )
+
+
+def _tls_files(sip: SipConfig, endpoint: SipEndpoint) -> TlsFiles | None:
+    """Those to follow; None: there is no TLS."""
+    if "tls" not in sip.transports or sip.tls_cert is None or sip.tls_key is None:
+        return None
+    return TlsFiles(sip.tls_cert, sip.tls_key, sip.tls_ca, endpoint.reload_tls)
 
 
 def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
     return TrunkSettings(
         name=trunk.name,
         host=trunk.host,
+        domain=trunk.domain,
         username=trunk.username,
         password=trunk.password.get_secret_value(),
-        register=trunk.register_account,
+        register=trunk.registers,
         transport=trunk.transport,
         realm=trunk.realm,
         register_s=trunk.register_s,
@@ -235,11 +298,10 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
     )
 
 
-async def _publish_counters(
-    hub: PcmHub, engines: OfflineEngines, recordings: RecordingWriter, metrics: Metrics
-) -> None:
-    """Carry what the native clock, the inference pool and the recorder count over into the metrics, once a second."""
-    before, recorded_before = hub.stats(), recordings.stats()
+async def _publish_counters(hub: PcmHub, engines: OfflineEngines, switchboard: Switchboard, metrics: Metrics) -> None:
+    """Carry what native clock, inference pool, recorder and SIP gate count over into the metrics, once a second."""
+    before, recorded_before = hub.stats(), switchboard.recordings.stats()
+    refused_before: dict[str, int] = {}
     while True:
         await asyncio.sleep(_COUNTERS_PERIOD_S)
         now = hub.stats()
@@ -248,12 +310,17 @@ async def _publish_counters(
             metrics.clock_bursts.labels(bound).inc(late - late_before)
         metrics.inference_queue_depth.labels("offline").set(engines.pool.queued)
         before = now
-        recorded = recordings.stats()
+        recorded = switchboard.recordings.stats()
         metrics.recordings_active.set(recorded.active)
         metrics.recording_queue.set(recorded.queued_s)
         metrics.recordings_stopped.inc(recorded.stopped - recorded_before.stopped)
         metrics.recording_dropped_samples.inc(recorded.dropped_samples - recorded_before.dropped_samples)
         recorded_before = recorded
+        gate = switchboard.endpoint.gate_counts()
+        for reason, count in gate.refused.items():
+            metrics.sip_requests_refused.labels(reason).inc(count - refused_before.get(reason, 0))
+        refused_before = gate.refused
+        metrics.sip_sources_banned.set(gate.bans)
 
 
 def _announce(config: Config, sip: str, http: str, seconds: float) -> None:
@@ -266,7 +333,7 @@ def _announce(config: Config, sip: str, http: str, seconds: float) -> None:
         f"""
 Parley is ready after {seconds:.1f} s.
   call it             {_how_to_call(config, sip)}
-  softphone settings  server {sip}, any user name, no password, no registration
+  softphone settings  server {sip}, {_softphone_login(config)}
 {routes}
   HTTP API            http://{http}/docs
   API key             {config.store.data_dir / "api_key" if not config.http.api_keys else "as configured"}
@@ -275,6 +342,12 @@ Parley is ready after {seconds:.1f} s.
 """,
         flush=True,
     )
+
+
+def _softphone_login(config: Config) -> str:
+    if config.sip.strangers == "nobody":
+        return "name and password of a [[user]]"
+    return "any user name, no password, no registration"
 
 
 def _how_to_call(config: Config, sip: str) -> str:

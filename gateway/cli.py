@@ -123,6 +123,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(mcp)
     mcp.set_defaults(run=_mcp)
 
+    profiles = commands.add_parser("profiles", help="what Parley knows of providers and PBXs (docs/trunks.md)")
+    profiles.add_argument("names", nargs="*", metavar="[check] [NAME]", help="check: look for faults; NAME: show one")
+    profiles.add_argument("--json", action="store_true", help="print one JSON object")
+    profiles.set_defaults(run=_profiles)
+
     doctor = commands.add_parser("doctor", help="check this machine, and say how to fix it")
     doctor.add_argument("--services", action="store_true", help="try every configured service instead, and time it")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
@@ -217,6 +222,14 @@ def _doctor(options: argparse.Namespace) -> int:
         if finding.fix:
             print(f"      fix: {finding.fix}")
     return int(failed)
+
+
+def _profiles(options: argparse.Namespace) -> int:
+    from gateway.trunks import listing
+
+    checks = options.names[:1] == ["check"]
+    names = options.names[1:] if checks else options.names
+    return listing.check(names, as_json=options.json) if checks else listing.show(names, as_json=options.json)
 
 
 def _try_services(config: Config, *, as_json: bool) -> int:

@@ -32,6 +32,7 @@ from gateway.setting_types import (
     HeaderText,
     HostAndPort,
     Ipv4Address,
+    Ipv6Address,
     Name,
     Network,
     Pattern,
@@ -99,9 +100,19 @@ class SipConfig(Section):
     """Any of udp, tcp, tls. TLS listens on `tls_port` and needs `tls_cert` and `tls_key`."""
     tls_port: Port = 5061
     tls_cert: ExistingFile | None = None
-    """PEM certificate chain."""
+    """PEM certificate chain. When the file changes (and by SIGHUP) it is read again; calls go on."""
     tls_key: ExistingFile | None = None
     """PEM private key."""
+    tls_ca: ExistingFile | None = None
+    """PEM certificate authorities of trunks and callers, in place of the system's."""
+    tls_verify: bool = True
+    """Dial by TLS only whose certificate is good for the name. False: anybody, for a laboratory."""
+    tls_client_certs: bool = False
+    """Let in by TLS only who shows a certificate that `tls_ca` has signed."""
+    bind6: Ipv6Address | None = None
+    """IPv6 address to listen on as well; `::` is every interface."""
+    connections_per_address: Annotated[int, Field(ge=1, le=2000)] = 64
+    """TCP and TLS connections that one address may have open; trunks that need more are rare."""
     public_address: Ipv4Address | None = None
     """Address that peers outside reach us at, when a router translates ours (NAT)."""
     max_calls: Annotated[int, Field(ge=1, le=MAX_CALLS)] = 1000
@@ -109,8 +120,21 @@ class SipConfig(Section):
     strangers: Literal["private", "everyone", "nobody"] = "private"
     """Whose calls are taken that come through no trunk (`allow`) and from no `[[user]]`: those from loopback and
     private networks, everybody's, or nobody's."""
-    user_agent: HeaderText = f"Parley/{VERSION}"
-    """User-Agent and Server header."""
+    nameservers: tuple[HostAndPort, ...] = ()
+    """DNS servers that know the hosts of trunks and SIP addresses (`192.0.2.53`, `127.0.0.1:5353`). None: the system's,
+    after /etc/hosts."""
+    max_calls_per_source: Annotated[int, Field(ge=0)] = 30
+    """Calls at the same time of one address that is no trunk's; one more is answered 503. 0: no limit."""
+    requests_per_s: Annotated[float, Field(gt=0)] = 20.0
+    """New calls and other requests of one address that is no trunk's, in the long run; twice as many at once."""
+    tries: Annotated[int, Field(ge=1)] = 10
+    """So many refused requests in a minute, wrong passwords among them, ban the address they come from."""
+    ban_s: Annotated[float, Field(ge=1)] = 600.0
+    """For how long: its requests are dropped without an answer."""
+    exempt: tuple[Network, ...] = ("127.0.0.1/32", "::1/128")
+    """Networks that are neither limited nor banned: this machine, one's own proxies. Trunks' `allow` never are."""
+    user_agent: HeaderText = "Parley"
+    """User-Agent and Server header. Without a version, which would tell attackers what to try."""
 
 
 class UserConfig(Section):
@@ -509,6 +533,10 @@ class Config(Section):
     def open_files(self) -> int:
         """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else."""
         return self.sip.max_calls * 4 + 1024
+
+    def trunk_named(self, name: str | None) -> TrunkConfig | None:
+        """None when there is none of that name."""
+        return next((trunk for trunk in self.trunk if trunk.name == name), None)
 
     def route_for(self, dialled_user: str, source_address: str, trunk: str | None = None) -> RouteConfig | None:
         """The first route that matches; None when the number leads nowhere."""

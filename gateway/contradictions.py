@@ -8,9 +8,12 @@ from agent.config import is_url
 from gateway.config import Config, RouteConfig
 from gateway.errors import BadStreamOrder
 from gateway.services import service_faults
+from gateway.sip.tls_files import problem_with
 from gateway.streams.order import Fallback
 from gateway.streams.protocols import check_options, chosen_format, chosen_tracks, protocol_kind
 from gateway.tools import tool_faults
+from gateway.trunks.config import TrunkConfig
+from gateway.trunks.profiles import field_contradictions
 from media import noise
 
 ConfigPath = tuple[str | int, ...]
@@ -25,6 +28,12 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         for key in ("tls_cert", "tls_key"):
             if getattr(config.sip, key) is None:
                 yield ("sip", key), "is missing: sip.transports has tls"
+        if config.sip.tls_cert is not None and config.sip.tls_key is not None:
+            problem = problem_with(config.sip.tls_cert, config.sip.tls_key, config.sip.tls_ca)
+            if problem is not None:
+                yield ("sip", "tls_cert"), problem
+        if config.sip.tls_client_certs and config.sip.tls_ca is None:
+            yield ("sip", "tls_client_certs"), "needs tls_ca: who signs the certificates of callers"
     if config.media.noise_suppression != "off" and not noise.is_installed():
         yield (
             ("media", "noise_suppression"),
@@ -35,10 +44,15 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         if trunk.name in seen:
             yield ("trunk", index, "name"), f"there is another trunk named {trunk.name!r}"
         seen.add(trunk.name)
-        if trunk.register_account and not trunk.username:
-            yield ("trunk", index, "register"), "registering needs a username"
-        if trunk.transport not in config.sip.transports:
-            yield ("trunk", index, "transport"), f"{trunk.transport} is not among sip.transports"
+        for key, problem in _trunk_faults(config, trunk):
+            yield ("trunk", index, key), problem
+    users: set[str] = set()
+    for index, user in enumerate(config.user):
+        if user.name in users:
+            yield ("user", index, "name"), f"there is another user named {user.name!r}"
+        if not user.password.get_secret_value():
+            yield ("user", index, "password"), "must not be empty"
+        users.add(user.name)
     labels: set[str] = set()
     for index, webhook in enumerate(config.webhook):
         if webhook.label in labels:
@@ -60,6 +74,20 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
             yield ("route", index, "agent"), f"is missing: one of {', '.join(config.agents)}"
         if route.action == "bridge" and route.answer != "auto":
             yield ("route", index, "answer"), 'a bridge is answered when the other side answers: "auto"'
+
+
+def _trunk_faults(config: Config, trunk: TrunkConfig) -> Iterator[tuple[str, str]]:
+    if not trunk.host:
+        yield "host", f"is missing: {trunk.host_form or 'where its calls go'}"
+    if trunk.register_account and not trunk.username:
+        yield "register", "registering needs a username"
+    elif trunk.auth in ("register", "digest") and not trunk.username:
+        yield "username", f'is missing: auth is "{trunk.auth}"'
+    if trunk.auth in ("ip", "digest") and trunk.register_account:
+        yield "auth", f'is "{trunk.auth}", and register is set'
+    if trunk.transport not in config.sip.transports:
+        yield "transport", f"{trunk.transport} is not among sip.transports"
+    yield from field_contradictions(trunk).items()
 
 
 def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[tuple[ConfigPath, str]]:
@@ -106,8 +134,8 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         if getattr(getattr(config, section), key) is not None:
             yield (section, key), later
     for index, trunk in enumerate(config.trunk):
-        if trunk.profile is not None:
-            yield ("trunk", index, "profile"), later
+        if trunk.srtp_keying == "dtls":  # PJSIP is built without, and offers plain RTP where it is required
+            yield ("trunk", index, "srtp_keying"), f"{later}: only sdes is"
     for name, agent in config.agents.items():
         if agent.turn.detector in config.services:
             yield ("agents", name, "turn", "detector"), f"{later}: only local and none are"

@@ -26,6 +26,7 @@ from agent.local.models import default_model_folder
 from gateway.config import Config
 from gateway.contradictions import ConfigPath, contradictions
 from gateway.errors import ConfigError, Fault
+from gateway.trunks.profiles import load_profile
 
 PREFIX = "PARLEY_"
 _SECRETS = frozenset(
@@ -188,6 +189,7 @@ def _validate(settings: _Settings, environ: Mapping[str, str]) -> Config | None:
         if isinstance(tool.get("openapi"), str) and "\n" not in tool["openapi"]:  # else it is the document itself
             tool["openapi"] = str(folder / Path(tool["openapi"]).expanduser())
     _fill_named_secrets(settings, tree, environ)
+    _lay_profiles_under(settings, tree, folder)
     context = {"folder": folder}
     config, positions = _validate_what_is_sound(settings, tree, context)
     settings.faults.extend(_dangling_names(settings, settings.tree))
@@ -239,6 +241,27 @@ def _fill_named_secrets(settings: _Settings, tree: dict[str, Any], environ: Mapp
             else:
                 source = settings.source_of((section, name, f"{key}_env"))
                 settings.faults.append(Fault(source, f"the environment has no {variable}"))
+
+
+def _lay_profiles_under(settings: _Settings, tree: dict[str, Any], folder: Path) -> None:
+    """What a trunk does not set is as its profile has it."""
+    for index, trunk in enumerate(_tables(tree.get("trunk"))):
+        name = trunk.get("profile")
+        if not isinstance(name, str):
+            continue
+        try:
+            profile = load_profile(name, folder)
+        except ConfigError as error:
+            source = settings.source_of(("trunk", index, "profile"))
+            settings.faults.extend(Fault(source, _in_profile(name, fault)) for fault in error.faults)
+            trunk.setdefault("host", "unknown")  # the profile may have one: that none is there follows from this fault
+        else:
+            for key, value in profile.items():
+                trunk.setdefault(key, value)
+
+
+def _in_profile(name: str, fault: Fault) -> str:
+    return fault.problem if fault.source == name else str(fault)
 
 
 def _fault_of(settings: _Settings, detail: ErrorDetails) -> Fault:

@@ -20,6 +20,8 @@
         ├── NoSuchAgent            whoever asked named an agent that is not configured
         ├── UnknownLanguage        an agent is to understand what its speech recognition does not know
         ├── NoSuchTrunk            whoever asked named a trunk that is not configured
+        ├── DestinationBarred      the trunk, or a far end that sends us there, may not dial this number
+        ├── TrunkUnreachable       no server of the trunk can be found: it may work again later
         ├── BadAddress             whoever asked gave an address that cannot be dialled
         ├── NoSuchStream           whoever asked named a stream that is not there
         ├── BadStreamOrder         whoever asked wants a stream that cannot be
@@ -149,6 +151,14 @@ class UnknownLanguage(CallError, ValueError):
 
 class NoSuchTrunk(CallError):
     """No trunk of this name is configured for outgoing calls, or none at all."""
+
+
+class DestinationBarred(CallError):
+    """Nobody may dial this number this way (toll guard); the message does not repeat it."""
+
+
+class TrunkUnreachable(CallError):
+    """None of the trunk's hosts has an address."""
 
 
 class BadAddress(CallError, ValueError):

@@ -28,6 +28,11 @@ class TokenBucket:
             self._tokens -= 1.0
         return wait_s
 
+    def give_back(self, now: float) -> None:
+        """Undo a `take`."""
+        self.wait_s(now)
+        self._tokens = min(self._rate.burst, self._tokens + 1.0)
+
     def wait_s(self, now: float) -> float:
         """What `take` would return; nothing is taken."""
         self._tokens = min(self._rate.burst, self._tokens + (now - self._filled_at) * self._rate.per_s)
@@ -50,6 +55,12 @@ class Buckets:
         if len(self._by_client) > self._most:
             del self._by_client[next(iter(self._by_client))]
         return bucket.take(now)
+
+    def give_back(self, client: str, now: float) -> None:
+        """Undo a `take`."""
+        bucket = self._by_client.get(client)
+        if bucket is not None:
+            bucket.give_back(now)
 
     def wait_s(self, client: str, now: float) -> float:
         """What `take` would return; nothing is taken."""

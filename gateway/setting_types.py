@@ -41,6 +41,13 @@ def _ipv4_address(value: str) -> str:
         raise ValueError("must be an IPv4 address like 203.0.113.5") from error
 
 
+def _ipv6_address(value: str) -> str:
+    try:
+        return str(ipaddress.IPv6Address(value.strip("[]")))
+    except ValueError as error:
+        raise ValueError("must be an IPv6 address like 2001:db8::5") from error
+
+
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value, strict=True))
@@ -118,6 +125,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 FolderPath = Annotated[Path, AfterValidator(_from_folder)]
 ExistingFile = Annotated[Path, AfterValidator(_from_folder), AfterValidator(_existing_file)]
 Ipv4Address = Annotated[str, AfterValidator(_ipv4_address)]
+Ipv6Address = Annotated[str, AfterValidator(_ipv6_address)]
 Network = Annotated[str, AfterValidator(_network)]
 Pattern = Annotated[str, AfterValidator(_regular_expression)]
 Name = Annotated[str, AfterValidator(_name)]

@@ -30,6 +30,7 @@ DOORS = {
     "av": ["media/audio_file.py", "media/ogg_opus.py", "media/voice_codecs.py"],
     "cryptography": ["media/encryption.py"],
     "ctranslate2": ["agent/local/"],
+    "dns": ["gateway/trunks/nameserver.py"],
     "fastapi": ["gateway/api/"],
     "httpcore": ["gateway/outbound.py"],
     "httpx2": ["agent/tools/mcp.py"],

@@ -39,7 +39,7 @@ class BridgeOrder(Body):
     to: Address | None = None
     """SIP URI, or a number for the trunk."""
     from_: Annotated[str | None, Field(validation_alias="from", max_length=512, pattern=NO_CONTROLS)] = None
-    """Our address as the one who is dialled sees it."""
+    """Our address as the one who is dialled sees it, a number, or `anonymous`. None: the trunk's number."""
     profile: Annotated[str | None, Field(max_length=64)] = None
     """Name of the trunk to go through."""
     timeout_s: Annotated[float, Field(ge=1, le=600), JSON_NUMBER] = 60.0

@@ -128,7 +128,7 @@ class PlaceCall(Body):
     to: Address
     """SIP URI, or a number for the trunk."""
     from_: Annotated[str | None, Field(validation_alias="from", max_length=512, pattern=NO_CONTROLS)] = None
-    """Our address as the far end sees it."""
+    """Our address as the far end sees it, a number, or `anonymous`. None: the trunk's number."""
     profile: Annotated[str | None, Field(max_length=64)] = None
     """Name of the trunk to go through; by default the first that takes outgoing calls, for a number."""
     agent: Annotated[str | None, Field(max_length=64)] = None
@@ -245,7 +245,8 @@ class DtmfOrder(Body):
     digits: Annotated[str, Field(pattern=r"^[0-9A-D*#,w]{1,64}$")]
     """0-9 * # A-D; a comma waits 2 s, a w half a second."""
     method: Literal["auto", "rfc4733", "info", "inband"] = "auto"
-    """auto: RFC 4733 events if the far end takes them, tones in the audio if not."""
+    """auto: as the call's trunk wants it (`dtmf`); without one, or with rfc4733, RFC 4733 events if the far end takes
+    them, tones in the audio if not."""
     duration_ms: Annotated[int, Field(ge=MIN_KEY_MS, le=MAX_KEY_MS), JSON_NUMBER] = KEY_MS
     """How long each key is pressed."""
     secret: StrictBool = False

@@ -34,7 +34,6 @@ from gateway.calls.uplink import LineReport
 from gateway.errors import CallError, CallRejected, WrongCallState
 from media.errors import MediaMisuse
 from media.frames import PcmFrame
-from media.keys import KEY_MS
 from media.playout import PlayoutEvent
 from media.ports import CallAudio, LineEnd, LineTrack
 
@@ -85,7 +84,7 @@ class Bridged(LinkedActivity):
 
     def receive_digit(self, digit: str, *, secret: bool) -> None:
         other = self._bridge.other(self._call)
-        if other is not None and not other.leg.dial(digit, duration_ms=KEY_MS, secret=secret):
+        if other is not None and not other.keypad.pass_on(other.leg, digit, secret=secret):
             log.warning("key_not_passed_on", call_id=self._call.call_id, cause="too many are waiting")
 
     async def run(self) -> str:

@@ -379,6 +379,11 @@ class Call:
         return self._held_by == "us"
 
     @property
+    def is_ending(self) -> bool:
+        """We have begun to hang it up, or it is over."""
+        return self._our_reason is not None or self._over.is_set()
+
+    @property
     def final_code(self) -> int:
         """SIP status that the call ended with; 0 while it has not."""
         return 0 if self._ended is None else self._ended.code
@@ -475,6 +480,7 @@ class Call:
         reason = None
         async with asyncio.TaskGroup() as tasks:
             self._announcements = announcements = Announcements(self.leg, self._announced, tasks.create_task)
+            self.keypad.spawn = tasks.create_task
             try:
                 while start is not None and not self._over.is_set():
                     reason = await self._attend(start)
@@ -485,6 +491,7 @@ class Call:
                         self.leg.duck(1.0)
             finally:
                 self._announcements = None
+                self.keypad.spawn = None
                 announcements.close()
         return reason
 

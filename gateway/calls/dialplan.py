@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where calls go and come from, by the configuration alone. Pure."""
 
-import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gateway.config import Config
-from gateway.errors import BadAddress, NoSuchTrunk
+from gateway.errors import BadAddress
 from gateway.sip.uri import SipUri, UriError
 from gateway.trunks.config import TrunkConfig
+from gateway.trunks.identity import Presentation, present
 
 _NUMBER_EXTRAS = frozenset("+*#-._")
 
@@ -23,19 +21,51 @@ class Destination:
     host: str
 
 
-def destination(config: Config, to: str, trunk: str | None) -> Destination:
-    """A SIP URI is dialled as it is, a number through a trunk. Raises `BadAddress`, `NoSuchTrunk`."""
-    if to.lower().startswith(("sip:", "sips:")):
-        try:
-            uri = SipUri.parse(to)
-        except UriError as fault:
-            raise BadAddress(str(fault)) from fault
-        return Destination(str(uri), "" if trunk is None else _outbound_trunk(config, trunk).name, uri.host)
+def is_uri(to: str) -> bool:
+    return to.lower().startswith(("sip:", "sips:"))
+
+
+def uri_of(to: str) -> SipUri:
+    """Raises `BadAddress`."""
+    try:
+        return SipUri.parse(to)
+    except UriError as fault:
+        raise BadAddress(str(fault)) from fault
+
+
+def number_of(to: str) -> str:
+    """What is dialled, without `tel:`. Raises `BadAddress`."""
     number = to.removeprefix("tel:")
     if not number or not all((one.isascii() and one.isalnum()) or one in _NUMBER_EXTRAS for one in number):
         raise BadAddress(f"{to!r} is neither a SIP URI nor a number")
-    chosen = _outbound_trunk(config, trunk)
-    return Destination(f"sip:{number}@{chosen.host}", chosen.name, chosen.host)
+    return number
+
+
+def via(trunk: TrunkConfig, to: str, host: str) -> Destination:
+    """A number, or a SIP URI as it is, through one host of a trunk. Raises `BadAddress`."""
+    if is_uri(to):
+        uri = uri_of(to)
+        return Destination(str(uri), trunk.name, uri.host)
+    return Destination(trunk_uri(trunk, number_of(to), host), trunk.name, host)
+
+
+def trunk_uri(trunk: TrunkConfig, number: str, host: str) -> str:
+    """The request URI of a number as the trunk wants it written, at one of its hosts."""
+    # PJSIP takes the transport of our Contact from here.
+    parameters = "" if trunk.transport == "udp" else f";transport={trunk.transport}"
+    return str(replace(SipUri.parse(f"sip:{host}"), user=trunk.plan.dialled(number), parameters=parameters))
+
+
+def presentation(
+    trunk: TrunkConfig | None, from_: str | None, where: Destination, our_address: str, diverted_from: str = ""
+) -> Presentation:
+    """What the INVITE says of who calls. `diverted_from`: whom a call that we pass on was for. Raises `BadAddress`."""
+    if trunk is None:
+        return Presentation(caller_id(from_, where, our_address))
+    try:
+        return present(trunk, from_, diverted_from=diverted_from)
+    except UriError as fault:
+        raise BadAddress(str(fault)) from fault
 
 
 def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
@@ -49,29 +79,6 @@ def caller_id(from_: str | None, where: Destination, our_address: str) -> str:
         raise BadAddress(str(fault)) from fault
 
 
-def trunk_of(config: Config, source_address: str, registrars: Mapping[str, frozenset[str]]) -> str | None:
-    """Which trunk a call came through, by where it comes from: a registrar we are registered with, or `allow`."""
-    for name, addresses in registrars.items():
-        if host_of(source_address) in addresses:
-            return name
-    try:
-        source = ipaddress.ip_address(host_of(source_address))
-    except ValueError:
-        return None
-    for trunk in config.trunk:
-        if any(source in ipaddress.ip_network(network) for network in trunk.allow):
-            return trunk.name
-    return None
-
-
 def host_of(address: str) -> str:
     """The host of `host:port`, without the brackets of IPv6."""
     return address.rpartition(":")[0].strip("[]")
-
-
-def _outbound_trunk(config: Config, name: str | None) -> TrunkConfig:
-    for trunk in config.trunk:
-        if trunk.outbound and name in (None, trunk.name):
-            return trunk
-    wanted = "trunk" if name is None else f"trunk {name!r}"
-    raise NoSuchTrunk(f"there is no {wanted} for outgoing calls: see [[trunk]] in the configuration")

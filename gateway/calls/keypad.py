@@ -3,9 +3,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
-from gateway.errors import CallRefused, WrongCallState
+import structlog
+
+from gateway.errors import CallError, CallRefused, WrongCallState
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import DigitReceived
 from gateway.sip.info import InfoDigit
@@ -22,6 +24,11 @@ from media.keys import (
 )
 from media.ports import CallAudio
 
+log = structlog.get_logger(__name__)
+
+_MOST_PASSED_ON = 32
+"""Keys of the other end of a bridge that wait to be sent by INFO."""
+
 
 class Keypad:
     """Give it what the leg's audio and the SIP endpoint hear; `on_press` is told each digit."""
@@ -30,6 +37,11 @@ class Keypad:
         self._call_id = call_id
         self._endpoint = endpoint
         self._on_press = on_press
+        self.usual: KeyMethod | None = None
+        """How keys are pressed when whoever does so does not say. None: by events, or as tones."""
+        self.spawn: Callable[[Coroutine[object, object, None]], object] | None = None
+        """Runs what takes its time, as long as the call is attended."""
+        self._passing_on = 0
         self._presses = KeyPresses()
         self._info_turn = asyncio.Lock()
         """INFOs go one after another: RFC 3261 keeps no order among requests under way together."""
@@ -56,19 +68,39 @@ class Keypad:
         secret: bool = False,
     ) -> None:
         """Press keys (`media.keys.check_dialled`) one after another: in the media, queued, when this returns; by INFO,
-        answered. By default as RFC 4733 events if the far end takes these, and else as tones.
+        answered. By default as is `usual`: as RFC 4733 events if the far end takes these, and else as tones.
 
         Raises `MediaMisuse` for what cannot be dialled, `WrongCallState` for a method that the far end does not take
         and for too many keys waiting, `CallRefused` when it declines an INFO.
         """
         check_dialled(keys)
         check_key_ms(duration_ms)
+        method = method or self.usual
         if method is KeyMethod.INFO:
             await self._send_infos(keys, duration_ms)
         elif method is KeyMethod.RFC4733 and not audio.takes_events:
             raise WrongCallState("the far end takes no telephone-event (RFC 4733): dial by info, inband or auto")
         elif not audio.dial(keys, method, duration_ms=duration_ms, secret=secret):
             raise WrongCallState("too many keys are waiting to be sent already")
+
+    def pass_on(self, audio: CallAudio, key: str, *, secret: bool) -> bool:
+        """Press a key here that the other end of a bridge has pressed; False: too many are waiting."""
+        if self.usual is not KeyMethod.INFO or self.spawn is None:
+            method = None if self.usual is KeyMethod.INFO else self.usual
+            return audio.dial(key, method, duration_ms=KEY_MS, secret=secret)
+        if self._passing_on >= _MOST_PASSED_ON:
+            return False
+        self._passing_on += 1
+        self.spawn(self._pass_on_by_info(key))
+        return True
+
+    async def _pass_on_by_info(self, key: str) -> None:
+        try:
+            await self._send_infos(key, KEY_MS)
+        except CallError as fault:  # the call is over, or its far end declines: nobody waits for this key
+            log.warning("key_not_passed_on", call_id=self._call_id, cause=type(fault).__name__)
+        finally:
+            self._passing_on -= 1
 
     async def _send_infos(self, keys: str, duration_ms: int) -> None:
         async with self._info_turn:

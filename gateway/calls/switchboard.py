@@ -17,7 +17,9 @@ from gateway.api.orders import PlaceCall
 from gateway.calls.activity import Activity, Echo, Play, PlayPrompt
 from gateway.calls.bridge import Bridges
 from gateway.calls.call import BeforeAnswer, Call, StartActivity
-from gateway.calls.dialplan import caller_id, destination, host_of, trunk_of
+from gateway.calls.dialling import Dialling
+from gateway.calls.dialplan import Destination, host_of, presentation
+from gateway.calls.exchange import Exchange
 from gateway.calls.facts import CallFacts
 from gateway.calls.interpreting import Interpreters, Interpreting
 from gateway.calls.journal import Journal
@@ -46,7 +48,9 @@ from gateway.streams import messages
 from gateway.streams.request import order_of_request, order_of_route
 from gateway.streams.streams import Streams
 from gateway.telemetry import Metrics
-from media.keys import ToneDetection
+from gateway.trunks.config import TrunkConfig
+from gateway.trunks.identity import Presentation, parties
+from media.keys import KeyMethod, ToneDetection
 from media.ports import PcmHub
 from media.recorder import RecordingWriter
 from media.wav import read_wav
@@ -57,6 +61,8 @@ _NOT_FOUND = 404
 _TEMPORARILY_UNAVAILABLE = 480
 _MEDIA_WATCH_S = 2.0
 _QUALITY_S = 10.0
+_KEYS_OF_TRUNKS = {"rfc4733": None, "info": KeyMethod.INFO, "inband": KeyMethod.INBAND}
+"""`dtmf` of a trunk: its events need the far end's consent, which it may not give."""
 
 
 class Agents(Interpreters, Protocol):
@@ -84,9 +90,11 @@ class Switchboard:
         metrics: Metrics,
         events: EventBus,
         streams: Streams,
+        exchange: Exchange,
     ) -> None:
         self._config = config
-        self.endpoint = SipEndpoint(settings, self.receive)
+        self.endpoint = SipEndpoint(settings, self.receive, exchange.names.ask)
+        self.exchange = exchange
         self._hub = hub
         self._agents = agents
         self._journal = journal
@@ -98,10 +106,10 @@ class Switchboard:
             config.media.record_format, journal.encryption_key, threads=_recording_threads(config)
         )
         self._calls: dict[str, Call] = {}
+        self._diallings: dict[str, Dialling] = {}
+        """Of outgoing calls, for as long as they last."""
         self._none_left = asyncio.Event()
         self._none_left.set()
-        self._registrars: dict[str, frozenset[str]] = {}
-        """Addresses of each trunk we are registered with."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.bridges = Bridges()
@@ -153,6 +161,9 @@ class Switchboard:
             case RegistrationChanged():
                 level = log.info if event.registered else log.warning
                 level("registration", trunk=event.account, registered=event.registered, code=event.code)
+                self.exchange.registered(event.account, event.registered)
+                if event.registered and event.registrar_address:
+                    self.endpoint.learn(event.account, (host_of(event.registrar_address),))
                 if event.registered and self._tasks is not None:
                     self._tasks.create_task(self._learn_registrar(event.account), name=f"registrar:{event.account}")
             case SignallingSeen():
@@ -160,36 +171,43 @@ class Switchboard:
             case CallDialled():
                 self.tracing.bind(event.sip_call_id, event.handle)
             case _:
-                call = self._calls.get(event.handle)
-                if call is not None:
+                dialling, call = self._diallings.get(event.handle), self._calls.get(event.handle)
+                if call is not None and (dialling is None or not dialling.receive(event)):
                     call.receive(event)
 
     async def _learn_registrar(self, name: str) -> None:
         """The addresses that calls of a registration may come from."""
-        host = next(trunk.host for trunk in self._config.trunk if trunk.name == name)
-        with contextlib.suppress(OSError):  # an unknown name keeps the addresses known before
-            found = await asyncio.get_running_loop().getaddrinfo(host_of(host) or host, None)
-            self._registrars[name] = frozenset(str(address[0]) for *_, address in found)
+        addresses = await self.exchange.addresses(name)
+        if addresses:  # an unknown name keeps those known before
+            self.endpoint.learn(name, addresses)
 
     def _admit(self, event: IncomingCall) -> None:
-        trunk = trunk_of(self._config, event.source_address, self._registrars)
-        route = self._config.route_for(event.dialled_user, host_of(event.source_address), trunk)
+        trunk = event.trunk or None
+        through = self._config.trunk_named(trunk)
+        between = parties(through, event.from_uri, event.dialled_user, event.headers)
+        route = self._config.route_for(between.called, host_of(event.source_address), trunk)
         if self.is_draining or self._tasks is None:
             self._refuse(event, 503, "draining")
         elif route is None:
             self._refuse(event, _NOT_FOUND, "no route")
         elif route.action == "reject":
             self._refuse(event, route.code, "route")
+        elif trunk and not self.exchange.admit_inbound(event.handle, trunk):
+            self._refuse(event, 503, "trunk full")
         else:
             facts = CallFacts(
                 call_id=event.handle,
                 direction="inbound",
-                from_=event.from_user or event.from_uri,
-                to=event.dialled_user,
-                peer=event.from_uri,
+                from_=between.caller,
+                to=between.called,
+                peer=between.caller_uri,
                 trunk=trunk or "",
                 agent=route.agent if route.action == "agent" else None,
-                metadata={"sip_call_id": event.sip_call_id, **({"trunk": trunk} if trunk else {})},
+                metadata={
+                    "sip_call_id": event.sip_call_id,
+                    **({"trunk": trunk} if trunk else {}),
+                    **({"user": event.user} if event.user else {}),
+                },
             )
             self.tracing.bind(event.sip_call_id, event.handle)
             self._start(self._new_call(facts, *self._plan(route)))
@@ -214,6 +232,8 @@ class Switchboard:
             record=self._config.media.record,
             before_answer=before_answer,
         )
+        if (trunk := self._config.trunk_named(facts.trunk)) is not None:
+            call.keypad.usual = _KEYS_OF_TRUNKS[trunk.dtmf]
         call.before_last_event = self._trunk_watch.ended
         self._calls[facts.call_id] = call
         self._none_left.clear()
@@ -241,6 +261,10 @@ class Switchboard:
         self._calls.pop(call.call_id, None)
         self.tracing.end(call.call_id)
         self._running.pop(call.call_id, None)
+        if (dialling := self._diallings.pop(call.call_id, None)) is not None:
+            dialling.forget()
+        elif call.facts.trunk:
+            self.exchange.ended(call.call_id, call.facts.trunk)
         if not self._calls:
             self._none_left.set()
 
@@ -308,7 +332,8 @@ class Switchboard:
     async def place(self, order: PlaceCall, play: Prompt | None = None) -> Call:
         """Dial, and return while it rings. `play` comes first, and alone when nothing else is named.
 
-        Raises `BadAddress`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`, and for streams and flows `UrlError`.
+        Raises `BadAddress`, `DestinationBarred`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`, `TrunkUnreachable`, and
+        for streams and flows `UrlError`.
         """
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
@@ -340,26 +365,38 @@ class Switchboard:
             raise UnknownLanguage(f"the speech recognition of agent {agent!r} is local, and that knows en only")
         return Interpreting(self._agents, agent, languages)
 
-    async def _dial(self, order: PlaceCall | BridgeOrder, start: StartActivity, agent: str | None = None) -> Call:
+    async def _dial(
+        self,
+        order: PlaceCall | BridgeOrder,
+        start: StartActivity,
+        agent: str | None = None,
+        *,
+        diverted_from: str = "",
+    ) -> Call:
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
         assert order.to is not None
-        where = destination(self._config, order.to, order.profile)
-        caller = caller_id(order.from_, where, self.endpoint.address)
+        carriers = self.exchange.carriers(order.to, order.profile, "order")
+        through = carriers[0] if carriers else None
         facts = CallFacts(
             new_handle(),
             "outbound",
-            order.from_ or "parley",
+            order.from_ or (through.number if through else "") or "parley",
             order.to,
-            peer=where.uri,
-            trunk=where.trunk,
+            trunk=carriers[0].name if carriers else "",
             agent=agent,
             metadata=dict(order.metadata),
         )
         call = self._new_call(facts, start)
         call.answer_within(order.timeout_s)
+
+        def said(trunk: TrunkConfig | None, where: Destination) -> Presentation:
+            return presentation(trunk, order.from_, where, self.endpoint.address, diverted_from)
+
+        dialling = Dialling(self.exchange, self.endpoint, call, order.to, carriers, said, self._tasks.create_task)
+        self._diallings[facts.call_id] = dialling
         try:
-            await self.endpoint.place(facts.call_id, where.uri, trunk=where.trunk, caller_id=caller)
+            await dialling.begin()
         except BaseException:
             self.endpoint.refuse(facts.call_id, 0)  # whoever asked may be gone before the INVITE is out
             self._forget(call)
@@ -371,11 +408,12 @@ class Switchboard:
         """Whom a route leads to: they see who calls, if that can be said in a From."""
         wanted = {"to": route.to, "timeout_s": route.answer_timeout_s}
         order = BridgeOrder.model_validate(wanted)
+        dialled = caller.facts.to
         try:
             seen = BridgeOrder.model_validate({**wanted, "from": caller.facts.from_})
-            return await self._dial(seen, start)
+            return await self._dial(seen, start, diverted_from=dialled)
         except (BadAddress, ValidationError):
-            return await self._dial(order, start)
+            return await self._dial(order, start, diverted_from=dialled)
 
     async def _purpose(self, order: PlaceCall, play: Prompt | None) -> tuple[str | None, StartActivity]:
         """The agent, if it is one, and what the call is for when it is answered."""
@@ -426,13 +464,13 @@ class Switchboard:
     ) -> Transfer:
         """Send the far end to an address, or to the far end of another call of ours; returns when it has been asked to.
 
-        Raises `BadAddress`, `NoSuchTrunk`, `WrongCallState`.
+        Raises `BadAddress`, `NoSuchTrunk`, `DestinationBarred`, `WrongCallState`.
         """
         if self._tasks is None or (call.transfer is not None and call.transfer.is_under_way):
             raise WrongCallState("a transfer is under way already")
         if other is call:
             raise WrongCallState("a call cannot be transferred to itself")
-        where = None if other is not None else destination(self._config, to, call.facts.trunk or None)
+        where = None if other is not None else self.exchange.permit(to, call.facts.trunk or None, "transfer")
         transfer = call.transfer = Transfer(call, to, other)
         try:
             if where is not None:

@@ -58,7 +58,7 @@ class BridgeOrder(Model):
     to: str | None = None
     """SIP URI, or a number for the trunk."""
     from_: str | None = Field(None, validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
-    """Our address as the one who is dialled sees it."""
+    """Our address as the one who is dialled sees it, a number, or `anonymous`. None: the trunk's number."""
     profile: str | None = None
     """Name of the trunk to go through."""
     timeout_s: float = 60.0
@@ -260,7 +260,8 @@ class DtmfOrder(Model):
     digits: str
     """0-9 * # A-D; a comma waits 2 s, a w half a second."""
     method: Literal["auto", "rfc4733", "info", "inband"] = "auto"
-    """auto: RFC 4733 events if the far end takes them, tones in the audio if not."""
+    """auto: as the call's trunk wants it (`dtmf`); without one, or with rfc4733, RFC 4733 events if the far end
+    takes them, tones in the audio if not."""
     duration_ms: int = 120
     """How long each key is pressed."""
     secret: bool = False
@@ -424,7 +425,7 @@ class PlaceCall(Model):
     to: str
     """SIP URI, or a number for the trunk."""
     from_: str | None = Field(None, validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
-    """Our address as the far end sees it."""
+    """Our address as the far end sees it, a number, or `anonymous`. None: the trunk's number."""
     profile: str | None = None
     """Name of the trunk to go through; by default the first that takes outgoing calls, for a number."""
     agent: str | None = None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pjsua2 as pj
 
+from gateway.sip.codecs import rtpmaps
 from gateway.sip.events import RegistrationChanged, SipEvent
 from gateway.sip.settings import DEFAULT_SUITES, MediaSettings, TrunkSettings, Use
 
@@ -19,6 +20,17 @@ _SRTP_USE: dict[Use, int] = {
     "optional": pj.PJMEDIA_SRTP_OPTIONAL,
     "required": pj.PJMEDIA_SRTP_MANDATORY,
 }
+_SRTP_KEYING = {"sdes": pj.PJMEDIA_SRTP_KEYING_SDES, "dtls": pj.PJMEDIA_SRTP_KEYING_DTLS_SRTP}
+_TIMER_USE: dict[Use, int] = {
+    "off": pj.PJSUA_SIP_TIMER_INACTIVE,
+    "optional": pj.PJSUA_SIP_TIMER_OPTIONAL,
+    "required": pj.PJSUA_SIP_TIMER_REQUIRED,
+}
+_PRACK_USE: dict[Use, int] = {
+    "off": pj.PJSUA_100REL_NOT_USED,
+    "optional": pj.PJSUA_100REL_OPTIONAL,
+    "required": pj.PJSUA_100REL_MANDATORY,
+}
 
 
 class SipAccount(pj.Account):  # type: ignore[misc]
@@ -27,11 +39,14 @@ class SipAccount(pj.Account):  # type: ignore[misc]
     def __init__(
         self,
         name: str,
+        codecs: tuple[str, ...],
         on_invite: Callable[["SipAccount", pj.OnIncomingCallParam], None],
         post: Callable[[SipEvent], None],
     ) -> None:
         super().__init__()
         self.name = name
+        self.rtpmaps = rtpmaps(codecs)
+        """What its calls offer and accept, most wanted first."""
         self._on_invite = on_invite
         self._post = post
 
@@ -44,7 +59,7 @@ class SipAccount(pj.Account):  # type: ignore[misc]
 
     def onRegState(self, prm: pj.OnRegStateParam) -> None:
         registered = self.getInfo().regIsActive
-        self._post(RegistrationChanged(self.name, registered, prm.code, prm.reason))
+        self._post(RegistrationChanged(self.name, registered, prm.code, prm.reason, prm.rdata.srcAddress))
 
 
 def local_account(id_uri: str, media: MediaSettings) -> pj.AccountConfig:
@@ -78,17 +93,19 @@ def outbound_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountCo
     if trunk.register:
         config.regConfig.registrarUri = hop
         config.regConfig.timeoutSec = trunk.register_s
+        # Lost, it is asked for again within 4 s, then every 30 s or so: until then its calls do not come.
+        config.regConfig.firstRetryIntervalSec = 2
         config.regConfig.retryIntervalSec = 30
+        config.regConfig.randomRetryIntervalSec = 2
     if trunk.username:
         config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", trunk.realm, trunk.username, 0, trunk.password))
-    config.sipConfig.proxies.append(f"{hop};lr")
     _apply_media(config, media)
     _apply_trunk(config, trunk)
     return config
 
 
 def _identity(trunk: TrunkSettings) -> str:
-    return f"sip:{trunk.username or 'parley'}@{trunk.host}"
+    return f"sip:{trunk.username or 'parley'}@{trunk.domain}"
 
 
 def _apply_trunk(config: pj.AccountConfig, trunk: TrunkSettings) -> None:
@@ -96,6 +113,10 @@ def _apply_trunk(config: pj.AccountConfig, trunk: TrunkSettings) -> None:
         config.mediaConfig.srtpUse = _SRTP_USE[trunk.srtp]
     _apply_srtp(config, trunk.srtp_suites, trunk.srtp_keying)
     config.mediaConfig.rtcpMuxEnabled = trunk.rtcp_mux
+    config.callConfig.timerUse = _TIMER_USE[trunk.session_timers]
+    config.callConfig.timerMinSESec = trunk.min_se_s
+    config.callConfig.timerSessExpiresSec = trunk.session_expires_s
+    config.callConfig.prackUse = _PRACK_USE[trunk.prack]
 
 
 def _apply_srtp(config: pj.AccountConfig, suites: tuple[str, ...], keying: str) -> None:
@@ -104,9 +125,9 @@ def _apply_srtp(config: pj.AccountConfig, suites: tuple[str, ...], keying: str) 
         crypto = pj.SrtpCrypto()
         crypto.name = name
         config.mediaConfig.srtpOpt.cryptos.append(crypto)
-    keyings = [pj.PJMEDIA_SRTP_KEYING_SDES, pj.PJMEDIA_SRTP_KEYING_DTLS_SRTP]
-    for method in reversed(keyings) if keying == "dtls" else keyings:
-        config.mediaConfig.srtpOpt.keyings.append(method)
+    first = _SRTP_KEYING[keying]
+    others = (method for method in _SRTP_KEYING.values() if method != first)
+    config.mediaConfig.srtpOpt.keyings = pj.IntVector([first, *others])
 
 
 def _accept_what_is_offered(config: pj.AccountConfig) -> None:
@@ -127,6 +148,8 @@ def _apply_media(config: pj.AccountConfig, media: MediaSettings) -> None:
     # SDES keys are only as secret as the signalling; whether that is TLS is the operator's choice of transports.
     config.mediaConfig.srtpSecureSignaling = 0
     config.natConfig.sdpNatRewriteUse = 0
+    # Our listener's port, not that of one connection: PJSUA would ask DNS for the host first, and wait.
+    config.natConfig.contactUseSrcPort = 0
     # Keep the codec of the first answer: no second re-INVITE that some trunks refuse.
     config.mediaConfig.lockCodecEnabled = False
     # RFC 4028: accept and refresh session timers, never demand them.

@@ -45,12 +45,12 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         self.setJitter(jitter)
         self.handle = handle
         self.ending_by_us = False
+        self.final_code = 0
+        """What we say the call ended with, in place of PJSIP; 0: as it says."""
         self.silent_until: float | None = None
         """An INVITE of ours to which nobody has said anything: when PJSIP gives it up, in monotonic seconds."""
         self.is_transferring = False
         """We sent a REFER and want to know how it fares."""
-        self.muted_events = False
-        """Nobody was told of this call, so nobody hears of it again."""
         self._post_event = post
         self._released = released
         self._hold = (False, False)
@@ -69,9 +69,8 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             self._post(CallConfirmed(self.handle))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             ended_by_peer = not self.ending_by_us
-            self._post(
-                CallEnded(self.handle, info.lastStatusCode, wire_text(info.lastReason), ended_by_peer, self.quality())
-            )
+            code = self.final_code or info.lastStatusCode
+            self._post(CallEnded(self.handle, code, wire_text(info.lastReason), ended_by_peer, self.quality()))
             while self._info_answers:
                 self._info_answers.popleft()(pj.PJSIP_SC_CALL_TSX_DOES_NOT_EXIST)
             self._released(self)
@@ -157,8 +156,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             self._info_answers.popleft()(code)
 
     def _post(self, event: SipEvent) -> None:
-        if not self.muted_events:
-            self._post_event(event)
+        self._post_event(event)
 
     def _post_media(self, index: int) -> None:
         """Raises `pj.Error` for media without a stream."""

@@ -16,6 +16,20 @@ _CODEC_IDS = {
 }
 
 
+_RTPMAPS = {
+    "pcmu": ("PCMU/8000",),
+    "pcma": ("PCMA/8000",),
+    "g722": ("G722/8000",),  # RFC 3551 section 4.5.2: not the 16 kHz it has
+    "l16": ("L16/16000", "L16/8000"),
+    "opus": ("opus/48000",),
+}
+
+
+def rtpmaps(codecs: tuple[str, ...]) -> list[str]:
+    """The codecs as SDP has them, for a call that shall offer and accept these alone."""
+    return [rtpmap for name in codecs for rtpmap in _RTPMAPS[name]]
+
+
 def choose_codecs(endpoint: pj.Endpoint, codecs: tuple[str, ...], *, fec: bool) -> None:
     """Give the named codecs falling priorities and switch the rest off. Raises `StartupError` for an unknown one.
 

@@ -11,11 +11,16 @@ import pjsua2 as pj
 import structlog
 
 from gateway.errors import BadAddress, SipThreadFailed, StartupError, WrongCallState
+from gateway.sip.command import Command
 from gateway.sip.events import LegQuality, SipEvent
+from gateway.sip.gate import GateCounts
 from gateway.sip.info import InfoDigit
+from gateway.sip.resolver import Answered, Ask
 from gateway.sip.settings import EndpointSettings
-from gateway.sip.sip_thread import Command, SipThread, operation_of
+from gateway.sip.sip_thread import SipThread, operation_of
 from gateway.sip.uri import SipUri, UriError
+from gateway.trunks.dns import Target
+from gateway.trunks.profile import Transport
 
 T = TypeVar("T")
 
@@ -29,14 +34,17 @@ class SipEndpoint:
     command has somebody waiting for its result.
     """
 
-    def __init__(self, settings: EndpointSettings, on_event: Callable[[SipEvent], None]) -> None:
+    def __init__(
+        self, settings: EndpointSettings, on_event: Callable[[SipEvent], None], ask: Ask | None = None
+    ) -> None:
+        """`ask`, called on the event loop, finds the servers of hosts; None: PJSIP waits for the system's resolver."""
         self._settings = settings
         self._on_event = on_event
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._failed: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._sip = SipThread(settings, self._commands, self._post)
+        self._sip = SipThread(settings, self._commands, self._post, None if ask is None else self._asking(ask))
         self.address = ""
         """`host:port` of the first transport once started."""
 
@@ -68,8 +76,11 @@ class SipEndpoint:
         trunk: str = "",
         caller_id: str = "",
         headers: tuple[tuple[str, str], ...] = (),
+        target: Target | None = None,
     ) -> None:
         """Send an INVITE. `handle` (`new_handle`) names the new leg in its events, which may come before this returns.
+
+        `target`: the server it goes to; None: whichever the address of the trunk or of `to` leads to.
 
         Raises `BadAddress`, `NoSuchTrunk`, `TooManyCalls`.
         """
@@ -77,7 +88,7 @@ class SipEndpoint:
             SipUri.parse(to)
         except UriError as fault:
             raise BadAddress(str(fault)) from fault
-        await self._in_thread(lambda: self._sip.place(handle, to, trunk, caller_id, headers))
+        await self._in_thread(lambda: self._sip.place(handle, to, trunk, caller_id, headers, target))
 
     async def answer(self, handle: str, code: int = 200) -> None:
         """Send a response to an INVITE: 180, 183 or 200. Raises `NoSuchCall`."""
@@ -111,11 +122,35 @@ class SipEndpoint:
         await self._in_thread(lambda: self._sip.call(handle).send_info(info, lambda code: _resolve(loop, answer, code)))
         return await answer
 
+    def learn(self, trunk: str, addresses: tuple[str, ...]) -> None:
+        """Calls from these IP addresses are the trunk's, too. Waits for nothing."""
+        self._commands.put(Command(lambda: self._sip.learn(trunk, addresses), None))
+
+    def gate_counts(self) -> GateCounts:
+        """What has come of requests since the start; a second old at most."""
+        return self._sip.gate_counts or GateCounts(0, {}, 0)
+
     async def quality(self, handle: str) -> LegQuality:
         """The leg's counts up to now. Raises `NoSuchCall`."""
         found: list[LegQuality] = []
         await self._in_thread(lambda: found.append(self._sip.call(handle).quality()))
         return found[0]
+
+    async def reload_tls(self) -> None:
+        """Read certificate, key and authorities anew; calls that stand go on. Raises `StartupError`."""
+        await self._in_thread(self._sip.transports.reload_tls)
+
+    def give_up_if_silent(self, handle: str) -> None:
+        """End an outgoing call that has no response of any kind yet: `CallEnded` with 408 follows."""
+        self._commands.put(Command(lambda: self._sip.give_up_if_silent(handle), None))
+
+    async def options(self, target: Target, host: str) -> int:
+        """Ask a server whether it is there; the final status, 408 when none has come for 32 s, 503 when it cannot be
+        reached. `host`: what it is called. Raises `WrongCallState`."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[int] = loop.create_future()
+        await self._in_thread(lambda: self._sip.ask_if_alive(target, host, lambda code: _resolve(loop, answer, code)))
+        return await answer
 
     def refuse(self, handle: str, code: int) -> None:
         """Send a final response other than 200 and forget the leg. Waits for nothing."""
@@ -154,6 +189,15 @@ class SipEndpoint:
             command = self._commands.get()
             if command is not None:
                 command.answer(WrongCallState("the SIP endpoint is not running"))
+
+    def _asking(self, ask: Ask) -> Ask:
+        """The same for the endpoint's thread."""
+
+        def ask_on_the_loop(host: str, port: int, transport: Transport | None, answered: Answered) -> None:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(ask, host, port, transport, answered)
+
+        return ask_on_the_loop
 
     def _post(self, event: SipEvent) -> None:
         assert self._loop is not None

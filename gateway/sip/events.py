@@ -144,6 +144,8 @@ class RegistrationChanged:
     registered: bool
     code: int
     reason: str
+    registrar_address: str = ""
+    """`ip:port` that answered; empty when nobody did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.sip.guard import OPEN, GuardSettings
 from media.ports import JitterPolicy
 
 Transport = Literal["udp", "tcp", "tls"]
@@ -36,6 +37,8 @@ class TrunkSettings:
 
     name: str
     host: str
+    domain: str
+    """Of our address there."""
     username: str
     password: str
     register: bool
@@ -50,10 +53,26 @@ class TrunkSettings:
     media_allow: tuple[str, ...] = ()
     """Networks; none: anywhere."""
     codecs: tuple[str, ...] = ()
+    """None: as all calls."""
     session_timers: Use = "optional"
     session_expires_s: int = 1800
     min_se_s: int = 90
     prack: Use = "optional"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Who we are in TLS, and whom we believe. Paths of PEM files; empty: none."""
+
+    certificate: str = ""
+    """Our chain: to those who connect to us, and to servers that ask for one."""
+    key: str = ""
+    authorities: str = ""
+    """Who signs the certificates of others."""
+    verify_servers: bool = False
+    """Connect only to who has a certificate for the name we asked for."""
+    ask_clients: bool = False
+    """Let in only who shows a certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +90,15 @@ class EndpointSettings:
     max_calls: int
     user_agent: str
     public_address: str = ""
+    bind6: str = ""
+    """IPv6 address; `::` for all interfaces, empty for none."""
     tls_port: int = 5061
-    tls_cert: str = ""
-    tls_key: str = ""
+    tls: TlsSettings = TlsSettings()
+    connections_per_address: int = 64
+    """TCP and TLS connections that one address may have open to us."""
     trunks: tuple[TrunkSettings, ...] = ()
+    guard: GuardSettings = OPEN
+    """Who may call; everybody, unless told otherwise."""
     trace: bool = False
     """Tell of every SIP message (`SignallingSeen`)."""
     log_level: int = 2

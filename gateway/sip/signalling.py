@@ -102,13 +102,17 @@ class Signalling:
             dialog.add(message)
 
     def bind(self, sip_call_id: str, call_id: str) -> None:
-        """This Call-ID is that of a call; a call that is dialled again has several."""
+        """This Call-ID is that of a call; a call that is dialled again has several.
+
+        Callers who write the same one share its messages until the first of them is forgotten.
+        """
         self._dialogs.setdefault(sip_call_id, _Dialog()).call_id = call_id
         self._of_call.setdefault(call_id, []).append(sip_call_id)
 
     def of_call(self, call_id: str) -> tuple[SipMessage, ...]:
         """What there is so far of a call that has not been forgotten, in order of time."""
-        found = [one for name in self._of_call.get(call_id, ()) for one in self._dialogs[name].messages]
+        dialogs = [self._dialogs[name] for name in self._of_call.get(call_id, ()) if name in self._dialogs]
+        found = [message for dialog in dialogs for message in dialog.messages]
         return tuple(sorted(found, key=lambda message: message.at_us))
 
     def end(self, call_id: str, now: float) -> None:

@@ -7,67 +7,42 @@ import time
 from bisect import insort
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 
 import pjsua2 as pj
 import structlog
 
-from gateway.errors import BadAddress, NoSuchCall, NoSuchTrunk, StartupError, TooManyCalls, WrongCallState
+from gateway.errors import BadAddress, NoSuchCall, NoSuchTrunk, StartupError, TooManyCalls
 from gateway.sip.account import SipAccount, inbound_account, local_account, outbound_account
 from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
+from gateway.sip.command import Command
 from gateway.sip.events import CallDialled, IncomingCall, SignallingSeen, SipEvent
+from gateway.sip.gate import GateCounts, SipGate
 from gateway.sip.log import PjsipLog
+from gateway.sip.resolver import Ask, SipProbe, SipResolver
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.signalling import SipMessage
+from gateway.sip.transports import SipTransports
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
+from gateway.trunks.dns import Target
 from media.ports import open_media_gate, set_media_sources, silence_library, start_clock, stop_clock
 
 _POLL_MS = 10
 """Longest time a command waits while the wire is silent."""
-_REFUSAL_SLOTS = 32
-"""Call slots beyond `max_calls`, for calls that are being answered 503."""
-_RETRY_AFTER_S = 10
+_REQUEST_TIMEOUT = 408
 _MOST_RESTING = 256
 """RTP ports of calls that are over, in pairs: two file descriptors each."""
+_SPARE_SLOTS = 32
+"""Call slots beyond `max_calls`, for calls that are over for us and not yet for PJSIP."""
 _SILENT_S = 33.0
 """How long PJSIP keeps the slot of an INVITE that nobody answers, hung up or not: timer B of RFC 3261, 32 s."""
 _PJ_ETOOMANY = 70010
 """PJSIP's status when it has no slot left; its Python has no name for it."""
 _LOCAL = ""
 """Name of the account that is no trunk's."""
-_TRANSPORT_TYPES = {
-    "udp": pj.PJSIP_TRANSPORT_UDP,
-    "tcp": pj.PJSIP_TRANSPORT_TCP,
-    "tls": pj.PJSIP_TRANSPORT_TLS,
-}
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """Work for the endpoint's thread."""
-
-    work: Callable[[], object]
-    done: Callable[[BaseException | None], None] | None
-    """Told how it went; None when nobody waits."""
-
-    def run(self) -> None:
-        try:
-            self.work()
-        except pj.Error as fault:
-            self.answer(WrongCallState(fault.reason or fault.title))
-        except Exception as fault:  # whoever waits gets it; the thread must go on for all the others
-            self.answer(fault)
-        else:
-            self.answer(None)
-
-    def answer(self, error: BaseException | None) -> None:
-        if self.done is not None:
-            self.done(error)
-        elif error is not None:
-            log.warning("sip_command_failed", cause=str(error))
 
 
 class _Endpoint(pj.Endpoint):  # type: ignore[misc]
@@ -90,18 +65,29 @@ class SipThread:
         settings: EndpointSettings,
         commands: "queue.SimpleQueue[Command | None]",
         post: Callable[[SipEvent], None],
+        ask: Ask | None = None,
     ) -> None:
+        """`ask`: who knows the addresses of hosts; None: PJSIP asks the system, and everything waits for the answer."""
         self._settings = settings
         self._commands = commands
         self._post = post
+        self._ask = ask
+        self.resolver: SipResolver | None = None
+        self.probe: SipProbe | None = None
         self.accounts: dict[str, SipAccount] = {}
         """For calls out, by trunk."""
         self.inbound: dict[str, SipAccount] = {}
         """For calls in, by trunk."""
         self.calls: dict[str, SipCall] = {}
+        self.transports = SipTransports(settings)
         self.released: list[SipCall] = []
         self.silent_until: deque[float] = deque()
         """When PJSIP gives back the slots of calls that are over for us: monotonic seconds, at most one each."""
+        self.gate: SipGate | None = None
+        """From the start on; kept, since PJSIP has its address."""
+        self.gate_counts: GateCounts | None = None
+        """Copied once a second, for other threads."""
+        self._counted_at = 0.0
 
     def serve(self, started: Callable[[str], None]) -> None:
         """Run until the command None; `started` is told our address. Raises `StartupError`."""
@@ -121,6 +107,7 @@ class SipThread:
             endpoint.libHandleEvents(_POLL_MS)
             # Never inside a callback: a pj.Call must not be freed while PJSIP is still using it.
             self.released.clear()
+            self._count()
             self._pass_copies_on()
             if not self._work_off():
                 break
@@ -134,6 +121,8 @@ class SipThread:
         self.accounts.clear()
         self.inbound.clear()
         self.calls.clear()
+        if self.resolver is not None:
+            self.resolver.close()
         stop_clock()
         endpoint.libDestroy()
 
@@ -155,12 +144,18 @@ class SipThread:
                 return False
             command.run()
 
+    def _count(self) -> None:
+        now = time.monotonic()
+        if self.gate is not None and now >= self._counted_at + 1.0:
+            self._counted_at = now
+            self.gate_counts = self.gate.counts()
+
     def _open(self, endpoint: pj.Endpoint) -> str:
         settings = self._settings
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
         config.uaConfig.mainThreadOnly = True
-        config.uaConfig.maxCalls = settings.max_calls + _REFUSAL_SLOTS
+        config.uaConfig.maxCalls = settings.max_calls + _SPARE_SLOTS
         config.uaConfig.userAgent = settings.user_agent
         config.uaConfig.natTypeInSdp = 0  # a=X-nat is for PJSIP's own peers, and offers are long
         config.logConfig.level = settings.log_level
@@ -171,21 +166,29 @@ class SipThread:
         config.logConfig.writer = self._writer
         config.medConfig.noVad = True
         config.medConfig.threadCnt = 1
-        config.medConfig.maxMediaPorts = settings.max_calls + _REFUSAL_SLOTS + 16
+        config.medConfig.maxMediaPorts = settings.max_calls + _SPARE_SLOTS + 16
         endpoint.libInit(config)
         open_media_gate(self._resting_ports())
+        self.probe = SipProbe()
+        if self._ask is not None:
+            self.resolver = SipResolver(self._ask, self._commands.put)
+            self.resolver.install()
+        self.gate = SipGate(settings.guard, self._is_full, self._trunk_of_account)
+        self.gate.open()
         if settings.trace:
             pj.start_sip_tap()
-        address = self._bind(endpoint)
+        address = self.transports.open(endpoint)
         endpoint.libStart()
         start_clock()
-        choose_codecs(endpoint, settings.codecs, fec=settings.media.fec is not False)
-        host = settings.public_address or _host_of(address)
-        local = self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media))
+        every_codec = dict.fromkeys((*settings.codecs, *(codec for trunk in settings.trunks for codec in trunk.codecs)))
+        choose_codecs(endpoint, tuple(every_codec), fec=settings.media.fec is not False)
+        host = self._our_host = settings.public_address or _host_of(address)
+        local = self._add_account(_LOCAL, local_account(f"sip:parley@{host}", settings.media), settings.codecs)
         self.accounts[_LOCAL] = self.inbound[_LOCAL] = local
         for trunk in settings.trunks:
-            self.accounts[trunk.name] = self._add_account(trunk.name, outbound_account(trunk, settings.media))
-            self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media))
+            codecs = trunk.codecs or settings.codecs
+            self.accounts[trunk.name] = self._add_account(trunk.name, outbound_account(trunk, settings.media), codecs)
+            self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media), codecs)
             for account in (self.accounts[trunk.name], self.inbound[trunk.name]):
                 set_media_sources(account.getId(), trunk.media_allow, trusted=True)
         return address
@@ -193,49 +196,36 @@ class SipThread:
     def _resting_ports(self) -> int:
         """Pairs that no call can come to need, some of them."""
         media = self._settings.media
-        spare = (media.rtp_port_max - media.rtp_port_min + 1) // 2 - self._settings.max_calls - _REFUSAL_SLOTS
+        spare = (media.rtp_port_max - media.rtp_port_min + 1) // 2 - self._settings.max_calls - _SPARE_SLOTS
         return max(0, min(_MOST_RESTING, spare))
 
     def _select_account(self, prm: pj.OnSelectAccountParam) -> int:
-        return self.inbound[_LOCAL].getId()  # type: ignore[no-any-return]
+        admission = self.gate.admission if self.gate is not None else None
+        trunk = admission.accepted.trunk if admission is not None else _LOCAL
+        return self.inbound[trunk].getId()  # type: ignore[no-any-return]
 
-    def _bind(self, endpoint: pj.Endpoint) -> str:
-        settings = self._settings
-        first = ""
-        for name in settings.transports:
-            config = pj.TransportConfig()
-            # A port the system chose for the first transport is that of the next one, too.
-            config.port = settings.tls_port if name == "tls" else settings.port or _port_of(first)
-            config.boundAddress = "" if settings.bind == "0.0.0.0" else settings.bind
-            config.publicAddress = settings.public_address
-            if name == "tls":
-                config.tlsConfig.certFile = settings.tls_cert
-                config.tlsConfig.privKeyFile = settings.tls_key
-                config.tlsConfig.method = pj.PJSIP_TLSV1_2_METHOD
-            try:
-                number = endpoint.transportCreate(_TRANSPORT_TYPES[name], config)
-            except pj.Error as fault:
-                raise StartupError(
-                    f"SIP port {config.port}/{name} on {settings.bind} cannot be opened: {fault.reason}. "
-                    f"Another program may have it (ss -lunpt | grep {config.port}); set sip.port or PARLEY_SIP__PORT."
-                ) from fault
-            bound = endpoint.transportGetInfo(number).localName
-            first = first or bound
-        return first
+    def _trunk_of_account(self, account_id: int) -> str:
+        for accounts in (self.accounts, self.inbound):
+            for name, account in accounts.items():
+                if account.getId() == account_id:
+                    return name
+        return _LOCAL
 
-    def _add_account(self, name: str, config: pj.AccountConfig) -> SipAccount:
-        account = SipAccount(name, self._on_invite, self._post)
+    def _add_account(self, name: str, config: pj.AccountConfig, codecs: tuple[str, ...]) -> SipAccount:
+        account = SipAccount(name, codecs, self._on_invite, self._post)
         account.create(config, name == _LOCAL)
         return account
 
     def _on_invite(self, account: SipAccount, prm: pj.OnIncomingCallParam) -> None:
-        full = self._is_full()
         call = self._new_call(account, new_handle(), prm.callId)
-        if full:
-            log.warning("call_refused_at_capacity", max_calls=self._settings.max_calls)
-            self._refuse_for_now(call)
-            return
         info = call.getInfo()
+        assert self.gate is not None
+        admission = self.gate.admission
+        # PJSIP makes the call within the callback that asked the gate, so nothing can have come between.
+        assert admission is not None
+        assert admission.call_id == info.callIdString
+        accepted = admission.accepted
+        self.gate.guard.begin_call(call.handle, accepted.source, accepted.trunk)
         self._post(
             IncomingCall(
                 handle=call.handle,
@@ -243,26 +233,23 @@ class SipThread:
                 from_uri=wire_text(info.remoteUri),
                 from_user=_user_of(wire_text(info.remoteUri)),
                 to_uri=wire_text(info.localUri),
-                dialled_user=wire_text(request_uri_user(prm.rdata.wholeMsg)),
+                dialled_user=wire_text(request_uri_user(admission.head.start_line)),
                 source_address=prm.rdata.srcAddress,
+                trunk=accepted.trunk,
+                user=accepted.user,
+                headers=tuple((wire_text(name), wire_text(value)) for name, value in admission.head.headers),
             )
         )
-
-    def _refuse_for_now(self, call: SipCall) -> None:
-        """503 with Retry-After (RFC 3261 section 21.5.4): a trunk tries its next gateway."""
-        call.muted_events = True
-        operation = operation_of(503)
-        add_headers(operation, (("Retry-After", str(_RETRY_AFTER_S)),))
-        call.answer(operation)
 
     def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
         media = self._settings.media
         call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
+        call.setCodecs(account.rtpmaps)
         self.calls[handle] = call
         return call
 
     def _is_full(self) -> bool:
-        """Silent calls count until PJSIP has let go of them: its other slots are for those that are answered 503."""
+        """Silent calls count until PJSIP has let go of them."""
         silent, now = self.silent_until, time.monotonic()
         while silent and silent[0] <= now:
             silent.popleft()
@@ -270,11 +257,21 @@ class SipThread:
 
     def _release(self, call: SipCall) -> None:
         self.calls.pop(call.handle, None)
+        if self.gate is not None:
+            self.gate.guard.end_call(call.handle)
         if call.ending_by_us and call.silent_until is not None:
             insort(self.silent_until, call.silent_until)
         self.released.append(call)
 
-    def place(self, handle: str, to: str, trunk: str, caller_id: str, headers: tuple[tuple[str, str], ...]) -> None:
+    def place(
+        self,
+        handle: str,
+        to: str,
+        trunk: str,
+        caller_id: str,
+        headers: tuple[tuple[str, str], ...],
+        target: Target | None = None,
+    ) -> None:
         account = self.accounts.get(trunk)
         if account is None:
             raise NoSuchTrunk(f"there is no trunk {trunk!r}: see [[trunk]] in the configuration")
@@ -286,15 +283,34 @@ class SipThread:
         operation.txOption.localUri = caller_id
         add_headers(operation, headers)
         call = self._new_call(account, handle)
+        if self.gate is not None:
+            self.gate.guard.begin_call(handle, trunk=trunk)
         try:
             call.silent_until = time.monotonic() + _SILENT_S
-            call.makeCall(to, operation)
+            with self._steered(target):
+                call.makeCall(to, operation)
             self._post(CallDialled(handle, call.getInfo().callIdString))
         except pj.Error as fault:
             self._release(call)
             if fault.status == _PJ_ETOOMANY:
                 raise TooManyCalls("PJSIP has no call left") from fault
             raise BadAddress(f"{to}: {fault.reason or fault.title}") from fault
+
+    def give_up_if_silent(self, handle: str) -> None:
+        """End an outgoing call to whose INVITE nobody has said anything, not even 100; it ends with 408."""
+        call = self.calls.get(handle)
+        if call is not None and call.isSilent():
+            call.final_code = _REQUEST_TIMEOUT
+            self.hang_up(handle, 0, "")
+
+    def ask_if_alive(self, target: Target, host: str, answered: Callable[[int], None]) -> None:
+        """Send an OPTIONS; `answered` is told the status of the response, some time or other."""
+        assert self.probe is not None
+        with self._steered(target):
+            self.probe.ask(target, host, f"sip:parley@{self._our_host}", answered)
+
+    def _steered(self, target: Target | None) -> AbstractContextManager[None]:
+        return nullcontext() if target is None or self.resolver is None else self.resolver.steered(target)
 
     def hang_up(self, handle: str, code: int, reason: str) -> None:
         call = self.calls.get(handle)
@@ -304,6 +320,11 @@ class SipThread:
         operation = operation_of(code)
         operation.reason = reason
         call.hangup(operation)
+
+    def learn(self, trunk: str, addresses: tuple[str, ...]) -> None:
+        if self.gate is not None:
+            for address in addresses:
+                self.gate.learn(trunk, address)
 
     def resume(self, handle: str) -> None:
         operation = pj.CallOpParam(True)
@@ -337,7 +358,3 @@ def _user_of(uri: str) -> str:
 
 def _host_of(address: str) -> str:
     return address.rpartition(":")[0]
-
-
-def _port_of(address: str) -> int:
-    return int(address.rpartition(":")[2] or 0)

@@ -51,6 +51,41 @@ class Metrics:
         ProcessCollector(namespace="parley", registry=registry)
         self.calls_active = Gauge("parley_calls_active", "Calls that are not ended.", ["direction"], registry=registry)
         self.calls = Counter("parley_calls", "Calls ended, by how.", ["direction", "end"], registry=registry)
+        self.trunk_up = Gauge(
+            "parley_trunk_up",
+            "1 while a trunk is there: 0 is tried only when no other is.",
+            ["trunk"],
+            registry=registry,
+        )
+        self.trunk_registered = Gauge(
+            "parley_trunk_registered", "1 while its registrar has us.", ["trunk"], registry=registry
+        )
+        self.trunk_calls = Gauge("parley_trunk_calls", "Calls of a trunk, both ways.", ["trunk"], registry=registry)
+        self.trunk_minutes = Gauge(
+            "parley_trunk_minutes_today",
+            "Minutes of its outgoing calls since midnight UTC.",
+            ["trunk"],
+            registry=registry,
+        )
+        self.trunk_failures = Counter(
+            "parley_trunk_failures",
+            "INVITEs that reached no server of a trunk, or one that could not take them.",
+            ["trunk", "sip_code"],
+            registry=registry,
+        )
+        self.trunk_barred = Counter(
+            "parley_trunk_barred",
+            "Calls that a trunk was not allowed: destination, calls, rate, minutes.",
+            ["trunk", "bar"],
+            registry=registry,
+        )
+        self.trunk_options = Histogram(
+            "parley_trunk_options_seconds",
+            "How long a trunk's servers take to answer OPTIONS.",
+            ["trunk"],
+            buckets=_TOOL_BUCKETS_S,
+            registry=registry,
+        )
         self.trunk_alarm = Gauge(
             "parley_trunk_alarm", "1: too much of this on the trunk's calls.", ["trunk", "symptom"], registry=registry
         )
@@ -169,6 +204,15 @@ class Metrics:
         )
         self.playout_underruns = Counter(
             "parley_playout_underruns", "Times that playout ran dry inside an utterance.", registry=registry
+        )
+        self.sip_requests_refused = Counter(
+            "parley_sip_requests_refused",
+            "SIP requests from outside of calls that were not taken, by why; banned and overload: without a look.",
+            ["reason"],
+            registry=registry,
+        )
+        self.sip_sources_banned = Gauge(
+            "parley_sip_sources_banned", "Addresses whose SIP requests are dropped.", registry=registry
         )
         self.call_mos = Histogram(
             "parley_call_mos",

@@ -13,9 +13,13 @@ class TrunkConfig(TrunkProfile):
     """`[[trunk]]`: a provider or PBX. Every field of its profile may be set here, too, and then wins."""
 
     name: Name
-    host: HostAndPort
+    host: HostAndPort = ""
+    """Only empty when there is none, which is a fault."""
     profile: str | None = None
-    """A file of sip_profiles (`twilio`)."""
+    """A file of sip_profiles (`twilio`), or one of your own (`mine.toml`, from the configuration's folder). What stands
+    there and not here holds (`gateway.trunks.profiles`)."""
+    number: Annotated[str, Field(pattern=r"^\+?[0-9]{0,20}$")] = ""
+    """Ours: who calls, when whoever asks for a call does not say (`+14155550100`)."""
     username: str = ""
     password: SecretStr = SecretStr("")
     register_account: bool = Field(default=False, alias="register")
@@ -32,3 +36,14 @@ class TrunkConfig(TrunkProfile):
     """Prefixes that may not; the longer prefix wins."""
     max_minutes_per_day: Annotated[int, Field(ge=0)] = 0
     """Of outgoing calls, from midnight UTC. 0: no limit."""
+
+    @property
+    def registers(self) -> bool:
+        """Whether we register with it."""
+        return self.register_account or self.auth == "register"
+
+    @property
+    def domain(self) -> str:
+        """Of our address there."""
+        host = self.from_domain or self.host
+        return f"{host.partition(']')[0]}]" if host.startswith("[") else host.partition(":")[0]

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.setting_types import HeaderText, HostAndPort, Network, Section, WebUrl
+from gateway.setting_types import HeaderText, HostAndPort, Network, Port, Section, WebUrl
+from gateway.trunks.numbers import NumberPlan, ReceivedNumber, SentNumber
 
 Codec = Literal["opus", "g722", "pcmu", "pcma", "l16"]
 Transport = Literal["udp", "tcp", "tls"]
@@ -23,6 +24,8 @@ SrtpSuite = Literal[
     "AES_256_CM_HMAC_SHA1_32",
 ]
 """RFC 4568, RFC 6188."""
+Digits = Annotated[str, Field(pattern=r"^[0-9]{0,5}$")]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")]
 
 
 class TrunkProfile(Section):
@@ -39,6 +42,8 @@ class TrunkProfile(Section):
 
     host: HostAndPort | None = None
     """Where calls go and registrations are sent: `sip.example.com` or `203.0.113.5:5080`."""
+    host_form: str = ""
+    """What it looks like where each customer has one of their own: `NAME.pstn.twilio.com`."""
     backup_hosts: tuple[HostAndPort, ...] = ()
     """Tried in this order when `host` fails."""
     transport: Transport = "udp"
@@ -54,6 +59,8 @@ class TrunkProfile(Section):
     media_allow: tuple[Network, ...] = ()
     """Networks its RTP comes from and goes to, all else is dropped; none: wherever its SDP says, or symmetric RTP
     shows."""
+    media_ports: tuple[Port, Port] | None = None
+    """First and last UDP port of its RTP: for firewalls, nothing here checks it."""
     options_s: Annotated[int, Field(ge=0, le=3600)] = 0
     """How often to ask by OPTIONS whether it is there. 0: never."""
 
@@ -91,17 +98,37 @@ class TrunkProfile(Section):
     redirects: bool = False
     """Its 3xx are followed, as far as the toll guard allows."""
 
-    number_format: Literal["e164_plus", "e164", "as_is"] = "as_is"
-    """Of the numbers we dial through it: `+14155550100`, `14155550100`, or as they were given."""
+    number_format: SentNumber = "as_is"
+    """Of numbers that we send, dialled and as caller: `e164_plus` +441632960123, `e164` 441632960123, `national`
+    01632960123, or as they were given."""
     number_prefix: str = ""
-    """Put before the dialled number."""
+    """Put before the dialled number, when it is written as it has to be: an exchange's 9, a carrier's tech prefix."""
+    numbers_in: ReceivedNumber = "as_is"
+    """What numbers that come in are when they begin with no + : `e164` (441632960123), `national` (01632960123), to be
+    brought to +441632960123 for routes, agents and records; or what they are."""
     number_strip: str = ""
-    """Taken from the beginning of numbers that come in, if there."""
-    caller_id: Literal["from", "pai", "rpid", "p_charge_info"] = "from"
-    """Which header says who calls; From has it always."""
+    """Taken from the beginning of dialled numbers that come in, if there."""
+    country_code: Digits = ""
+    """Whose national numbers those are: `44`. Empty: nobody's, they stay as they are."""
+    national_prefix: Digits = "0"
+    """What national numbers begin with; empty where they have none (North America, Spain)."""
+    international_prefix: Digits = "00"
+    """What numbers of other countries are dialled with: `00`, in North America `011`."""
+
+    from_domain: HostAndPort | None = None
+    """Of our address in From. None: `host`."""
+    caller_id: Literal["from", "pai", "ppi", "rpid", "p_charge_info"] = "from"
+    """Which header says who calls, beside From: P-Asserted-Identity (RFC 3325), P-Preferred-Identity (the same),
+    Remote-Party-ID (Cisco's, older) or P-Charge-Info (RFC 8496, with `number`)."""
+    privacy: Literal["anonymous", "id"] = "anonymous"
+    """How a number is withheld: From says anonymous and Privacy id (RFC 3323, 3325), or From has the number all the
+    same and Privacy alone has the far end hide it."""
+    diversion: bool = False
+    """Calls that we pass on say which number they came for (Diversion, RFC 5806): where a caller's number that is not
+    ours is let through for that only."""
     trust_identity: bool = False
     """Its P-Asserted-Identity is believed, before From (RFC 3325)."""
-    headers: dict[str, HeaderText] = Field(default_factory=dict)
+    headers: dict[HeaderName, HeaderText] = Field(default_factory=dict)
     """Sent with each INVITE."""
 
     max_calls: Annotated[int, Field(ge=0)] = 0
@@ -112,3 +139,16 @@ class TrunkProfile(Section):
     """Final responses after which the next host or trunk is tried; timeouts and lost connections count as 408."""
     failover_s: Annotated[float, Field(ge=1, le=32)] = 4.0
     """How long it may say nothing at all to an INVITE."""
+
+    @property
+    def plan(self) -> NumberPlan:
+        """How numbers are written here."""
+        return NumberPlan(
+            sent=self.number_format,
+            received=self.numbers_in,
+            prefix=self.number_prefix,
+            strip=self.number_strip,
+            country_code=self.country_code,
+            national_prefix=self.national_prefix,
+            international_prefix=self.international_prefix,
+        )

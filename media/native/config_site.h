@@ -29,6 +29,9 @@
 #define PJSIP_TCP_TRANSPORT_BACKLOG         128
 #define PJSIP_TLS_TRANSPORT_BACKLOG         128
 #define PJSIP_MAX_PKT_LEN                   8192
+/* A flood that comes while the process stands still must not push calls out of
+ * the socket's buffer. The system's own limit (net.core.rmem_max) holds. */
+#define PJSIP_UDP_SO_RCVBUF_SIZE            (4 << 20)
 
 /* Offers that list several codecs and their redundancy are larger than the
  * 1,300 bytes above which PJSIP would try TCP first: a trunk that has UDP only
@@ -61,3 +64,11 @@
 
 /* Level 4 has every message; 5 only library internals, and costs calls. */
 #define PJ_LOG_MAX_LEVEL                    4
+
+/* In the sanitizer build assertions tell, and the code goes on as it does in
+ * the release build, which has none: what a stranger sends must do no harm
+ * there. PJ_ASSERT_RETURN returns all the same. */
+#ifdef __SANITIZE_ADDRESS__
+#   include <stdio.h>
+#   define pj_assert(expr) ((expr) ? (void)0 : (void)fprintf(stderr, "Assertion `%s' failed: %s:%d\n", #expr, __FILE__, __LINE__))
+#endif

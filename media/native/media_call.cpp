@@ -11,6 +11,7 @@
 
 #include "codecs.hpp"
 #include "media_gate.hpp"
+#include "sdp_codecs.hpp"
 
 namespace parley {
 
@@ -115,6 +116,12 @@ MediaCall::MediaCall(pj::Account &account, int call_id)
     : pj::Call(account, call_id), port_(std::make_shared<PcmPort>(pcm_hub(), next_port_id++)) {}
 
 MediaCall::~MediaCall() { release(); }
+
+void MediaCall::onCallSdpCreated(pj::OnCallSdpCreatedParam &param) {
+    // Changed in place: PJSUA2 would parse anew what a change of its text says.
+    if (!codecs_.empty())
+        keep_codecs(*static_cast<pjmedia_sdp_session *>(param.sdp.pjSdpSession), codecs_);
+}
 
 void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
     if (stream_) // a second audio stream of the same call stays with the bridge
@@ -231,6 +238,15 @@ RtpStats MediaCall::rtpStats() const {
     all.tx_generations = protection.generations;
     all.tx_reported_loss = protection.reported_loss;
     return all;
+}
+
+bool MediaCall::isSilent() const {
+    const int id = getId();
+    if (id < 0 || id >= static_cast<int>(pjsua_var.ua_cfg.max_calls))
+        return false;
+    const pjsip_inv_session *inv = pjsua_var.calls[id].inv;
+    return inv && inv->role == PJSIP_ROLE_UAC && inv->state == PJSIP_INV_STATE_CALLING &&
+           (!inv->invite_tsx || inv->invite_tsx->status_code == 0);
 }
 
 void MediaCall::release() {

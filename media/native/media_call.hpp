@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <pjsua2.hpp>
 
@@ -62,6 +63,14 @@ class MediaCall : public pj::Call {
     static constexpr int kPjmediaJitter = -1;
     void setJitter(int policy) { jitter_ = policy; }
 
+    // Whether our INVITE waits for a first response of any kind. SIP thread.
+    bool isSilent() const;
+
+    // What is offered and accepted from the next description on, most wanted first, as rtpmaps have it ("PCMU/8000");
+    // empty: all that PJSIP has enabled.
+    void setCodecs(const std::vector<std::string> &codecs) { codecs_ = codecs; }
+
+    void onCallSdpCreated(pj::OnCallSdpCreatedParam &param) override;
     void onStreamCreated(pj::OnStreamCreatedParam &param) override;
     void onStreamDestroyed(pj::OnStreamDestroyedParam &param) override;
     // INFO is answered here: PJSUA knows no `application/dtmf`, looks for what it wants beyond the end of the body, and
@@ -84,6 +93,7 @@ class MediaCall : public pj::Call {
     pjmedia_port *stream_port_ = nullptr;
     std::unique_ptr<PacketHook> hook_;
     RtpStats rtp_;
+    std::vector<std::string> codecs_;
     int jitter_ = static_cast<int>(JitterPolicy::kBalanced);
 };
 

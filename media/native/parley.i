@@ -4,9 +4,13 @@
 
 %{
 #define PY_SSIZE_T_CLEAN
+#include "connections.hpp"
 #include "drain.hpp"
 #include "media_call.hpp"
 #include "media_gate.hpp"
+#include "sip_gate.hpp"
+#include "sip_probe.hpp"
+#include "sip_resolver.hpp"
 #include "sip_tap.hpp"
 %}
 
@@ -90,6 +94,13 @@ static PyObject *heard_tuple(const parley::Heard &heard) {
         "tx_jitter_us", s.tx_jitter_us, "rtt_us", s.rtt_us,
         "tx_redundant", (unsigned long long)s.tx_redundant, "tx_generations", s.tx_generations,
         "tx_reported_loss", s.tx_reported_loss);
+}
+%typemap(out) parley::GateCounters {
+    const parley::GateCounters &c = $1;
+    $result = Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K}", "asked", (unsigned long long)c.asked, "banned",
+                            (unsigned long long)c.banned, "overload", (unsigned long long)c.overload, "foreign",
+                            (unsigned long long)c.foreign, "challenges", (unsigned long long)c.challenges, "bans",
+                            (unsigned long long)c.bans);
 }
 %typemap(out) parley::ClockStats {
     const parley::ClockStats &s = $1;
@@ -223,11 +234,16 @@ void set_media_sources(int account, const std::string &networks, bool trusted);
 void start_media_clock();
 void stop_media_clock();
 void start_sip_tap();
+void limit_connections(unsigned per_address);
+uint64_t refused_connections();
+int reload_tls(const std::string &address, int port, const std::string &certificate, const std::string &key,
+               const std::string &authorities, bool verify_servers, bool ask_clients, unsigned handshake_ms);
 
 %feature("director") MediaCall;
 // These belong to native code: no upcall, whatever a Python subclass defines.
 %feature("nodirector") MediaCall::onStreamCreated;
 %feature("nodirector") MediaCall::onStreamDestroyed;
+%feature("nodirector") MediaCall::onCallSdpCreated;
 %feature("nodirector") MediaCall::onCallTsxState;
 
 class MediaCall : public pj::Call {
@@ -240,6 +256,72 @@ class MediaCall : public pj::Call {
     virtual int onKeyInfo(const std::string &type, const std::string &body);
     virtual void onInfoAnswered(int code);
     void setJitter(int policy);
+    bool isSilent() const;
+    void setCodecs(const std::vector<std::string> &codecs);
+};
+
+}
+
+%feature("director") SipResolver;
+%feature("director") SipProbe;
+
+namespace parley {
+
+class SipResolver {
+  public:
+    SipResolver();
+    virtual ~SipResolver();
+    void install();
+    void close();
+    void steer(const std::string &transport, const std::string &address, unsigned port);
+    void offer(unsigned query, const std::string &transport, const std::string &address, unsigned port);
+    void answer(unsigned query);
+    virtual void onName(unsigned query, const std::string &host, unsigned port, const std::string &transport,
+                        bool secure);
+};
+
+class SipProbe {
+  public:
+    SipProbe();
+    virtual ~SipProbe();
+    void send(unsigned probe, const std::string &target_uri, const std::string &from_uri);
+    virtual void onProbed(unsigned probe, int status);
+};
+
+}
+
+// Python is asked in the middle of PJSIP's callback: its request lives no longer than the question.
+%nothread parley::GateRequest;
+%nodefaultctor parley::GateRequest;
+%feature("director") parley::SipGate;
+
+namespace parley {
+
+class GateRequest {
+  public:
+    std::string method() const;
+    std::string source() const;
+    int port() const;
+    std::string transport() const;
+    std::string callId() const;
+    bool stray() const;
+    std::string head() const;
+    void pass_on();
+    void answer(int code, const std::string &headers);
+};
+
+class SipGate {
+  public:
+    SipGate();
+    virtual ~SipGate();
+    void open() PJSUA2_THROW(pj::Error);
+    virtual void onRequest(parley::GateRequest &request);
+    virtual bool onForeign(const std::string &source, int account_id, const std::string &method);
+    void ban(const std::string &source, double seconds);
+    void unban(const std::string &source);
+    void limitUnknown(unsigned per_second);
+    void know(const std::string &network);
+    parley::GateCounters counters() const;
 };
 
 }

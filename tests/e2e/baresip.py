@@ -17,6 +17,7 @@ from media.frames import PcmSamples
 from media.resample import resample
 from media.tones import tone
 from media.wav import read_wav, write_wav
+from tests.e2e.certificates import Certificate
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _PORTS = itertools.count(50000 + _WORKER * 4000 + os.getpid() % 100 * 30, 30)
@@ -29,7 +30,7 @@ TONE_HZ = 440.0
 class Baresip:
     """Started by `with`. `account` is appended to its address: `;mediaenc=srtp-mand`, `;audio_codecs=PCMU/8000/1`.
 
-    `trust`: PEM of who may sign the certificate of the other side.
+    `trust`: PEM of who may sign the certificate of the other side. `certificate`: its own, to be called by TLS.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Baresip:
         account: str = "",
         *,
         trust: Path | None = None,
+        certificate: Certificate | None = None,
         rate_hz: int = 8000,
         modules: tuple[str, ...] = (),
     ) -> None:
@@ -64,7 +66,10 @@ class Baresip:
             *(f"module_app {name}.so" for name in _APPS),
         ]
         if trust is not None:
-            lines += [f"sip_cafile {trust}", "sip_verify_server yes"]
+            lines.append(f"sip_cafile {trust}")
+        if certificate is not None:
+            (folder / "own.pem").write_text(certificate.chain.read_text() + certificate.key.read_text())
+            lines.append(f"sip_certificate {folder}/own.pem")
         (folder / "config").write_text("\n".join(lines) + "\n")
         (folder / "accounts").write_text(f"<sip:qa@127.0.0.1:{self._port}>;regint=0{account}\n")
         (folder / "contacts").touch()
@@ -95,6 +100,10 @@ class Baresip:
     @property
     def uri(self) -> str:
         return f"sip:qa@127.0.0.1:{self._port}"
+
+    @property
+    def tls_uri(self) -> str:
+        return f"sip:qa@127.0.0.1:{self._port + 1}"
 
     def dial(self, uri: str) -> None:
         """Call, and wait until the call stands."""

@@ -26,7 +26,14 @@ class GatewayProcess:
     """Started by `with`; stopped by SIGTERM, which must drain and exit 0."""
 
     def __init__(
-        self, folder: Path, settings: str = "", *, record: bool = True, max_calls: int = 400, media: str = ""
+        self,
+        folder: Path,
+        settings: str = "",
+        *,
+        record: bool = True,
+        max_calls: int = 400,
+        media: str = "",
+        sip: str = "",
     ) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
@@ -39,6 +46,7 @@ class GatewayProcess:
 bind = "127.0.0.1"
 port = 0
 max_calls = {max_calls}
+{sip}
 [http]
 port = 0
 api_keys = ["{API_KEY}"]

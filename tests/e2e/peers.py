@@ -68,9 +68,13 @@ def sipp_codec(name: str) -> list[str]:
     return ["-key", "payload", str(payload), "-key", "rtpmap", rtpmap, "-key", "fmtp", fmtp or "ignored=1"]
 
 
-def softphone(gateway: GatewayProcess, user: str, *options: str, timeout_s: float = 90) -> dict[str, Any]:
-    """`parley softphone --json`; what it printed, with its exit code under `exit`."""
-    command = [*PARLEY, "softphone", gateway.uri(user), "--json", "--bind", "127.0.0.1", *options]
+def softphone(
+    gateway: GatewayProcess, user: str, *options: str, timeout_s: float = 90, address: str = ""
+) -> dict[str, Any]:
+    """`parley softphone --json`; what it printed, with its exit code under `exit`. `address`: `host:port`, if it is
+    another than that of UDP."""
+    uri = f"sip:{user}@{address}" if address else gateway.uri(user)
+    command = [*PARLEY, "softphone", uri, "--json", "--bind", "127.0.0.1", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
     assert done.stdout.startswith("{"), f"softphone printed no JSON: {done.stdout}{done.stderr}"
     report: dict[str, Any] = json.loads(done.stdout)

@@ -45,15 +45,19 @@ class RtpClock:
 class RawCaller:
     """UDP sockets for SIP and RTP on loopback; one call at a time."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+        """`address`: where it calls from."""
         self._target = ("127.0.0.1", port)
-        self.sip = self._socket()
-        self.rtp = self._socket()
+        self.address = address
+        self.sip = self._socket(address)
+        self.rtp = self._socket("127.0.0.1")
         self.clock = RtpClock()
         self.call_id = f"raw-{random.getrandbits(48):x}"
         self.sequence = 1
         self.remote_rtp: tuple[str, int] | None = None
-        self.from_header = f"<sip:raw@127.0.0.1:{self.sip.getsockname()[1]}>"
+        self.from_header = f"<sip:raw@{address}:{self.sip.getsockname()[1]}>"
+        self.contact = self.from_header
+        """Where it says that its calls go on."""
         self.to_header = ""
         """In place of the address that is called."""
         self._to = ""
@@ -112,31 +116,29 @@ class RawCaller:
             if text.startswith(f"{method} "):
                 return text
 
-    def accept(self, invite: str, media: str | None = None) -> str:
-        """Answer the call that came to us with a 200 and this session description; the ACK."""
+    def accept(self, invite: str, media: str | None = None, *, contact: "RawCaller | None" = None) -> str:
+        """Answer the call that came to us with a 200 and this session description; the ACK, which `contact` gets."""
         copied = "".join(re.findall(r"(?im)^(?:Via|From|Call-ID|CSeq|Record-Route)\s*:.*?\r\n", invite))
         callee = Answer(0, invite).header("To")
         body = self.offer(media)
         self.send_bytes(
             (
                 f"SIP/2.0 200 OK\r\n{copied}To: {callee};tag=raw\r\n"
-                f"Contact: <sip:raw@127.0.0.1:{self.sip.getsockname()[1]}>\r\n"
+                f"Contact: {self.contact}\r\n"
                 f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n{body}"
             ).encode()
         )
         found = re.search(r"m=audio (\d+)", invite)
         assert found is not None, invite
         self.remote_rtp = ("127.0.0.1", int(found[1]))
-        return self.request("ACK")
+        return (contact or self).request("ACK")
 
     def respond(self, request: str, code: int, reason: str = "OK", headers: str = "") -> None:
         """Answer a request that came to us inside the call."""
         copied = "".join(re.findall(r"(?im)^(?:Via|From|To|Call-ID|CSeq|Record-Route)\s*:.*?\r\n", request))
-        here = self.sip.getsockname()[1]
         self.send_bytes(
             (
-                f"SIP/2.0 {code} {reason}\r\n{copied}Contact: <sip:raw@127.0.0.1:{here}>\r\n"
-                f"{headers}Content-Length: 0\r\n\r\n"
+                f"SIP/2.0 {code} {reason}\r\n{copied}Contact: {self.contact}\r\n{headers}Content-Length: 0\r\n\r\n"
             ).encode()
         )
 
@@ -146,6 +148,10 @@ class RawCaller:
         headers = f"Event: refer\r\nSubscription-State: {state}\r\n"
         self.send("NOTIFY", user, f"SIP/2.0 {status}\r\n", headers, "message/sipfrag;version=2.0")
         return self.final("NOTIFY")
+
+    def aim(self, port: int) -> None:
+        """Another gateway."""
+        self._target = ("127.0.0.1", port)
 
     def challenge(self, method: str) -> None:
         """Answer the next request of this method with a digest challenge of our own making."""
@@ -170,12 +176,12 @@ class RawCaller:
         self.sip.sendto(
             (
                 f"{method} sip:{user}@127.0.0.1:{there} SIP/2.0\r\n"
-                f"Via: SIP/2.0/UDP 127.0.0.1:{here};rport;branch={self._branch}\r\n"
+                f"Via: SIP/2.0/UDP {self.address}:{here};rport;branch={self._branch}\r\n"
                 f"From: {self.from_header};tag=raw\r\n"
                 f"To: {self._to or self.to_header or f'<sip:{user}@127.0.0.1:{there}>'}\r\n"
                 f"Call-ID: {self.call_id}\r\n"
                 f"CSeq: {self.sequence} {method}\r\n"
-                f"Contact: <sip:raw@127.0.0.1:{here}>\r\n"
+                f"Contact: {self.contact}\r\n"
                 f"Max-Forwards: 70\r\n{headers}{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
             ).encode(errors="surrogateescape"),
             self._target,
@@ -230,7 +236,7 @@ class RawCaller:
         self.rtp.sendto(struct.pack("!BBHI", 0x81, 201, 7, self.clock.ssrc) + block, (host, port + 1))
 
     @staticmethod
-    def _socket() -> socket.socket:
+    def _socket(address: str) -> socket.socket:
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.bind(("127.0.0.1", 0))
+        one.bind((address, 0))
         return one

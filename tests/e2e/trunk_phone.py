@@ -19,7 +19,15 @@ class TrunkPhone:
     def __init__(self, port: int, **settings: Any) -> None:
         media = MediaSettings(44000, 44998, "127.0.0.1", "", "off")
         trunk = TrunkSettings(
-            "trunk", f"127.0.0.1:{port}", "", "", register=False, transport="udp", rtcp_mux=True, **settings
+            "trunk",
+            host=f"127.0.0.1:{port}",
+            domain="127.0.0.1",
+            username="",
+            password="",
+            register=False,
+            transport="udp",
+            rtcp_mux=True,
+            **settings,
         )
         options = EndpointSettings("127.0.0.1", 0, ("udp",), media, ("pcmu",), 40, "Parley tests", trunks=(trunk,))
         self.endpoint = SipEndpoint(options, self._receive)

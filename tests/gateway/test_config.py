@@ -135,14 +135,14 @@ def test_a_contradiction_is_named_by_its_number_in_the_file_even_behind_a_broken
         tmp_path,
         """
         [[trunk]]
-        name = "a"
+        host = "h"
         [[trunk]]
         name = "b"
         host = "h"
-        profile = "twilio"
+        transport = "tls"
         """,
     )
-    assert faults == ["trunk#1.host: is missing", "trunk#2.profile: is not supported in this version"]
+    assert faults == ["trunk#1.name: is missing", "trunk#2.transport: tls is not among sip.transports"]
 
 
 def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> None:
@@ -160,8 +160,8 @@ def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> No
             "store.url: is not supported in this version: only sqlite+aiosqlite:///FILE is",
         ),
         (
-            '[[trunk]]\nname = "a"\nhost = "h"\nprofile = "twilio"',
-            "trunk#1.profile: is not supported in this version",
+            '[[trunk]]\nname = "a"\nhost = "h"\nsrtp_keying = "dtls"',
+            "trunk#1.srtp_keying: is not supported in this version: only sdes is",
         ),
     ],
 )
@@ -184,6 +184,11 @@ def test_what_this_version_cannot_do_is_a_fault_and_never_ignored(tmp_path: Path
             '[[trunk]]\nname = "a"\nhost = "h"\nregister = true',
             "trunk#1.register: registering needs a username",
         ),
+        (
+            '[[user]]\nname = "a"\npassword = "x"\n[[user]]\nname = "a"\npassword = "y"',
+            "user#2.name: there is another user named 'a'",
+        ),
+        ('[[user]]\nname = "a"\npassword = ""', "user#1.password: must not be empty"),
         (
             '[[trunk]]\nname = "a"\nhost = "h"\n[[trunk]]\nname = "a"\nhost = "i"',
             "trunk#2.name: there is another trunk named 'a'",

@@ -11,7 +11,8 @@ _SDES, _DTLS = pj.PJMEDIA_SRTP_KEYING_SDES, pj.PJMEDIA_SRTP_KEYING_DTLS_SRTP
 
 
 def _trunk(**settings: object) -> TrunkSettings:
-    return TrunkSettings("carrier", "203.0.113.1", "", "", register=False, transport="udp", **settings)  # type: ignore[arg-type]
+    host = "203.0.113.1"
+    return TrunkSettings("carrier", host, host, "", "", register=False, transport="udp", **settings)  # type: ignore[arg-type]
 
 
 def test_a_trunk_has_its_suites_in_their_order_and_both_ways_of_keying() -> None:

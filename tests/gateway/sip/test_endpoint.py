@@ -28,7 +28,7 @@ SETTINGS = EndpointSettings(
 
 async def _refusals() -> list[str]:
     """Why one more is refused: by our count, and by PJSIP's own when we forget ours."""
-    sip_thread._REFUSAL_SLOTS = 0
+    sip_thread._SPARE_SLOTS = 0
     events = asyncio.Queue[SipEvent]()
     endpoint = SipEndpoint(SETTINGS, events.put_nowait)
     await endpoint.start()

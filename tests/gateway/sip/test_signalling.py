@@ -43,6 +43,19 @@ def test_an_ended_call_waits_for_its_stragglers_and_is_then_forgotten() -> None:
     assert signalling.of_call("call_1") == ()
 
 
+def test_calls_whose_callers_write_the_same_call_id_do_no_harm_to_each_other() -> None:
+    signalling = Signalling()
+    signalling.bind("same", "call_1")
+    signalling.bind("same", "call_2")
+    signalling.receive([message("same", 1)])
+    signalling.end("call_1", now=0.0)
+    signalling.end("call_2", now=10.0)
+
+    assert [call_id for call_id, _ in signalling.due(5.0)] == ["call_1"]
+    assert signalling.of_call("call_2") == ()
+    assert signalling.due(99.0) == []
+
+
 def test_a_call_without_messages_is_not_written() -> None:
     signalling = Signalling()
     signalling.end("call_1", now=0.0)
