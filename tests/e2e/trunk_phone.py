@@ -17,6 +17,7 @@ class TrunkPhone:
     """An endpoint with one trunk; `settings` are fields of `TrunkSettings`."""
 
     def __init__(self, port: int, **settings: Any) -> None:
+        self._port = port
         media = MediaSettings(44000, 44998, "127.0.0.1", "", "off")
         trunk = TrunkSettings(
             "trunk",
@@ -49,10 +50,10 @@ class TrunkPhone:
         elif isinstance(event, CallEnded):
             self.ended[event.handle] = event
 
-    async def call(self, to: str = "sip:callee@127.0.0.1") -> str:
+    async def call(self, user: str = "callee") -> str:
         """The handle of a call that has been begun."""
         handle = new_handle()
-        await self.endpoint.place(handle, to, trunk="trunk")
+        await self.endpoint.place(handle, f"sip:{user}@127.0.0.1:{self._port}", trunk="trunk")
         return handle
 
     async def until(self, look: Callable[[], object], what: str) -> None:
