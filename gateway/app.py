@@ -290,6 +290,8 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
         srtp=trunk.srtp,
         srtp_keying=trunk.srtp_keying,
         srtp_suites=trunk.srtp_suites,
+        rtcp_mux=trunk.rtcp_mux,
+        media_allow=tuple(str(network) for network in trunk.media_allow),
         codecs=trunk.codecs,
         session_timers=trunk.session_timers,
         session_expires_s=trunk.session_expires_s,

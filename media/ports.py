@@ -156,6 +156,18 @@ def silence_library() -> None:
     pj.silence_pjlib()
 
 
+def open_media_gate(resting_pairs: int) -> None:
+    """From here on a stranger's RTP ends before it reaches a call (media/native/media_gate.hpp), and the ports of calls
+    that are over rest, at most so many pairs. SIP thread, after `libInit`."""
+    pj.install_media_gate(resting_pairs)
+
+
+def set_media_sources(account: int, networks: tuple[str, ...], *, trusted: bool) -> None:
+    """Where the media of this PJSIP account's calls comes from and goes to; none: wherever the signalling makes it
+    likely. `trusted`: its calls may name any address for their media. SIP thread."""
+    pj.set_media_sources(account, " ".join(networks), trusted)
+
+
 def start_clock() -> None:
     """Start the native clock, which also drives PJSUA's bridge. SIP thread, after `libStart`."""
     pj.start_media_clock()
@@ -164,6 +176,7 @@ def start_clock() -> None:
 def stop_clock() -> None:
     """Stop it; returns when no stream is being touched any more. SIP thread, before `libDestroy`."""
     pj.stop_media_clock()
+    pj.remove_media_gate()
 
 
 class JitterPolicy(IntEnum):

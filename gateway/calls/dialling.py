@@ -246,7 +246,7 @@ class Dialling:
                 log.info("redirection_refused", call_id=self._call.call_id)
                 continue
             host = uri.host if uri.port is None else f"{uri.host}:{uri.port}"
-            for target in await self._exchange.servers(host, _transport_of(uri) or trunk.transport, trunk.name):
+            for target in await self._exchange.servers(host, _transport_of(uri) or trunk.transport):
                 yield Attempt(where, target, trunk)
 
     async def _find(self, trunks: tuple[TrunkConfig, ...]) -> AsyncIterator[Attempt]:

@@ -12,7 +12,7 @@ import pjsua2 as pj
 
 from gateway.sip.codecs import rtpmaps
 from gateway.sip.events import RegistrationChanged, SipEvent
-from gateway.sip.settings import MediaSettings, TrunkSettings, Use
+from gateway.sip.settings import DEFAULT_SUITES, MediaSettings, TrunkSettings, Use
 
 _RED_GENERATIONS = 2
 _SRTP_USE: dict[Use, int] = {
@@ -68,6 +68,8 @@ def local_account(id_uri: str, media: MediaSettings) -> pj.AccountConfig:
     config.idUri = id_uri
     config.priority = 0
     _apply_media(config, media)
+    _apply_srtp(config, DEFAULT_SUITES, "sdes")
+    _accept_what_is_offered(config)
     return config
 
 
@@ -78,6 +80,7 @@ def inbound_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountCon
     config.priority = 0
     _apply_media(config, media)
     _apply_trunk(config, trunk)
+    _accept_what_is_offered(config)
     return config
 
 
@@ -108,15 +111,29 @@ def _identity(trunk: TrunkSettings) -> str:
 def _apply_trunk(config: pj.AccountConfig, trunk: TrunkSettings) -> None:
     if trunk.srtp is not None:
         config.mediaConfig.srtpUse = _SRTP_USE[trunk.srtp]
-    config.mediaConfig.srtpOpt.keyings = pj.IntVector([_SRTP_KEYING[trunk.srtp_keying]])
-    for name in trunk.srtp_suites:
-        suite = pj.SrtpCrypto()
-        suite.name = name
-        config.mediaConfig.srtpOpt.cryptos.append(suite)
+    _apply_srtp(config, trunk.srtp_suites, trunk.srtp_keying)
+    config.mediaConfig.rtcpMuxEnabled = trunk.rtcp_mux
     config.callConfig.timerUse = _TIMER_USE[trunk.session_timers]
     config.callConfig.timerMinSESec = trunk.min_se_s
     config.callConfig.timerSessExpiresSec = trunk.session_expires_s
     config.callConfig.prackUse = _PRACK_USE[trunk.prack]
+
+
+def _apply_srtp(config: pj.AccountConfig, suites: tuple[str, ...], keying: str) -> None:
+    """Both ways of keying are accepted, and the first of them is offered: PJSIP knows no offer of both."""
+    for name in suites:
+        crypto = pj.SrtpCrypto()
+        crypto.name = name
+        config.mediaConfig.srtpOpt.cryptos.append(crypto)
+    first = _SRTP_KEYING[keying]
+    others = (method for method in _SRTP_KEYING.values() if method != first)
+    config.mediaConfig.srtpOpt.keyings = pj.IntVector([first, *others])
+
+
+def _accept_what_is_offered(config: pj.AccountConfig) -> None:
+    """RTCP on RTP's port (RFC 5761), and ICE (RFC 8445), which our patch keeps to those who offer it."""
+    config.mediaConfig.rtcpMuxEnabled = True
+    config.natConfig.iceEnabled = True
 
 
 def _apply_media(config: pj.AccountConfig, media: MediaSettings) -> None:

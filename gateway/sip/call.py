@@ -268,6 +268,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         stats = self.rtpStats()
         return LegQuality(
             rx_packets=stats["rx_packets"],
+            rx_strangers=stats["rx_strangers"],
             rx_lost=stats["rx_lost"],
             rx_gaps=stats["rx_gaps"],
             rx_jitter_ms=stats["rx_jitter_us"] / 1000,

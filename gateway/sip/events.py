@@ -151,6 +151,8 @@ class LegQuality:
     """RTCP's and our own counts of a leg up to now, or at its end (RFC 3550 section 6.4)."""
 
     rx_packets: int = 0
+    rx_strangers: int = 0
+    """Packets that were not the peer's: nobody heard them."""
     rx_lost: int = 0
     rx_gaps: int = 0
     """Runs of lost packets."""

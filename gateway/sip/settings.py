@@ -12,6 +12,9 @@ Use = Literal["off", "optional", "required"]
 Fec = bool | Literal["always"]
 """Protection of what we send against loss: as the peer's reports ask for it, never, or from the first packet on."""
 
+DEFAULT_SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
+"""Of SRTP, for whoever calls without being a trunk (RFC 4568, RFC 6188)."""
+
 
 @dataclass(frozen=True, slots=True)
 class MediaSettings:
@@ -45,8 +48,10 @@ class TrunkSettings:
     srtp: Use | None = None
     """None: as all media."""
     srtp_keying: Literal["sdes", "dtls"] = "sdes"
-    srtp_suites: tuple[str, ...] = ()
-    """Most wanted first; none: all."""
+    srtp_suites: tuple[str, ...] = DEFAULT_SUITES
+    rtcp_mux: bool = False
+    media_allow: tuple[str, ...] = ()
+    """Networks; none: anywhere."""
     codecs: tuple[str, ...] = ()
     """None: as all calls."""
     session_timers: Use = "optional"

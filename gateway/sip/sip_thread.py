@@ -29,11 +29,20 @@ from gateway.sip.timers import Timers
 from gateway.sip.transports import SipTransports
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from gateway.trunks.dns import Target
-from media.ports import NativePort, silence_library, start_clock, stop_clock
+from media.ports import (
+    NativePort,
+    open_media_gate,
+    set_media_sources,
+    silence_library,
+    start_clock,
+    stop_clock,
+)
 
 _POLL_MS = 10
 """Longest time a command waits while the wire is silent."""
 _REQUEST_TIMEOUT = 408
+_MOST_RESTING = 256
+"""RTP ports of calls that are over, in pairs: two file descriptors each."""
 _SPARE_SLOTS = 32
 """Call slots beyond `max_calls`, for calls that are over for us and not yet for PJSIP."""
 _SILENT_S = 33.0
@@ -173,6 +182,7 @@ class SipThread:
         config.medConfig.threadCnt = 1
         config.medConfig.maxMediaPorts = settings.max_calls + _SPARE_SLOTS + 16
         endpoint.libInit(config)
+        open_media_gate(self._resting_ports())
         self.probe = SipProbe()
         if self._ask is not None:
             self.resolver = SipResolver(self._ask, self._commands.put)
@@ -195,7 +205,15 @@ class SipThread:
             codecs = trunk.codecs or settings.codecs
             self.accounts[trunk.name] = self._add_account(trunk.name, outbound_account(trunk, settings.media), codecs)
             self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media), codecs)
+            for account in (self.accounts[trunk.name], self.inbound[trunk.name]):
+                set_media_sources(account.getId(), trunk.media_allow, trusted=True)
         return address
+
+    def _resting_ports(self) -> int:
+        """Pairs that no call can come to need, some of them."""
+        media = self._settings.media
+        spare = (media.rtp_port_max - media.rtp_port_min + 1) // 2 - self._settings.max_calls - _SPARE_SLOTS
+        return max(0, min(_MOST_RESTING, spare))
 
     def _select_account(self, prm: pj.OnSelectAccountParam) -> int:
         admission = self.gate.admission if self.gate is not None else None

@@ -57,7 +57,8 @@ class TrunkProfile(Section):
     allow: tuple[Network, ...] = ()
     """Addresses or networks its calls come from."""
     media_allow: tuple[Network, ...] = ()
-    """Networks its RTP comes from; none: wherever its SDP says, or symmetric RTP shows."""
+    """Networks its RTP comes from and goes to, all else is dropped; none: wherever its SDP says, or symmetric RTP
+    shows."""
     media_ports: tuple[Port, Port] | None = None
     """First and last UDP port of its RTP: for firewalls, nothing here checks it."""
     options_s: Annotated[int, Field(ge=0, le=3600)] = 0
@@ -66,12 +67,15 @@ class TrunkProfile(Section):
     srtp: Use | None = None
     """None: as `media.srtp`."""
     srtp_keying: Literal["sdes", "dtls"] = "sdes"
+    """Which we offer; theirs is accepted either way. An offer of DTLS has no plain RTP to fall back to."""
     srtp_suites: Annotated[tuple[SrtpSuite, ...], Field(min_length=1)] = (
         "AES_CM_128_HMAC_SHA1_80",
         "AES_256_CM_HMAC_SHA1_80",
         "AES_CM_128_HMAC_SHA1_32",
     )
     """With keys by SDES, most wanted first; others are refused."""
+    rtcp_mux: bool = False
+    """We offer RTP and RTCP on one port (RFC 5761); theirs is accepted either way."""
     codecs: tuple[Codec, ...] = ()
     """None: as `media.codecs`."""
     dtmf: Literal["rfc4733", "info", "inband"] = "rfc4733"

@@ -44,6 +44,9 @@
  * attributes into an array of 64 on the stack. */
 #define PJMEDIA_MAX_SDP_ATTR                60
 
+/* SRTP keys by DTLS (RFC 5763), too; by SDP (RFC 4568) is stock. */
+#define PJMEDIA_SRTP_HAS_DTLS               1
+
 /* Codecs. Opus is found by configure. */
 #define PJMEDIA_HAS_L16_CODEC               1
 #define PJMEDIA_CODEC_L16_HAS_8KHZ_MONO     1

@@ -12,6 +12,7 @@
 #include "capabilities.hpp"
 #include "codecs.hpp"
 #include "dialog_rules.hpp"
+#include "media_gate.hpp"
 #include "sdp_codecs.hpp"
 
 namespace parley {
@@ -72,6 +73,12 @@ void register_thread() {
     pj_thread_t *thread;
     if (!pj_thread_is_registered())
         pj_thread_register("parley-clock", desc, &thread);
+}
+
+const MediaGate *gate_of(int call) {
+    if (call < 0 || pjsua_var.calls[call].med_cnt == 0)
+        return nullptr;
+    return MediaGate::of(pjsua_var.calls[call].media[0].tp);
 }
 
 bool made_up(void *stream) {
@@ -241,6 +248,8 @@ RtpStats MediaCall::rtpStats() const {
     if (!stream_ || pjmedia_stream_get_stat(stream_, &stat) != PJ_SUCCESS)
         return all;
     all.rx_packets += stat.rx.pkt;
+    if (const MediaGate *gate = gate_of(getId()))
+        all.rx_strangers = gate->strangers(); // of the whole call
     all.rx_lost += stat.rx.loss;
     all.rx_gaps += static_cast<uint64_t>(stat.rx.loss_period.n);
     all.rx_jitter_us = static_cast<uint32_t>(stat.rx.jitter.mean);

@@ -30,6 +30,7 @@ void stop_media_clock();
 // What RTP and RTCP counted (RFC 3550 section 6.4). Times are 0 when nothing was measured.
 struct RtpStats {
     uint64_t rx_packets = 0;
+    uint64_t rx_strangers = 0; // packets of others, which nobody heard
     uint64_t rx_lost = 0;
     uint64_t rx_gaps = 0; // runs of lost packets
     uint32_t rx_jitter_us = 0; // mean of the last stream

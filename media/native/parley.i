@@ -8,6 +8,7 @@
 #include "connections.hpp"
 #include "drain.hpp"
 #include "media_call.hpp"
+#include "media_gate.hpp"
 #include "sip_gate.hpp"
 #include "sip_probe.hpp"
 #include "sip_resolver.hpp"
@@ -87,8 +88,8 @@ static PyObject *heard_tuple(const parley::Heard &heard) {
 }
 %typemap(out) parley::RtpStats {
     const parley::RtpStats &s = $1;
-    $result = Py_BuildValue("{s:K,s:K,s:K,s:I,s:K,s:K,s:K,s:I,s:I,s:K,s:I,s:d}",
-        "rx_packets", (unsigned long long)s.rx_packets, "rx_lost", (unsigned long long)s.rx_lost,
+    $result = Py_BuildValue("{s:K,s:K,s:K,s:K,s:I,s:K,s:K,s:K,s:I,s:I,s:K,s:I,s:d}",
+        "rx_packets", (unsigned long long)s.rx_packets, "rx_strangers", (unsigned long long)s.rx_strangers, "rx_lost", (unsigned long long)s.rx_lost,
         "rx_gaps", (unsigned long long)s.rx_gaps,
         "rx_jitter_us", s.rx_jitter_us, "tx_packets", (unsigned long long)s.tx_packets,
         "tx_reports", (unsigned long long)s.tx_reports, "tx_lost", (unsigned long long)s.tx_lost,
@@ -229,6 +230,9 @@ parley::SipCopies take_sip_copies();
 namespace parley {
 
 void silence_pjlib();
+void install_media_gate(unsigned resting_pairs);
+void remove_media_gate();
+void set_media_sources(int account, const std::string &networks, bool trusted);
 void start_media_clock();
 void stop_media_clock();
 void start_sip_tap();

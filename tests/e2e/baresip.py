@@ -41,6 +41,7 @@ class Baresip:
         trust: Path | None = None,
         certificate: Certificate | None = None,
         rate_hz: int = 8000,
+        modules: tuple[str, ...] = (),
     ) -> None:
         self.folder = folder
         self._port = next(_PORTS)
@@ -61,7 +62,7 @@ class Baresip:
             "auplay_channels 1",
             f"snd_path {folder}",
             "module_path /usr/lib/baresip/modules",
-            *(f"module {name}.so" for name in _MODULES),
+            *(f"module {name}.so" for name in (*_MODULES, *modules)),
             *(f"module_app {name}.so" for name in _APPS),
         ]
         if trust is not None:

@@ -102,6 +102,10 @@ class RawCaller:
         assert found is not None, answer.text
         self.remote_rtp = ("127.0.0.1", int(found[1]))
 
+    def answer_to(self, address: str) -> None:
+        """Whoever calls us from there (`host:port`) gets our answers."""
+        self._target = ("127.0.0.1", int(address.rpartition(":")[2]))
+
     @property
     def peer(self) -> str:
         """The To header of the dialog: the gateway, with its tag."""

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "media" / "native"
 _CLASSES = (
     *("call_keys", "call_lines", "clock", "concealer", "dialler", "dtmf_detector", "hub", "loss_policy", "mix_line"),
-    *("network_delay", "pcm_port", "playout", "redundancy", "telephone_event", "uplink"),
+    *("network_delay", "pcm_port", "playout", "redundancy", "resting_ports", "rtp_latch", "socket_address"),
+    *("telephone_event", "uplink"),
 )
 SOURCES = [NATIVE / f"{name}.cpp" for name in _CLASSES]
 SANITIZERS = {"memory": "address,undefined", "threads": "thread"}
