@@ -56,8 +56,8 @@ class RawCaller:
         self.sequence = 1
         self.remote_rtp: tuple[str, int] | None = None
         self.from_header = f"<sip:raw@{address}:{self.sip.getsockname()[1]}>"
-        self.contact = self.from_header
-        """Where it says that its calls go on."""
+        self.foreign_contact = ""
+        """Where it says that its calls go on, when that is not here."""
         self.to_header = ""
         """In place of the address that is called."""
         self._to = ""
@@ -105,6 +105,11 @@ class RawCaller:
     def answer_to(self, address: str) -> None:
         """Whoever calls us from there (`host:port`) gets our answers."""
         self._target = ("127.0.0.1", int(address.rpartition(":")[2]))
+
+    @property
+    def contact(self) -> str:
+        """Where its calls go on."""
+        return self.foreign_contact or f"<sip:raw@{self.address}:{self.sip.getsockname()[1]}>"
 
     @property
     def peer(self) -> str:

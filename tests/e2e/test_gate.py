@@ -290,7 +290,7 @@ def test_a_password_answers_whom_we_called_and_nobody_else(
     invite = carrier.request("INVITE")
     assert "Authorization: Digest" in invite, "whom we called is told who we are"
     with RawCaller(gateway.sip_port, attacker) as thief:
-        carrier.contact = thief.contact  # from here on the call is between us and him
+        carrier.foreign_contact = thief.contact  # from here on the call is between us and him
         carrier.accept(invite, contact=thief)
         gateway.post(f"/calls/{placed.json()['call_id']}/hangup")
         thief.challenge("BYE")
