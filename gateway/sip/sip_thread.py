@@ -38,6 +38,7 @@ from media.ports import (
     stop_clock,
 )
 
+_SWEEP_S = 1.0
 _POLL_MS = 10
 """Longest time a command waits while the wire is silent."""
 _REQUEST_TIMEOUT = 408
@@ -116,6 +117,7 @@ class SipThread:
             endpoint.libDestroy()
             raise
         started(address)
+        self._sweep()
         while True:
             endpoint.libHandleEvents(_POLL_MS)
             # Never inside a callback: a pj.Call must not be freed while PJSIP is still using it.
@@ -139,6 +141,10 @@ class SipThread:
             self.resolver.close()
         stop_clock()
         endpoint.libDestroy()
+
+    def _sweep(self) -> None:
+        pj.sweep_resting_ports()
+        self._later(_SWEEP_S, self._sweep)
 
     def _pass_copies_on(self) -> None:
         messages, left_out = pj.take_sip_copies()

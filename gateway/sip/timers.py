@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Timers:
-    """Work and when it is due, in monotonic seconds. One entry per call that was told to wait; never many."""
+    """Work and when it is due, in monotonic seconds: of calls that were told to wait, and what comes again."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []

@@ -80,8 +80,7 @@ pjmedia_transport *create(pjsua_call_id call, unsigned media, pjmedia_transport 
         below = create_before(call, media, below, flags);
     if (!below)
         return nullptr;
-    if (resting())
-        resting()->sweep(monotonic_ns());
+    sweep_resting_ports();
     const auto found = sources().find(pjsua_var.calls[call].acc_id);
     return MediaGate::wrap(call, below, found == sources().end() ? MediaSources{} : found->second, host);
 }
@@ -97,6 +96,11 @@ void install_media_gate(unsigned resting_pairs) {
 }
 
 void remove_media_gate() { resting().reset(); }
+
+void sweep_resting_ports() {
+    if (resting())
+        resting()->sweep(monotonic_ns());
+}
 
 void set_media_sources(int account, const std::string &networks, bool trusted) {
     sources()[account] = {Networks(networks), trusted};

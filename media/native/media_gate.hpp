@@ -18,6 +18,8 @@ namespace parley {
 void install_media_gate(unsigned resting_pairs);
 // Before Endpoint::libDestroy(). The ports that rest are given back.
 void remove_media_gate();
+// Give back the ports that have rested enough; now and then, also while no call begins. SIP thread.
+void sweep_resting_ports();
 // Where media of this account's calls comes from: networks such as "198.51.100.0/24 2001:db8::/32", none for anywhere
 // a call's signalling makes likely (RtpLatch); `trusted`: the account's calls may name any address for it.
 void set_media_sources(int account, const std::string &networks, bool trusted);

@@ -232,6 +232,7 @@ namespace parley {
 void silence_pjlib();
 void install_media_gate(unsigned resting_pairs);
 void remove_media_gate();
+void sweep_resting_ports();
 void set_media_sources(int account, const std::string &networks, bool trusted);
 void start_media_clock();
 void stop_media_clock();

@@ -11,7 +11,7 @@ namespace parley {
 
 // A peer that has not noticed the end of a call goes on sending; the next call on that port would hear it. So a port
 // rests until it has been quiet for kQuiet_ns, but no longer than kLongest_ns, nor when more than `most` pairs rest: the
-// one that has rested longest is then given back first. Time passes with receive() and sweep(), which the shell calls
+// one that has rested longest is then given back first. Time passes with receive() and sweep(), which the shell calls every second and
 // when media begins and ends.
 class RestingPorts {
   public:

@@ -124,6 +124,8 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
         "/api/v1/sessions",
         "/api/v1/sessions/{call_id}",
         "/api/v1/sessions/{call_id}/recording",
+        "/api/v1/sessions/{call_id}/signalling",
+        "/api/v1/sessions/{call_id}/signalling.pcap",
         "/api/v1/memories",
         "/api/v1/events",
         "/api/v1/keys",
