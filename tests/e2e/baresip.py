@@ -51,6 +51,7 @@ class Baresip:
         write_wav(folder / "tone.wav", tone((TONE_HZ,), 20_000, rate_hz, level_dbov=-15.0), rate_hz)
         lines = [
             f"sip_listen 127.0.0.1:{self._port}",
+            "net_interface 127.0.0.1",
             f"ctrl_tcp_listen 127.0.0.1:{self._port + 2}",
             f"rtp_ports {self._port + 4}-{self._port + 24}",
             f"audio_source aufile,{folder}/tone.wav",

@@ -57,6 +57,7 @@ def _packets(gateway: GatewayProcess, call_id: str) -> Callable[[], int]:
         ("tls", ";mediaenc=srtp-mand", "PCMU"),
         ("tls", ";mediaenc=srtp-mand", "G722"),
         ("tls", ";mediaenc=srtp-mand", "OPUS"),
+        ("udp", ";mediaenc=dtls_srtp", "OPUS"),
     ],
 )
 def test_it_calls_holds_resumes_presses_keys_and_hears_itself(
