@@ -263,7 +263,7 @@ def test_replaces_of_a_live_call_is_declined(gateway: GatewayProcess) -> None:
             second.offer(),
             headers=f"Replaces: {first.call_id};to-tag={tag};from-tag=raw\r\nRequire: replaces\r\n",
         )
-        assert second.acknowledge("echo").code == 603
+        assert second.acknowledge("echo").code == 403
         assert first.bye("echo").code == 200
     assert gateway.page("/healthz")
 
