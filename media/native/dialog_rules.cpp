@@ -20,10 +20,10 @@ bool is_held_by_address(const pjmedia_sdp_session &offer, unsigned index) {
 } // namespace
 
 void answer_hold_by_address(pj::OnCallSdpCreatedParam &param) {
+    if (param.remSdp.wholeSdp.empty()) // we offer; PJSUA2 then leaves the pointer unset
+        return;
     auto *answer = static_cast<pjmedia_sdp_session *>(param.sdp.pjSdpSession);
     const auto *offer = static_cast<const pjmedia_sdp_session *>(param.remSdp.pjSdpSession);
-    if (!answer || !offer)
-        return;
     for (unsigned i = 0; i < std::min(answer->media_count, offer->media_count); ++i) {
         pjmedia_sdp_media *media = answer->media[i];
         if (media->desc.port == 0 || !is_held_by_address(*offer, i))

@@ -120,7 +120,6 @@ MediaCall::MediaCall(pj::Account &account, int call_id)
 MediaCall::~MediaCall() { release(); }
 
 void MediaCall::onCallSdpCreated(pj::OnCallSdpCreatedParam &param) {
-    answer_hold_by_address(param);
     // Changed in place: PJSUA2 would parse anew what a change of its text says.
     if (!codecs_.empty())
         keep_codecs(*static_cast<pjmedia_sdp_session *>(param.sdp.pjSdpSession), codecs_);

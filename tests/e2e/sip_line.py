@@ -128,8 +128,9 @@ class SipLine:
             return
         assert self._socket is not None
         try:
+            self._socket.setblocking(False)  # TLS may have only half a record, or one without data
             data = self._socket.recv(_PACKET)
-        except (ConnectionRefusedError, ssl.SSLWantReadError):  # somebody before us has gone; half a record
+        except (ConnectionRefusedError, BlockingIOError, ssl.SSLWantReadError):  # or somebody before us has gone
             return
         except (ConnectionError, ssl.SSLError):
             data = b""
