@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.config import is_url
-from gateway.config import Config, RouteConfig
+from gateway.calls.route import RouteConfig
+from gateway.config import Config
 from gateway.errors import BadStreamOrder
 from gateway.services import service_faults
 from gateway.sip.tls_files import problem_with

@@ -238,7 +238,7 @@ class AgentActivity:
 
     def _tell_partial(self, partial: TranscriptPartial, now: float) -> None:
         """Only while somebody looks on, and not more often than he can read."""
-        if self._call.is_watched and now >= self._next_partial_at:
+        if self._call.story.is_watched and now >= self._next_partial_at:
             self._next_partial_at = now + _PARTIALS_S
             turn_index = self._first_turn + partial.turn_index
             self._call.publish("transcript.partial", turn_index=turn_index, text=partial.text)
