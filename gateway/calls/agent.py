@@ -35,10 +35,11 @@ from agent.events import (
     TurnReopened,
 )
 from agent.interpreter import Translator, interpreter_config
-from agent.realtime_session import RealtimeSession, talk_order
+from agent.realtime_session import RealtimeSession
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
+from agent.talk_order import talk_order
 from agent.tools.tool import CallControl
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity

@@ -25,7 +25,8 @@ from gateway.sip.reason import Reason, parse_reasons
 from gateway.sip.referral import ReferralError, ReferTo, contacts_of, referred_by
 from gateway.sip.settings import Fec
 from gateway.sip.uri import wire_text
-from media.ports import JitterPolicy, NativePort
+from media.native_port import NativePort
+from media.ports import JitterPolicy
 
 _PROTECTION: dict[Fec, int] = {False: 0, True: 1, "always": 2}
 """`Protection` of media/native/loss_protection.hpp."""

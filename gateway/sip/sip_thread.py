@@ -29,8 +29,8 @@ from gateway.sip.timers import Timers
 from gateway.sip.transports import SipTransports
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from gateway.trunks.dns import Target
+from media.native_port import NativePort
 from media.ports import (
-    NativePort,
     open_media_gate,
     set_media_sources,
     silence_library,
