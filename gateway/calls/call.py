@@ -425,6 +425,7 @@ class Call:
             if event is not None:
                 quality = self._rate(self.audio, event.quality)
                 self.metrics.redundant_packets.inc(event.quality.tx_redundant)
+                self.metrics.rtp_strangers.inc(event.quality.rx_strangers)
                 self.metrics.call_rated(quality)
                 self._log.info("call_quality", **quality.model_dump(exclude={"levels"}, exclude_none=True))
 

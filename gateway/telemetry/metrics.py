@@ -244,6 +244,11 @@ class Metrics:
             buckets=_CONCEALED_BUCKETS_S,
             registry=registry,
         )
+        self.rtp_strangers = Counter(
+            "parley_rtp_strangers",
+            "RTP packets that were thrown away because they came from somewhere else than the call's far end.",
+            registry=registry,
+        )
         self.redundant_packets = Counter(
             "parley_redundant_packets",
             "RTP packets sent that also carried what was sent before them, because the peer reported loss.",
