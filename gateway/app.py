@@ -9,6 +9,7 @@ import signal
 import ssl
 import time
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from gateway.calls.journal import Journal
 from gateway.calls.memory import CallerMemories
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
+from gateway.calls.toll_audit import TollAudit
 from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, SipConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
@@ -122,7 +124,10 @@ async def _serve(config: Config) -> None:
         reception = Reception()
         streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
         names = await stack.enter_async_context(_names(config))
-        exchange = Exchange(config.trunk, names, metrics)
+        exchange = Exchange(config.trunk, names, metrics, events.bus)
+        exchange.restore(await store.trunk_minutes(_midnight()))
+        toll_audit, loop = TollAudit(journal.audited), asyncio.get_running_loop()
+        exchange.on_barred = lambda trunk, bar, way: loop.call_soon_threadsafe(toll_audit.receive, trunk, bar, way)
         switchboard = Switchboard(
             config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams, exchange
         )
@@ -184,6 +189,11 @@ async def _serve(config: Config) -> None:
         await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()
         again.cancel()
+
+
+def _midnight() -> datetime:
+    """When today began, as `max_minutes_per_day` counts: UTC."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 async def _mcp_endpoint(keys: KeyRing) -> "McpEndpoint":
