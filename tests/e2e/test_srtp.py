@@ -4,6 +4,7 @@
 import asyncio
 import random
 import re
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -164,3 +165,19 @@ async def test_keys_by_dtls_are_agreed_on_whoever_else_says_hello(secure: Gatewa
     finally:
         stop.set()
         flood.join()
+
+
+def test_who_hangs_up_before_keys_are_agreed_on_keeps_nobody_waiting(secure: GatewayProcess) -> None:
+    """Without clock_stop.patch all of SIP stands still for up to half a second at the end of each such call."""
+    fingerprint = ":".join(["AB"] * 32)
+    offer = f"UDP/TLS/RTP/SAVP 0{_MU_LAW}\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:passive"
+    waits_s = []
+    for _ in range(9):
+        with RawCaller(secure.sip_port) as silent, RawCaller(secure.sip_port) as other:
+            assert silent.invite("echo", offer).code == 200
+            time.sleep(0.05)
+            silent.bye("echo")
+            begun = time.monotonic()
+            assert other.invite("echo", _PLAIN).code == 488
+            waits_s.append(time.monotonic() - begun)
+    assert statistics.median(waits_s) < 0.06, waits_s
