@@ -7,6 +7,8 @@ import pjsua2 as pj
 import structlog
 
 _LINES_PER_SECOND = 20
+_NO_FAULT = "DTLS-SRTP negotiation for RT"
+"""... or RTCP is complete: PJSIP says so as loudly as what goes wrong."""
 
 
 class PjsipLog(pj.LogWriter):  # type: ignore[misc]
@@ -28,5 +30,7 @@ class PjsipLog(pj.LogWriter):  # type: ignore[misc]
         if self._lines > _LINES_PER_SECOND:
             return
         level = self._log.error if entry.level == 1 else self._log.warning
+        if entry.msg.startswith(_NO_FAULT):
+            level = self._log.info
         # The first line only: with malformed messages PJSIP quotes the whole message below it.
         level("pjsip", detail=entry.msg.strip().partition("\n")[0])

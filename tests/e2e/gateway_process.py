@@ -105,6 +105,11 @@ data_dir = "data"
             finally:
                 self.process.kill()
 
+    @property
+    def rtp_ports(self) -> range:
+        """Of the first thirty calls at once."""
+        return range(self._rtp.low, self._rtp.low + 60, 2)
+
     def uri(self, user: str) -> str:
         return f"sip:{user}@127.0.0.1:{self.sip_port}"
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sockets that send RTP at a pace of their own and count what they get: callers, and those who are not."""
 
+import contextlib
 import socket
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.e2e.raw_caller import SILENCE, RawCaller, RtpClock
@@ -100,3 +103,26 @@ def run(target: tuple[str, int], seconds: float, *senders: Sender) -> None:
     for sender in senders:
         sender.due = float("inf")
         sender.work(target, time.monotonic())
+
+
+@contextlib.contextmanager
+def hello_flood(ports: range) -> Iterator[None]:
+    """A stranger's DTLS ClientHellos, fifty a second for each of these ports."""
+    body = bytes.fromhex("fefd") + bytes(32) + bytes.fromhex("00000002c02b0100")
+    handshake = b"\x01" + len(body).to_bytes(3, "big") + bytes(5) + len(body).to_bytes(3, "big") + body
+    hello = bytes.fromhex("16feff") + bytes(8) + len(handshake).to_bytes(2, "big") + handshake
+    stop = threading.Event()
+
+    def spray() -> None:
+        with udp_socket("127.0.0.1") as stranger:
+            while not stop.wait(0.02):
+                for port in ports:
+                    stranger.sendto(hello, ("127.0.0.1", port))
+
+    thread = threading.Thread(target=spray, name="hellos")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -58,3 +58,11 @@ class TrunkPhone:
 
     async def until(self, look: Callable[[], object], what: str) -> None:
         await asyncio.to_thread(wait_for, look, what)
+
+    async def hears(self, handle: str, packets: int, timeout_s: float = 10.0) -> None:
+        """Wait until so many packets of the call have come. Raises `TimeoutError`."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                if (await self.endpoint.quality(handle)).rx_packets >= packets:
+                    return
+                await asyncio.sleep(0.05)
