@@ -15,26 +15,34 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import IO, NoReturn
 
 _MESSAGE_BYTES = 1 << 18
+_TURN = threading.Lock()
 
 
 class Child:
     """A command under way, with what is used of `subprocess.Popen`."""
 
-    def __init__(self, arguments: Sequence[str], stderr: IO[bytes]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], stderr: IO[bytes], environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment`: None: the test's own."""
         read, write = os.pipe()
         self._ended, ended = os.pipe()
-        asked = json.dumps({"arguments": list(arguments), "environment": dict(os.environ), "folder": os.getcwd()})
-        door = _door()
-        socket.send_fds(door, [asked.encode()], [write, stderr.fileno(), ended])
+        given = dict(os.environ if environment is None else environment)
+        asked = json.dumps({"arguments": list(arguments), "environment": given, "folder": os.getcwd()})
+        with _TURN:  # some tests call from several threads
+            door = _door()
+            socket.send_fds(door, [asked.encode()], [write, stderr.fileno(), ended])
+            self.pid = int(door.recv(32))
         for number in (write, ended):
             os.close(number)
-        self.pid = int(door.recv(32))
         self.stdout: IO[str] = os.fdopen(read)
         self.returncode: int | None = None
 
@@ -61,6 +69,22 @@ class Child:
         return self.returncode
 
 
+def run(
+    arguments: Sequence[str], timeout_s: float, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command from its start to its end, and what it wrote; it is killed when it takes longer."""
+    with tempfile.TemporaryFile() as errors:
+        child = Child(arguments, errors, environment)
+        overdue = threading.Timer(timeout_s, child.kill)
+        overdue.start()
+        with child.stdout as words:
+            written = words.read()
+        code = child.wait()
+        overdue.cancel()
+        errors.seek(0)
+        return subprocess.CompletedProcess(arguments, code, written, errors.read().decode())
+
+
 @cache
 def _door() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -69,9 +93,11 @@ def _door() -> socket.socket:
     return ours
 
 
-def main(door: socket.socket) -> int:
+def serve(door: socket.socket) -> int:
     """Make children until the test is gone."""
-    from gateway import app, cli  # noqa: F401 (what children need, here alone: tests import this file, too)
+    # What children need, here alone: tests import this file, too.
+    from gateway import app, cli  # noqa: F401
+    from gateway.softphone import main  # noqa: F401
 
     children: dict[int, tuple[int, int]] = {}  # pidfd: pid, where to tell its end
     while True:
@@ -127,4 +153,4 @@ def _live(asked: dict[str, object], stdout: int, stderr: int, ended: int) -> NoR
 
 
 if __name__ == "__main__":
-    sys.exit(main(socket.socket(fileno=int(sys.argv[1]))))
+    sys.exit(serve(socket.socket(fileno=int(sys.argv[1]))))
