@@ -3,6 +3,7 @@ import asyncio
 import contextlib
 
 from gateway.sip.public_address import PublicAddress
+from tests.e2e.gateway_process import wait_for
 from tests.simulators.stun import StunServer, success
 
 
@@ -14,8 +15,7 @@ async def test_an_address_is_learned_and_a_new_one_told_of() -> None:
         told: asyncio.Queue[str] = asyncio.Queue()
         following = asyncio.create_task(public.follow(told.put))
         asked = server.asked
-        while server.asked < asked + 3:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_for, lambda: server.asked >= asked + 3, "three questions")
         assert told.empty(), "the same is no news"
         server.address = "198.51.100.9"
         assert await asyncio.wait_for(told.get(), 10) == "198.51.100.9"
