@@ -35,6 +35,8 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
                 yield ("sip", "tls_cert"), problem
         if config.sip.tls_client_certs and config.sip.tls_ca is None:
             yield ("sip", "tls_client_certs"), "needs tls_ca: who signs the certificates of callers"
+    if config.sip.stun is not None and config.sip.public_address is not None:
+        yield ("sip", "stun"), "finds out what sip.public_address says: leave one of them out"
     if config.media.noise_suppression != "off" and not noise.is_installed():
         yield (
             ("media", "noise_suppression"),

@@ -179,6 +179,13 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         operation.opt.flag = pj.PJSUA_CALL_UNHOLD
         self.reinvite(operation)
 
+    def say_address(self) -> None:
+        """Re-INVITE with our Contact and media address as they are now; who is on hold stays so. Raises `pj.Error`."""
+        self._change = self.say_address
+        operation = pj.CallOpParam(True)
+        operation.opt.flag = pj.PJSUA_CALL_UPDATE_CONTACT | pj.PJSUA_CALL_UPDATE_VIA
+        self.reinvite(operation)
+
     def onReinviteAnswered(self, code: int) -> None:
         """After 491 both sides wait, the one that chose the Call-ID longer (RFC 3261 section 14.1)."""
         if code == pj.PJSIP_SC_REQUEST_PENDING and self._confirmed and self._change is not None:

@@ -162,6 +162,10 @@ class SipEndpoint:
         """Read certificate, key and authorities anew; calls that stand go on. Raises `StartupError`."""
         await self._in_thread(self._sip.transports.reload_tls)
 
+    async def move(self, public_address: str) -> None:
+        """Peers outside reach us at this IPv4 address from now on: registrations and calls are told."""
+        await self._in_thread(lambda: self._sip.move(public_address))
+
     def give_up_if_silent(self, handle: str) -> None:
         """End an outgoing call that has no response of any kind yet: `CallEnded` with 408 follows."""
         self._commands.put(Command(lambda: self._sip.give_up_if_silent(handle), None))

@@ -217,6 +217,10 @@ def test_what_this_version_cannot_do_is_a_fault_and_never_ignored(tmp_path: Path
         ('[agents.a]\nllm = "gpt"', "agents.a.llm: there is no service 'gpt': one of local"),
         ('[agents.a.turn]\ndetector = "x"', "agents.a.turn.detector: there is no service 'x': one of local, none"),
         ("[agents.'no spaces']", "agents.no spaces: a name is letters, digits, - and _, at most 64"),
+        (
+            '[sip]\nstun = "s"\npublic_address = "203.0.113.5"',
+            "sip.stun: finds out what sip.public_address says: leave one of them out",
+        ),
         ('[sip]\npublic_address = "pbx.example.com"', "sip.public_address: must be an IPv4 address like 203.0.113.5"),
     ],
 )
