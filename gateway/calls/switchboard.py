@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self, assert_never
@@ -122,6 +122,8 @@ class Switchboard:
         self.bridges = Bridges()
         self.tracing = Tracing(config.trace, journal)
         self._trunk_watch = TrunkWatch(config.alarms.limits, metrics, events)
+        self.registration_failed: Callable[[], None] = lambda: None
+        """Told whenever a registrar does not want us, or is silent."""
         self.is_draining = False
         """No new calls are taken."""
         # Read once, at the start: a call must not wait for the disk, nor find the file gone.
@@ -170,6 +172,8 @@ class Switchboard:
                 level = log.info if event.registered else log.warning
                 level("registration", trunk=event.account, registered=event.registered, code=event.code)
                 self.exchange.registered(event.account, event.registered)
+                if not event.registered:
+                    self.registration_failed()
                 if event.registered and event.registrar_address:
                     self.endpoint.learn(event.account, (host_of(event.registrar_address),))
                 if event.registered and self._tasks is not None:

@@ -301,6 +301,7 @@ class EventInfo(Model):
         "recording.changed",
         "playback.finished",
         "trunk.alarm",
+        "address.changed",
         "stream.connected",
         "stream.disconnected",
         "stream.stopped",

@@ -177,6 +177,12 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "calls": "on which the value rests",
         },
     ),
+    "address.changed": KindFacts(
+        "The router has another address outside, by `sip.stun`: registrations and calls are told. Of no call: "
+        "`call_id` is empty.",
+        {"address": "the new one", "previous": "the old one; empty: none was known"},
+        is_kept=False,  # the database keeps events with the session they are of
+    ),
     "stream.connected": KindFacts(
         "A stream and its backend have found each other.",
         {"stream_id": "which", "reconnected": "it is not the first time"},

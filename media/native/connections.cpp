@@ -3,6 +3,8 @@
 
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
+#include <vector>
 
 #include <pjsip.h>
 #include <pjsua-lib/pjsua.h>
@@ -16,6 +18,7 @@ unsigned most_per_address = 0;
 uint64_t refused = 0;
 std::map<std::string, unsigned> count_of;
 std::unordered_map<pjsip_transport *, std::string> address_of; // incoming ones that are counted
+std::unordered_set<pjsip_transport *> ours;                     // outgoing ones
 
 // PJSUA chains itself before this one when it creates its first transport.
 void on_state(pjsip_transport *transport, pjsip_transport_state state, const pjsip_transport_state_info *) {
@@ -31,7 +34,11 @@ void on_state(pjsip_transport *transport, pjsip_transport_state state, const pjs
             return;
         }
         address_of[transport] = printed;
+    } else if (state == PJSIP_TP_STATE_CONNECTED && transport->dir == PJSIP_TP_DIR_OUTGOING &&
+               (transport->flag & PJSIP_TRANSPORT_RELIABLE)) {
+        ours.insert(transport);
     } else if (state == PJSIP_TP_STATE_DESTROY) {
+        ours.erase(transport);
         const auto found = address_of.find(transport);
         if (found == address_of.end())
             return;
@@ -49,10 +56,17 @@ void limit_connections(unsigned per_address) {
     refused = 0;
     count_of.clear();
     address_of.clear();
+    ours.clear();
     pjsip_tpmgr_set_state_cb(pjsip_endpt_get_tpmgr(pjsua_get_pjsip_endpt()), &on_state);
 }
 
 uint64_t refused_connections() { return refused; }
+
+void leave_connections() {
+    const std::vector<pjsip_transport *> left(ours.begin(), ours.end()); // those without a user go at once
+    for (pjsip_transport *transport : left)
+        pjsip_transport_shutdown(transport);
+}
 
 int reload_tls(const std::string &address, int port, const std::string &certificate, const std::string &key,
                const std::string &authorities, bool verify_servers, bool ask_clients, unsigned handshake_ms) {
