@@ -7,15 +7,11 @@
 
 namespace parley {
 
-// Of one address at most so many incoming connections; one more is closed at once. After Endpoint::libInit(), before the
-// first transport is created, once.
+// Of one IPv4 address, or IPv6 network of 64 bits, at most so many incoming connections, TLS before its handshake
+// included; one more is closed at once. Before the first transport is created.
 void limit_connections(unsigned per_address);
-// How many were closed for that so far.
+// How many were closed for that so far. Any thread.
 uint64_t refused_connections();
-
-// Send nothing new through the connections that we made: they have led through a router that has another address by now
-// and knows nothing of them. What is under way on them may end; then they are closed.
-void leave_connections();
 
 // Let new TLS connections use these files from now on; those that stand go on with what they began with. The listener
 // is closed and opened again at `port` of `address` (IPv4 or IPv6). Returns PJSIP's status; without TLS PJ_ENOTFOUND.

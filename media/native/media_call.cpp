@@ -194,8 +194,10 @@ void MediaCall::onCallTsxState(pj::OnCallTsxStateParam &param) {
         pjsip_rx_data *rdata = event->body.tsx_state.src.rdata;
         if (is("INFO"))
             receive_info(tsx, rdata);
-        else if (is("MESSAGE"))
+        else if (is("MESSAGE") || is("PUBLISH") || is("REGISTER"))
             refuse_method(tsx, rdata);
+        else if (is("SUBSCRIBE"))
+            refuse_subscription(tsx, rdata);
         else if (is("REFER"))
             receive_refer(tsx, rdata);
         else if (is("OPTIONS"))

@@ -140,6 +140,19 @@ def test_who_has_too_many_connections_gets_no_more_and_the_first_ones_work(secur
     wait_for(lambda: _can_connect(secure.sip_port), "room for another connection")
 
 
+def test_tls_connections_count_before_their_handshake(secure: GatewayProcess, tls_port: int) -> None:
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    with ExitStack() as stack:
+        for _ in range(MOST):
+            stack.enter_context(socket.create_connection(("127.0.0.1", tls_port), 5))
+        late = stack.enter_context(socket.create_connection(("127.0.0.1", tls_port), 5))
+        late.settimeout(5)
+        assert late.recv(1) == b"", "shown out at once, not after the ten seconds of a handshake"
+        other = stack.enter_context(socket.create_connection(("127.0.0.1", tls_port), 5, ("127.0.0.2", 0)))
+        assert _is_answered(stack.enter_context(anybody.wrap_socket(other)), "TLS", "other")
+
+
 def _can_connect(port: int) -> bool:
     with socket.create_connection(("127.0.0.1", port), 5) as connection:
         try:
