@@ -205,6 +205,7 @@ class SipThread:
         pj.hide_replaces()
         pj.trim_capabilities()
         pj.answer_pings()
+        pj.follow_connections()
         if settings.trace:
             pj.start_sip_tap()
         address = self.transports.open(endpoint)

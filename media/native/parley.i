@@ -246,6 +246,7 @@ void force_contact(int account, const std::string &contact);
 int call_of_dialog(const std::string &call_id, const std::string &our_tag, const std::string &their_tag);
 void answer_pings();
 void limit_connections(unsigned per_address);
+void follow_connections();
 void leave_connections();
 uint64_t refused_connections();
 int reload_tls(const std::string &address, int port, const std::string &certificate, const std::string &key,

@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <set>
+#include <unordered_set>
+#include <vector>
 
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
@@ -12,8 +14,29 @@ namespace parley {
 namespace {
 
 std::atomic<uint32_t> address{0};
+std::unordered_set<pjsip_transport *> ours; // connections, as long as they last
+
+// PJSUA chains itself before this one when it creates its first transport.
+void on_state(pjsip_transport *transport, pjsip_transport_state state, const pjsip_transport_state_info *) {
+    if (state == PJSIP_TP_STATE_DESTROY)
+        ours.erase(transport);
+    else if (state == PJSIP_TP_STATE_CONNECTED && transport->dir == PJSIP_TP_DIR_OUTGOING &&
+             (transport->flag & PJSIP_TRANSPORT_RELIABLE))
+        ours.insert(transport);
+}
 
 } // namespace
+
+void follow_connections() {
+    ours.clear();
+    pjsip_tpmgr_set_state_cb(pjsip_endpt_get_tpmgr(pjsua_get_pjsip_endpt()), &on_state);
+}
+
+void leave_connections() {
+    const std::vector<pjsip_transport *> left(ours.begin(), ours.end()); // one without a user ends at once
+    for (pjsip_transport *transport : left)
+        pjsip_transport_shutdown(transport);
+}
 
 void publish_address(const std::string &host) {
     // PJSIP keeps pointers to the text, in places nobody can count.
