@@ -225,6 +225,12 @@ class Guard:
                 if counts[key] <= 0:
                     del counts[key]
 
+    def succeed_call(self, handle: str, successor: str) -> None:
+        """Two legs exchange their names, as one takes the other's place: each counts for its own source and trunk until
+        it ends. Of one that is over already nothing is left to exchange."""
+        counted = ((successor, self._calls.pop(handle, None)), (handle, self._calls.pop(successor, None)))
+        self._calls.update((name, whose) for name, whose in counted if whose is not None)
+
     def has_room(self, trunk: str) -> bool:
         """Whether one more call fits the trunk's own limit."""
         known = self._trunks.get(trunk)

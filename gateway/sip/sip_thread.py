@@ -315,6 +315,8 @@ class SipThread:
             raise WrongCallState("the new leg is over already")
         del self.calls[successor]
         self.calls[handle] = new
+        if self.gate is not None:
+            self.gate.guard.succeed_call(handle, successor)
         if old is not None:
             old.tellReferral(pj.PJSIP_SC_OK, True)
             old.handle = successor

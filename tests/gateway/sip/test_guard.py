@@ -4,6 +4,8 @@
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.sip.guard import Accept, Answer, Drop, Guard, GuardedTrunk, GuardSettings, Reason, Request, Verdict
 from gateway.sip.head import MessageHead
@@ -93,6 +95,38 @@ def test_calls_beyond_a_trunks_own_limit_are_told_to_come_again() -> None:
     assert isinstance(keeper.receive_request(request(TRUNK), 0.0), Accept)
     keeper.begin_call("out", trunk="carrier")  # calls out count, too
     assert not keeper.has_room("carrier")
+
+
+_LEGS = st.sampled_from("abcd")
+_STEPS = st.one_of(
+    st.tuples(st.just("begin"), _LEGS, st.sampled_from((PRIVATE, TRUNK, ""))),
+    st.tuples(st.just("succeed"), _LEGS, _LEGS),
+    st.tuples(st.just("end"), _LEGS, st.just("")),
+)
+
+
+@settings(derandomize=True)
+@given(st.lists(_STEPS, max_size=30))
+def test_each_leg_counts_for_its_own_source_and_trunk_until_it_ends_whoever_takes_whose_place(
+    steps: list[tuple[str, str, str]],
+) -> None:
+    keeper = guard(max_calls_per_source=2, requests_per_s=1000.0)
+    standing: dict[str, str] = {}
+    for step, handle, given_to in steps:
+        if step == "begin" and handle not in standing:
+            standing[handle] = given_to
+            keeper.begin_call(handle, given_to, "carrier" if given_to == TRUNK else "")
+        elif step == "succeed" and given_to in standing and handle != given_to:
+            new, old = standing.pop(given_to), standing.pop(handle, None)
+            standing |= {handle: new} if old is None else {handle: new, given_to: old}
+            keeper.succeed_call(handle, given_to)
+        elif step == "end":
+            standing.pop(handle, None)
+            keeper.end_call(handle)
+        sources = list(standing.values())
+        verdict = keeper.receive_request(request(PRIVATE), 0.0)
+        assert isinstance(verdict, Accept) is (sources.count(PRIVATE) < 2)
+        assert keeper.has_room("carrier") is (sources.count(TRUNK) < 2)
 
 
 # Strangers
