@@ -9,6 +9,7 @@ import signal
 import ssl
 import time
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from gateway.calls.journal import Journal
 from gateway.calls.memory import CallerMemories
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
+from gateway.calls.toll_audit import TollAudit
 from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, SipConfig
 from gateway.feeds import event_retention, open_events, sending_webhooks
@@ -41,6 +43,7 @@ from gateway.rates import Rate
 from gateway.services import open_services
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.guard import GuardedTrunk, GuardSettings
+from gateway.sip.public_address import PublicAddress
 from gateway.sip.settings import EndpointSettings, MediaSettings, TlsSettings, TrunkSettings
 from gateway.sip.tls_files import TlsFiles
 from gateway.store import open_store
@@ -122,10 +125,15 @@ async def _serve(config: Config) -> None:
         reception = Reception()
         streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
         names = await stack.enter_async_context(_names(config))
-        exchange = Exchange(config.trunk, names, metrics)
-        switchboard = Switchboard(
-            config, endpoint_settings(config), hub, agents, journal, metrics, events.bus, streams, exchange
-        )
+        exchange = Exchange(config.trunk, names, metrics, events.bus)
+        exchange.restore(await store.trunk_minutes(_midnight()))
+        toll_audit, loop = TollAudit(journal.audited), asyncio.get_running_loop()
+        exchange.on_barred = lambda trunk, bar, way: loop.call_soon_threadsafe(toll_audit.receive, trunk, bar, way)
+        public_address = _public_address(config.sip)
+        if public_address is not None:
+            await public_address.learn()
+        settings = endpoint_settings(config, public_address)
+        switchboard = Switchboard(config, settings, hub, agents, journal, metrics, events.bus, streams, exchange)
         agents.control_of = partial(CallHands, switchboard)
         await stack.enter_async_context(switchboard)
         background = [
@@ -141,6 +149,9 @@ async def _serve(config: Config) -> None:
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard, metrics), name="counters"),
         ]
+        if public_address is not None:
+            follow = public_address.follow(switchboard.endpoint.move)
+            background.append(tasks.create_task(follow, name="public-address"))
         if (tls_files := _tls_files(config.sip, switchboard.endpoint)) is not None:
             background.append(tasks.create_task(tls_files.follow(), name="tls-files"))
             asyncio.get_running_loop().add_signal_handler(
@@ -186,6 +197,11 @@ async def _serve(config: Config) -> None:
         again.cancel()
 
 
+def _midnight() -> datetime:
+    """When today began, as `max_minutes_per_day` counts: UTC."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 async def _mcp_endpoint(keys: KeyRing) -> "McpEndpoint":
     """Here, since the SDK takes half a second and 23 MB to import."""
     from gateway.mcp.endpoint import McpEndpoint
@@ -209,10 +225,15 @@ def _names(config: Config) -> Names:
     return Names(nameserver, transports=config.sip.transports, families=families)
 
 
-def endpoint_settings(config: Config) -> EndpointSettings:
-    """The SIP endpoint's share of the configuration."""
+def _public_address(sip: SipConfig) -> PublicAddress | None:
+    """Who finds it out; None: nobody."""
+    return None if sip.stun is None else PublicAddress(sip.stun, sip.bind, sip.stun_s)
+
+
+def endpoint_settings(config: Config, found: PublicAddress | None = None) -> EndpointSettings:
+    """The SIP endpoint's share of the configuration; `found`: our address outside, unless it is configured."""
     sip, media = config.sip, config.media
-    public_address = sip.public_address or ""
+    public_address = sip.public_address or ("" if found is None else found.address)
     return EndpointSettings(
         bind=sip.bind,
         port=sip.port,
@@ -232,6 +253,7 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         user_agent=sip.user_agent,
         trace=config.trace.keep or config.trace.hep is not None,
         public_address=public_address,
+        trusts_registrars=sip.public_address is None and sip.stun is None,
         tls_port=sip.tls_port,
         bind6=sip.bind6 or "",
         tls=_tls_settings(sip),

@@ -27,6 +27,7 @@ from agent.errors import ModelError
 from agent.local.models import check_models
 from gateway.config import MAX_CALLS, Config
 from gateway.errors import StartupError
+from gateway.sip.public_address import PublicAddress
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -107,7 +108,14 @@ def check_rtp_ports(config: Config) -> Iterator[Finding]:
 def check_addresses(config: Config) -> Iterator[Finding]:
     """Whether the address in our SIP messages is one that callers can reach."""
     public, own = config.sip.public_address, _own_address(config.sip.bind)
-    if public is not None:
+    if config.sip.stun is not None:
+        asked = PublicAddress(config.sip.stun, config.sip.bind, config.sip.stun_s)
+        if asyncio.run(asked.learn()):
+            yield Finding("NAT", "ok", f"callers are told {asked.address}, as {config.sip.stun} says")
+        else:
+            fix = "set sip.stun to one that does, or sip.public_address"
+            yield Finding("NAT", "warn", f"the STUN server {config.sip.stun} does not tell our address", fix)
+    elif public is not None:
         if ipaddress.ip_address(public).is_global:
             yield Finding("NAT", "ok", f"callers are told {public}")
         else:

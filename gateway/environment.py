@@ -194,8 +194,11 @@ def _validate(settings: _Settings, environ: Mapping[str, str]) -> Config | None:
     config, positions = _validate_what_is_sound(settings, tree, context)
     settings.faults.extend(_dangling_names(settings, settings.tree))
     if config is not None:
+        named = {fault.source for fault in settings.faults}
         for path, problem in contradictions(config):
-            settings.faults.append(Fault(settings.source_of(_original(path, positions)), problem))
+            source = settings.source_of(_original(path, positions))
+            if source not in named:  # a key that was taken out for its own fault is not missing
+                settings.faults.append(Fault(source, problem))
     return None if settings.faults else config
 
 

@@ -72,6 +72,10 @@ class StartupError(GatewayError):
     """The gateway cannot start on this machine as it is; the message says what to change."""
 
 
+class StunError(GatewayError):
+    """A STUN server has not told our address; the message says what it did instead."""
+
+
 class StoreError(GatewayError):
     """The store could not do what somebody is waiting for; it may work again later."""
 

@@ -177,6 +177,14 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "calls": "on which the value rests",
         },
     ),
+    "trunk.state": KindFacts(
+        "A trunk has gone, or is there again. `call_id` is empty: it is of no call.",
+        {
+            "trunk": "its name",
+            "is_up": "false: calls go through others, as long as there are any",
+            "cause": "`options`, `calls`, `registration`, or `rest`: its time is over",
+        },
+    ),
     "stream.connected": KindFacts(
         "A stream and its backend have found each other.",
         {"stream_id": "which", "reconnected": "it is not the first time"},

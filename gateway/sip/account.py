@@ -6,6 +6,7 @@ of its inbound account, which has none: whoever sends us an INVITE cannot challe
 in another product).
 """
 
+import contextlib
 from collections.abc import Callable
 
 import pjsua2 as pj
@@ -49,6 +50,7 @@ class SipAccount(pj.Account):  # type: ignore[misc]
         """What its calls offer and accept, most wanted first."""
         self._on_invite = on_invite
         self._post = post
+        self._is_moving = False
 
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
         self._on_invite(self, prm)
@@ -57,8 +59,24 @@ class SipAccount(pj.Account):  # type: ignore[misc]
         """Nobody's presence is told to strangers, nor NOTIFY sent where their Contact says."""
         prm.code = pj.PJSIP_SC_FORBIDDEN
 
+    def move(self) -> None:
+        """Register another Contact, now that our address is another one, in place of that which stands. Raises
+        `pj.Error` while a registration is under way."""
+        # PJSIP makes a Contact anew only when there is no registration.
+        self._is_moving = self.getInfo().regIsActive
+        try:
+            self.setRegistration(not self._is_moving)
+        except pj.Error:
+            self._is_moving = False
+            raise
+
     def onRegState(self, prm: pj.OnRegStateParam) -> None:
         registered = self.getInfo().regIsActive
+        if self._is_moving:
+            self._is_moving = False
+            with contextlib.suppress(pj.Error):  # then PJSIP has begun another one
+                self.setRegistration(True)
+            return
         self._post(RegistrationChanged(self.name, registered, prm.code, prm.reason, prm.rdata.srcAddress))
 
 
@@ -84,7 +102,7 @@ def inbound_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountCon
     return config
 
 
-def outbound_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountConfig:
+def outbound_account(trunk: TrunkSettings, media: MediaSettings, *, trusts_registrar: bool = True) -> pj.AccountConfig:
     """Our identity at a trunk: digest credentials, registration if asked."""
     config = pj.AccountConfig()
     config.idUri = _identity(trunk)
@@ -101,6 +119,8 @@ def outbound_account(trunk: TrunkSettings, media: MediaSettings) -> pj.AccountCo
         config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", trunk.realm, trunk.username, 0, trunk.password))
     _apply_media(config, media)
     _apply_trunk(config, trunk)
+    if not trusts_registrar:
+        config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = 0
     return config
 
 

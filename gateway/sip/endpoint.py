@@ -21,7 +21,7 @@ from gateway.sip.sip_thread import SipThread, operation_of
 from gateway.sip.uri import SipUri, UriError
 from gateway.trunks.dns import Target
 from gateway.trunks.profile import Transport
-from media.ports import NativePort
+from media.native_port import NativePort
 
 T = TypeVar("T")
 
@@ -161,6 +161,10 @@ class SipEndpoint:
     async def reload_tls(self) -> None:
         """Read certificate, key and authorities anew; calls that stand go on. Raises `StartupError`."""
         await self._in_thread(self._sip.transports.reload_tls)
+
+    async def move(self, public_address: str) -> None:
+        """Peers outside reach us at this IPv4 address from now on: registrations and calls are told."""
+        await self._in_thread(lambda: self._sip.move(public_address))
 
     def give_up_if_silent(self, handle: str) -> None:
         """End an outgoing call that has no response of any kind yet: `CallEnded` with 408 follows."""

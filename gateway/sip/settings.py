@@ -91,6 +91,8 @@ class EndpointSettings:
     max_calls: int
     user_agent: str
     public_address: str = ""
+    trusts_registrars: bool = True
+    """Contacts have the address that a registrar saw us at (RFC 3261 section 18.2.1). False: ours is known better."""
     bind6: str = ""
     """IPv6 address; `::` for all interfaces, empty for none."""
     tls_port: int = 5061

@@ -8,6 +8,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import pjsua2 as pj
 import structlog
@@ -29,8 +30,8 @@ from gateway.sip.timers import Timers
 from gateway.sip.transports import SipTransports
 from gateway.sip.uri import SipUri, UriError, request_uri_user, wire_text
 from gateway.trunks.dns import Target
+from media.native_port import NativePort
 from media.ports import (
-    NativePort,
     open_media_gate,
     set_media_sources,
     silence_library,
@@ -50,6 +51,12 @@ _SILENT_S = 33.0
 """How long PJSIP keeps the slot of an INVITE that nobody answers, hung up or not: timer B of RFC 3261, 32 s."""
 _PJ_ETOOMANY = 70010
 """PJSIP's status when it has no slot left; its Python has no name for it."""
+_REINVITE_S = 0.02
+"""Between two calls that are told of our new address."""
+_AGAIN_S = 1.0
+"""Until a registration or re-INVITE is tried again that another one was in the way of."""
+_TELLINGS = 10
+"""Tries of such a re-INVITE."""
 _LOCAL = ""
 """Name of the account that is no trunk's."""
 
@@ -209,7 +216,8 @@ class SipThread:
         self.accounts[_LOCAL] = self.inbound[_LOCAL] = local
         for trunk in settings.trunks:
             codecs = trunk.codecs or settings.codecs
-            self.accounts[trunk.name] = self._add_account(trunk.name, outbound_account(trunk, settings.media), codecs)
+            outbound = outbound_account(trunk, settings.media, trusts_registrar=settings.trusts_registrars)
+            self.accounts[trunk.name] = self._add_account(trunk.name, outbound, codecs)
             self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media), codecs)
             for account in (self.accounts[trunk.name], self.inbound[trunk.name]):
                 set_media_sources(account.getId(), trunk.media_allow, trusted=True)
@@ -391,6 +399,32 @@ class SipThread:
         if call is not None:
             call.ending_by_us = True
             call.end(code, phrase, reason)
+
+    def move(self, public_address: str) -> None:
+        """Peers outside reach us at this IPv4 address from now on: new calls say so, registrations are renewed, and
+        calls that stand are told, one after the other."""
+        pj.publish_address(public_address)
+        self._our_host = public_address
+        for trunk in self._settings.trunks:
+            if trunk.register:
+                self._move_account(self.accounts[trunk.name])
+        standing = [call for call in self.calls.values() if call.is_confirmed]
+        for index, call in enumerate(standing):
+            self._later(index * _REINVITE_S, partial(self._tell_address, call, _TELLINGS))
+
+    def _move_account(self, account: SipAccount) -> None:
+        try:
+            account.move()
+        except pj.Error:  # a registration is under way
+            self._later(_AGAIN_S, partial(self._move_account, account))
+
+    def _tell_address(self, call: SipCall, tries: int) -> None:
+        if not call.is_confirmed or tries == 0:
+            return
+        try:
+            call.say_address()
+        except pj.Error:  # another re-INVITE is under way
+            self._later(_AGAIN_S, partial(self._tell_address, call, tries - 1))
 
     def learn(self, trunk: str, addresses: tuple[str, ...]) -> None:
         if self.gate is not None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from gateway.errors import StartupError, WrongCallState
+
 log = structlog.get_logger(__name__)
 
 _LOOK_S = 5.0
@@ -57,11 +59,19 @@ class TlsFiles:
 
     async def renew(self) -> None:
         """Take the files up as they are now; with a fault in them the old ones stay in force."""
+        stamp = self._look()
         problem = await asyncio.to_thread(problem_with, self._certificate, self._key, self._authorities)
         if problem is not None:
             log.error("tls_not_renewed", problem=problem)
+            self._stamp = stamp
             return
-        await self._reload()
+        try:
+            await self._reload()
+        except (StartupError, WrongCallState) as fault:  # the port, for example, in somebody else's hands
+            log.error("tls_not_renewed", problem=str(fault))
+            self._stamp = None  # as if the files had changed once more
+            return
+        self._stamp = stamp
         log.info("tls_renewed", certificate=str(self._certificate))
 
     def _look(self) -> _Stamp | None:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Opens the SIP transports: UDP, TCP and TLS, over IPv4 and IPv6. Endpoint thread only."""
 
+import contextlib
+import socket
+
 import pjsua2 as pj
 
 from gateway.errors import StartupError
@@ -18,6 +21,7 @@ _IPV6_TYPES: dict[Transport, int] = {
 }
 _HANDSHAKE_MS = 10_000
 """A TLS connection that does not get so far is closed; TCP has as long for its first message (config_site.h)."""
+_TRIES = 20
 _PROTOCOLS = pj.PJ_SSL_SOCK_PROTO_TLS1_2 | pj.PJ_SSL_SOCK_PROTO_TLS1_3
 
 
@@ -33,11 +37,10 @@ class SipTransports:
         """Open all; `host:port` of the first. Raises `StartupError`."""
         settings = self._settings
         pj.limit_connections(settings.connections_per_address)
-        first = ""
+        first, chosen = "", settings.port or _free_port(settings.bind)
         for address, types in ((settings.bind, _IPV4_TYPES), (settings.bind6, _IPV6_TYPES)):
             for name in settings.transports if address else ():
-                # A port the system chose for the first transport is that of the others, too.
-                port = settings.tls_port if name == "tls" else settings.port or _port_of(first)
+                port = settings.tls_port if name == "tls" else chosen or _port_of(first)
                 bound = self._open(endpoint, name, types[name], address, port)
                 first = first or bound
         return first
@@ -89,6 +92,21 @@ def _secure(config: pj.TlsConfig, tls: TlsSettings) -> None:
     config.verifyServer = tls.verify_servers
     config.verifyClient = config.requireClientCert = tls.ask_clients
     config.msecTimeout = _HANDSHAKE_MS
+
+
+def _free_port(address: str) -> int:
+    """One that nobody has for UDP nor for TCP; 0 when the system has none to give."""
+    for _ in range(_TRIES):
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+            socket.socket() as tcp,
+        ):
+            udp.bind((address, 0))
+            port: int = udp.getsockname()[1]
+            tcp.bind((address, port))
+            return port
+    return 0
 
 
 def _port_of(address: str) -> int:

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include <pjsip_simple.h>
+
 namespace parley {
 
 namespace {
@@ -13,6 +15,15 @@ constexpr std::array kNotOurs{"MESSAGE", "SUBSCRIBE", "PUBLISH"};
 bool is_ours(const pj_str_t &method) {
     return std::none_of(kNotOurs.begin(), kNotOurs.end(),
                         [&](const char *other) { return pj_stricmp2(&method, other) == 0; });
+}
+
+void refuse(pjsip_transaction *tsx, pjsip_rx_data *rdata, int code, const pjsip_hdr *header) {
+    pjsip_tx_data *response = nullptr;
+    if (pjsip_endpt_create_response(tsx->endpt, rdata, code, nullptr, &response) != PJ_SUCCESS)
+        return;
+    if (header)
+        pjsip_msg_add_hdr(response->msg, static_cast<pjsip_hdr *>(pjsip_hdr_clone(response->pool, header)));
+    pjsip_tsx_send_msg(tsx, response);
 }
 
 } // namespace
@@ -29,13 +40,16 @@ void trim_capabilities() {
 }
 
 void refuse_method(pjsip_transaction *tsx, pjsip_rx_data *rdata) {
-    pjsip_tx_data *response = nullptr;
-    if (pjsip_endpt_create_response(tsx->endpt, rdata, PJSIP_SC_METHOD_NOT_ALLOWED, nullptr, &response) != PJ_SUCCESS)
+    refuse(tsx, rdata, PJSIP_SC_METHOD_NOT_ALLOWED, pjsip_endpt_get_capability(tsx->endpt, PJSIP_H_ALLOW, nullptr));
+}
+
+void refuse_subscription(pjsip_transaction *tsx, pjsip_rx_data *rdata) {
+    const pj_str_t event = pj_str(const_cast<char *>("Event")), brief = pj_str(const_cast<char *>("o"));
+    const auto *asked = static_cast<const pjsip_event_hdr *>(
+        pjsip_msg_find_hdr_by_names(rdata->msg_info.msg, &event, &brief, nullptr));
+    if (asked && pj_stricmp2(&asked->event_type, "refer") == 0)
         return;
-    const pjsip_hdr *allow = pjsip_endpt_get_capability(tsx->endpt, PJSIP_H_ALLOW, nullptr);
-    if (allow)
-        pjsip_msg_add_hdr(response->msg, static_cast<pjsip_hdr *>(pjsip_hdr_clone(response->pool, allow)));
-    pjsip_tsx_send_msg(tsx, response);
+    refuse(tsx, rdata, PJSIP_SC_BAD_EVENT, pjsip_evsub_get_allow_events_hdr(nullptr));
 }
 
 } // namespace parley

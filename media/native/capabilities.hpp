@@ -12,4 +12,7 @@ void trim_capabilities();
 // 405 with what is allowed (RFC 3261 section 8.2.1).
 void refuse_method(pjsip_transaction *tsx, pjsip_rx_data *rdata);
 
+// 489 with what there is (RFC 6665 section 4.2.1.4), unless it is about a REFER: that is PJSIP's.
+void refuse_subscription(pjsip_transaction *tsx, pjsip_rx_data *rdata);
+
 } // namespace parley

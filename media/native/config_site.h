@@ -27,7 +27,10 @@
 #define PJSIP_TCP_INITIAL_TIMEOUT           10
 #define PJSIP_TRANSPORT_SERVER_IDLE_TIME_FIRST 10   /* the TLS listener's name for it */
 #define PJSIP_TCP_TRANSPORT_BACKLOG         128
-#define PJSIP_TLS_TRANSPORT_BACKLOG         128
+#define PJ_SOMAXCONN                        128   /* TLS: 2.17 does not use its own name for it */
+/* A listener that fifty errors in a row end for ever ends by a stranger's
+ * doing; media/native/connections.cpp gives it no error. */
+#define PJ_ACTIVESOCK_MAX_CONSECUTIVE_ACCEPT_ERROR 0x7FFFFFFF
 #define PJSIP_MAX_PKT_LEN                   8192
 /* A flood that comes while the process stands still must not push calls out of
  * the socket's buffer. The system's own limit (net.core.rmem_max) holds. */

@@ -7,10 +7,10 @@
 
 namespace parley {
 
-// Of one address at most so many incoming connections; one more is closed at once. After Endpoint::libInit(), before the
-// first transport is created, once.
+// Of one IPv4 address, or IPv6 network of 64 bits, at most so many incoming connections, TLS before its handshake
+// included; one more is closed at once. Before the first transport is created.
 void limit_connections(unsigned per_address);
-// How many were closed for that so far.
+// How many were closed for that so far. Any thread.
 uint64_t refused_connections();
 
 // Let new TLS connections use these files from now on; those that stand go on with what they began with. The listener

@@ -12,6 +12,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "clock.hpp"
+#include "public_address.hpp"
 #include "resting_ports.hpp"
 
 namespace parley {
@@ -112,7 +113,14 @@ struct MediaGate::Operations {
     static MediaGate *gate(pjmedia_transport *transport) { return static_cast<MediaGate *>(transport); }
 
     static pj_status_t get_info(pjmedia_transport *tp, pjmedia_transport_info *info) {
-        return pjmedia_transport_get_info(gate(tp)->below_, info);
+        const pj_status_t status = pjmedia_transport_get_info(gate(tp)->below_, info);
+        if (const uint32_t published = published_v4(); published && status == PJ_SUCCESS) {
+            for (pj_sockaddr *name : {&info->sock_info.rtp_addr_name, &info->sock_info.rtcp_addr_name}) {
+                if (name->addr.sa_family == pj_AF_INET())
+                    name->ipv4.sin_addr.s_addr = published;
+            }
+        }
+        return status;
     }
     static void detach(pjmedia_transport *tp, void *) { gate(tp)->detach(); }
     static pj_status_t send_rtp(pjmedia_transport *tp, const void *packet, pj_size_t size) {

@@ -9,6 +9,7 @@
 #include "drain.hpp"
 #include "media_call.hpp"
 #include "media_gate.hpp"
+#include "public_address.hpp"
 #include "sip_gate.hpp"
 #include "sip_probe.hpp"
 #include "sip_resolver.hpp"
@@ -239,6 +240,7 @@ void stop_media_clock();
 void start_sip_tap();
 void hide_replaces();
 void trim_capabilities();
+void publish_address(const std::string &host);
 int call_of_dialog(const std::string &call_id, const std::string &our_tag, const std::string &their_tag);
 void limit_connections(unsigned per_address);
 uint64_t refused_connections();

@@ -80,7 +80,8 @@ class SipServer:
             more = "Content-Type: application/sdp\r\n"
         contact = f"<sip:server@{self.host}>"
         if method == "REGISTER":
-            contact = f"{_header(request, 'Contact')};expires={self.expires_s}"
+            expires_s = min(self.expires_s, int(_header(request, "Expires") or self.expires_s))
+            contact = f"{_header(request, 'Contact')};expires={expires_s}"
         elif code == 302:
             contact = f"<{self.contact}>"
         self._socket.sendto(

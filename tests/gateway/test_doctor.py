@@ -19,6 +19,7 @@ from agent.config import AgentConfig
 from gateway import doctor
 from gateway.config import Config, HttpConfig, MediaConfig, ModelsConfig, SipConfig, StoreConfig
 from gateway.doctor import Finding
+from tests.simulators.stun import StunServer
 
 
 def statuses(findings: Iterator[Finding]) -> list[tuple[str, str]]:
@@ -101,6 +102,17 @@ def test_nat_needs_a_public_address(
     assert finding.status == status
     assert word in finding.fix
     assert bool(finding.fix) == (status != "ok")
+
+
+def test_the_address_that_stun_tells_is_shown() -> None:
+    with StunServer("203.0.113.5") as server:
+        sip = SipConfig(stun=f"127.0.0.1:{server.port}", bind="127.0.0.1")
+        (found,) = doctor.check_addresses(Config(sip=sip))
+        server.address = ""
+        (silent,) = doctor.check_addresses(Config(sip=sip))
+    assert (found.status, "203.0.113.5" in found.detail) == ("ok", True)
+    assert silent.status == "warn"
+    assert "sip.stun" in silent.fix
 
 
 def test_an_api_open_to_the_network_or_with_a_short_key_is_warned_of() -> None:

@@ -16,6 +16,7 @@ from gateway.events import CATALOGUE, KEPT_KINDS, EventKind, kinds_matching
 from gateway.events.catalogue import catalogue_table
 from gateway.store import TranscriptEntry, TurnRecord
 from gateway.trunks.alarms import AlarmChanged
+from gateway.trunks.health import TrunkChanged
 
 ROOT = Path(__file__).parents[3]
 FACTS = CallFacts("c1", "inbound", "ann", "desk")
@@ -27,6 +28,7 @@ WHOLE: dict[str, set[str]] = {
     "turn.measured": set(TurnRecord.model_fields),
     "call.transfer": set(TransferInfo.model_fields),
     "trunk.alarm": {field.name for field in fields(AlarmChanged)},
+    "trunk.state": {field.name for field in fields(TrunkChanged)},
     "caller.prosody": {field.name for field in fields(CallerProsody)},
 }
 """Kinds whose data is a whole record."""
