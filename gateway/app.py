@@ -388,7 +388,7 @@ def _how_to_call(config: Config, sip: str) -> str:
     """An address that the routes lead to an agent, or the fact that there is none."""
     route = config.route_for("agent", "127.0.0.1")
     if route is None or route.action != "agent":
-        return "dial what the routes below match; `agent` is none of it"
+        return "dial what a route below matches; none of them leads to an agent for `agent`"
     example = config.agents[route.agent or ""].knowledge is None
     question = "What are your opening hours?" if example else "Hello?"
     return f'''sip:agent@{sip} (UDP or TCP) with any softphone, or

@@ -38,6 +38,17 @@ def _sha256(data: bytes) -> str:
 ALGORITHMS: Mapping[str, Callable[[bytes], str]] = {"SHA-256": _sha256, "MD5": _md5}
 """Best first (RFC 8760 section 2.3). MD5 because most telephones have nothing else."""
 
+_MD5_ONLY = re.compile(r"baresip v[01]\.", re.IGNORECASE)
+
+
+def stumbles_over_sha(user_agent: str) -> bool:
+    """Whether it gives up at a challenge it does not know, in place of taking the next (RFC 8760 section 2.4).
+
+    Debian 12's baresip does: "Register: Function not implemented". Who says to be one gets nothing that others do not:
+    MD5 is accepted from everybody.
+    """
+    return _MD5_ONLY.search(user_agent) is not None
+
 
 class Outcome(Enum):
     """What an Authorization header is worth."""
@@ -110,12 +121,14 @@ class DigestServer:
         self._oldest = float("-inf")
         """Nonces made until then are no longer accepted: what their counts were has been forgotten."""
 
-    def challenge(self, now: float, *, stale: bool = False) -> tuple[str, ...]:
-        """Values of WWW-Authenticate, one for each algorithm, with one nonce."""
+    def challenge(self, now: float, *, stale: bool = False, md5_only: bool = False) -> tuple[str, ...]:
+        """Values of WWW-Authenticate, one for each algorithm, with one nonce. `md5_only`: see `stumbles_over_sha`."""
         nonce = self._nonce(now)
         more = ", stale=true" if stale else ""
         return tuple(
-            f'Digest realm="{self._realm}", nonce="{nonce}", algorithm={name}, qop="auth"{more}' for name in ALGORITHMS
+            f'Digest realm="{self._realm}", nonce="{nonce}", algorithm={name}, qop="auth"{more}'
+            for name in ALGORITHMS
+            if name == "MD5" or not md5_only
         )
 
     def verify(self, text: str, method: str, uri: str, now: float) -> tuple[Outcome, str]:

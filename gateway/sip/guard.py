@@ -19,7 +19,7 @@ from enum import Enum
 from typing import Literal
 
 from gateway.rates import Buckets, Rate
-from gateway.sip.digest import DigestServer, Outcome
+from gateway.sip.digest import DigestServer, Outcome, stumbles_over_sha
 from gateway.sip.head import Headers, MessageHead
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -327,7 +327,8 @@ class Guard:
 
     def _challenge(self, request: Request, reason: Reason, now: float) -> Verdict:
         assert self._digest is not None
-        values = self._digest.challenge(now, stale=reason is Reason.STALE)
+        md5_only = stumbles_over_sha(request.head.first("User-Agent"))
+        values = self._digest.challenge(now, stale=reason is Reason.STALE, md5_only=md5_only)
         headers = tuple(("WWW-Authenticate", value) for value in values)
         return self._refuse(request.source, Answer(401, reason, headers), now)
 

@@ -42,7 +42,7 @@ def check(names: Sequence[str], *, as_json: bool, folder: Path = FOLDER, today: 
         return int(failed)
     for finding in findings:
         print(f"{finding.status:4}  {finding.profile}: {finding.detail}")
-    print(f"{len(names)} profiles checked, {sum(one.status == 'fail' for one in findings)} faults")
+    print(f"{_count(len(names), 'profile')} checked, {_count(sum(one.status == 'fail' for one in findings), 'fault')}")
     return int(failed)
 
 
@@ -50,7 +50,12 @@ def _findings(name: str, folder: Path, today: date) -> list[Finding]:
     try:
         return list(examine(name, _profile(name, folder), today))
     except ConfigError as error:
-        return [Finding(name, "fail", str(fault)) for fault in error.faults]
+        # A fault begins with its file, which the line that it is printed on does as well.
+        return [Finding(name, "fail", str(fault).removeprefix(f"{name}: ")) for fault in error.faults]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _profile(name: str, folder: Path) -> TrunkProfile:

@@ -23,6 +23,8 @@ _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _PORTS = itertools.count(50000 + _WORKER * 4000 + os.getpid() % 100 * 30, 30)
 _MODULES = ("g711", "g722", "l16", "opus", "aufile", "aubridge", "sndfile", "srtp", "dtls_srtp")
 _APPS = ("account", "menu", "ctrl_tcp")
+_LOGIN_S = 3
+"""For so long it logs in at a time."""
 TONE_HZ = 440.0
 """What it says into its microphone, all the time."""
 
@@ -31,6 +33,7 @@ class Baresip:
     """Started by `with`. `account` is appended to its address: `;mediaenc=srtp-mand`, `;audio_codecs=PCMU/8000/1`.
 
     `trust`: PEM of who may sign the certificate of the other side. `certificate`: its own, to be called by TLS.
+    `login`: `user@host:port` of a registrar that it logs in with, its password being in `account` (`;auth_pass=`).
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Baresip:
         certificate: Certificate | None = None,
         rate_hz: int = 8000,
         modules: tuple[str, ...] = (),
+        login: str = "",
     ) -> None:
         self.folder = folder
         self._port = next(_PORTS)
@@ -72,7 +76,8 @@ class Baresip:
             (folder / "own.pem").write_text(certificate.chain.read_text() + certificate.key.read_text())
             lines.append(f"sip_certificate {folder}/own.pem")
         (folder / "config").write_text("\n".join(lines) + "\n")
-        (folder / "accounts").write_text(f"<sip:qa@127.0.0.1:{self._port}>;regint=0{account}\n")
+        address = login or f"qa@127.0.0.1:{self._port}"
+        (folder / "accounts").write_text(f"<sip:{address}>;regint={_LOGIN_S if login else 0}{account}\n")
         (folder / "contacts").touch()
 
     def __enter__(self) -> Self:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.sip.digest import ALGORITHMS, Credentials, DigestServer, Outcome
+from gateway.sip.digest import ALGORITHMS, Credentials, DigestServer, Outcome, stumbles_over_sha
 
 REALM = "parley"
 URI = "sip:agent@192.0.2.1"
@@ -61,6 +61,14 @@ def test_the_example_of_rfc_7616_is_read() -> None:
 def test_the_best_algorithm_is_asked_for_first() -> None:
     challenges = server().challenge(0.0)
     assert [re.findall(r"algorithm=([\w-]+)", one) for one in challenges] == [["SHA-256"], ["MD5"]]
+
+
+def test_who_stumbles_over_sha_256_is_asked_for_md5_alone() -> None:
+    assert stumbles_over_sha("baresip v1.0.0 (x86_64/linux)")
+    assert not stumbles_over_sha("baresip v3.10.1 (x86_64/Linux)")
+    assert not stumbles_over_sha("Linphonec/5.1.65")
+    (challenge,) = server().challenge(0.0, md5_only=True)
+    assert "algorithm=MD5" in challenge
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["SHA-256", "MD5"])

@@ -334,3 +334,9 @@ def test_nothing_that_a_stranger_sends_is_kept_for_ever() -> None:
         keeper.receive_request(request(f"203.0.{host // 250}.{host % 250}"), 0.0)
     assert len(keeper._tries._by_client) <= 10_000
     assert not keeper._logins
+
+
+def test_baresip_of_debian_12_is_asked_for_md5_alone() -> None:
+    keeper = guard(strangers="nobody", users={"anna": "secret"})
+    verdicts = [keeper.receive_request(request(PUBLIC, User_Agent=one), 0.0) for one in ("baresip v1.0.0", "Zoiper")]
+    assert [len(one.headers) for one in verdicts if isinstance(one, Answer)] == [1, 2]

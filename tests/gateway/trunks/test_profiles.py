@@ -120,6 +120,13 @@ def test_a_broken_file_is_a_fault_of_the_check_and_not_its_end(
     assert "there is no profile 'nobody'" in capsys.readouterr().out
 
 
+def test_a_file_is_named_once_and_one_fault_is_no_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(GOOD + "prac = true")
+    assert listing.check([str(mine)], as_json=False, today=date(2026, 11, 23)) == 1
+    assert capsys.readouterr().out == f"fail  {mine}: prac: there is no such key\n1 profile checked, 1 fault\n"
+
+
 def test_the_listing_names_all_and_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert listing.show([], as_json=False) == 0
     assert len(capsys.readouterr().out.strip().splitlines()) == 1 + 13 + 2
