@@ -188,10 +188,12 @@ def test_a_new_certificate_is_taken_up_while_a_call_stands(
         )
         wait_for(lambda: gateway.get("/calls")["calls"], "the call", 60)
         assert _subject(port) == "first"
-        used.key.write_text("no key")
-        gateway.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "tls_not_renewed" in gateway.log.read_text(), "the refusal of a broken key")
-        assert _subject(port) == "first"
+        faults = ("no key", second.key.read_text(), None)  # broken, another certificate's, missing
+        for refusals, fault in enumerate(faults, 1):
+            used.key.unlink() if fault is None else used.key.write_text(fault)
+            gateway.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: gateway.log.read_text().count("tls_not_renewed") >= refusals, "the refusal")  # noqa: B023
+            assert _subject(port) == "first"
         for source, target in ((second.key, used.key), (second.chain, used.chain)):
             shutil.copy(source, target)
         gateway.process.send_signal(signal.SIGHUP)
