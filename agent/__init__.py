@@ -5,6 +5,7 @@ frames > session > speech, recognition (ear > stt) > turn (endpointing, interrup
 actions > dialogue > thinking (knowledge, llm, tools) > reply (clauses > speakable > tts) > utterances
 
 turn_state, turn_actions   the state machine of turns; what it wants done
+pause_questions            what services are asked when the caller pauses
 speculation                answers begun before the turn is over
 silence, far_end           who says nothing; who took a call that we placed
 conversation, summary      what was said and heard, and its beginning in fewer words

@@ -53,11 +53,11 @@ from agent.services.realtime import (
     SpeechToSpeech,
     TalkLost,
     TalkNews,
-    TalkOrder,
     TalkStream,
     ToolsDropped,
     ToolWanted,
 )
+from agent.talk_order import talk_order
 from agent.tasks import SessionTasks
 from agent.tools.running import Outcome, RunningTool, ToolRunner
 from agent.tools.tool import CallControl, OnCall
@@ -77,26 +77,6 @@ _HANG_UP = ToolSpec(
     "hang_up", "End the call, after a goodbye has been said.", {"type": "object", "properties": {}, "required": []}
 )
 _UNKNOWN_CALL = CallFacts()
-_SPEAKERS = {"user": "Caller", "assistant": "You"}
-
-
-def talk_order(
-    config: AgentConfig, sample_rate_hz: int, history: History, tools: tuple[ToolSpec, ...], greeting: str
-) -> TalkOrder:
-    """What a call's conversation is opened for: the prompt, what is remembered of the caller, and what was said on
-    this call already."""
-    now = history.snapshot()
-    parts = [message.text for message in now.messages if message.role == "system"]
-    parts += [note.text for note in now.notes]
-    said = [
-        f"{_SPEAKERS[message.role]}: {message.text}"
-        for message in now.messages
-        if message.role in _SPEAKERS and message.text
-    ]
-    if said:
-        parts.append("\n".join(("So far on this call:", *said)))
-    instructions = "\n\n".join(parts)
-    return TalkOrder(sample_rate_hz, instructions, config.voice or "", config.language, tools, greeting)
 
 
 class RealtimeSession:

@@ -11,10 +11,8 @@ loop; none blocks.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from itertools import count
 from typing import assert_never
 
@@ -23,11 +21,11 @@ import structlog
 from agent.call_facts import CallFacts
 from agent.caller_voice import CallerVoice
 from agent.config import AgentConfig
-from agent.conversation import Fold, History
+from agent.conversation import History
 from agent.cues import pressed_keys
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
-from agent.errors import AgentMisuse, ServiceError
+from agent.errors import ServiceError
 from agent.events import (
     AgentEvent,
     AudioOut,
@@ -36,26 +34,26 @@ from agent.events import (
     LanguageDetected,
     ReplyFinished,
     ReplyInterrupted,
-    SilencePrompted,
     ToolUsed,
     TranscriptPartial,
 )
 from agent.expectation import Expectation, ExpectedKind
 from agent.far_end import EndCall, FallSilent, FarEnd, FarEndKind, FarEndRecognized, LeaveMessage
 from agent.far_end_watch import FarEndWatch
+from agent.folding import Folding
 from agent.intents import IntentTracker
 from agent.interruption import AskWords, Disregard, Duck, Hold, Restore
-from agent.judgement import Judgement, filled
 from agent.languages import Languages
 from agent.markup import INSTRUCTIONS
+from agent.pause_questions import PauseQuestions
+from agent.prompting import Prompting
 from agent.recognition import Recognition
 from agent.secret_keys import SecretKeys
 from agent.services.llm import ReplyEvent
 from agent.services.stt import Transcript
-from agent.silence import CallEndsSoon, CallHygiene, CutOff, Farewell, Reprompt
+from agent.silence import CallHygiene
 from agent.speculation import DropPrepared, Prepare, Speculation
 from agent.speech import MakeSpeechModel, SpeechDetector, SpeechEnded, SpeechStarted
-from agent.summary import Summarizer
 from agent.tasks import SessionTasks
 from agent.tools.running import Outcome, ToolRunner
 from agent.tools.tool import CallControl, OnCall
@@ -79,10 +77,8 @@ from media.playout import PlayoutEvent
 log = structlog.get_logger(__name__)
 
 _HEARD_POLL_MS = 20
-
 _DRAIN_EVERY_S = 0.5
 """While frames come and nothing is heard in them: what changes around the call (a hold) is noticed by then."""
-
 _UNKNOWN_CALL = CallFacts()
 
 
@@ -139,18 +135,30 @@ class AgentSession:
         self._dialogue = Dialogue(
             config, services, out, ids, self.history, self._tasks, self._tell, self._drain, clock, runner
         )
+        self._folding = Folding(self.history, services.summarizer, self._tasks)
         self._hygiene = CallHygiene(config.silence, clock() - facts.elapsed_s)
+        self._prompting = Prompting(self._turns, on_event, self._hang_up)
         self._is_engaged = is_engaged
         self._opening: str | None = None
         """Said first whatever was said before; None: the greeting, unless something was."""
         self._caller: CallerVoice | None = None
         if services.prosody is not None and config.voice_style.adapt:
             self._caller = CallerVoice(services.prosody, caller_energy)
-        self._judgement: Judgement | None = None
-        """Of the present pause."""
+        self._questions = PauseQuestions(
+            config,
+            services,
+            self._tasks,
+            self._recognition,
+            self._caller,
+            self._dialogue,
+            self._languages,
+            self._turns,
+            self._speculation,
+            listens=self._listens,
+            drain=self._drain,
+            clock=clock,
+        )
         self._hung_up: asyncio.Future[str] | None = None
-        self._last_partial: Transcript | None = None
-        """Of the present turn."""
         self._drained_at = 0.0
         self._keys = SecretKeys(config.secret_keys)
         self._is_suspicious = False
@@ -287,10 +295,10 @@ class AgentSession:
             match event:
                 case SpeechStarted():
                     self._speculation.receive_speech(now)
-                    self._judgement = None
+                    self._questions.receive_speech()
                 case SpeechEnded(ended_at) if self._turns.state is TurnState.PAUSED:
                     self._speculation.receive_silence(now)
-                    self._judge(now - ended_at)
+                    self._questions.judge(now - ended_at)
             self._follow(now)
         self._follow(now)
         if self._far_end is not None:
@@ -329,25 +337,7 @@ class AgentSession:
             return
         self._hygiene.receive_quiet(self._is_quiet, now)
         self._hygiene.handle_timeout(now)
-        for event in self._hygiene.events():
-            match event:
-                case Reprompt(number, text):
-                    self._on_event(SilencePrompted(number, text))
-                    self._announce(text, now)
-                case CallEndsSoon(text):
-                    self._announce(text, now)
-                case Farewell(text, reason):
-                    if reason == "silence":
-                        self._on_event(SilencePrompted(0, text))
-                    self._announce(text, now, hang_up=reason)
-                case CutOff(reason):
-                    self._hang_up(reason, now)
-                case _:
-                    assert_never(event)
-
-    def _announce(self, text: str, now: float, *, hang_up: str | None = None) -> None:
-        with contextlib.suppress(AgentMisuse):  # so much is waiting to be said that this does not matter
-            self._turns.announce(text, now, hang_up=hang_up)
+        self._prompting.follow(self._hygiene, now)
 
     def _follow(self, now: float) -> None:
         for progress in self._dialogue.events():
@@ -356,7 +346,7 @@ class AgentSession:
                     self._turns.receive_audible(reply_id, now)
                 case ReplyOver(reply_id):
                     self._turns.receive_reply_over(reply_id, now)
-                    self._maybe_summarize()
+                    self._folding.maybe_fold()
                 case LastWordHeard(reason):
                     self._hang_up(reason, now)
                 case _:
@@ -382,11 +372,7 @@ class AgentSession:
                 self._ear.listen()
             case Ask(pause_id):
                 self._ear.pause()
-                self._tasks.ask(self._ask_transcript(pause_id))
-                if self._caller is not None:
-                    self._tasks.ask(self._ask_voice(self._caller))
-                if self._services.turn_detector is not None:
-                    self._tasks.ask(self._ask_detector(pause_id))
+                self._questions.ask(pause_id)
             case StopAsking():
                 self._tasks.stop_asking()
             case Answer() if self._is_answered_by_machine(action, now):
@@ -410,7 +396,7 @@ class AgentSession:
                 self._dialogue.stop()
             case ForgetTurn(was_noise):
                 self._ear.forget()
-                self._last_partial = None
+                self._questions.last_partial = None
                 self._speculation.receive_forgotten()
                 if self._caller is not None and (prosody := self._caller.over()) is not None:
                     self._on_event(prosody)
@@ -420,7 +406,7 @@ class AgentSession:
                 self._turns.announce(self._dialogue.apology(), now)
             case AskWords(burst_id):
                 self._ear.pause()
-                self._tasks.ask(self._ask_words(burst_id))
+                self._questions.ask_words(burst_id)
             case Disregard():
                 self._ear.pause()
             case Duck():
@@ -432,20 +418,6 @@ class AgentSession:
                 self._out.duck(1.0)
             case _:
                 assert_never(action)
-
-    def _maybe_summarize(self) -> None:
-        """Have the beginning of a long call put into words, before there is so much that rules must do it."""
-        summarizer = self._services.summarizer
-        if summarizer is not None and (fold := self.history.begin_fold()) is not None:
-            self._tasks.aside(self._summarize(summarizer, fold))
-
-    async def _summarize(self, summarizer: Summarizer, fold: Fold) -> None:
-        summary = ""
-        try:
-            summary = await summarizer.summarize(fold.earlier, fold.messages)
-        except ServiceError as error:  # the rules will do it: nothing the caller needs to hear of
-            log.warning("not_summarized", service=error.service, detail=error.detail)
-        self.history.finish_fold(fold, summary)
 
     def _tool_used(self, tool: str, outcome: Outcome, started_at: float, ended_at: float) -> None:
         self._on_event(ToolUsed(tool, outcome, started_at, ended_at))
@@ -466,7 +438,7 @@ class AgentSession:
         if self._far_end is None:
             return False
         self._far_end.far_end.receive_words(answer.text, now, is_final=True)
-        if self._listens:
+        if self._listens():
             return False
         self._dialogue.note(answer)
         return True
@@ -512,13 +484,12 @@ class AgentSession:
             self._far_end.far_end.receive_words(transcript.text, now, is_final=False)
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
-            self._last_partial = transcript
+            self._questions.last_partial = transcript
             self._track_intent(self._turns.turn_index, transcript.text, is_final=False)
-            if self._listens:
+            if self._listens():
                 self._speculation.receive_partial(transcript.text, transcript.is_stable, now)
         self._tasks.wake_at(now, now, self._timeout)  # not from here: the ear may be at work on a frame
 
-    @property
     def _listens(self) -> bool:
         """Whether there is sense in answering the far end."""
         return self._far_end is None or self._far_end.far_end.listens
@@ -526,57 +497,3 @@ class AgentSession:
     def _track_intent(self, turn_index: int, text: str, *, is_final: bool) -> None:
         if self._intents is not None and self._intents.hear(turn_index, text, is_final=is_final):
             self._tasks.track_intent(self._intents.judge())
-
-    async def _ask_words(self, burst_id: int) -> None:
-        try:
-            transcript = await self._recognition.words()
-        except ServiceError as error:
-            self._dialogue.receive_failure(error)
-            self._turns.receive_no_words(burst_id, self._clock())
-        else:
-            self._turns.receive_words(burst_id, transcript, self._dialogue.saying, self._clock())
-        self._drain()
-
-    async def _ask_transcript(self, pause_id: int) -> None:
-        try:
-            transcript = await self._recognition.transcript()
-        except ServiceError as error:
-            self._dialogue.receive_failure(error)
-            if self._last_partial is None:
-                self._turns.receive_no_transcript(pause_id, self._clock())
-            else:  # better than to ask the caller for it all again
-                partial = replace(self._last_partial, is_final=True)
-                self._turns.receive_transcript(pause_id, partial, self._clock())
-        else:
-            now = self._clock()
-            self._languages.receive_transcript(transcript)
-            self._turns.receive_transcript(pause_id, transcript, now)
-            if self._turns.state is TurnState.PAUSED and self._listens:  # not decided yet: the wait is time to think
-                self._speculation.receive_partial(transcript.text, True, now)
-        self._drain()
-
-    async def _ask_voice(self, caller: CallerVoice) -> None:
-        hesitation = await caller.hear(self._ear.turn_audio(), self._ear.sample_rate_hz)
-        self._turns.receive_hesitation(hesitation, self._clock())
-        self._drain()
-
-    def _judge(self, silent_s: float) -> None:
-        """Have the end-of-turn model judge the pause that begins."""
-        detector, ear = self._services.turn_detector, self._ear
-        if detector is not None:
-            self._judgement = Judgement()
-            turn = self._config.turn
-            heard = filled(ear.turn_audio(), ear.sample_rate_hz, silent_s * 1e3, turn.ask_after_ms)
-            self._tasks.ask(self._judgement.make(detector, heard, ear.sample_rate_hz, turn.max_wait_ms))
-
-    async def _ask_detector(self, pause_id: int) -> None:
-        """The waits decide when the model does not answer: its failure is nothing the caller needs to hear of."""
-        if self._judgement is None:
-            return
-        try:
-            probability = await self._judgement.probability()
-        except ServiceError as error:
-            self._dialogue.receive_failure(error)
-            return
-        self._turns.receive_probability(pause_id, probability, self._clock())
-        self._drain()

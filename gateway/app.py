@@ -9,6 +9,8 @@ import signal
 import ssl
 import time
 from contextlib import AsyncExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -30,8 +32,10 @@ from gateway.calls.journal import Journal
 from gateway.calls.memory import CallerMemories
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
+from gateway.calls.toll_audit import TollAudit
 from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, SipConfig
+from gateway.events import EventBus
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
 from gateway.knowledge import open_knowledge
@@ -41,7 +45,7 @@ from gateway.rates import Rate
 from gateway.services import open_services
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.guard import GuardedTrunk, GuardSettings
-from gateway.sip.public_address import PublicAddress
+from gateway.sip.public_address import AddressChanged, PublicAddress
 from gateway.sip.settings import EndpointSettings, MediaSettings, TlsSettings, TrunkSettings
 from gateway.sip.tls_files import TlsFiles
 from gateway.store import open_store
@@ -123,13 +127,18 @@ async def _serve(config: Config) -> None:
         reception = Reception()
         streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
         names = await stack.enter_async_context(_names(config))
-        exchange = Exchange(config.trunk, names, metrics)
+        exchange = Exchange(config.trunk, names, metrics, events.bus)
+        exchange.restore(await store.trunk_minutes(_midnight()))
+        toll_audit, loop = TollAudit(journal.audited), asyncio.get_running_loop()
+        exchange.on_barred = lambda trunk, bar, way: loop.call_soon_threadsafe(toll_audit.receive, trunk, bar, way)
         public_address = _public_address(config.sip)
         if public_address is not None:
             await public_address.learn()
         settings = endpoint_settings(config, public_address)
         switchboard = Switchboard(config, settings, hub, agents, journal, metrics, events.bus, streams, exchange)
         agents.control_of = partial(CallHands, switchboard)
+        if public_address is not None:
+            switchboard.registration_failed = public_address.ask_soon
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
@@ -145,7 +154,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(_publish_counters(hub, engines, switchboard, metrics), name="counters"),
         ]
         if public_address is not None:
-            follow = public_address.follow(switchboard.endpoint.move)
+            follow = public_address.follow(partial(_move, switchboard.endpoint, events.bus))
             background.append(tasks.create_task(follow, name="public-address"))
         if (tls_files := _tls_files(config.sip, switchboard.endpoint)) is not None:
             background.append(tasks.create_task(tls_files.follow(), name="tls-files"))
@@ -192,6 +201,11 @@ async def _serve(config: Config) -> None:
         again.cancel()
 
 
+def _midnight() -> datetime:
+    """When today began, as `max_minutes_per_day` counts: UTC."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 async def _mcp_endpoint(keys: KeyRing) -> "McpEndpoint":
     """Here, since the SDK takes half a second and 23 MB to import."""
     from gateway.mcp.endpoint import McpEndpoint
@@ -218,6 +232,11 @@ def _names(config: Config) -> Names:
 def _public_address(sip: SipConfig) -> PublicAddress | None:
     """Who finds it out; None: nobody."""
     return None if sip.stun is None else PublicAddress(sip.stun, sip.bind, sip.stun_s)
+
+
+async def _move(endpoint: SipEndpoint, events: EventBus, change: AddressChanged) -> None:
+    await endpoint.move(change.address)
+    events.publish("address.changed", "", asdict(change))
 
 
 def endpoint_settings(config: Config, found: PublicAddress | None = None) -> EndpointSettings:

@@ -6,11 +6,9 @@ Settings that a later version will understand have their shape here already, and
 ignored in silence (see `gateway.contradictions`).
 """
 
-import ipaddress
-import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -21,13 +19,14 @@ from pydantic import (
 
 from agent.config import AgentConfig
 from agent.tools.config import ToolConfig
+from gateway.calls.route import RouteConfig
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
 from gateway.events.event import EventKind
+from gateway.service_config import ServiceConfig
 from gateway.setting_types import (
     BearerKey,
     EncryptionKeyText,
     ExistingFile,
-    FallbackText,
     FolderPath,
     HeaderText,
     HostAndPort,
@@ -35,48 +34,19 @@ from gateway.setting_types import (
     Ipv6Address,
     Name,
     Network,
-    Pattern,
     Port,
     Section,
-    ServiceUrl,
     SigningSecretText,
     WebUrl,
 )
-from gateway.streams.messages import Encoding, ProtocolName, StreamDirection
 from gateway.streams.twilio import ACCOUNT_SID
 from gateway.trunks.alarms import AlarmLimits
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.profile import Codec, Transport
 from media.encryption import EncryptionKey
 
-RouteAction = Literal["agent", "stream", "flow", "echo", "play", "bridge", "reject"]
-
 MAX_CALLS = 2000
 """What scripts/build_pjsua2 compiles PJSIP for (media/native/config_site.h)."""
-
-_ACTION_KEYS: dict[RouteAction, frozenset[str]] = {
-    "agent": frozenset({"agent"}),
-    "stream": frozenset(
-        {
-            "stream_url",
-            "protocol",
-            "codec",
-            "direction",
-            "sample_rate",
-            "track",
-            "token",
-            "fallback",
-            "events",
-            "options",
-        }
-    ),
-    "flow": frozenset({"flow_url"}),
-    "echo": frozenset(),
-    "play": frozenset({"file"}),
-    "bridge": frozenset({"to"}),
-    "reject": frozenset({"code", "file"}),
-}
-_ACTION_NEEDS: dict[RouteAction, str] = {"flow": "flow_url", "play": "file", "bridge": "to"}
 
 
 def _software_version() -> str:
@@ -116,8 +86,9 @@ class SipConfig(Section):
     public_address: Ipv4Address | None = None
     """Address that peers outside reach us at, when a router translates ours (NAT)."""
     stun: HostAndPort | None = None
-    """A STUN server (`stun.example.com`, port 3478 unless named) that is asked for this address instead, at the start
-    and then again and again: for a router whose address changes. Calls that stand are told of a new one."""
+    """A STUN server (`stun.example.com`, port 3478 unless named) that is asked for this address instead, at the start,
+    again and again, and when a registration failed: for a router whose address changes. Calls that stand are told of a
+    new one."""
     stun_s: Annotated[float, Field(ge=1)] = 30.0
     """Seconds between two questions to `stun`."""
     max_calls: Annotated[int, Field(ge=1, le=MAX_CALLS)] = 1000
@@ -324,80 +295,6 @@ class TwilioConfig(Section):
         return None if self.auth_token is None else self.auth_token.get_secret_value()
 
 
-class RouteConfig(Section):
-    """`[[route]]`: what happens to calls; the first that matches wins."""
-
-    match: Pattern = ".*"
-    """Regular expression that the whole dialled user part must match."""
-    source: Network | None = None
-    """Only calls that come from this address or network."""
-    trunk: str | None = None
-    """Only calls that come through this trunk."""
-    action: RouteAction
-    agent: str | None = None
-    """Action agent: which; may be left out when there is only one."""
-    stream_url: str | None = None
-    """Action stream: where the backend is, wss://... (ws:// on networks of `outbound.allow`). None: it comes to us, by
-    `/api/v1/calls/{id}/stream`; as long as it stays away, it is like one that cannot be reached."""
-    protocol: ProtocolName | None = None
-    """parley, if not named."""
-    codec: Encoding | None = None
-    """l16, if not named, or the protocol's own."""
-    direction: StreamDirection | None = None
-    """bidirectional, if not named. outbound: the backend does not hear the call."""
-    sample_rate: int | None = None
-    """In Hz; if not named, what the codec usually has."""
-    track: Literal["inbound", "outbound", "both"] = "inbound"
-    """Whose audio the backend gets: the caller's, what we send, or both, which only protocol twilio tells apart: of the
-    others start one stream for each."""
-    token: SecretStr | None = None
-    """Sent to the backend as `Authorization: Bearer`."""
-    fallback: FallbackText = "hangup"
-    """When the backend stays away: hangup, agent NAME, or play FILE (WAV, then the call ends)."""
-    events: tuple[Literal["speech"], ...] = ()
-    """What is told only on demand: when the caller speaks."""
-    options: dict[str, str] = Field(default_factory=dict)
-    """What one protocol alone has. teler: `chunk_ms`, 20 to 2000. conversationrelay: `agent`, whose voice, ears and
-    greeting it gets; `partial_prompts`, true or false. twilio: `account_sid`."""
-    flow_url: str | None = None
-    """Action flow: who is asked what to do with the call, https://... (http:// on networks of `outbound.allow`)."""
-    file: ExistingFile | None = None
-    """Action play: a WAV file; then the call is ended. Action reject: heard before the call is refused, unanswered."""
-    ringing_file: ExistingFile | None = None
-    """With `answer` manual or backend: a WAV file that callers hear over and over until they are answered; None: they
-    hear ringing."""
-    to: str | None = None
-    """Action bridge: a SIP URI, or a number for the trunk. The caller hears ringing until they answer."""
-    code: Annotated[int, Field(ge=400, le=699)] = 603
-    """Action reject: the SIP status to answer with."""
-    answer: Literal["auto", "manual", "backend"] = "auto"
-    """`backend`, for action stream: connect while it rings; the backend answers or rejects. `manual`: let it ring until
-    the API answers or refuses the call (`POST /calls/{id}/answer`, `hangup`)."""
-    answer_timeout_s: Annotated[float, Field(ge=1, le=180)] = 60.0
-    """How long a call may ring for that, or for the other side of a bridge; then it is refused with 480."""
-
-    @model_validator(mode="after")
-    def _keys_fit_the_action(self) -> "RouteConfig":
-        needed = _ACTION_NEEDS.get(self.action)
-        if needed is not None and getattr(self, needed) is None:
-            raise ValueError(f'action "{self.action}" needs the key {needed}')
-        if self.ringing_file is not None and self.answer == "auto":
-            raise ValueError('ringing_file needs answer = "manual" or "backend": other calls do not ring')
-        every_key = frozenset().union(*_ACTION_KEYS.values())
-        foreign = sorted((self.model_fields_set & every_key) - _ACTION_KEYS[self.action])
-        if foreign:
-            raise ValueError(f'action "{self.action}" has no key {", ".join(foreign)}')
-        return self
-
-    def matches(self, dialled_user: str, source_address: str, trunk: str | None) -> bool:
-        """Whether a call to this user part, from this IP address, through this trunk (or none) is meant."""
-        if self.trunk is not None and self.trunk != trunk:
-            return False
-        if self.source is not None and not _is_inside(source_address, self.source):
-            return False
-        return re.fullmatch(self.match, dialled_user) is not None
-
-
 class EventsConfig(Section):
     """`[events]`: what happened on calls (docs/events.md), for feeds that resume and webhooks that were away."""
 
@@ -434,71 +331,6 @@ class WebhookConfig(Section):
         for pattern in self.kinds:
             if not kinds_matching((pattern,)) & KEPT_KINDS:
                 raise ValueError(f"{pattern} is told to live feeds only, not to webhooks")
-        return self
-
-
-class ServiceConfig(Section):
-    """`[services.NAME]`: a hosted speech or language service, or one of your own, which agents name."""
-
-    kind: str
-    """Whose protocol it speaks (docs/services.md): `openai`, `deepgram`..., or `chain`, one behind the other."""
-    url: ServiceUrl | None = None
-    """Without the path of the single request: `http://127.0.0.1:11434/v1`. None: the vendor's own."""
-    api_key: SecretStr | None = None
-    api_key_env: str | None = None
-    """The environment variable that has it."""
-    model: str | None = None
-    region: str | None = None
-    """Where the vendor has regions: `westeurope`."""
-    voice: str | None = None
-    """Of speech, where an agent names none: as the vendor calls it."""
-    language: str | None = None
-    """What is spoken, where the vendor's code is another than the agent's `language`: `en-IN`."""
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    """None: the service's own."""
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Of one answer."""
-    timeout_s: Annotated[float, Field(gt=0, le=300)] = 20.0
-    """Without any news from the service; the agent's `deadlines` are usually shorter."""
-    http2: bool = False
-    """Several answers over one connection; needs the extra `http2`."""
-    ca_file: ExistingFile | None = None
-    """PEM: who signs the service's certificate, in place of the public authorities."""
-    cert_file: ExistingFile | None = None
-    """PEM: our own certificate, for services that ask for one, with its key, or that in `key_file`."""
-    key_file: ExistingFile | None = None
-    max_concurrent: Annotated[int, Field(ge=0)] = 0
-    """What the vendor's plan allows at a time; more are not asked, and the next service of a chain is. 0: no limit."""
-    max_per_s: Annotated[float, Field(ge=0)] = 0.0
-    """Likewise, requests per second."""
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
-    """Sent with each request."""
-    extra: dict[str, Any] = Field(default_factory=dict)
-    """More fields for the request, as the service has them, or others in place of ours: `reasoning_effort`..."""
-    of: tuple[str, ...] = ()
-    """Kind chain: services, and `local`, in the order in which they are asked."""
-    hedge_after_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
-    """Kind chain: the next is asked as well when the one before has been silent for so long, and the first to answer
-    is used. 0: a second or two, as fits the role."""
-
-    @property
-    def key(self) -> str:
-        """The key in clear; empty: none."""
-        return "" if self.api_key is None else self.api_key.get_secret_value()
-
-    @model_validator(mode="after")
-    def _keys_fit_the_kind(self) -> "ServiceConfig":
-        of_chains = {"of", "hedge_after_ms"}
-        if self.kind == "chain":
-            foreign = sorted(self.model_fields_set - of_chains - {"kind"})
-            if foreign:
-                raise ValueError(f'kind "chain" has no key {", ".join(foreign)}: set it where its members are')
-            if len(self.of) < 2:
-                raise ValueError('kind "chain" needs the key of: two services or more, as in of = ["one", "local"]')
-            if len(set(self.of)) < len(self.of):
-                raise ValueError("a service is in it twice")
-        elif foreign := sorted(self.model_fields_set & of_chains):
-            raise ValueError(f'only kind "chain" has the key {", ".join(foreign)}')
         return self
 
 
@@ -554,10 +386,3 @@ class Config(Section):
             if route.matches(dialled_user, source_address, trunk):
                 return route
         return None
-
-
-def _is_inside(address: str, network: str) -> bool:
-    try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(network)
-    except ValueError:
-        return False

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.config import is_url
-from gateway.config import Config, RouteConfig
+from gateway.calls.route import RouteConfig
+from gateway.config import Config
 from gateway.errors import BadStreamOrder
 from gateway.services import service_faults
 from gateway.sip.tls_files import problem_with
@@ -14,7 +15,6 @@ from gateway.streams.protocols import check_options, chosen_format, chosen_track
 from gateway.tools import tool_faults
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.profiles import field_contradictions
-from media import noise
 
 ConfigPath = tuple[str | int, ...]
 """Where in the tree of settings: ("route", 2, "agent")."""
@@ -36,7 +36,7 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
             yield ("sip", "tls_client_certs"), "needs tls_ca: who signs the certificates of callers"
     if config.sip.stun is not None and config.sip.public_address is not None:
         yield ("sip", "stun"), "finds out what sip.public_address says: leave one of them out"
-    if config.media.noise_suppression != "off" and not noise.is_installed():
+    if config.media.noise_suppression != "off" and not _can_suppress_noise():
         yield (
             ("media", "noise_suppression"),
             "needs the extra noise: .venv/bin/pip install -e '.[noise]'",
@@ -167,3 +167,10 @@ def _port_conflicts(config: Config) -> Iterator[tuple[ConfigPath, str]]:
 def _share_an_interface(bind: str, host: str) -> bool:
     everything = ("0.0.0.0", "::", "")
     return bind in everything or host in everything or bind == host
+
+
+def _can_suppress_noise() -> bool:
+    """Only whoever wants it waits a second and more for SciPy; `parley --help` does not."""
+    from media import noise
+
+    return noise.is_installed()

@@ -46,12 +46,13 @@ _Kinds = Annotated[
 
 
 class EventInfo(Record):
-    """Something that happened on a call."""
+    """Something that happened on a call, or to a trunk."""
 
     cursor: int
     """Grows with every event, and never repeats; some numbers are left out."""
     kind: EventKind
     call_id: str
+    """Empty: it is of no call."""
     at: datetime
     data: dict[str, Any]
     """See docs/events.md."""

@@ -3,8 +3,11 @@
 
     SipEvent > switchboard (which call?) > dialplan (which route?) > call (state, audio, record) > activity
 
-`state` is the life of a call as a table, `call` lives one, `activity` and `agent` are what calls are for, `uplink`
-is the chain a caller's audio passes, `journal` carries facts to the store, `control` is what the API may do.
+`route` says which calls are meant by a `[[route]]`, `purposes` what calls are then for. `state` is the life of a call
+as a table, `call` lives one: `verdict` decides whether it is answered while it rings, `attendance` is who has it,
+`audience` who hears the far end, `story` what its events tell, `ending` why it is over. `activity` and `agent` are what
+calls are for, `uplink` is the chain a caller's audio passes, `journal` carries facts to the store, `control` is what
+the API may do.
 """
 
 __all__: list[str] = []

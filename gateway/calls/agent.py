@@ -35,10 +35,11 @@ from agent.events import (
     TurnReopened,
 )
 from agent.interpreter import Translator, interpreter_config
-from agent.realtime_session import RealtimeSession, talk_order
+from agent.realtime_session import RealtimeSession
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
+from agent.talk_order import talk_order
 from agent.tools.tool import CallControl
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
@@ -238,7 +239,7 @@ class AgentActivity:
 
     def _tell_partial(self, partial: TranscriptPartial, now: float) -> None:
         """Only while somebody looks on, and not more often than he can read."""
-        if self._call.is_watched and now >= self._next_partial_at:
+        if self._call.story.is_watched and now >= self._next_partial_at:
             self._next_partial_at = now + _PARTIALS_S
             turn_index = self._first_turn + partial.turn_index
             self._call.publish("transcript.partial", turn_index=turn_index, text=partial.text)

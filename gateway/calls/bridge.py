@@ -28,7 +28,8 @@ import structlog
 from gateway.api.bridging import SuperviseMode
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import DeafActivity
-from gateway.calls.call import Call, StartActivity
+from gateway.calls.attendance import StartActivity
+from gateway.calls.call import Call
 from gateway.calls.interpreting import ORIGINAL_GAIN, Direction, Interpreting, run_until
 from gateway.calls.state import CallState
 from gateway.calls.uplink import LineReport
@@ -95,15 +96,15 @@ class Bridged(LinkedActivity):
         finally:
             self._bridge.part("hung_up" if self._call.state is CallState.ENDED else "handed_over")
         if self.then is not None:
-            self._call.follow_with(self.then)
+            self._call.attendance.follow_with(self.then)
         return "bridge_ended"
 
     async def _stay(self) -> None:
-        self._call.listen(False)
+        self._call.audience.listen(False)
         try:
             await self._bridge.parted.wait()
         finally:
-            self._call.listen(True)
+            self._call.audience.listen(True)
 
 
 class Interpreted(Bridged):
@@ -286,7 +287,7 @@ class Supervision(LinkedActivity):
 
     async def run(self) -> str:
         assert self.supervisor is not None
-        self.supervisor.listen(False)
+        self.supervisor.audience.listen(False)
         self.target.follow(self.wire)
         try:
             self._bridges.supervisions.append(self)
@@ -297,9 +298,9 @@ class Supervision(LinkedActivity):
             self._bridges.supervisions.remove(self)
             self._wiring.set(())
             self.target.unfollow(self.wire)
-            self.supervisor.listen(True)
+            self.supervisor.audience.listen(True)
         if self.then is not None:
-            self.supervisor.follow_with(self.then)
+            self.supervisor.attendance.follow_with(self.then)
         return "supervision_ended"
 
 
@@ -320,7 +321,7 @@ class Bridges:
         if call is other:
             raise WrongCallState("a call cannot be bridged with itself")
         for one in (call, other):
-            if not one.is_attended:  # before either is taken from what it is for
+            if not one.attendance.is_attended:  # before either is taken from what it is for
                 raise WrongCallState(f"call {one.call_id} is not being attended")
         bridge = self._new(interpreting)
         back = [self._purpose(one) if give_back else None for one in (call, other)]
@@ -329,7 +330,7 @@ class Bridges:
         try:
             for one, then in zip((call, other), back, strict=True):
                 self.expect(bridge, one)
-                one.hand_over(bridge.activity(then))
+                one.attendance.hand_over(bridge.activity(then))
         except CallError:
             bridge.part("failed")
             raise
@@ -353,7 +354,7 @@ class Bridges:
             self._leave(call)
             self.expect(bridge, call)
             try:
-                call.hand_over(bridge.activity(then))
+                call.attendance.hand_over(bridge.activity(then))
             except CallError:
                 bridge.part("failed")
             return bridge.part_of(other, None)
@@ -404,7 +405,7 @@ class Bridges:
         else:
             supervision = Supervision(call, mode, self)
             supervision.supervisor, supervision.then = supervisor, self._purpose(supervisor)
-            supervisor.hand_over(lambda _: supervision)
+            supervisor.attendance.hand_over(lambda _: supervision)
 
     def _new(self, interpreting: Interpreting | None = None) -> Bridge:
         bridge = Bridge(lambda: self._changed(bridge), interpreting)
@@ -431,7 +432,7 @@ class Bridges:
 
     def _purpose(self, call: Call) -> StartActivity | None:
         """What the call is to get back after a bridge or a supervision: no other one of these."""
-        return call.activity.then if isinstance(call.activity, Bridged | Supervision) else call.attending
+        return call.activity.then if isinstance(call.activity, Bridged | Supervision) else call.attendance.attending
 
 
 class RouteBridge:

@@ -4,21 +4,26 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol, assert_never
 
 import structlog
 
 from gateway.api.control import RecordingOrder
 from gateway.calls.activity import Activity
-from gateway.calls.announcements import Announcements, PlaybackEnd
-from gateway.calls.facts import CallFacts, ended, parties
+from gateway.calls.announcements import Announcements
+from gateway.calls.attendance import Attendance, StartActivity
+from gateway.calls.audience import Audience
+from gateway.calls.ending import reason_of_end
+from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
 from gateway.calls.keypad import Keypad
 from gateway.calls.quality import quality_record
 from gateway.calls.recording import CallRecording, RecordingState
 from gateway.calls.state import CallEvent, CallState, next_state
+from gateway.calls.story import Story
 from gateway.calls.transfer import Transfer
+from gateway.calls.verdict import BeforeAnswer, Verdict
 from gateway.errors import CallError, CallRejected, WrongCallState
 from gateway.events import EventBus, EventKind
 from gateway.sip.endpoint import SipEndpoint
@@ -39,10 +44,9 @@ from gateway.sip.events import (
     SipEvent,
     TransferReported,
 )
-from gateway.sip.reason import end_reason, reason_of
+from gateway.sip.reason import reason_of
 from gateway.store.records import Quality
 from gateway.telemetry import Metrics
-from media.frames import PcmFrame
 from media.keys import ToneDetection
 from media.playout import PlayoutEvent
 from media.ports import CallAudio, PcmHub
@@ -51,17 +55,8 @@ log = structlog.get_logger(__name__)
 
 _ANSWER_WAIT_S = 40.0
 """Longest time from our answer to ACK and audio: PJSIP itself gives up on the ACK after 32 s (RFC 3261, timer H)."""
-_ATTEND_WAIT_S = 2.0
 _RINGING = 180
 _SESSION_PROGRESS = 183
-_ENDED_BY_PJSIP = {408: "session_expired", 406: "no_codec", 415: "no_codec", 488: "no_codec"}
-"""Why PJSIP itself hangs up on a call that stands."""
-_DISK_WAIT_S = 10.0
-"""How long the end of a call waits for its recording to be on the disk."""
-StartActivity = Callable[["Call"], Activity]
-BeforeAnswer = Callable[["Call"], Awaitable[None]]
-"""Decides over an inbound call while it rings. Raises `CallRejected` to refuse it."""
-Ear = Callable[[list[PcmFrame]], None]
 
 
 class Heir(Protocol):
@@ -91,15 +86,11 @@ class Call:
         self.facts = facts
         self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
         self.audio: CallAudio | None = None
-        self.activity: Activity | None = None
-        self.attending: StartActivity = start_activity
-        """What began the activity of now, and could begin it again."""
-        self._activity_task: asyncio.Task[str] | None = None
-        self._attended_or_over = asyncio.Event()
+        self._over = asyncio.Event()
+        self.attendance = Attendance(self, start_activity, inband_keys, self._over)
+        self.audience = Audience(facts.call_id, recording, self.attendance, journal)
         self.muted = False
         """We send silence."""
-        self.muted_theirs = False
-        """Nobody is given what the far end says."""
         self.keys_secret = False
         """What the far end presses from here on is shown to nobody."""
         self.awaits_secret_keys: Callable[[], bool] = lambda: False
@@ -107,20 +98,12 @@ class Call:
         self.turn_count = 0
         """Turns of the caller that agents have answered: the next one's index."""
         self.keypad = Keypad(facts.call_id, endpoint, self._receive_press)
-        self._inband_keys = inband_keys
         self._log = log.bind(call_id=facts.call_id)  # events come from outside the call's own context
         self._endpoint = endpoint
         self._hub = hub
-        self._journal = journal
-        self._metrics = metrics
-        self._start_activity = start_activity
-        self._successor: StartActivity | None = None
-        """What the call is for next, once the activity that is being ended has ended."""
-        self._before_answer = before_answer
-        self._verdict: asyncio.Future[None] | None = None
-        """Waits, while an inbound call rings, for `accept` or `reject`."""
-        if before_answer is not None:
-            self._verdict = asyncio.get_running_loop().create_future()
+        self.journal = journal
+        self.metrics = metrics
+        self._verdict = None if before_answer is None else Verdict(before_answer)
         self._rings_there = False
         self._answered_early = False
         """They have sent a session description before they answered."""
@@ -129,15 +112,9 @@ class Call:
         self.has_audio = asyncio.Event()
         self.is_heard_early = asyncio.Event()
         """What they send is to be heard, though they have not answered."""
-        self._ears: tuple[Ear, ...] = ()
-        self._activity_listens = True
         self._followers: tuple[Callable[[], None], ...] = ()
-        self._events = events
-        self._untold: list[tuple[EventKind, dict[str, object]]] | None = []
-        """Events from before the call has a session; None: it has one."""
-        self._recording = recording
+        self.story = Story(facts, events)
         self._record_from_the_start = record
-        self._is_recorded = False
         self._packets_received = 0
         self._packet_seen_at = time.monotonic()
         self._held_by = ""
@@ -145,11 +122,9 @@ class Call:
         self._answered_at = time.monotonic()
         self._answer_timeout_s = _ANSWER_WAIT_S
         self._ready_or_over = asyncio.Event()
-        self._over = asyncio.Event()
         self._ended: CallEnded | None = None
         self._our_reason: str | None = None
         self._expected_reason: str | None = None
-        self._announcements: Announcements | None = None
         self.succession: Heir | None = None
         """Another leg that may be about to take this one's place."""
         self.transfer: Transfer | None = None
@@ -169,46 +144,26 @@ class Call:
         return self.audio
 
     @property
+    def activity(self) -> Activity | None:
+        """What the call is for now, or was last; None before it is attended."""
+        return self.attendance.activity
+
+    @property
     def announcements(self) -> Announcements:
         """What is said over what the call is for. Raises `WrongCallState` while nobody attends the call."""
-        if self._announcements is None:
-            raise WrongCallState("the call is not being attended")
-        return self._announcements
-
-    @property
-    def journal(self) -> Journal:
-        return self._journal
-
-    @property
-    def metrics(self) -> Metrics:
-        return self._metrics
+        return self.attendance.announcements
 
     @property
     def recording(self) -> RecordingState:
         """Whether the call is being recorded."""
-        return self._recording.state
+        return self.audience.recording
 
     async def record(self, order: RecordingOrder) -> None:
         """Start, pause, resume or stop the recording, for the API or the agent.
 
         Pausing takes effect before this returns. Raises `WrongCallState` when it does not fit.
         """
-        match order:
-            case "start":
-                self._recording.start(self.leg, self.elapsed_ms(time.monotonic()))
-                self._is_recorded = True
-                self._listen()
-                self._journal.recording_began(self.call_id, self._recording.path)
-            case "pause":
-                self._recording.pause()
-            case "resume":
-                self._recording.resume()
-            case "stop":
-                self._is_recorded = False
-                self._listen()
-                self._journal.recording_ended(self.call_id, await self._recording.stop())
-            case _:
-                assert_never(order)
+        await self.audience.record(order, self.elapsed_ms(time.monotonic()))
         self.publish("recording.changed", state=self.recording.value)
 
     def elapsed_ms(self, now: float) -> int:
@@ -217,77 +172,25 @@ class Call:
 
     def begin(self) -> None:
         """The call exists: its record begins, and its story."""
-        self._journal.began(self.facts)
-        untold, self._untold = self._untold or (), None
-        # The fields of a kind are in gateway.events.catalogue, for this one those of `parties`.
-        self._events.publish(
-            "call.offered" if self.facts.direction == "inbound" else "call.dialing", self.call_id, parties(self.facts)
-        )
-        for kind, data in untold:
-            self._events.publish(kind, self.call_id, data)
+        self.journal.began(self.facts)
+        self.story.begin()
 
     def publish(self, kind: EventKind, **data: object) -> None:
         """Tell whoever follows this call's events. `data` is JSON; it may hold speech and numbers, logs may not.
 
         Its fields are those that `gateway.events.catalogue` names for this kind.
         """
-        if self._untold is not None:
-            self._untold.append((kind, data))
-        else:
-            self._events.publish(kind, self.call_id, data)
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether events that are not kept are worth publishing."""
-        return self._events.is_watched
+        self.story.publish(kind, data)
 
     def assign(self, agent: str) -> None:
         """This agent has the call now."""
         if agent != self.facts.agent:
             self.facts.agent = agent
-            self._journal.assigned(self.call_id, agent)
-
-    @property
-    def is_attended(self) -> bool:
-        """There is an activity, which can be handed over from: nobody else has been promised the call."""
-        task = self._activity_task
-        return task is not None and not task.done() and not task.cancelling() and not self._over.is_set()
-
-    def hand_over(self, start: StartActivity) -> None:
-        """Let another activity take the call; what was queued to be said is dropped.
-
-        Raises `WrongCallState` when there is no activity yet, another one is to have the call already, or it is ending.
-        """
-        if self._activity_task is None or not self.is_attended:
-            # If it is being handed over: whoever was promised the call would never begin, nor be told.
-            raise WrongCallState("the call is not being attended, or is just being handed over")
-        self._successor = start
-        self._activity_task.cancel()
-        self._unattended()  # until the successor has begun
-
-    async def until_attended(self) -> None:
-        """Until an activity has begun, which what is answered waits for a moment; at most 2 s, or until it is over."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._attended_or_over.wait(), _ATTEND_WAIT_S)
+            self.journal.assigned(self.call_id, agent)
 
     async def until_over(self) -> None:
         """Until the leg is over."""
         await self._over.wait()
-
-    def add_ear(self, ear: Ear) -> None:
-        """From now on also give `ear` the caller's frames, as they come; it must not block."""
-        self._ears += (ear,)
-        self._listen()
-
-    def remove_ear(self, ear: Ear) -> None:
-        """End that; one that is not there is no fault."""
-        self._ears = tuple(one for one in self._ears if one != ear)
-        self._listen()
-
-    def listen(self, on: bool) -> None:
-        """Whether the activity wants the caller's frames, which it does by itself. A recording and ears get theirs."""
-        self._activity_listens = on
-        self._listen()
 
     def follow(self, follower: Callable[[], None]) -> None:
         """From now on tell `follower` when the call gets audio, is held, resumed or over; it must not block."""
@@ -297,20 +200,16 @@ class Call:
         """End that; one that is not there is no fault."""
         self._followers = tuple(one for one in self._followers if one != follower)
 
-    def follow_with(self, start: StartActivity) -> None:
-        """What the call is for once the activity of now has ended of itself, in place of being hung up."""
-        self._successor = start
-
     @property
     def rings(self) -> bool:
         """The far end's telephone rings, or ours does until somebody decides."""
         if self.facts.direction == "outbound":
             return self._rings_there and self.state is CallState.DIALING
-        return self.state is CallState.OFFERED and self._verdict is not None and not self._verdict.done()
+        return self.state is CallState.OFFERED and self._verdict is not None and self._verdict.is_awaited
 
     def accept(self) -> None:
         """Answer the inbound call that rings. Raises `WrongCallState` when it does not wait for that."""
-        self._waiting_for_verdict().set_result(None)
+        self._awaited_verdict.accept()
 
     async def answer_early(self) -> None:
         """Let the caller hear us before we answer: 183 with our session description. Raises `NoSuchCall`,
@@ -319,9 +218,10 @@ class Call:
 
     def reject(self, code: int, reason: str = "") -> None:
         """Refuse it, with this SIP status and reason phrase (empty: the usual one). Raises the same."""
-        self._waiting_for_verdict().set_exception(CallRejected(code, reason))
+        self._awaited_verdict.reject(code, reason)
 
-    def _waiting_for_verdict(self) -> "asyncio.Future[None]":
+    @property
+    def _awaited_verdict(self) -> Verdict:
         if self.facts.direction == "outbound" or self._verdict is None or not self.rings:
             raise WrongCallState("the call is not ringing here, waiting for a decision")
         return self._verdict
@@ -344,7 +244,7 @@ class Call:
             case CallConfirmed():
                 self._move(CallEvent.CONFIRMED, "answered")
                 self.facts.answered_at, self._answered_at = time.time(), time.monotonic()
-                self._journal.answered(self.facts)
+                self.journal.answered(self.facts)
                 self.publish("call.answered", codec=self.facts.codec, srtp=self.facts.srtp)
                 if self._held_by:  # offered so from the start
                     self._move_hold()
@@ -366,7 +266,7 @@ class Call:
                 self._ended = event
                 self._over.set()
                 self._ready_or_over.set()
-                self._attended_or_over.set()
+                self.attendance.receive_end()
             case (
                 IncomingCall()
                 | CallDialled()
@@ -404,9 +304,9 @@ class Call:
         return (
             self.state is CallState.HELD
             or self.muted
-            or self.muted_theirs
+            or self.audience.is_muted
             or (self.transfer is not None and self.transfer.is_under_way)
-            or (self._announcements is not None and self._announcements.is_playing)
+            or self.attendance.is_announcing
         )
 
     @property
@@ -458,14 +358,6 @@ class Call:
         self.leg.mute(muted)
         self.muted = muted
 
-    def mute_theirs(self, muted: bool) -> None:
-        """Give the activity, the streams and the recording silence in place of what the far end says, or end that.
-
-        Keys are heard all the same.
-        """
-        self.leg.mute_heard(muted)
-        self.muted_theirs = muted
-
     async def hang_up(self, reason: str, code: int = 0, phrase: str = "") -> None:
         """End the call; `run` returns when it is over. `code` is the final response of a call not answered yet."""
         self._our_reason = self._our_reason or reason
@@ -486,83 +378,25 @@ class Call:
             await self.hang_up("timeout" if self.state is CallState.DIALING else "no_audio")
             return
         if not self._over.is_set() and self.audio is not None:
-            reason = await self._work()
+            if self._record_from_the_start and self.recording is RecordingState.OFF:
+                await self.record("start")
+            reason = await self.attendance.work()
             if reason is not None:
                 await self.hang_up(reason)
 
     async def _answer(self) -> bool:
         """Answer, once whoever decides has said so; False: it is refused, or over already."""
-        if self._before_answer is not None and self._verdict is not None:
+        if self._verdict is not None:
             await self._endpoint.answer(self.call_id, _RINGING)
-            deciding = asyncio.ensure_future(self._before_answer(self))
-            over = asyncio.ensure_future(self._over.wait())
             try:
-                await asyncio.wait((deciding, self._verdict, over), return_when=asyncio.FIRST_COMPLETED)
-                if self._over.is_set():
+                if not await self._verdict.wait(self, self._over):
                     return False
-                (self._verdict if self._verdict.done() else deciding).result()
             except CallRejected as rejection:
                 await self.hang_up("rejected", rejection.code, rejection.reason)
                 await self._over.wait()
                 return False
-            finally:
-                self._verdict.cancel()
-                deciding.cancel()
-                over.cancel()
-                await asyncio.gather(deciding, over, self._verdict, return_exceptions=True)
         await self._endpoint.answer(self.call_id)
         return True
-
-    async def _work(self) -> str | None:
-        """Run one activity after the other until the last is done: the end reason; None when the leg is over first."""
-        if self._record_from_the_start and self.recording is RecordingState.OFF:
-            await self.record("start")
-        start: StartActivity | None = self._start_activity
-        reason = None
-        async with asyncio.TaskGroup() as tasks:
-            self._announcements = announcements = Announcements(self.leg, self._announced, tasks.create_task)
-            self.keypad.spawn = tasks.create_task
-            try:
-                while start is not None and not self._over.is_set():
-                    reason = await self._attend(start)
-                    start, self._successor = self._successor, None
-                    if start is not None:  # who comes finds the leg as if it were new
-                        self.leg.clear()
-                        self.leg.resume()
-                        self.leg.duck(1.0)
-            finally:
-                self._announcements = None
-                self.keypad.spawn = None
-                announcements.close()
-        return reason
-
-    def _announced(self, playback_id: str, end: PlaybackEnd, played_ms: int) -> None:
-        self.publish("playback.finished", playback_id=playback_id, end=end, played_ms=played_ms)
-
-    async def _attend(self, start: StartActivity) -> str | None:
-        self.attending, self.activity = start, start(self)
-        self.publish("call.activity", activity=self.activity.kind, agent=self.facts.agent)
-        self.leg.detect_tones(self._inband_keys if self.activity.hears_keys else ToneDetection.OFF)
-        async with asyncio.TaskGroup() as tasks:
-            activity = tasks.create_task(self._run_activity(self.activity), name=f"{self.call_id}:activity")
-            watch = tasks.create_task(self._cancel_when_over(activity), name=f"{self.call_id}:over")
-            activity.add_done_callback(lambda _: watch.cancel())
-            activity.add_done_callback(lambda _: self._unattended())
-            self._attended_or_over.set()  # who waits for it runs after the activity's first step
-        return None if activity.cancelled() else activity.result()
-
-    async def _run_activity(self, activity: Activity) -> str:
-        # Not before its first step: what is cancelled earlier never begins, and leaves behind what it was to end.
-        self._activity_task = asyncio.current_task()
-        return await activity.run()
-
-    def _unattended(self) -> None:
-        if not self._over.is_set():
-            self._attended_or_over.clear()
-
-    async def _cancel_when_over(self, activity: "asyncio.Task[str]") -> None:
-        await self._over.wait()
-        activity.cancel()
 
     async def _finish(self) -> None:
         """Leave nothing behind: no leg, no port, no open recording, no session without an end."""
@@ -579,7 +413,7 @@ class Call:
         """Whatever fails of it, the rest is done: a session without an end would stand for ever."""
         facts, event = self.facts, self._ended
         facts.ended_at = time.time()
-        facts.end_reason = self._end_reason(event)
+        facts.end_reason = self._our_reason or reason_of_end(facts, event, self._expected_reason)
         quality: Quality | None = None
         async with contextlib.AsyncExitStack() as ends:  # the last one first
             ends.callback(lambda: self._tell_end(quality))
@@ -587,33 +421,22 @@ class Call:
             if self.audio is None:
                 return
             ends.callback(self.audio.close)
-            counters = self.audio.counters()
-            self._metrics.uplink_dropped_frames.inc(counters.frames_dropped)
-            self._metrics.clock_skipped_frames.inc(counters.frames_skipped)
-            self._metrics.playout_underruns.inc(counters.underruns)
-            self._metrics.playout_refused_samples.inc(counters.samples_refused)
+            self.metrics.leg_counted(self.audio.counters())
             if event is not None:
                 quality = self._rate(self.audio, event.quality)
-                self._metrics.redundant_packets.inc(event.quality.tx_redundant)
-                self._metrics.call_rated(quality)
+                self.metrics.redundant_packets.inc(event.quality.tx_redundant)
+                self.metrics.rtp_strangers.inc(event.quality.rx_strangers)
+                self.metrics.call_rated(quality)
                 self._log.info("call_quality", **quality.model_dump(exclude={"levels"}, exclude_none=True))
 
     async def _close_recording(self) -> None:
-        try:
-            async with asyncio.timeout(_DISK_WAIT_S):
-                recording = await self._recording.close()
-        except TimeoutError:
-            self._log.warning("recording_not_closed", cause="the disk does not answer")
-            return
-        if recording is not None:
-            self._journal.recording_ended(self.call_id, recording)
-            if self._is_recorded:
-                self.publish("recording.changed", state=self.recording.value)
+        if await self.audience.close():
+            self.publish("recording.changed", state=self.recording.value)
 
     def _tell_end(self, quality: Quality | None) -> None:
-        self._journal.ended(self.facts, quality)
+        self.journal.ended(self.facts, quality)
         self.before_last_event(self.facts, quality)
-        self._events.publish("call.ended", self.call_id, ended(self.facts, quality))
+        self.story.end(quality)
 
     def _rate(self, audio: CallAudio, leg: LegQuality) -> Quality:
         line = None if self.activity is None else self.activity.line
@@ -622,30 +445,11 @@ class Call:
             self.facts.codec or "", audio.sample_rate_hz, leg, audio.counters(), line, frame_ms=frame_ms
         )
 
-    def _end_reason(self, event: CallEnded | None) -> str:
-        if self._our_reason is not None:
-            return self._our_reason
-        if event is None:
-            return "lost"
-        was_answered = self.facts.answered_at is not None
-        # A final response says more than its Reason: most carriers' is Q.850's word for the same.
-        if was_answered or self.facts.direction == "inbound":
-            told = end_reason(event.causes, was_answered=was_answered)
-            if told is not None:
-                return told
-        if was_answered and event.code in _ENDED_BY_PJSIP:
-            return _ENDED_BY_PJSIP[event.code]
-        if event.code >= 300:
-            return f"sip_{event.code}"
-        if self._expected_reason is not None:
-            return self._expected_reason
-        return "caller_hung_up" if self.facts.direction == "inbound" else "callee_hung_up"
-
     def _take_media(self, event: MediaActive) -> None:
         self.facts.codec, self.facts.srtp = event.codec, event.srtp
         if self.audio is None:
             self.audio = CallAudio(self._hub, event.port)
-            self._listen()
+            self.audience.attach(self.audio)
             self.audio.on_playout = self._receive_playout
             self.audio.on_key = self.keypad.receive_key
             self.audio.on_rate = self._receive_rate
@@ -663,20 +467,6 @@ class Call:
         if self.audio is not None and self.state in (CallState.ACTIVE, CallState.HELD):
             self._ready_or_over.set()
 
-    def _listen(self) -> None:
-        """Frames that nobody wants do not come."""
-        if self.audio is not None:
-            wanted = self._activity_listens or self._is_recorded or bool(self._ears)
-            self.audio.on_frames = self._receive_frames if wanted else None
-
-    def _receive_frames(self, frames: list[PcmFrame]) -> None:
-        if self._is_recorded:
-            self._recording.receive_frames(frames)
-        if self.activity is not None:
-            self.activity.receive_frames(frames)
-        for ear in self._ears:
-            ear(frames)
-
     def _receive_press(self, digit: str) -> None:
         secret = self.keys_secret or self.awaits_secret_keys()
         self.publish("dtmf.received", digit="*" if secret else digit, secret=secret)
@@ -690,8 +480,7 @@ class Call:
     def _receive_fault(self) -> None:
         """A fault of ours: the caller must not be left in a call that nobody attends."""
         self._our_reason = "failed"
-        if self._activity_task is not None:
-            self._activity_task.cancel()
+        self.attendance.cancel()
 
     def _receive_playout(self, event: PlayoutEvent) -> None:
         if self.activity is not None:

@@ -64,7 +64,7 @@ class SwitchboardControl:
         if side == "ours":
             call.mute(muted)
         else:
-            call.mute_theirs(muted)
+            call.audience.mute(muted)
         return _info(call)
 
     async def record(self, call_id: str, order: RecordingOrder) -> CallInfo:
@@ -146,7 +146,7 @@ class SwitchboardControl:
         """A call that stands and has an activity: one that has just been answered has it in a moment."""
         call = self._switchboard.call(call_id)
         if call.state is not CallState.DIALING and not call.rings:
-            await call.until_attended()
+            await call.attendance.until_attended()
         return self._standing(call_id)
 
     def _standing(self, call_id: str) -> Call:
@@ -171,7 +171,7 @@ def _info(call: Call) -> CallInfo:
         ringing=call.rings,
         activity="none" if call.activity is None else call.activity.kind,
         muted=call.muted,
-        muted_theirs=call.muted_theirs,
+        muted_theirs=call.audience.is_muted,
         transfer=None if call.transfer is None else call.transfer.info,
         recording=call.recording.value,
         keys_secret=call.keys_secret,

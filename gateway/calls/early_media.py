@@ -5,7 +5,8 @@ import asyncio
 import contextlib
 
 from gateway.calls.activity import Play
-from gateway.calls.call import BeforeAnswer, Call
+from gateway.calls.call import Call
+from gateway.calls.verdict import BeforeAnswer
 from gateway.errors import CallRejected
 from media.frames import PcmSamples
 
@@ -56,5 +57,5 @@ class EarlyPrompt:
         if call.audio is None:
             await call.answer_early()
             await asyncio.wait_for(call.has_audio.wait(), _AUDIO_WAIT_S)
-        call.activity = play = Play(call.leg, self._samples, self._sample_rate_hz)
+        call.attendance.activity = play = Play(call.leg, self._samples, self._sample_rate_hz)
         await play.run()

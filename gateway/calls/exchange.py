@@ -4,11 +4,14 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 
 import structlog
 
 from gateway.calls.dialplan import Destination, is_uri, number_of, uri_of, via
 from gateway.errors import DestinationBarred, GatewayError, NoSuchTrunk, TooManyCalls
+from gateway.events import EventBus
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.uri import SipUri
 from gateway.telemetry import Metrics
@@ -41,12 +44,15 @@ _BARS: dict[Bar, str] = {
 class Exchange:
     """Whoever wants to call out asks here. Event loop only."""
 
-    def __init__(self, trunks: tuple[TrunkConfig, ...], names: Names, metrics: Metrics) -> None:
+    def __init__(self, trunks: tuple[TrunkConfig, ...], names: Names, metrics: Metrics, events: EventBus) -> None:
         self.trunks = {trunk.name: trunk for trunk in trunks}
         self.tolls = Tolls(self.trunks)
         self.health = TrunkHealth(self.trunks, time.monotonic())
         self.names = names
         self._metrics = metrics
+        self._events = events
+        self.on_barred: Callable[[str, Bar, str], object] = lambda trunk, bar, way: None
+        """Told trunk, bar and way of each call that was not let out. On any thread."""
         self._probing: set[str] = set()
         for name in self.trunks:
             metrics.trunk_up.labels(name).set(1)
@@ -190,10 +196,16 @@ class Exchange:
             self.health.receive_registration(trunk, registered, time.monotonic())
             self._tell_changes()
 
+    def restore(self, minutes: Mapping[str, float]) -> None:
+        """What trunks have talked today before this process began; those that are no more are left out."""
+        for name in minutes.keys() & self.trunks.keys():
+            self.tolls.restore(name, minutes[name], time.time())
+
     def tell_bar(self, trunk: str, bar: Bar, way: Way | str) -> None:
         """A call that was not let out, for whoever looks for fraud."""
         self._metrics.trunk_barred.labels(trunk, bar).inc()
         log.warning("call_barred", trunk=trunk, bar=bar, way=way)
+        self.on_barred(trunk, bar, way)
 
     # OPTIONS
 
@@ -237,6 +249,7 @@ class Exchange:
                 "trunk_up" if change.is_up else "trunk_down", trunk=change.trunk, cause=change.cause
             )
             self._metrics.trunk_up.labels(change.trunk).set(change.is_up)
+            self._events.publish("trunk.state", "", asdict(change))
 
     def _publish(self, wall_time: float) -> None:
         for name in self.trunks:

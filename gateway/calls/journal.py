@@ -48,13 +48,15 @@ class Journal:
             to=facts.to,
             started_at=utc(facts.started_at),
             agent=facts.agent,
+            trunk=facts.trunk or None,
             metadata=dict(facts.metadata),
         )
         self._put(lambda: self._store.begin(session))
 
     def answered(self, facts: CallFacts) -> None:
         at, codec = utc(facts.answered_at or facts.started_at), facts.codec or ""
-        self._put(lambda: self._store.answered(facts.call_id, at, codec))
+        trunk = facts.trunk or None
+        self._put(lambda: self._store.answered(facts.call_id, at, codec, trunk))
 
     def assigned(self, call_id: str, agent: str) -> None:
         self._put(lambda: self._store.assigned(call_id, agent))
@@ -96,6 +98,10 @@ class Journal:
     def forgot(self, identity: str) -> None:
         """A caller wants to be forgotten."""
         self._put(lambda: self._store.memories.forget((identity,)))
+
+    def audited(self, action: str, subject: str) -> None:
+        """A security decision."""
+        self._put(lambda: self._store.audit(action, subject))
 
     def event(self, event: Event, webhooks: Sequence[str], settled: Callable[[], None]) -> None:
         """`settled` is called when it is in the database, or never will be."""

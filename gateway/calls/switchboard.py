@@ -5,43 +5,41 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import Protocol, Self, assert_never
+from typing import Self
 
 import structlog
 from pydantic import ValidationError
 
-from gateway.api.bridging import BridgeOrder, InterpretOrder
+from gateway.api.bridging import BridgeOrder
 from gateway.api.orders import PlaceCall
-from gateway.calls.activity import Activity, Echo, Play, PlayPrompt
+from gateway.calls.attendance import StartActivity
 from gateway.calls.bridge import Bridges
-from gateway.calls.call import BeforeAnswer, Call, StartActivity
+from gateway.calls.call import Call
 from gateway.calls.dialling import Dialling
 from gateway.calls.dialplan import Destination, host_of, presentation
-from gateway.calls.early_media import EarlyPrompt
 from gateway.calls.exchange import Exchange
 from gateway.calls.facts import CallFacts
-from gateway.calls.interpreting import Interpreters, Interpreting
 from gateway.calls.journal import Journal
 from gateway.calls.prompts import Prompt
+from gateway.calls.purposes import Agents, Purposes
 from gateway.calls.recording import CallRecording
+from gateway.calls.route import RouteConfig
 from gateway.calls.said_headers import metadata_of
 from gateway.calls.succession import Succession
 from gateway.calls.successions import Successions
 from gateway.calls.tracing import Tracing
 from gateway.calls.transfer import Transfer
 from gateway.calls.trunk_watch import TrunkWatch
-from gateway.config import Config, RouteConfig
+from gateway.calls.verdict import BeforeAnswer
+from gateway.config import Config
 from gateway.errors import (
     BadAddress,
     CallError,
-    CallRejected,
-    NoSuchAgent,
     NoSuchCall,
     TooManyCalls,
-    UnknownLanguage,
     WrongCallState,
 )
 from gateway.events import EventBus
@@ -50,7 +48,6 @@ from gateway.sip.events import CallDialled, IncomingCall, ReferReceived, Registr
 from gateway.sip.settings import EndpointSettings
 from gateway.sip.sip_thread import new_handle
 from gateway.streams import messages
-from gateway.streams.request import order_of_request, order_of_route
 from gateway.streams.streams import Streams
 from gateway.telemetry import Metrics
 from gateway.trunks.config import TrunkConfig
@@ -58,28 +55,14 @@ from gateway.trunks.identity import Presentation, parties
 from media.keys import KeyMethod, ToneDetection
 from media.ports import PcmHub
 from media.recorder import RecordingWriter
-from media.wav import read_wav
 
 log = structlog.get_logger(__name__)
 
 _NOT_FOUND = 404
-_TEMPORARILY_UNAVAILABLE = 480
 _MEDIA_WATCH_S = 2.0
 _QUALITY_S = 10.0
 _KEYS_OF_TRUNKS = {"rfc4733": None, "info": KeyMethod.INFO, "inband": KeyMethod.INBAND}
 """`dtmf` of a trunk: its events need the far end's consent, which it may not give."""
-
-
-class Agents(Interpreters, Protocol):
-    """Makes the activity of an agent on a call."""
-
-    def __contains__(self, name: str) -> bool: ...
-
-    def start(self, name: str, call: Call) -> Activity: ...
-
-    def expect(self, call: Call) -> Coroutine[object, object, None] | None:
-        """What is to be run from now on, so that all is there when the call is answered; None: nothing."""
-        ...
 
 
 class Switchboard:
@@ -120,13 +103,13 @@ class Switchboard:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.bridges = Bridges()
+        self._purposes = Purposes(config, agents, streams, self.bridges, self._dial_for)
         self.tracing = Tracing(config.trace, journal)
         self._trunk_watch = TrunkWatch(config.alarms.limits, metrics, events)
+        self.registration_failed: Callable[[], None] = lambda: None
+        """Told whenever a registrar does not want us, or is silent."""
         self.is_draining = False
         """No new calls are taken."""
-        # Read once, at the start: a call must not wait for the disk, nor find the file gone.
-        files = (file for route in config.routes for file in (route.file, route.ringing_file) if file is not None)
-        self._files = {file: read_wav(file) for file in files}
 
     # The calls' home
 
@@ -170,6 +153,8 @@ class Switchboard:
                 level = log.info if event.registered else log.warning
                 level("registration", trunk=event.account, registered=event.registered, code=event.code)
                 self.exchange.registered(event.account, event.registered)
+                if not event.registered:
+                    self.registration_failed()
                 if event.registered and event.registrar_address:
                     self.endpoint.learn(event.account, (host_of(event.registrar_address),))
                 if event.registered and self._tasks is not None:
@@ -228,7 +213,7 @@ class Switchboard:
                 },
             )
             self.tracing.bind(event.sip_call_id, event.handle)
-            self._start(self._new_call(facts, *self._plan(route)))
+            self._start(self._new_call(facts, *self._purposes.of_route(route)))
 
     def _adopt(self, succession: Succession, dialling: Dialling) -> None:
         """Another leg has a call: what it costs is counted there."""
@@ -296,52 +281,6 @@ class Switchboard:
         if not self._calls:
             self._none_left.set()
 
-    def _plan(self, route: RouteConfig) -> tuple[StartActivity, BeforeAnswer | None]:
-        """What a call of this route is for, and who decides over it while it rings."""
-        if route.action == "reject":
-            assert route.file is not None
-            return lambda call: Echo(call.leg), EarlyPrompt(*self._files[route.file]).before_refusal(route.code)
-        if route.action != "bridge":
-            before_answer = self._before_answer(route)
-            if before_answer is not None and route.ringing_file is not None:
-                before_answer = EarlyPrompt(*self._files[route.ringing_file]).while_it_rings(before_answer)
-            return self._activity_of(route), before_answer
-        bridge = self.bridges.of_route(lambda caller, start: self._dial_for(caller, route, start))
-        return bridge.activity, bridge.before_answer
-
-    def _activity_of(self, route: RouteConfig) -> StartActivity:
-        match route.action:
-            case "echo":
-                return lambda call: Echo(call.leg)
-            case "play":
-                assert route.file is not None
-                samples, rate_hz = self._files[route.file]
-                return lambda call: Play(call.leg, samples, rate_hz)
-            case "agent":
-                name = route.agent or ""
-                return lambda call: self._agents.start(name, call)
-            case "stream":
-                return self.streams.activity(order_of_route(route))
-            case "flow":
-                return self.streams.flow(route.flow_url or "")
-            case "reject" | "bridge":
-                raise AssertionError(f"action {route.action} is no activity that a route starts by itself")
-            case _:
-                assert_never(route.action)
-
-    def _before_answer(self, route: RouteConfig) -> BeforeAnswer | None:
-        """Who decides over the route's calls while they ring; None: they are answered at once."""
-        if route.answer == "auto":
-            return None
-        if route.answer == "backend":
-            return self.streams.before_answer(order_of_route(route), route.answer_timeout_s)
-
-        async def wait_for_the_api(_: Call) -> None:
-            await asyncio.sleep(route.answer_timeout_s)
-            raise CallRejected(_TEMPORARILY_UNAVAILABLE)
-
-        return wait_for_the_api
-
     async def watch_media(self) -> None:
         """Hang up calls whose peer is gone without a BYE; runs until cancelled."""
         while True:
@@ -371,14 +310,14 @@ class Switchboard:
         """
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
-        agent, start = await self._purpose(order, play)
+        agent, start = await self._purposes.of_order(order, play)
         return await self._dial(order, start, agent)
 
     async def bridge(self, call: Call, other: Call, order: BridgeOrder) -> None:
         """Let two calls that stand talk to each other. Raises `NoSuchAgent`, `UnknownLanguage`,
         `WrongCallState`."""
         await self.bridges.join(
-            call, other, give_back=order.on_end == "return", interpreting=self._interpreting(order.interpret)
+            call, other, give_back=order.on_end == "return", interpreting=self._purposes.interpreting(order.interpret)
         )
 
     async def bridge_by_dialling(self, call: Call, order: BridgeOrder) -> Call:
@@ -387,17 +326,8 @@ class Switchboard:
             call,
             lambda start: self._dial(order, start),
             give_back=order.on_end == "return",
-            interpreting=self._interpreting(order.interpret),
+            interpreting=self._purposes.interpreting(order.interpret),
         )
-
-    def _interpreting(self, order: InterpretOrder | None) -> Interpreting | None:
-        if order is None:
-            return None
-        agent = self._agent(order.agent)
-        languages = (order.language, order.other_language)
-        if self._config.agents[agent].stt == "local" and languages != ("en", "en"):
-            raise UnknownLanguage(f"the speech recognition of agent {agent!r} is local, and that knows en only")
-        return Interpreting(self._agents, agent, languages)
 
     async def _dial(
         self,
@@ -451,26 +381,6 @@ class Switchboard:
         except (BadAddress, ValidationError):
             return await self._dial(order, start, diverted_from=dialled)
 
-    async def _purpose(self, order: PlaceCall, play: Prompt | None) -> tuple[str | None, StartActivity]:
-        """The agent, if it is one, and what the call is for when it is answered."""
-        if order.flow is not None:
-            await self.streams.check_flow(order.flow.flow_url)
-            ask = self.streams.flow(order.flow.flow_url)
-            return None, ask if play is None else _after_prompt(order, play, ask)
-        if order.stream is not None:
-            stream = order_of_request(order.stream, gives_back=False)
-            await self.streams.check(stream)
-            begin = self.streams.activity(stream)
-            return None, begin if play is None else _after_prompt(order, play, begin)
-        if play is not None and order.agent is None:
-            return None, _after_prompt(order, play, None)
-        name = self._agent(order.agent)
-
-        def start(call: Call) -> Activity:
-            return self._agents.start(name, call)
-
-        return name, start if play is None else _after_prompt(order, play, start)
-
     async def _transfer_for_backend(self, call: Call, request: messages.Transfer) -> None:
         if request.mode == "attended":
             await self.transfer(call, "", self.call(request.to))
@@ -479,15 +389,8 @@ class Switchboard:
 
     def hand_to_agent(self, call: Call, name: str | None) -> None:
         """Whatever has the call loses it to this agent (None: the only one). Raises `NoSuchAgent`, `WrongCallState`."""
-        agent = self._agent(name)
-        call.hand_over(lambda call: self._agents.start(agent, call))
-
-    def _agent(self, name: str | None) -> str:
-        only_agent = next(iter(self._config.agents)) if len(self._config.agents) == 1 else ""
-        name = name or only_agent
-        if name not in self._agents:
-            raise NoSuchAgent(name)
-        return name
+        _, start = self._purposes.agent(name)
+        call.attendance.hand_over(start)
 
     async def transfer(
         self,
@@ -537,18 +440,6 @@ class Switchboard:
     def calls(self) -> list[Call]:
         """Calls that have not ended, oldest first."""
         return list(self._calls.values())
-
-
-def _after_prompt(order: PlaceCall, play: Prompt, then: StartActivity | None) -> StartActivity:
-    """First the order's recording; None: then the call is ended."""
-
-    def play_first(call: Call) -> Activity:
-        assert order.play is not None
-        if then is not None:
-            call.follow_with(then)
-        return PlayPrompt(call.announcements, play, loop=order.play.loop, gain=order.play.gain)
-
-    return play_first
 
 
 def _recording_threads(config: Config) -> int:

@@ -269,7 +269,7 @@ class DtmfOrder(Model):
 
 
 class EventInfo(Model):
-    """Something that happened on a call."""
+    """Something that happened on a call, or to a trunk."""
 
     cursor: int
     """Grows with every event, and never repeats; some numbers are left out."""
@@ -301,11 +301,14 @@ class EventInfo(Model):
         "recording.changed",
         "playback.finished",
         "trunk.alarm",
+        "trunk.state",
+        "address.changed",
         "stream.connected",
         "stream.disconnected",
         "stream.stopped",
     ]
     call_id: str
+    """Empty: it is of no call."""
     at: datetime
     data: dict[str, Any]
     """See docs/events.md."""
@@ -504,6 +507,8 @@ class SessionSummary(Model):
     codec: str | None = None
     agent: str | None = None
     """Name of the agent that had the call."""
+    trunk: str | None = None
+    """Name of the trunk that carried it, of several the last one; null: none."""
     metadata: dict[str, str] = {}
     quality: Quality | None = None
     recording: str | None = None
@@ -576,6 +581,8 @@ class SessionRecord(Model):
     codec: str | None = None
     agent: str | None = None
     """Name of the agent that had the call."""
+    trunk: str | None = None
+    """Name of the trunk that carried it, of several the last one; null: none."""
     metadata: dict[str, str] = {}
     quality: Quality | None = None
     recording: str | None = None

@@ -177,6 +177,19 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "calls": "on which the value rests",
         },
     ),
+    "trunk.state": KindFacts(
+        "A trunk has gone, or is there again. `call_id` is empty: it is of no call.",
+        {
+            "trunk": "its name",
+            "is_up": "false: calls go through others, as long as there are any",
+            "cause": "`options`, `calls`, `registration`, or `rest`: its time is over",
+        },
+    ),
+    "address.changed": KindFacts(
+        "The router has another address outside, by `sip.stun`: registrations and calls are told. Of no call: "
+        "`call_id` is empty.",
+        {"address": "the new one", "previous": "the old one; empty: none was known"},
+    ),
     "stream.connected": KindFacts(
         "A stream and its backend have found each other.",
         {"stream_id": "which", "reconnected": "it is not the first time"},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be told of a call."""
+"""What can be told of calls, trunks and the gateway."""
 
 import json
 from collections.abc import Mapping
@@ -35,6 +35,8 @@ EventKind = Literal[
     "recording.changed",
     "playback.finished",
     "trunk.alarm",
+    "trunk.state",
+    "address.changed",
     "stream.connected",
     "stream.disconnected",
     "stream.stopped",
@@ -50,6 +52,7 @@ class Event:
     it. Some numbers are left out."""
     kind: EventKind
     call_id: str
+    """Empty: it is of no call."""
     at: datetime
     """UTC."""
     data: Mapping[str, object]

@@ -4,7 +4,8 @@
 from collections.abc import Iterator, Mapping
 
 from agent.config import AgentConfig
-from gateway.config import Config, ServiceConfig
+from gateway.config import Config
+from gateway.service_config import ServiceConfig
 from gateway.services.kinds import CHAIN, LOCAL, ROLES, Role
 
 

@@ -6,7 +6,8 @@ import importlib.util
 from collections.abc import Iterator
 
 from agent.config import AgentConfig
-from gateway.config import Config, ServiceConfig
+from gateway.config import Config
+from gateway.service_config import ServiceConfig
 from gateway.services.casting import cast, circle, members, named_by
 from gateway.services.kinds import CHAIN, KINDS, LOCAL, OFFERS, Needs, Role, roles_of
 

@@ -18,8 +18,9 @@ from agent.services.llm import LanguageModel
 from agent.services.realtime import SpeechToSpeech
 from agent.services.stt import SpeechToText
 from agent.services.tts import TextToSpeech
-from gateway.config import Config, ServiceConfig
+from gateway.config import Config
 from gateway.errors import StartupError
+from gateway.service_config import ServiceConfig
 from gateway.services import casting
 from gateway.services.kinds import LOCAL, OnUsage, Role, make_client
 from gateway.services.metering import ChainMetrics, Meter, MeteredLlm, MeteredStt, MeteredTts

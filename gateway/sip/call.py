@@ -2,6 +2,7 @@
 """One call leg as PJSIP sees it. Lives and dies on the endpoint's thread; others know it by its handle."""
 
 import random
+import re
 from collections import deque
 from collections.abc import Callable
 
@@ -25,10 +26,14 @@ from gateway.sip.reason import Reason, parse_reasons
 from gateway.sip.referral import ReferralError, ReferTo, contacts_of, referred_by
 from gateway.sip.settings import Fec
 from gateway.sip.uri import wire_text
-from media.ports import JitterPolicy, NativePort
+from media.native_port import NativePort
+from media.ports import JitterPolicy
 
 _PROTECTION: dict[Fec, int] = {False: 0, True: 1, "always": 2}
 """`Protection` of media/native/loss_protection.hpp."""
+
+_SRTP_AT_WORK = re.compile(r"^\s+SRTP status: Active", re.MULTILINE)
+"""At the beginning of a line: what the far end calls itself stands within others."""
 
 
 class SipCall(pj.MediaCall):  # type: ignore[misc]
@@ -176,10 +181,10 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
 
     def say_address(self) -> None:
         """Re-INVITE with our Contact and media address as they are now; who is on hold stays so. Raises `pj.Error`."""
-        self._change = self.say_address
         operation = pj.CallOpParam(True)
         operation.opt.flag = pj.PJSUA_CALL_UPDATE_CONTACT | pj.PJSUA_CALL_UPDATE_VIA
         self.reinvite(operation)
+        self._change = self.say_address  # not before: the change that was in the way may be asked to come again
 
     def onReinviteAnswered(self, code: int) -> None:
         """After 491 both sides wait, the one that chose the Call-ID longer (RFC 3261 section 14.1)."""
@@ -265,7 +270,8 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         port = self.pcmPort()
         stream = self.getStreamInfo(index)
         transport = self.getMedTransportInfo(index)
-        secured = stream.proto & pj.PJMEDIA_TP_PROFILE_SRTP != 0
+        # An offer of RTP/AVP with keys may be secured as well (RFC 8643), which the profile does not say.
+        secured = stream.proto & pj.PJMEDIA_TP_PROFILE_SRTP != 0 or _is_secured(self.dump(True, ""))
         codec = stream.codecName.upper()
         peer = transport.srcRtpName or stream.remoteRtpAddress
         self._post(MediaActive(self.handle, codec, port.sampleRate(), port, peer, secured))
@@ -288,6 +294,11 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             tx_generations=stats["tx_generations"],
             tx_reported_loss=stats["tx_reported_loss"],
         )
+
+
+def _is_secured(dump: str) -> bool:
+    """Whether a call's SRTP is at work, by PJSUA's description of it: PJSUA2 has no other word for that."""
+    return _SRTP_AT_WORK.search(dump) is not None
 
 
 def add_headers(operation: pj.CallOpParam, headers: tuple[tuple[str, str], ...]) -> None:

@@ -21,7 +21,7 @@ from gateway.sip.sip_thread import SipThread, operation_of
 from gateway.sip.uri import SipUri, UriError
 from gateway.trunks.dns import Target
 from gateway.trunks.profile import Transport
-from media.ports import NativePort
+from media.native_port import NativePort
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.sip.reason import Reason
 from gateway.sip.signalling import SipMessage
-from media.ports import NativePort
+from media.native_port import NativePort
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class EventRows:
         """Keep an event, which these webhooks are to get."""
         row = {
             "cursor": event.cursor,
-            "call_id": event.call_id,
+            "call_id": event.call_id or None,
             "kind": event.kind,
             "at": event.at,
             "data": self._sealer.seal(json.dumps(dict(event.data), separators=(",", ":")), _SEALED),
@@ -109,7 +109,11 @@ class EventRows:
     async def calls_without_end(self) -> list[str]:
         """Calls that something was told of, but not their end: their process died. Raises `StoreError`."""
         ended = select(EventRow.call_id).where(EventRow.kind == "call.ended")
-        left = select(EventRow.call_id).where(EventRow.call_id.not_in(ended)).group_by(EventRow.call_id)
+        left = (
+            select(EventRow.call_id)
+            .where(EventRow.call_id.is_not(None), EventRow.call_id.not_in(ended))
+            .group_by(EventRow.call_id)
+        )
         async with self._reading() as connection:
             return list(await connection.scalars(left.order_by(func.min(EventRow.cursor))))
 
@@ -142,7 +146,7 @@ class EventRows:
         async with self._reading() as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
         return [
-            Event(cursor, cast(EventKind, kind), call_id, at, json.loads(self._sealer.open(data, _SEALED)))
+            Event(cursor, cast(EventKind, kind), call_id or "", at, json.loads(self._sealer.open(data, _SEALED)))
             for cursor, kind, call_id, at, data in rows
             if kind in CATALOGUE  # another version's are nothing to us
         ]

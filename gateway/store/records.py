@@ -202,6 +202,8 @@ class SessionSummary(Record):
     codec: str | None = None
     agent: str | None = None
     """Name of the agent that had the call."""
+    trunk: str | None = None
+    """Name of the trunk that carried it, of several the last one; null: none."""
     metadata: dict[str, str] = {}
     quality: Quality | None = None
     recording: str | None = None

@@ -17,7 +17,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def crowd_out_answers(most: int) -> Delete:
 
 
 _CROWD_OUT_ANSWERS = crowd_out_answers(_MAX_ANSWERS)
-_ANSWER = _update("answered_at", "codec")
+_ANSWER = _update("answered_at", "codec", "trunk")
 _ASSIGN = _update("agent")
 _RECORD = _update("recording")
 _RECORDED = _update("recording_facts")
@@ -137,8 +137,10 @@ class SessionStore:
             metadata = self._sealer.seal(json.dumps(session.metadata), "sessions.metadata")
         await self._put((_BEGIN, {**values, "from": session.from_, "metadata": metadata}))
 
-    async def answered(self, call_id: str, answered_at: datetime, codec: str) -> None:
-        await self._put((_ANSWER, {"of_call": call_id, "new_answered_at": answered_at, "new_codec": codec}))
+    async def answered(self, call_id: str, answered_at: datetime, codec: str, trunk: str | None = None) -> None:
+        """`trunk`: which carries it, after the others that were tried."""
+        values = {"of_call": call_id, "new_answered_at": answered_at, "new_codec": codec, "new_trunk": trunk}
+        await self._put((_ANSWER, values))
 
     async def assigned(self, call_id: str, agent: str | None) -> None:
         """Another agent has the call, or none."""
@@ -216,6 +218,25 @@ class SessionStore:
             rows = await connection.execute(newest.limit(limit))
             return [SessionSummary(**self._summary_fields(row._mapping)) for row in rows]
 
+    async def trunk_minutes(self, since: datetime) -> dict[str, float]:
+        """Minutes that each trunk's outgoing calls have lasted since then, of those that are over. What had begun a day
+        earlier is left out. Raises `StoreError`."""
+        await self.flush()
+        query = select(SessionRow.trunk, SessionRow.answered_at, SessionRow.ended_at).where(
+            SessionRow.started_at > since - timedelta(days=1),
+            SessionRow.direction == "outbound",
+            SessionRow.trunk.is_not(None),
+            SessionRow.answered_at.is_not(None),
+            SessionRow.ended_at > since,
+        )
+        minutes: dict[str, float] = {}
+        async with self._reading() as connection:
+            rows: Iterable[Any] = await connection.execute(query)
+            for trunk, answered_at, ended_at in rows:
+                lasted_s = max(0.0, (ended_at - max(answered_at, since)).total_seconds())
+                minutes[trunk] = minutes.get(trunk, 0.0) + lasted_s / 60
+        return minutes
+
     async def recording_file(self, call_id: str) -> Path | None:
         """Where the recording of a call is or was; None when it was not recorded. Raises `StoreError`."""
         await self.flush()
@@ -266,6 +287,10 @@ class SessionStore:
             return False
         await self._put((_REVOKE_KEY, {"of_key": key_id}), self._audit("api_key_revoked", key_id), wait=True)
         return True
+
+    async def audit(self, action: str, subject: str) -> None:
+        """Note in the audit log what was done elsewhere."""
+        await self._put(self._audit(action, subject))
 
     def _audit(self, action: str, subject: str) -> Step:
         return (_ADD_AUDIT, {"at": datetime.now(UTC), "action": action, "subject": subject})

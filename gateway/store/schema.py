@@ -19,12 +19,12 @@ _LOCK_TIMEOUT_S = 30.0
 """How long a second process waits for the first one's migration."""
 
 
-def upgrade_schema(url: str) -> None:
+def upgrade_schema(url: str, to: str = "head") -> None:
     """Run the missing revisions. Blocks, and runs an event loop: call it on a thread (`asyncio.to_thread`)."""
-    asyncio.run(_upgrade(url))
+    asyncio.run(_upgrade(url, to))
 
 
-async def _upgrade(url: str) -> None:
+async def _upgrade(url: str, to: str) -> None:
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
     engine = create_async_engine(url, connect_args={"timeout": _LOCK_TIMEOUT_S} if is_sqlite else {})
     if is_sqlite:
@@ -39,13 +39,13 @@ async def _upgrade(url: str) -> None:
 
     try:
         async with engine.begin() as connection:
-            await connection.run_sync(_run_revisions)
+            await connection.run_sync(_run_revisions, to)
     finally:
         await engine.dispose()
 
 
-def _run_revisions(connection: Connection) -> None:
+def _run_revisions(connection: Connection, to: str) -> None:
     config = AlembicConfig()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

@@ -51,6 +51,7 @@ class SessionRow(Table):
     end_reason: Mapped[str | None] = mapped_column(Text)
     codec: Mapped[str | None] = mapped_column(Text)
     agent: Mapped[str | None] = mapped_column(Text)
+    trunk: Mapped[str | None] = mapped_column(Text)
     # `metadata` is SQLAlchemy's own name on a declarative class.
     call_metadata: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     quality: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -156,7 +157,8 @@ class ApiKeyRow(Table):
 
 
 class AuditRow(Table):
-    """What was done to personal data, and when. The database refuses to change or delete these rows."""
+    """What was done to personal data and keys, which calls were barred, and when. The database refuses to change
+    or delete these rows."""
 
     __tablename__ = "audit"
 
@@ -167,12 +169,13 @@ class AuditRow(Table):
 
 
 class EventRow(Table):
-    """Something that was told of a call (`gateway.events`), for a while."""
+    """Something that was told (`gateway.events`), for a while."""
 
     __tablename__ = "events"
 
     cursor: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    call_id: Mapped[str] = mapped_column(ForeignKey("sessions.call_id", ondelete="CASCADE"), index=True)
+    call_id: Mapped[str | None] = mapped_column(ForeignKey("sessions.call_id", ondelete="CASCADE"), index=True)
+    """Null: it is of no call."""
     kind: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     data: Mapped[str] = mapped_column(Text)

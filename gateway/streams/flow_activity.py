@@ -8,7 +8,8 @@ import structlog
 
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import DeafActivity, PlayPrompt
-from gateway.calls.call import Call, StartActivity
+from gateway.calls.attendance import StartActivity
+from gateway.calls.call import Call
 from gateway.calls.prompts import Prompt
 from gateway.calls.recording import RecordingState
 from gateway.errors import CallError, FlowFailed, UrlError
@@ -50,10 +51,12 @@ class FlowActivity(DeafActivity):
                     start = await self._stream(order)
                     if action.record and self._call.recording is RecordingState.OFF:
                         await self._call.record("start")
-                    self._call.follow_with(start)
+                    self._call.attendance.follow_with(start)
                 case PlayAction(media_url):
                     prompt = await self._find(media_url)
-                    self._call.follow_with(lambda call: PlayPrompt(call.announcements, prompt, loop=1, gain=1.0))
+                    self._call.attendance.follow_with(
+                        lambda call: PlayPrompt(call.announcements, prompt, loop=1, gain=1.0)
+                    )
                 case HangUpAction():
                     pass
         except (FlowFailed, CallError, UrlError) as fault:

@@ -2,7 +2,7 @@
 """Stream orders from what people write: a request's body, a route of the configuration."""
 
 from gateway.api import orders
-from gateway.config import RouteConfig
+from gateway.calls.route import RouteConfig
 from gateway.streams.order import Fallback, StreamOrder
 from gateway.streams.protocols import chosen_format, chosen_tracks
 

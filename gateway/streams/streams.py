@@ -16,8 +16,10 @@ from agent.events import AgentEvent
 from agent.services.llm import LanguageModel
 from gateway.calls.activity import Activity, Play
 from gateway.calls.agent import AgentActivity
-from gateway.calls.call import BeforeAnswer, Call, StartActivity
+from gateway.calls.attendance import StartActivity
+from gateway.calls.call import Call
 from gateway.calls.prompts import Prompt
+from gateway.calls.verdict import BeforeAnswer
 from gateway.errors import (
     BadPrompt,
     BadStreamOrder,
@@ -222,12 +224,13 @@ class Streams:
             stream = self._launch(call, order, connector)
             self._fork(call, stream)
             return stream.info
-        before = call.attending
+        before = call.attendance.attending
         if protocol_kind(order.protocol).is_text:
             return self._hand_to_relay(call, order, connector, before if order.on_end == "return" else None)
         stream = self._launch(call, order, connector)
         try:
-            call.hand_over(lambda call: self._attend(call, stream, before if order.on_end == "return" else None))
+            then = before if order.on_end == "return" else None
+            call.attendance.hand_over(lambda call: self._attend(call, stream, then))
         except WrongCallState:
             stream.end(Ending.STOPPED)
             raise
@@ -294,12 +297,12 @@ class Streams:
         """Let it hear the call until it ends."""
         tracks = stream.order.tracks
         if "inbound" in tracks:
-            call.add_ear(stream.receive_frames)
+            call.audience.add(stream.receive_frames)
         if "outbound" in tracks:
             call.leg.tap_sent(stream.receive_sent)
 
         def deafen(_: "asyncio.Future[Ending]") -> None:
-            call.remove_ear(stream.receive_frames)
+            call.audience.remove(stream.receive_frames)
             if call.audio is not None:
                 call.audio.untap_sent(stream.receive_sent)
 
@@ -309,7 +312,7 @@ class Streams:
         self, call: Call, order: StreamOrder, connector: Connector | None, before: StartActivity | None
     ) -> StreamInfo:
         stream_id = _new_id()
-        call.hand_over(lambda call: self._relay(call, order, connector, before, stream_id))
+        call.attendance.hand_over(lambda call: self._relay(call, order, connector, before, stream_id))
         return relay_info(call, order, stream_id, "connecting")
 
     def _relay(
@@ -323,7 +326,7 @@ class Streams:
         def after(ending: Ending) -> bool:
             start = self._successor(order, ending, before)
             if start is not None:
-                call.follow_with(start)
+                call.attendance.follow_with(start)
             return start is not None
 
         return RelayActivity(
@@ -351,7 +354,7 @@ class Streams:
         def after(ending: Ending) -> bool:
             start = self._successor(stream.order, ending, before)
             if start is not None:
-                call.follow_with(start)
+                call.attendance.follow_with(start)
             return start is not None
 
         return StreamActivity(call, stream, stream.order.on_end, after)

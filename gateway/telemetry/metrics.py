@@ -5,9 +5,12 @@ Label values come from small fixed sets: no call ids, numbers or texts, which wo
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+if TYPE_CHECKING:
+    from media.ports import AudioCounters
 
 
 class CallQuality(Protocol):
@@ -241,6 +244,11 @@ class Metrics:
             buckets=_CONCEALED_BUCKETS_S,
             registry=registry,
         )
+        self.rtp_strangers = Counter(
+            "parley_rtp_strangers",
+            "RTP packets that were thrown away because they came from somewhere else than the call's far end.",
+            registry=registry,
+        )
         self.redundant_packets = Counter(
             "parley_redundant_packets",
             "RTP packets sent that also carried what was sent before them, because the peer reported loss.",
@@ -354,6 +362,13 @@ class Metrics:
         self.turn_own.observe(own_ms / 1e3)
         for segment, duration_ms in segments_ms.items():
             self.turn_segment.labels(segment).observe(duration_ms / 1e3)
+
+    def leg_counted(self, leg: "AudioCounters") -> None:
+        """What the audio of a call that ended has counted."""
+        self.uplink_dropped_frames.inc(leg.frames_dropped)
+        self.clock_skipped_frames.inc(leg.frames_skipped)
+        self.playout_underruns.inc(leg.underruns)
+        self.playout_refused_samples.inc(leg.samples_refused)
 
     def call_rated(self, quality: CallQuality) -> None:
         """How an ended call sounded on both ends, as far as that is known."""

@@ -21,6 +21,9 @@ namespace {
 
 std::atomic<uint32_t> next_port_id{1};
 
+// What a session without a name is called (RFC 8866, section 5.3). PJSIP's own would tell strangers what answers them.
+char no_name[] = "-";
+
 // PJSUA's conference bridge, ticked like any other port.
 class Bridge final : public Ticker {
   public:
@@ -121,8 +124,10 @@ MediaCall::~MediaCall() { release(); }
 
 void MediaCall::onCallSdpCreated(pj::OnCallSdpCreatedParam &param) {
     // Changed in place: PJSUA2 would parse anew what a change of its text says.
+    auto &session = *static_cast<pjmedia_sdp_session *>(param.sdp.pjSdpSession);
+    session.name = pj_str(no_name);
     if (!codecs_.empty())
-        keep_codecs(*static_cast<pjmedia_sdp_session *>(param.sdp.pjSdpSession), codecs_);
+        keep_codecs(session, codecs_);
     answer_hold_by_address(param);
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`parley serve` as a child process with a configuration of its own."""
 
+import os
 import re
 import signal
 import subprocess
@@ -10,10 +11,11 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 
+from tests.e2e.nursery import Child
 from tests.e2e.rtp_ports import RtpPorts
 
 PARLEY = [sys.executable, "-m", "gateway"]
@@ -68,9 +70,7 @@ data_dir = "data"
 
     def __enter__(self) -> Self:
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*PARLEY, "serve", "--config", str(self.config)], stdout=subprocess.PIPE, stderr=log, text=True
-            )
+            self.process = _begun(["serve", "--config", str(self.config)], log)
         overdue = threading.Timer(self.ready_wait_s, self.process.kill)
         overdue.start()
         assert self.process.stdout is not None
@@ -150,6 +150,13 @@ data_dir = "data"
             return None
         session: dict[str, Any] = self.get(f"/sessions/{sessions[0]['call_id']}")
         return session if session["ended_at"] and until(session) else None
+
+
+def _begun(arguments: list[str], log: IO[bytes]) -> subprocess.Popen[str] | Child:
+    """The command, under way. Benchmarks, and other libraries than the usual, want a process of their own."""
+    if "PYTEST_CURRENT_TEST" in os.environ and "LD_PRELOAD" not in os.environ:
+        return Child(arguments, log)
+    return subprocess.Popen([*PARLEY, *arguments], stdout=subprocess.PIPE, stderr=log, text=True)
 
 
 def wait_for(look: Callable[[], Any], what: str, timeout_s: float = 10) -> Any:

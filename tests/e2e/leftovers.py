@@ -35,6 +35,10 @@ class Leftovers:
             int(status["VmRSS"]) / 1024,
         )
 
+    def is_like(self, before: Self) -> bool:
+        """No more calls and ports than before: of the rest a process may keep some."""
+        return (self.calls, self.rtp_sockets) == (before.calls, before.rtp_sockets)
+
     @property
     def has_no_call(self) -> bool:
         return self.calls == self.rtp_sockets == 0

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.gateway_process import PARLEY, GatewayProcess
+from tests.e2e import nursery
+from tests.e2e.gateway_process import GatewayProcess
 
 _SCENARIOS = Path(__file__).parent / "sipp"
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -74,8 +75,7 @@ def softphone(
     """`parley softphone --json`; what it printed, with its exit code under `exit`. `address`: `host:port`, if it is
     another than that of UDP."""
     uri = f"sip:{user}@{address}" if address else gateway.uri(user)
-    command = [*PARLEY, "softphone", uri, "--json", "--bind", "127.0.0.1", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    done = nursery.run(["softphone", uri, "--json", "--bind", "127.0.0.1", *options], timeout_s)
     assert done.stdout.startswith("{"), f"softphone printed no JSON: {done.stdout}{done.stderr}"
     report: dict[str, Any] = json.loads(done.stdout)
     return {**report, "exit": done.returncode}

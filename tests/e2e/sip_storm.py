@@ -1,37 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bent messages in numbers, against a gateway, and what is left behind by them."""
+"""Bent messages in numbers, against a gateway."""
 
 import random
-import re
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.e2e.gateway_process import GatewayProcess
 from tests.e2e.sip_line import Dialog, SipLine
-from tests.e2e.usage import Counters
 from tests.sip_mutations import SipMutations
 
 _ANSWERS_KEPT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Leftovers:
-    """What a gateway holds besides its calls."""
-
-    sockets: int
-    calls: float
-
-    @classmethod
-    def of(cls, gateway: GatewayProcess) -> "Leftovers":
-        """UDP sockets are counted, which RTP and RTCP have; TCP connections come and go with the API's clients."""
-        inodes = set(re.findall(r"socket:\[(\d+)\]", " ".join(_links(gateway.process.pid))))
-        udp = {line.split()[9] for line in Path("/proc/net/udp").read_text().splitlines()[1:]}
-        return cls(len(inodes & udp), Counters(gateway).total("parley_calls_active"))
 
 
 @dataclass(slots=True)
@@ -130,13 +111,3 @@ class Pinging:
             else:
                 self.times_s.append(time.monotonic() - begun)
             self._line.answers.clear()
-
-
-def _links(pid: int) -> list[str]:
-    found = []
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            found.append(str(link.readlink()))
-        except OSError:  # closed meanwhile
-            continue
-    return found

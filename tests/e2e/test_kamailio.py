@@ -2,13 +2,13 @@
 """Kamailio as registrar and proxy between Parley and the world."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e import nursery
 from tests.e2e.baresip import Baresip
-from tests.e2e.gateway_process import PARLEY, GatewayProcess, wait_for
+from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.kamailio import PASSWORD, USER, Kamailio
 
 
@@ -51,8 +51,8 @@ action = "echo"
 
 def test_a_call_from_the_world_comes_through_the_proxy(registered: GatewayProcess, proxy: Kamailio) -> None:
     uri = f"sip:4711@127.0.0.1:{proxy.port}"
-    command = [*PARLEY, "softphone", uri, "--json", "--bind", "127.0.0.1", "--duration", "2"]
-    report = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+    done = nursery.run(["softphone", uri, "--json", "--bind", "127.0.0.1", "--duration", "2"], 60)
+    report = json.loads(done.stdout)
     assert report["answered"]
     session = registered.newest_session()
     assert (session["to"], session["direction"]) == ("4711", "inbound")

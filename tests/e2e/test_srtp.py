@@ -133,6 +133,26 @@ async def test_a_trunk_is_offered_its_suites_and_nothing_else() -> None:
             assert not re.search("a=ice|a=candidate", invite)
 
 
+@pytest.mark.parametrize("is_secured", [True, False])
+async def test_a_call_whose_keys_came_beside_plain_rtp_is_known_to_be_encrypted(is_secured: bool) -> None:
+    keys = f"\r\n{SrtpKey.random().line()}" if is_secured else ""  # RFC 8643
+    with RawCaller(0) as raw:
+        async with TrunkPhone(raw.sip.getsockname()[1], srtp="optional") as phone:
+            raw.answer_to(phone.endpoint.address)
+            handle = await phone.call()
+            await asyncio.to_thread(raw.accept, await asyncio.to_thread(raw.request, "INVITE"), _PLAIN + keys)
+            await phone.until(partial(phone.media.__contains__, handle), "media")
+            assert phone.media[handle].srtp is is_secured
+
+
+def test_our_session_description_does_not_say_what_made_it(secure: GatewayProcess) -> None:
+    with RawCaller(secure.sip_port) as raw:
+        _, _, answer = _call(raw)
+        assert "s=-\r\n" in answer
+        assert not re.search(r"(?i)^(?!SIP|Via|Call-ID).*(pjmedia|pjsip|pjsua)", answer, re.MULTILINE)
+        raw.bye("echo")
+
+
 async def test_keys_by_dtls_are_agreed_on_whoever_else_says_hello(secure: GatewayProcess) -> None:
     with hello_flood(secure.rtp_ports):
         async with TrunkPhone(secure.sip_port, srtp="required", srtp_keying="dtls") as phone:

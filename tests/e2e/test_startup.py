@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.local.models import default_model_folder
+from tests.e2e import nursery
 from tests.e2e.gateway_process import PARLEY
 
 
@@ -20,14 +21,8 @@ def _serve(folder: Path, toml: str = "", **environment: str) -> subprocess.Compl
         "PARLEY_HTTP__PORT": "0",
         "PARLEY_STORE__DATA_DIR": str(folder / "data"),
     }
-    return subprocess.run(
-        [*PARLEY, "serve", "--config", str(folder / "parley.toml")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, **base, **environment},
-    )
+    arguments = ["serve", "--config", str(folder / "parley.toml")]
+    return nursery.run(arguments, 60, {**os.environ, **base, **environment})
 
 
 def _complaint(done: subprocess.CompletedProcess[str]) -> str:

@@ -3,11 +3,11 @@
 
 import json
 import socket
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from tests.e2e.gateway_process import PARLEY, GatewayProcess, wait_for
+from tests.e2e import nursery
+from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.raw_caller import RawCaller
 
 LADDER = [
@@ -21,8 +21,10 @@ LADDER = [
 
 
 def _trace(gateway: GatewayProcess, *arguments: str) -> str:
-    command = [*PARLEY, "trace", "last", "--config", str(gateway.config), "--url", f"http://{gateway.http_address}"]
-    return subprocess.run([*command, *arguments], check=True, capture_output=True, text=True).stdout
+    command = ["trace", "last", "--config", str(gateway.config), "--url", f"http://{gateway.http_address}"]
+    done = nursery.run([*command, *arguments], 60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_call_has_its_ladder_while_it_runs_and_when_it_is_over(tmp_path: Path) -> None:

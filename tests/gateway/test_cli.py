@@ -39,7 +39,8 @@ def test_help_and_version_work_and_a_wrong_command_is_exit_code_2(tmp_path: Path
     assert helped.returncode == 0
     for command in ("serve", "call", "doctor", "softphone", "recording"):
         assert command in helped.stdout
-        assert run_parley(command, "--help", folder=tmp_path).returncode == 0
+        with pytest.raises(SystemExit, match="0"):
+            cli.main([command, "--help"])
     assert run_parley("--version", folder=tmp_path).stdout.startswith("parley ")
     assert run_parley("dance", folder=tmp_path).returncode == 2
     assert run_parley(folder=tmp_path).returncode == 2
@@ -47,8 +48,20 @@ def test_help_and_version_work_and_a_wrong_command_is_exit_code_2(tmp_path: Path
 
 def test_help_needs_neither_pjsua2_nor_models() -> None:
     script = "import sys, gateway.cli; print([name for name in sys.modules if name in %r])"
-    heavy = ("pjsua2", "uvicorn", "fastapi", "sqlalchemy", "onnxruntime", "ctranslate2", "piper", "gateway.app")
-    loaded = subprocess.run([sys.executable, "-c", script % (heavy,)], capture_output=True, text=True, check=True)
+    heavy = (
+        "pjsua2",
+        "uvicorn",
+        "fastapi",
+        "sqlalchemy",
+        "onnxruntime",
+        "ctranslate2",
+        "piper",
+        "scipy",
+        "gateway.app",
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script % ((*heavy, "gateway.app"),)], capture_output=True, text=True, check=True
+    )
     assert loaded.stdout.strip() == "[]"
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.config import KnowledgeConfig
-from gateway.config import Config, RouteConfig, SipConfig
+from gateway.calls.route import RouteConfig
+from gateway.config import Config, SipConfig
 from gateway.environment import load_config
 from gateway.errors import ConfigError
 from media import noise

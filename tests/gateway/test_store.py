@@ -68,7 +68,7 @@ def bytes_on_disk(folder: Path) -> bytes:
 async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore) -> None:
     async with open_here() as store:
         await store.begin(session("c1"))
-        await store.answered("c1", NOON + timedelta(seconds=1), "PCMU")
+        await store.answered("c1", NOON + timedelta(seconds=1), "PCMU", "carrier")
         await store.add_transcript("c1", TranscriptEntry(role="user", text="Hello", started_ms=100, ended_ms=500))
         await store.add_transcript(
             "c1",
@@ -108,6 +108,7 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
         "ended_at": "2026-11-22T12:00:09Z",
         "end_reason": "caller_hung_up",
         "codec": "PCMU",
+        "trunk": "carrier",
         "agent": "receptionist",
         "metadata": {"order": "7"},
         "quality": {**dict.fromkeys(Quality.model_fields), "rx_lost": 1, "rx_jitter_ms": 2.5, "rtt_ms": 30.0},
@@ -304,3 +305,30 @@ def test_the_recordings_folder_is_private_also_when_somebody_else_made_it(tmp_pa
     (tmp_path / "recordings").mkdir(mode=0o755)
     with DataFolder(tmp_path) as folder:
         assert folder.recordings.stat().st_mode & 0o777 == 0o700
+
+
+async def test_minutes_of_a_trunk_are_those_of_its_outgoing_calls_since_midnight(open_here: OpenStore) -> None:
+    midnight = NOON.replace(hour=0)
+    async with open_here() as store:
+        for call_id, direction, trunk, from_s, to_s in (
+            ("over midnight", "outbound", "one", -600, 120),
+            ("today", "outbound", "one", 3600, 3660),
+            ("another trunk", "outbound", "two", 3600, 3630),
+            ("came in", "inbound", "one", 3600, 3660),
+            ("of nobody's", "outbound", None, 3600, 3660),
+            ("yesterday", "outbound", "one", -900, -600),
+        ):
+            began = midnight + timedelta(seconds=from_s)
+            await store.begin(session(call_id).model_copy(update={"direction": direction, "started_at": began}))
+            await store.answered(call_id, began, "PCMU", trunk)
+            await store.finish(call_id, midnight + timedelta(seconds=to_s), "callee_hung_up")
+        await store.begin(session("unanswered").model_copy(update={"direction": "outbound", "trunk": "one"}))
+        assert await store.trunk_minutes(midnight) == {"one": 3.0, "two": 0.5}
+
+
+async def test_an_entry_of_the_audit_log_stays(open_here: OpenStore, tmp_path: Path) -> None:
+    async with open_here() as store:
+        await store.audit("call_barred", "trunk=one bar=calls way=order")
+    with sqlite3.connect(tmp_path / "parley.db") as database:
+        rows = database.execute("SELECT action, subject FROM audit").fetchall()
+    assert rows == [("call_barred", "trunk=one bar=calls way=order")]

@@ -28,6 +28,25 @@ def test_all_revisions_together_make_the_tables(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_events_and_what_webhooks_have_still_to_get_survive_the_upgrade(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/parley.db"
+    upgrade_schema(url, to="0008")
+    with closing(sqlite3.connect(tmp_path / "parley.db", isolation_level=None)) as database:
+        database.execute("PRAGMA foreign_keys=ON")
+        database.execute(
+            'INSERT INTO sessions (call_id, direction, "from", "to", started_at, metadata) '
+            "VALUES ('c1', 'inbound', 'a', 'b', '2026-11-23 06:00:00', '{}')"
+        )
+        database.execute("INSERT INTO events VALUES (7, 'c1', 'call.offered', '2026-11-23 06:00:00', '{}')")
+        database.execute("INSERT INTO deliveries VALUES (7, 'crm')")
+        upgrade_schema(url)
+        database.execute("INSERT INTO events VALUES (8, NULL, 'trunk.state', '2026-11-23 06:00:01', '{}')")
+        assert database.execute("SELECT cursor, webhook FROM deliveries").fetchall() == [(7, "crm")]
+        database.execute("DELETE FROM sessions")
+        assert database.execute("SELECT cursor FROM events").fetchall() == [(8,)]
+        assert database.execute("SELECT * FROM deliveries").fetchall() == []
+
+
 def test_a_process_that_starts_during_another_ones_migration_waits_and_then_has_nothing_to_do(tmp_path: Path) -> None:
     upgrade_schema(f"sqlite+aiosqlite:///{tmp_path}/other.db")
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import pjsua2 as pj
 
 from media import ports
-from media.ports import CallAudio, JitterPolicy, NativePort, PcmHub
+from media.native_port import NativePort
+from media.ports import CallAudio, JitterPolicy, PcmHub
 
 T = TypeVar("T")
 PJMEDIA_JITTER = -1

@@ -5,8 +5,9 @@ import asyncio
 
 import pytest
 
+from gateway.calls.attendance import StartActivity
 from gateway.calls.bridge import Bridges
-from gateway.calls.call import Call, StartActivity
+from gateway.calls.call import Call
 from gateway.errors import WrongCallState
 from gateway.sip.events import CallConfirmed, CallEnded
 from tests.fakes.virtual_time import in_virtual_time
@@ -25,7 +26,7 @@ async def test_a_call_stays_with_its_agent_when_the_other_one_cannot_be_bridged(
         await Bridges().join(call, other, give_back=False)
     await asyncio.sleep(0.01)
     assert call.activity is agent
-    assert call.is_attended
+    assert call.attendance.is_attended
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 

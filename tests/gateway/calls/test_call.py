@@ -87,7 +87,7 @@ async def test_who_takes_a_call_over_is_neither_ducked_nor_paused_for_what_was_s
     await first.has_begun.wait()
     leg.duck(0.2)
     leg.pause()
-    call.hand_over(lambda call: second)
+    call.attendance.hand_over(lambda call: second)
     await second.has_begun.wait()
     assert (leg.gain, leg.is_paused) == (1.0, False)
     running.cancel()

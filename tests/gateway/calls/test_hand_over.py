@@ -67,14 +67,14 @@ def test_a_call_that_is_being_handed_over_goes_to_nobody_else() -> None:
     async def check() -> None:
         first, second, third = Purpose(), Purpose(), Purpose()
         call = call_for(first)
-        life = asyncio.ensure_future(call._work())
+        life = asyncio.ensure_future(call.attendance.work())
         await first.has_begun.wait()
-        call.hand_over(lambda _: cast(Activity, second))
+        call.attendance.hand_over(lambda _: cast(Activity, second))
         with pytest.raises(WrongCallState, match="being handed over"):
-            call.hand_over(lambda _: cast(Activity, third))
+            call.attendance.hand_over(lambda _: cast(Activity, third))
         await second.has_begun.wait()
         assert first.has_ended
-        call.hand_over(lambda _: cast(Activity, third))
+        call.attendance.hand_over(lambda _: cast(Activity, third))
         await third.has_begun.wait()
         assert second.has_ended
         life.cancel()
@@ -87,12 +87,12 @@ def test_who_has_been_promised_a_call_begins_before_it_goes_to_the_next() -> Non
     async def check() -> None:
         first, second = Purpose(), Purpose()
         call = call_for(first)
-        life = asyncio.ensure_future(call._work())
+        life = asyncio.ensure_future(call.attendance.work())
         while not first.has_begun.is_set():
             with pytest.raises(WrongCallState, match="not being attended"):
-                call.hand_over(lambda _: cast(Activity, second))
+                call.attendance.hand_over(lambda _: cast(Activity, second))
             await asyncio.sleep(0)
-        call.hand_over(lambda _: cast(Activity, second))
+        call.attendance.hand_over(lambda _: cast(Activity, second))
         await second.has_begun.wait()
         assert first.has_ended
         life.cancel()

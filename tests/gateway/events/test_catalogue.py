@@ -14,8 +14,10 @@ from gateway.api.control import TransferInfo
 from gateway.calls.facts import CallFacts, ended, parties
 from gateway.events import CATALOGUE, KEPT_KINDS, EventKind, kinds_matching
 from gateway.events.catalogue import catalogue_table
+from gateway.sip.public_address import AddressChanged
 from gateway.store import TranscriptEntry, TurnRecord
 from gateway.trunks.alarms import AlarmChanged
+from gateway.trunks.health import TrunkChanged
 
 ROOT = Path(__file__).parents[3]
 FACTS = CallFacts("c1", "inbound", "ann", "desk")
@@ -27,6 +29,8 @@ WHOLE: dict[str, set[str]] = {
     "turn.measured": set(TurnRecord.model_fields),
     "call.transfer": set(TransferInfo.model_fields),
     "trunk.alarm": {field.name for field in fields(AlarmChanged)},
+    "trunk.state": {field.name for field in fields(TrunkChanged)},
+    "address.changed": {field.name for field in fields(AddressChanged)},
     "caller.prosody": {field.name for field in fields(CallerProsody)},
 }
 """Kinds whose data is a whole record."""

@@ -5,7 +5,8 @@ from typing import cast
 
 import httpx
 
-from gateway.calls.call import Call, StartActivity
+from gateway.calls.attendance import StartActivity
+from gateway.calls.call import Call
 from gateway.calls.facts import CallFacts
 from gateway.calls.prompts import Prompt
 from gateway.calls.recording import RecordingState
@@ -22,9 +23,6 @@ class EndingCall:
 
     async def record(self, order: str) -> None:
         raise WrongCallState("the call is over")
-
-    def follow_with(self, start: StartActivity) -> None:
-        raise AssertionError("nothing follows")
 
 
 async def test_a_flow_whose_call_cannot_be_recorded_has_failed() -> None:
