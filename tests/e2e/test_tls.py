@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.baresip import Baresip
-from tests.e2e.certificates import Certificate, self_signed
+from tests.e2e.certificates import Certificate, self_signed, signed_for
 from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.peers import softphone
 
@@ -186,18 +186,28 @@ def test_who_does_not_come_to_the_point_is_shown_out(secure: GatewayProcess, tls
                     pass
 
 
-def test_we_dial_by_tls_whom_an_authority_of_ours_has_signed_and_nobody_else(
-    secure: GatewayProcess, certificate: Certificate, tmp_path: Path
+@pytest.mark.parametrize("callee", ["ourselves", "signed", "cut", "stranger"])
+def test_we_dial_by_tls_whom_an_authority_of_ours_has_signed_for_that_host_and_nobody_else(
+    secure: GatewayProcess, certificate: Certificate, tmp_path: Path, callee: str
 ) -> None:
-    for name, known in (("known", certificate), ("stranger", self_signed(tmp_path, "stranger"))):
-        with Baresip(tmp_path / name, ";answermode=auto", certificate=known) as telephone:
-            to = f"{telephone.tls_uri};transport=tls"
-            call_id = secure.post("/calls", {"to": to, "agent": "receptionist"}).json()["call_id"]
-            if name == "known":
-                wait_for(lambda: secure.get(f"/calls/{call_id}")["state"] == "active", "the answer")  # noqa: B023
-                secure.post(f"/calls/{call_id}/hangup")
-            session = secure.newest_session(lambda session: session["call_id"] == call_id)  # noqa: B023
-            assert (session["answered_at"] is None) is (name == "stranger")
+    match callee:
+        case "ourselves":
+            shown = certificate
+        case "signed":
+            shown = signed_for(tmp_path, callee, "127.0.0.1", certificate)
+        case "cut":  # what ends at the NUL for who copies it as C does
+            shown = signed_for(tmp_path, callee, "127.0.0.1\0.evil.example", certificate)
+        case _:
+            shown = self_signed(tmp_path, callee)
+    believed = callee in ("ourselves", "signed")
+    with Baresip(tmp_path / "callee", ";answermode=auto", certificate=shown) as telephone:
+        to = f"{telephone.tls_uri};transport=tls"
+        call_id = secure.post("/calls", {"to": to, "agent": "receptionist"}).json()["call_id"]
+        if believed:
+            wait_for(lambda: secure.get(f"/calls/{call_id}")["state"] == "active", "the answer")
+            secure.post(f"/calls/{call_id}/hangup")
+        session = secure.newest_session(lambda session: session["call_id"] == call_id)
+        assert (session["answered_at"] is not None) is believed
 
 
 def test_a_new_certificate_is_taken_up_while_a_call_stands(
@@ -215,10 +225,12 @@ def test_a_new_certificate_is_taken_up_while_a_call_stands(
         )
         wait_for(lambda: gateway.get("/calls")["calls"], "the call", 60)
         assert _subject(port) == "first"
-        used.key.write_text("no key")
-        gateway.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "tls_not_renewed" in gateway.log.read_text(), "the refusal of a broken key")
-        assert _subject(port) == "first"
+        faults = ("no key", second.key.read_text(), None)  # broken, another certificate's, missing
+        for refusals, fault in enumerate(faults, 1):
+            used.key.unlink() if fault is None else used.key.write_text(fault)
+            gateway.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: gateway.log.read_text().count("tls_not_renewed") >= refusals, "the refusal")  # noqa: B023
+            assert _subject(port) == "first"
         for source, target in ((second.key, used.key), (second.chain, used.chain)):
             shutil.copy(source, target)
         gateway.process.send_signal(signal.SIGHUP)
