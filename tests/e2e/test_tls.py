@@ -126,6 +126,14 @@ def test_tls_1_2_and_newer_are_spoken_and_nothing_older(
                 assert _is_answered(secured, "TLS", version.name)
 
 
+def test_without_its_port_for_tls_a_gateway_does_not_start(certificate: Certificate, tmp_path: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        gateway = with_tls(GatewayProcess(tmp_path, '[[route]]\naction = "echo"\n', record=False), certificate, port)
+        with pytest.raises(AssertionError, match=f"SIP port {port}/tls on .* cannot be opened"), gateway:
+            pass
+
+
 def test_who_has_too_many_connections_gets_no_more_and_the_first_ones_work(secure: GatewayProcess) -> None:
     with ExitStack() as stack:
         wait_for(lambda: _fill(stack, secure.sip_port), "room for all of them")
