@@ -9,6 +9,7 @@ import signal
 import ssl
 import time
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_network
@@ -34,6 +35,7 @@ from gateway.calls.switchboard import Switchboard
 from gateway.calls.toll_audit import TollAudit
 from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, SipConfig
+from gateway.events import EventBus
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
 from gateway.knowledge import open_knowledge
@@ -43,7 +45,7 @@ from gateway.rates import Rate
 from gateway.services import open_services
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.guard import GuardedTrunk, GuardSettings
-from gateway.sip.public_address import PublicAddress
+from gateway.sip.public_address import AddressChanged, PublicAddress
 from gateway.sip.settings import EndpointSettings, MediaSettings, TlsSettings, TrunkSettings
 from gateway.sip.tls_files import TlsFiles
 from gateway.store import open_store
@@ -135,6 +137,8 @@ async def _serve(config: Config) -> None:
         settings = endpoint_settings(config, public_address)
         switchboard = Switchboard(config, settings, hub, agents, journal, metrics, events.bus, streams, exchange)
         agents.control_of = partial(CallHands, switchboard)
+        if public_address is not None:
+            switchboard.registration_failed = public_address.ask_soon
         await stack.enter_async_context(switchboard)
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
@@ -150,7 +154,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(_publish_counters(hub, engines, switchboard, metrics), name="counters"),
         ]
         if public_address is not None:
-            follow = public_address.follow(switchboard.endpoint.move)
+            follow = public_address.follow(partial(_move, switchboard.endpoint, events.bus))
             background.append(tasks.create_task(follow, name="public-address"))
         if (tls_files := _tls_files(config.sip, switchboard.endpoint)) is not None:
             background.append(tasks.create_task(tls_files.follow(), name="tls-files"))
@@ -228,6 +232,11 @@ def _names(config: Config) -> Names:
 def _public_address(sip: SipConfig) -> PublicAddress | None:
     """Who finds it out; None: nobody."""
     return None if sip.stun is None else PublicAddress(sip.stun, sip.bind, sip.stun_s)
+
+
+async def _move(endpoint: SipEndpoint, events: EventBus, change: AddressChanged) -> None:
+    await endpoint.move(change.address)
+    events.publish("address.changed", "", asdict(change))
 
 
 def endpoint_settings(config: Config, found: PublicAddress | None = None) -> EndpointSettings:

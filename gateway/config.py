@@ -86,8 +86,9 @@ class SipConfig(Section):
     public_address: Ipv4Address | None = None
     """Address that peers outside reach us at, when a router translates ours (NAT)."""
     stun: HostAndPort | None = None
-    """A STUN server (`stun.example.com`, port 3478 unless named) that is asked for this address instead, at the start
-    and then again and again: for a router whose address changes. Calls that stand are told of a new one."""
+    """A STUN server (`stun.example.com`, port 3478 unless named) that is asked for this address instead, at the start,
+    again and again, and when a registration failed: for a router whose address changes. Calls that stand are told of a
+    new one."""
     stun_s: Annotated[float, Field(ge=1)] = 30.0
     """Seconds between two questions to `stun`."""
     max_calls: Annotated[int, Field(ge=1, le=MAX_CALLS)] = 1000

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -105,6 +106,8 @@ class Switchboard:
         self._purposes = Purposes(config, agents, streams, self.bridges, self._dial_for)
         self.tracing = Tracing(config.trace, journal)
         self._trunk_watch = TrunkWatch(config.alarms.limits, metrics, events)
+        self.registration_failed: Callable[[], None] = lambda: None
+        """Told whenever a registrar does not want us, or is silent."""
         self.is_draining = False
         """No new calls are taken."""
 
@@ -150,6 +153,8 @@ class Switchboard:
                 level = log.info if event.registered else log.warning
                 level("registration", trunk=event.account, registered=event.registered, code=event.code)
                 self.exchange.registered(event.account, event.registered)
+                if not event.registered:
+                    self.registration_failed()
                 if event.registered and event.registrar_address:
                     self.endpoint.learn(event.account, (host_of(event.registrar_address),))
                 if event.registered and self._tasks is not None:

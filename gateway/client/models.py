@@ -302,6 +302,7 @@ class EventInfo(Model):
         "playback.finished",
         "trunk.alarm",
         "trunk.state",
+        "address.changed",
         "stream.connected",
         "stream.disconnected",
         "stream.stopped",

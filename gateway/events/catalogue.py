@@ -185,6 +185,11 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "cause": "`options`, `calls`, `registration`, or `rest`: its time is over",
         },
     ),
+    "address.changed": KindFacts(
+        "The router has another address outside, by `sip.stun`: registrations and calls are told. Of no call: "
+        "`call_id` is empty.",
+        {"address": "the new one", "previous": "the old one; empty: none was known"},
+    ),
     "stream.connected": KindFacts(
         "A stream and its backend have found each other.",
         {"stream_id": "which", "reconnected": "it is not the first time"},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be told of calls and trunks."""
+"""What can be told of calls, trunks and the gateway."""
 
 import json
 from collections.abc import Mapping
@@ -36,6 +36,7 @@ EventKind = Literal[
     "playback.finished",
     "trunk.alarm",
     "trunk.state",
+    "address.changed",
     "stream.connected",
     "stream.disconnected",
     "stream.stopped",

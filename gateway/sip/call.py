@@ -181,10 +181,10 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
 
     def say_address(self) -> None:
         """Re-INVITE with our Contact and media address as they are now; who is on hold stays so. Raises `pj.Error`."""
-        self._change = self.say_address
         operation = pj.CallOpParam(True)
         operation.opt.flag = pj.PJSUA_CALL_UPDATE_CONTACT | pj.PJSUA_CALL_UPDATE_VIA
         self.reinvite(operation)
+        self._change = self.say_address  # not before: the change that was in the way may be asked to come again
 
     def onReinviteAnswered(self, code: int) -> None:
         """After 491 both sides wait, the one that chose the Call-ID longer (RFC 3261 section 14.1)."""

@@ -2,8 +2,11 @@
 """Finds out, and goes on finding out, which address the router gives us outside (`sip.stun`)."""
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,15 +20,27 @@ _WAITS_S = (0.5, 1.0, 2.0)
 """After each request: RFC 8489 section 6.2.1, cut short, since we ask again soon."""
 
 
+@dataclass(frozen=True, slots=True)
+class AddressChanged:
+    """Peers outside reach us elsewhere."""
+
+    address: str
+    previous: str
+    """Empty: none was known."""
+
+
 class PublicAddress:
     """Asks one STUN server by UDP. Only the address is of use: the ports are those the router forwards."""
 
-    def __init__(self, server: str, bind: str, period_s: float) -> None:
-        """`server`: `stun.example.com` or `192.0.2.1:3479`; `bind`: the address to ask from."""
+    def __init__(self, server: str, bind: str, period_s: float, waits_s: Sequence[float] = _WAITS_S) -> None:
+        """`server`: `stun.example.com` or `192.0.2.1:3479`; `bind`: the address to ask from; `waits_s`: for an answer,
+        after each request."""
         host, port = host_and_port(server)
         self._server = (host, port or STUN_PORT)
         self._local = None if bind == "0.0.0.0" else (bind, 0)
         self._period_s = period_s
+        self._waits_s = waits_s
+        self._is_due = asyncio.Event()
         self._is_silent = False
         self.address = ""
         """As last heard of; empty before."""
@@ -45,24 +60,33 @@ class PublicAddress:
         before, self.address = self.address, found
         return found != before
 
-    async def follow(self, changed: Callable[[str], Awaitable[None]]) -> None:
+    def ask_soon(self) -> None:
+        """Something hints at another address: do not wait for the period to end."""
+        self._is_due.set()
+
+    async def follow(self, changed: Callable[[AddressChanged], Awaitable[None]]) -> None:
         """Tell `changed` of every new address; until cancelled."""
         while True:
-            await asyncio.sleep(self._period_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._period_s):
+                    await self._is_due.wait()
+            self._is_due.clear()
+            previous = self.address
             if await self.learn():
-                log.warning("public_address_changed", address=self.address)
-                await changed(self.address)
+                log.warning("public_address_changed", address=self.address, previous=previous)
+                await changed(AddressChanged(self.address, previous))
 
     async def _ask(self) -> str:
         """Raises `StunError`, `OSError`."""
         loop = asyncio.get_running_loop()
+        # By IPv6, if the server has that too, it would tell the other address.
         transport, answers = await loop.create_datagram_endpoint(
-            _Answers, local_addr=self._local, remote_addr=self._server
+            _Answers, local_addr=self._local, remote_addr=self._server, family=socket.AF_INET
         )
         try:
             problem = "it does not answer"
             transaction = secrets.token_bytes(TRANSACTION_BYTES)
-            for wait_s in _WAITS_S:
+            for wait_s in self._waits_s:
                 transport.sendto(binding_request(transaction))
                 try:
                     async with asyncio.timeout(wait_s):

@@ -24,7 +24,7 @@ from gateway.sip.log import PjsipLog
 from gateway.sip.reason import Reason
 from gateway.sip.referral import ReferralError, ReferTo, Replaces
 from gateway.sip.resolver import Ask, SipProbe, SipResolver
-from gateway.sip.settings import EndpointSettings
+from gateway.sip.settings import EndpointSettings, TrunkSettings
 from gateway.sip.signalling import SipMessage
 from gateway.sip.timers import Timers
 from gateway.sip.transports import SipTransports
@@ -204,6 +204,7 @@ class SipThread:
         self.gate.open()
         pj.hide_replaces()
         pj.trim_capabilities()
+        pj.answer_pings()
         if settings.trace:
             pj.start_sip_tap()
         address = self.transports.open(endpoint)
@@ -217,6 +218,7 @@ class SipThread:
         for trunk in settings.trunks:
             codecs = trunk.codecs or settings.codecs
             outbound = outbound_account(trunk, settings.media, trusts_registrar=settings.trusts_registrars)
+            outbound.sipConfig.contactForced = self._contact(trunk, settings.public_address)
             self.accounts[trunk.name] = self._add_account(trunk.name, outbound, codecs)
             self.inbound[trunk.name] = self._add_account(trunk.name, inbound_account(trunk, settings.media), codecs)
             for account in (self.accounts[trunk.name], self.inbound[trunk.name]):
@@ -402,15 +404,23 @@ class SipThread:
 
     def move(self, public_address: str) -> None:
         """Peers outside reach us at this IPv4 address from now on: new calls say so, registrations are renewed, and
-        calls that stand are told, one after the other."""
+        calls that stand, or come to stand, are told, one after the other."""
         pj.publish_address(public_address)
+        pj.leave_connections()
         self._our_host = public_address
         for trunk in self._settings.trunks:
+            pj.force_contact(self.accounts[trunk.name].getId(), self._contact(trunk, public_address))
             if trunk.register:
                 self._move_account(self.accounts[trunk.name])
-        standing = [call for call in self.calls.values() if call.is_confirmed]
-        for index, call in enumerate(standing):
+        for index, call in enumerate(self.calls.values()):
             self._later(index * _REINVITE_S, partial(self._tell_address, call, _TELLINGS))
+
+    def _contact(self, trunk: TrunkSettings, public_address: str) -> str:
+        """With TCP and TLS, PJSIP knows no address but the interface's; empty: it knows."""
+        port = self.transports.ports.get(trunk.transport)
+        if trunk.transport == "udp" or not public_address or port is None or trunk.host.startswith("["):
+            return ""
+        return f"<sip:{trunk.username or 'parley'}@{public_address}:{port};transport={trunk.transport}>"
 
     def _move_account(self, account: SipAccount) -> None:
         try:
@@ -419,7 +429,10 @@ class SipThread:
             self._later(_AGAIN_S, partial(self._move_account, account))
 
     def _tell_address(self, call: SipCall, tries: int) -> None:
-        if not call.is_confirmed or tries == 0:
+        if self.calls.get(call.handle) is not call or tries == 0:
+            return
+        if not call.is_confirmed:  # what it has said of us so far, its ring and its offer, names the old address
+            self._later(_AGAIN_S, partial(self._tell_address, call, tries))
             return
         try:
             call.say_address()

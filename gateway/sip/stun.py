@@ -37,8 +37,15 @@ def mapped_address(datagram: bytes, transaction: bytes) -> IPv4Address:
     for number, mask in ((_XOR_MAPPED_ADDRESS, _COOKIE), (_MAPPED_ADDRESS, 0)):
         value = attributes.get(number, b"")
         if len(value) == 8 and value[1] == _IPV4:
-            return IPv4Address(int.from_bytes(value[4:]) ^ mask)
+            return _reachable(IPv4Address(int.from_bytes(value[4:]) ^ mask))
     raise StunError("it names no IPv4 address")
+
+
+def _reachable(address: IPv4Address) -> IPv4Address:
+    """`c=IN IP4 0.0.0.0` would put every call on hold (RFC 3264 section 8.4), and the others lead to nobody."""
+    if address.is_unspecified or address.is_loopback or address.is_multicast or address.is_reserved:
+        raise StunError(f"{address} is nobody's address")
+    return address
 
 
 def _attributes(body: bytes) -> dict[int, bytes]:

@@ -30,6 +30,8 @@ class SipTransports:
 
     def __init__(self, settings: EndpointSettings) -> None:
         self._settings = settings
+        self.ports: dict[Transport, int] = {}
+        """Where we listen, by IPv4 if we do."""
         self._tls_ports: dict[str, int] = {}
         """By the address it is bound to."""
 
@@ -79,6 +81,7 @@ class SipTransports:
                 f"Another program may have it (ss -lunpt | grep {port}); set sip.port or PARLEY_SIP__PORT."
             ) from fault
         bound = str(endpoint.transportGetInfo(number).localName)
+        self.ports.setdefault(name, _port_of(bound))
         if name == "tls":
             self._tls_ports[address] = _port_of(bound)
         return bound

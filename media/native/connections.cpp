@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <unordered_map>
+#include <unordered_set>
+#include <vector>
 
 #include <pjsip.h>
 #include <pjsua-lib/pjsua.h>
@@ -26,6 +28,16 @@ uint64_t refused = 0;
 std::map<std::string, unsigned> count_of;
 std::unordered_map<pj_sock_t, std::string> address_of; // sockets that were accepted and are open
 int spare = -1; // a descriptor to give up when there is no other
+std::unordered_set<pjsip_transport *> ours; // connections we made; SIP thread
+
+// PJSUA chains itself before this one when it creates its first transport.
+void on_state(pjsip_transport *transport, pjsip_transport_state state, const pjsip_transport_state_info *) {
+    if (state == PJSIP_TP_STATE_CONNECTED && transport->dir == PJSIP_TP_DIR_OUTGOING &&
+        (transport->flag & PJSIP_TRANSPORT_RELIABLE))
+        ours.insert(transport);
+    else if (state == PJSIP_TP_STATE_DESTROY)
+        ours.erase(transport);
+}
 
 // Whoever has one IPv6 address has its whole network of 64 bits.
 std::string source_of(const pj_sockaddr &from) {
@@ -85,11 +97,19 @@ void limit_connections(unsigned per_address) {
     address_of.clear();
     if (spare < 0)
         spare = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ours.clear();
+    pjsip_tpmgr_set_state_cb(pjsip_endpt_get_tpmgr(pjsua_get_pjsip_endpt()), &on_state);
 }
 
 uint64_t refused_connections() {
     const std::lock_guard<std::mutex> lock(mutex);
     return refused;
+}
+
+void leave_connections() {
+    const std::vector<pjsip_transport *> left(ours.begin(), ours.end()); // those without a user go at once
+    for (pjsip_transport *transport : left)
+        pjsip_transport_shutdown(transport);
 }
 
 int reload_tls(const std::string &address, int port, const std::string &certificate, const std::string &key,

@@ -7,6 +7,7 @@
 #include "capabilities.hpp"
 #include "connections.hpp"
 #include "drain.hpp"
+#include "keep_alive.hpp"
 #include "media_call.hpp"
 #include "media_gate.hpp"
 #include "public_address.hpp"
@@ -241,8 +242,11 @@ void start_sip_tap();
 void hide_replaces();
 void trim_capabilities();
 void publish_address(const std::string &host);
+void force_contact(int account, const std::string &contact);
 int call_of_dialog(const std::string &call_id, const std::string &our_tag, const std::string &their_tag);
+void answer_pings();
 void limit_connections(unsigned per_address);
+void leave_connections();
 uint64_t refused_connections();
 int reload_tls(const std::string &address, int port, const std::string &certificate, const std::string &key,
                const std::string &authorities, bool verify_servers, bool ask_clients, unsigned handshake_ms);

@@ -28,6 +28,7 @@ void publish_address(const std::string &host) {
         if (!listener.data.ptr || (listener.type & PJSIP_TRANSPORT_IPV6))
             continue;
         listener.local_name.host = name;
+        listener.has_cfg_addr = PJ_TRUE; // or Contacts have the interface's address
         if (listener.type == PJSIP_TRANSPORT_UDP)
             listener.data.tp->local_name.host = name;
         else
@@ -35,6 +36,15 @@ void publish_address(const std::string &host) {
     }
     PJSUA_UNLOCK();
     address = parsed.s_addr;
+}
+
+void force_contact(int account, const std::string &contact) {
+    PJSUA_LOCK();
+    if (pjsua_acc_is_valid(account)) {
+        pjsua_acc &acc = pjsua_var.acc[account];
+        pj_strdup2_with_null(acc.pool, &acc.cfg.force_contact, contact.c_str());
+    }
+    PJSUA_UNLOCK();
 }
 
 uint32_t published_v4() noexcept { return address; }

@@ -11,6 +11,9 @@ namespace parley {
 // before is not taken back.
 void publish_address(const std::string &host);
 
+// The Contact of an account's next registration, and of its calls.
+void force_contact(int account, const std::string &contact);
+
 // In network order; 0: none was published. Any thread.
 uint32_t published_v4() noexcept;
 

@@ -34,6 +34,7 @@ class SipServer:
         self.port: int = self._socket.getsockname()[1]
         self.host = f"127.0.0.1:{self.port}"
         self._branches: set[str] = set()
+        self._source = ("", 0)
         self._thread = threading.Thread(target=self._serve, name="sip-server", daemon=True)
 
     def __enter__(self) -> Self:
@@ -50,11 +51,16 @@ class SipServer:
         """Requests of this method, retransmissions left out."""
         return [one for one in list(self.requests) if one.startswith(f"{method} ")]
 
+    def answer(self, request: str, code: int) -> None:
+        """Answer what came a while ago from where the last request came from."""
+        self._respond(request, code, self._source)
+
     def _serve(self) -> None:
         while True:
             data, source = self._socket.recvfrom(65536)
             if data == b"stop":
                 return
+            self._source = source
             text = data.decode(errors="replace")
             method = text.partition(" ")[0]
             branch = method + _header(text, "Via")

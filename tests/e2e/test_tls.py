@@ -64,6 +64,33 @@ def secure(
         yield gateway
 
 
+def _until_closed(connection: socket.socket) -> None:
+    """Let the gateway close it as well: it counts connections."""
+    socket.socket.shutdown(connection, socket.SHUT_WR)
+    with contextlib.suppress(OSError):
+        while connection.recv(4096):
+            continue
+
+
+def test_a_ping_on_a_connection_is_answered(secure: GatewayProcess, tls_port: int) -> None:
+    """RFC 5626 section 3.5.1."""
+    anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anyone.check_hostname = False
+    anyone.verify_mode = ssl.CERT_NONE
+    for port, context in ((secure.sip_port, None), (tls_port, anyone)):
+        with ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            if context is not None:
+                connection = stack.enter_context(context.wrap_socket(connection))
+            stack.callback(_until_closed, connection)
+            for branch in ("z9hG4bKping1", "z9hG4bKping2"):
+                connection.sendall(b"\r\n\r\n")
+                assert connection.recv(4096) == b"\r\n"
+                # A line end alone is no ping (section 4.4.1), and messages go on.
+                connection.sendall(b"\r\n" + OPTIONS.format(transport="TCP", branch=branch).encode())
+                assert connection.recv(4096).startswith(b"SIP/2.0 200")
+
+
 def _subject(port: int) -> str:
     """Whose certificate is shown to who connects."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -30,6 +30,8 @@ class StunServer:
         self.before: list[bytes] = []
         """Datagrams sent ahead of each answer."""
         self.asked = 0
+        self.by: socket.socket | None = None
+        """Answers through this socket in place of its own: from a wrong source."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -53,4 +55,4 @@ class StunServer:
             for datagram in self.before:
                 self._socket.sendto(datagram, source)
             if self.address:
-                self._socket.sendto(success(data[8:20], self.address), source)
+                (self.by or self._socket).sendto(success(data[8:20], self.address), source)

@@ -14,6 +14,7 @@ from gateway.api.control import TransferInfo
 from gateway.calls.facts import CallFacts, ended, parties
 from gateway.events import CATALOGUE, KEPT_KINDS, EventKind, kinds_matching
 from gateway.events.catalogue import catalogue_table
+from gateway.sip.public_address import AddressChanged
 from gateway.store import TranscriptEntry, TurnRecord
 from gateway.trunks.alarms import AlarmChanged
 from gateway.trunks.health import TrunkChanged
@@ -29,6 +30,7 @@ WHOLE: dict[str, set[str]] = {
     "call.transfer": set(TransferInfo.model_fields),
     "trunk.alarm": {field.name for field in fields(AlarmChanged)},
     "trunk.state": {field.name for field in fields(TrunkChanged)},
+    "address.changed": {field.name for field in fields(AddressChanged)},
     "caller.prosody": {field.name for field in fields(CallerProsody)},
 }
 """Kinds whose data is a whole record."""

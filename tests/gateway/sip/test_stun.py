@@ -38,6 +38,10 @@ def test_servers_before_rfc_5389_are_understood() -> None:
         (b"\x01\x11\x00\x00\x21\x12\xa4\x42" + ID, "the server refuses: message type 0x0111"),
         (success(ID, "203.0.113.5")[:-4], "it is cut off"),
         (b"\x01\x01\x00\x00\x21\x12\xa4\x42" + ID, "it names no IPv4 address"),
+        (success(ID, "0.0.0.0"), "0.0.0.0 is nobody's address"),
+        (success(ID, "127.0.0.1"), "127.0.0.1 is nobody's address"),
+        (success(ID, "224.0.0.1", xor=False), "224.0.0.1 is nobody's address"),
+        (success(ID, "255.255.255.255"), "255.255.255.255 is nobody's address"),
         (b"\x01\x01\x00\x08\x21\x12\xa4\x42" + ID + b"\x00\x20\x00\x04\x00\x01\xa1\x47", "it names no IPv4 address"),
     ],
 )
