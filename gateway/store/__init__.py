@@ -2,11 +2,12 @@
 """What stays of a call: its session, transcript and turns in a database, its recording in a file.
 
 calls > SessionStore (repository) > tables
-start > folder (data folder, one mark per process) > schema (migrations) > repository
+start > opening > folder (data folder, one mark per process) > schema (migrations) > repository
 """
 
 from gateway.store.folder import DataFolder
 from gateway.store.memories import MemoryRows
+from gateway.store.opening import open_store
 from gateway.store.records import (
     ApiKeyRecord,
     ConsentRecord,
@@ -21,7 +22,7 @@ from gateway.store.records import (
     TranscriptEntry,
     TurnRecord,
 )
-from gateway.store.repository import SessionStore, open_store
+from gateway.store.repository import SessionStore
 
 __all__ = [
     "ApiKeyRecord",

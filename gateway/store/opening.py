@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Opens the store: its folder, its schema, its engine, its writer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from gateway.errors import StartupError
+from gateway.store.folder import DataFolder
+from gateway.store.repository import SessionStore
+from gateway.store.schema import upgrade_schema
+from gateway.telemetry import Metrics
+from media.encryption import EncryptionKey
+
+_BUSY_TIMEOUT_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_store(
+    url: str, data_dir: Path, metrics: Metrics, key: EncryptionKey | None = None
+) -> AsyncIterator[SessionStore]:
+    """The store, its schema up to date and its writer running; on leaving, what is queued is written.
+
+    With a key, what people said is encrypted before it reaches the database; recordings get the key from here too.
+    Sessions that a crash left open get `end_reason` "gateway_restarted". Raises `StartupError`.
+    """
+    folder = await asyncio.to_thread(DataFolder, data_dir)
+    with folder:
+        try:
+            await asyncio.to_thread(upgrade_schema, url)
+        except Exception as error:  # SQLAlchemy's, Alembic's and the driver's errors have no common root
+            raise StartupError(f"database {url} cannot be opened or brought up to date: {error}") from error
+        engine = _engine(url)
+        store = SessionStore(engine, folder, metrics, key)
+        try:
+            await store.check_key()
+            if folder.is_alone:
+                left_open = await store.end_what_a_crash_left_open()
+                if left_open:
+                    log.warning("sessions_of_a_crash_ended", sessions=left_open)
+                folder.admit_others()
+            failure: Exception | None = None
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(store.write_until_closed(), name="store-writer")
+                try:
+                    yield store
+                except Exception as error:  # the user's own error: kept out of the group, and raised below as it is
+                    failure = error
+                finally:
+                    await store.close()
+                    await asyncio.wait([writer])
+            if failure is not None:
+                raise failure
+        finally:
+            await engine.dispose()
+
+
+def _engine(url: str) -> AsyncEngine:
+    engine = create_async_engine(url)
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def _set_up(connection: Any, record: object) -> None:
+            cursor = connection.cursor()
+            for pragma in (
+                f"busy_timeout={int(_BUSY_TIMEOUT_S * 1e3)}",
+                "journal_mode=WAL",
+                "synchronous=NORMAL",
+                "foreign_keys=ON",
+                "secure_delete=ON",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+    return engine
