@@ -49,7 +49,9 @@ _PRIVATE = (
 _EVERYWHERE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 
 _IN_DIALOG_ONLY = frozenset(("BYE", "INFO", "PRACK", "UPDATE", "NOTIFY", "CANCEL"))
-_METHODS = _IN_DIALOG_ONLY | {"INVITE", "ACK", "OPTIONS", "REGISTER", "REFER", "SUBSCRIBE", "MESSAGE", "PUBLISH"}
+_NOT_ALONE = frozenset(("REFER", "SUBSCRIBE", "MESSAGE", "PUBLISH"))
+"""What nobody here would do: PJSIP says that a MESSAGE was delivered, and to a REFER nothing."""
+_METHODS = _IN_DIALOG_ONLY | _NOT_ALONE | {"INVITE", "ACK", "OPTIONS", "REGISTER"}
 
 
 class Reason(Enum):
@@ -335,6 +337,8 @@ class Guard:
     def _admit(self, request: Request, verdict: Accept) -> Verdict:
         if request.method in _IN_DIALOG_ONLY:
             return Answer(481, Reason.STRAY)
+        if request.method in _NOT_ALONE:
+            return Answer(405, Reason.METHOD)
         if request.method != "INVITE":
             return verdict
         if request.is_full:

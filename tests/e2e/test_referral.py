@@ -232,3 +232,12 @@ def test_what_we_do_not_do_is_refused_and_not_said_to_be_done(line: Line) -> Non
         assert "REFER" in allow
         assert not {"MESSAGE", "SUBSCRIBE", "PUBLISH"} & set(allow.replace(" ", "").split(","))
         assert _is_echoed(caller)
+
+
+def test_nor_outside_a_call(line: Line) -> None:
+    for method in ("MESSAGE", "PUBLISH", "REFER", "SUBSCRIBE"):
+        with RawCaller(line.gateway.sip_port) as caller:
+            caller.send(method, "echo", headers="Refer-To: <sip:x@127.0.0.9>\r\nEvent: presence\r\n")
+            answer = caller.final(method)
+            assert answer.code == 405
+            assert "INVITE" in answer.header("Allow")

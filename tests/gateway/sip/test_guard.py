@@ -230,6 +230,13 @@ def test_what_belongs_to_no_call_is_answered_as_the_rfc_says(method: str, stray:
 USERS = {"anna": "correct horse"}
 
 
+@pytest.mark.parametrize("method", ["MESSAGE", "PUBLISH", "REFER", "SUBSCRIBE"])
+def test_what_we_do_not_do_outside_a_call_is_said_to_whoever_may_ask(method: str) -> None:
+    for source in (TRUNK, PRIVATE):
+        assert codes(guard(), 1, request(source, method)) == [405]
+    assert codes(guard(), 1, request(PUBLIC, method)) == codes(guard(), 1, request(PUBLIC))
+
+
 def test_somebody_outside_who_has_no_password_is_asked_for_one_whoever_is_called() -> None:
     keeper = guard(users=USERS)
     answers = [keeper.receive_request(request(PUBLIC, to=to), 0.0) for to in ("agent", "anna", "nobody")]
