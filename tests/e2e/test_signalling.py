@@ -69,7 +69,7 @@ def test_audio_over_ipv6_is_refused_in_words_where_there_is_none(gateway: Gatewa
     with RawCaller(gateway.sip_port) as caller:
         answer = caller.invite("echo", body=caller.offer().replace("c=IN IP4 127.0.0.1", "c=IN IP6 ::1"))
         assert (answer.code, answer.header("Warning")) == (488, '300 parley "no media over IPv6 here"')
-    assert '"reason": "ipv6"' in gateway.log.read_text()
+    wait_for(lambda: '"reason": "ipv6"' in gateway.log.read_text(), "the line in the log")
 
 
 @pytest.mark.parametrize(
