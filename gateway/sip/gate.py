@@ -25,8 +25,8 @@ _AUDIT = Rate(per_s=5.0, burst=50)
 _EVERYDAY = frozenset((Reason.UNANSWERED, Reason.STALE))
 """The first half of a login."""
 
-_NO_IPV6 = Answer(488, Reason.IPV6, (("Warning", '300 parley "no media over IPv6 here"'),))
-"""RFC 3261 section 20.43. PJSIP itself would say 500."""
+_NO_IPV6 = Answer(488, Reason.IPV6)
+"""PJSIP itself would say 500."""
 
 log = structlog.get_logger(__name__)
 
