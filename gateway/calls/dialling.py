@@ -255,8 +255,15 @@ class Dialling:
             uri = SipUri.parse(self._to)
             host = uri.host if uri.port is None else f"{uri.host}:{uri.port}"
             for target in await self._exchange.servers(host, _transport_of(uri)):
-                yield Attempt(Destination(str(uri), "", uri.host), target, None)
-            if self._now is None:
+                trunk = await self._exchange.trunk_at(target)
+                try:
+                    if trunk is not None:
+                        self._exchange.routes(uri.user, trunk.name, "order")
+                except GatewayError as fault:
+                    self._fault = fault
+                    continue
+                yield Attempt(Destination(str(uri), "" if trunk is None else trunk.name, uri.host), target, trunk)
+            if self._now is None and self._fault is None:
                 self._fault = BadAddress("the host of the address is not known")
         resting: list[Attempt] = []
         for trunk in trunks:

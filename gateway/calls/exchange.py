@@ -138,6 +138,20 @@ class Exchange:
                     return trunk
         return None
 
+    async def trunk_at(self, server: Target) -> TrunkConfig | None:
+        """The trunk whose server this is: under another name, or by its address, it costs what it costs."""
+        looked_up = [
+            (trunk, self.names.targets(*host_and_port(host), trunk.transport))
+            for trunk in self.trunks.values()
+            for host in hosts(trunk)
+            if trunk.outbound
+        ]
+        found = await asyncio.gather(*(targets for _, targets in looked_up))
+        for (trunk, _), targets in zip(looked_up, found, strict=True):
+            if any(one.address == server.address and _is_same_port(one.port, server.port) for one in targets):
+                return trunk
+        return None
+
     async def servers(self, host: str, transport: Transport | None) -> tuple[Target, ...]:
         """Of `host:port`, in the order of DNS, by which they are to be tried. None: nobody knows the host."""
         name, port = host_and_port(host)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from gateway.sip.uri import wire_text
+
 Message = Mapping[str, Any]
 """`gateway.store.records.SipMessageRecord` as JSON."""
 
@@ -28,11 +30,16 @@ def texts(messages: Sequence[Message]) -> str:
     if not messages:
         return ladder(messages)
     begin = datetime.fromisoformat(messages[0]["at"])
-    return "\n\n".join(f"{_rung(one, begin)}\n{one['text'].strip()}" for one in messages)
+    return "\n\n".join(f"{_rung(one, begin)}\n{_shown(one['text'])}" for one in messages)
+
+
+def _shown(text: str) -> str:
+    """Lines of a message for a terminal, which takes orders from control characters (ECMA-48)."""
+    return "\n".join(wire_text(line.replace("\t", " ").rstrip("\r")) for line in text.strip().split("\n"))
 
 
 def _rung(message: Message, begin: datetime) -> str:
     since_s = (datetime.fromisoformat(message["at"]) - begin).total_seconds()
-    label = f" {message['summary']} "
+    label = f" {wire_text(message['summary'])} "
     arrow = f"{'-' * 4}{label:-<{_WIDTH}}>" if message["sent"] else f"<{'-' * 4}{label:-<{_WIDTH}}"
     return f"  +{since_s:<8.3f} {message['transport']:<4}{arrow} {message['peer']}"

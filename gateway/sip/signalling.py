@@ -8,16 +8,27 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 _SECRETS = (
-    # Who sees a digest response can try passwords on it at leisure (RFC 7616 section 5.3).
-    (re.compile(r'^((?:Proxy-)?Authorization[ \t]*:.*?\bresponse[ \t]*=[ \t]*)"[^"\r\n]*"', re.I | re.M), r'\1"..."'),
-    # Keys of SRTP (RFC 4568 section 6.1).
-    (re.compile(r"^(a=crypto:.*?inline:)[^|\s;]+", re.I | re.M), r"\1..."),
-    # Keys pressed, which may be a card's number (INFO).
-    (re.compile(r"^([ \t]*Signal[ \t]*[=:][ \t]*)\S+", re.I | re.M), r"\1*"),
+    # Who sees a digest response can try passwords on it at leisure (RFC 7616 section 5.3). The header may be folded.
+    (
+        re.compile(r"^(?:Proxy-)?Authorization\s*:(?:[^\n]|\n[ \t])*", re.I | re.M),
+        re.compile(r'(\bresponse\s*=\s*)(?:"[^"]*"|[^",\s]+)', re.I),
+        r'\1"..."',
+    ),
+    # Keys of SRTP (RFC 4568 section 6.1), of which a line may have several, and of what came before it.
+    (re.compile(r"^a=crypto:.*", re.I | re.M), re.compile(r"(inline:\s*)[^|\s;]+", re.I), r"\1..."),
+    (re.compile(r"^(?:k|a=key-mgmt)[=:].*", re.I | re.M), re.compile(r"([=:])[^=:\s].*"), r"\1..."),
+    # Keys pressed, which may be a card's number (INFO): a line, or all of a body, which may be a part of one.
+    (re.compile(r"(?:^|\r)[ \t]*Signal[ \t]*[=:].*", re.I | re.M), re.compile(r"([=:][ \t]*)[^\s=:]\S*"), r"\1*"),
+    (
+        re.compile(r"^(?:Content-Type|c)\s*:\s*application\s*/\s*dtmf(?![\w-]).*?\r?\n\r?\n.+", re.I | re.M | re.S),
+        re.compile(r"(\n\r?\n).+", re.S),
+        r"\1*",
+    ),
 )
-_DTMF_BODY = re.compile(r"^Content-Type[ \t]*:[ \t]*application/dtmf[ \t]*\r?$", re.I | re.M)
+"""Where there are some, what they are there, and what stands in their place."""
 _CSEQ = re.compile(r"^CSeq[ \t]*:[ \t]*\d+[ \t]+(\S+)", re.I | re.M)
 
 MOST_MESSAGES = 200
@@ -64,10 +75,13 @@ class SipMessage:
 
 def without_secrets(text: str) -> str:
     """A message without what would let its reader in, decrypt the audio or know what was typed."""
-    for pattern, instead in _SECRETS:
-        text = pattern.sub(instead, text)
-    head, blank, body = text.partition("\r\n\r\n")
-    return f"{head}{blank}*" if body and _DTMF_BODY.search(head) else text
+    for place, secret, instead in _SECRETS:
+        text = place.sub(partial(_hide, secret, instead), text)
+    return text
+
+
+def _hide(secret: re.Pattern[str], instead: str, found: re.Match[str]) -> str:
+    return secret.sub(instead, found[0])
 
 
 @dataclass(slots=True)

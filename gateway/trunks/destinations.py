@@ -4,6 +4,8 @@
 What a far end sends us to (REFER, 3xx) is checked against `PREMIUM` too: toll fraud earns its money there.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
@@ -43,6 +45,7 @@ PREMIUM = (
 
 SEPARATORS = str.maketrans("", "", " -._()/")
 """What people write between digits: it means nothing (RFC 3966 section 5.1.1)."""
+_NUMBER = re.compile(r"\+?[A-Za-z0-9*#]*")
 _ABROAD = ("00", "011")
 """What most of the world, and North America, dial in place of the plus."""
 
@@ -56,15 +59,27 @@ def is_allowed(number: str, allow: Iterable[str], deny: Iterable[str], way: Way,
     """
     allow = tuple(one.translate(SEPARATORS) for one in allow)
     deny = tuple(one.translate(SEPARATORS) for one in deny)
-    plain = number.translate(SEPARATORS)
+    plain = bare(number)
     if way != "order":
         deny += PREMIUM
         if "*" in plain or "#" in plain:
             deny += (plain,)
+        # With more in it than digits and what stands between them it is there to be read differently by somebody.
+        given = number.translate(SEPARATORS)
+        if any(one.isdigit() for one in given) and not _NUMBER.fullmatch(given):
+            return False
     verdicts = [_verdict(form, allow, deny) for form in {*_forms(plain), *filter(None, (abroad,))}]
     if False in verdicts:
         return False
     return not allow or True in verdicts
+
+
+def bare(number: str) -> str:
+    """A number without what means nothing in it, its digits those of ASCII. No country code begins with 0: a plus
+    before one is nothing either (E.164, annex B)."""
+    compatible = unicodedata.normalize("NFKC", number)
+    digits = "".join(str(unicodedata.decimal(one, one)) for one in compatible if one.isalnum() or one in "*#")
+    return f"+{digits}" if compatible.lstrip().startswith("+") and not digits.startswith("0") else digits
 
 
 def _forms(plain: str) -> list[str]:

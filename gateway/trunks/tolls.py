@@ -11,12 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.trunks.config import TrunkConfig
-from gateway.trunks.destinations import Way, is_allowed
+from gateway.trunks.destinations import Way, bare, is_allowed
+from gateway.trunks.numbers import NumberPlan
 
 Bar = Literal["destination", "calls", "rate", "minutes"]
 """Why a call may not go out."""
 
 _DAY_S = 86_400
+_LONGEST = 15
+"""Digits of a number (E.164 section 6.2.1)."""
 
 
 @dataclass(slots=True)
@@ -43,9 +46,13 @@ class Tolls:
     def bar(self, trunk: str, number: str, way: Way) -> Bar | None:
         """Whether this number may go out through it at all; None: it may."""
         rules = self._trunks[trunk]
-        # Also as it is abroad, where the trunk's plan knows: 0900... may be what a prefix calls +49900.
-        abroad = replace(rules.plan, sent="e164_plus", prefix="").written(number)
-        allowed = is_allowed(number, rules.allow_destinations, rules.deny_destinations, way, abroad=abroad)
+        abroad, told = _abroad(rules.plan, number), rules.plan.written(number)
+        readings = {number: abroad}
+        # Written for the trunk it may have become another one: +1 011 44... is 011 44... without its country code.
+        if _abroad(rules.plan, told) != abroad:
+            readings[told] = _abroad(rules.plan, told)
+        allow, deny = rules.allow_destinations, rules.deny_destinations
+        allowed = all(is_allowed(one, allow, deny, way, abroad=full) for one, full in readings.items())
         return None if allowed else "destination"
 
     def admit(self, call_id: str, trunk: str, now: float, wall_time: float) -> Bar | None:
@@ -109,3 +116,13 @@ class Tolls:
             account.day, account.talked_s = day, 0.0
             account.talking = {call_id: max(began, day * _DAY_S) for call_id, began in account.talking.items()}
         return account
+
+
+def _abroad(plan: NumberPlan, number: str) -> str:
+    """What this number is internationally, as far as the trunk's plan knows: 0900... may be +49900."""
+    # Exchanges take no notice of digits that are too many, so that they must not hide what a number is.
+    full = replace(plan, sent="e164_plus", prefix="").written(bare(number)[:_LONGEST])
+    # +49 (0) 900...
+    home = f"+{plan.country_code}"
+    is_zero_kept = plan.country_code and plan.national_prefix and full.startswith(home + plan.national_prefix)
+    return home + full.removeprefix(home + plan.national_prefix) if is_zero_kept else full

@@ -250,9 +250,18 @@ def test_a_trunk_whose_servers_are_gone_comes_last_until_they_are_back(carriers:
     assert not carriers.dear.got("INVITE")
 
 
-@pytest.mark.parametrize("to", ["+19005550100", "sip:+19005550100@{cheap}", "tel:+1-900-555-0100"])
+@pytest.mark.parametrize(
+    "to",
+    [
+        "+19005550100",
+        "sip:+19005550100@{cheap}",
+        "sip:+19005550100@localhost:{port}",
+        "sip:+19005550100@127.0.0.1.:{port}",
+        "tel:+1-900-555-0100",
+    ],
+)
 def test_a_premium_number_that_is_denied_sends_no_invite(carriers: Carriers, to: str) -> None:
-    refused = carriers.gateway.post("/calls", _order(to.format(cheap=carriers.cheap.host)))
+    refused = carriers.gateway.post("/calls", _order(to.format(cheap=carriers.cheap.host, port=carriers.cheap.port)))
     assert refused.status_code == 403, refused.text
     assert refused.json()["type"].endswith("destination-barred")
     assert "900" not in refused.text

@@ -36,3 +36,14 @@ def test_the_messages_stand_whole_under_their_lines() -> None:
 
 def test_nothing_was_kept() -> None:
     assert ladder([]) == texts([]) == "  no SIP messages were kept"
+
+
+def test_what_a_peer_writes_gives_no_orders_to_the_terminal() -> None:
+    told = {
+        **MESSAGES[0],
+        "summary": "486 \x1b]0;owned\x07",
+        "text": "SIP/2.0 486 \x1b[2J\r\nX: \x9b31m\u202e\ty\r\n\r\n",
+    }
+    for shown in (ladder([told]), texts([told])):
+        assert all(letter.isprintable() or letter == "\n" for letter in shown)
+    assert texts([told]).splitlines()[1:] == ["SIP/2.0 486 \ufffd[2J", "X: \ufffd31m\ufffd y"]

@@ -122,3 +122,33 @@ def test_a_key_that_is_a_body_by_itself_is_taken_out() -> None:
 )
 def test_a_message_in_short(text: str, summary: str) -> None:
     assert message("one", text=text).summary == summary
+
+
+_HEAD = "INFO sip:a@b SIP/2.0\r\nCSeq: 1 INFO\r\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{_HEAD}Authorization: Digest username="a",\r\n response="opensesame"\r\n\r\n',
+        f'{_HEAD}Authorization: Digest username="a", response=\r\n\t"opensesame", uri="x"\r\n\r\n',
+        f'{_HEAD}Authorization: Digest username="a", response=opensesame, uri="x"\r\n\r\n',
+        f'{_HEAD}Authorization: Digest response="x", Digest response="opensesame"\r\n\r\n',
+        f'{_HEAD}Proxy-Authorization\r\n : Digest response="opensesame"\r\n\r\n',
+        f"{_HEAD}\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:one|2^20|1:4;inline:opensesame|2^20|2:4\r\n",
+        f"{_HEAD}\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline: opensesame\r\n",
+        f"{_HEAD}\r\nk=clear:opensesame\r\n",
+        f"{_HEAD}\r\na=key-mgmt:mikey opensesame\r\n",
+        f"{_HEAD}Content-Type: application/dtmf;charset=utf-8\r\n\r\nopensesame",
+        f"{_HEAD}Content-Type:\r\n application/dtmf\r\n\r\nopensesame",
+        f"{_HEAD}Content-Type: application / dtmf\r\n\r\nopensesame",
+        f"{_HEAD}c: application/dtmf\r\n\r\nopensesame",
+        "INFO sip:a@b SIP/2.0\nContent-Type: application/dtmf\n\nopensesame",
+        f"{_HEAD}c: application/dtmf-relay\r\n\r\nDuration=100\rSignal=opensesame",
+        f"{_HEAD}c: multipart/mixed;boundary=x\r\n\r\n--x\r\nContent-Type: application/dtmf\r\n\r\nopensesame\r\n--x--",
+    ],
+)
+def test_no_other_way_of_writing_keeps_a_secret(text: str) -> None:
+    kept = message("one", text=text).text
+    assert "opensesame" not in kept
+    assert kept.splitlines()[0] == text.splitlines()[0]

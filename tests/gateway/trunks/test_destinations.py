@@ -50,3 +50,25 @@ def test_a_far_end_is_not_followed_to_premium_numbers(number: str, way: Way) -> 
 def test_an_operator_can_let_a_far_end_go_there_by_name() -> None:
     assert not is_allowed("+18765550100", ["+1"], [], "refer")
     assert is_allowed("+18765550100", ["+1", "+1876"], [], "refer")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "++19005550100",
+        "+\uff11\uff19\uff10\uff105550100",
+        "+1~9005550100",
+        "+1\u200b9005550100",
+        "+1,9005550100",
+        "+\u06619005550100",
+        "+019005550100",
+    ],
+)
+def test_marks_and_foreign_digits_hide_no_number(number: str) -> None:
+    assert not is_allowed(number, [], ["+1900", "01900"], "order")
+    assert not is_allowed(number, [], ["01900"], "refer")
+
+
+def test_names_of_people_and_rooms_are_no_numbers() -> None:
+    assert is_allowed("o'brien", [], [], "refer")
+    assert is_allowed("room-7.1_a", [], [], "refer")

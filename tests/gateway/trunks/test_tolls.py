@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a trunk may cost."""
 
+import pytest
+
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.tolls import Tolls
 
@@ -84,3 +86,40 @@ def test_a_national_number_is_judged_as_the_trunk_understands_it() -> None:
     one = tolls(country_code="44", allow_destinations=["+44"])
     assert one.bar("one", "01632960123", "order") is None
     assert one.bar("one", "004930123456", "order") == "destination"
+
+
+_GERMAN = {"country_code": "49"}
+_AMERICAN = {"country_code": "1", "national_prefix": "", "international_prefix": "011"}
+
+
+@pytest.mark.parametrize(
+    ("number", "plan"),
+    [
+        ("+00449012345678", {"number_format": "e164"}),
+        ("+00449012345678", {}),
+        ("00011979123456", {"number_format": "e164"}),
+        ("+0900123456", {"number_format": "e164", **_GERMAN}),
+        ("000900123456", {"number_format": "e164", **_GERMAN}),
+        ("+4904490123456", {"number_format": "national", **_GERMAN}),
+        ("+490900123456", {"number_format": "e164_plus", **_GERMAN}),
+        ("+1011979123456", {"number_format": "national", **_AMERICAN}),
+        ("0900123456" + 12 * "0", {"number_format": "national", **_GERMAN}),
+        ("0/900_123456", {"number_format": "national", **_GERMAN}),
+    ],
+)
+def test_a_number_is_judged_as_the_trunk_will_hear_it(number: str, plan: dict[str, str]) -> None:
+    one = tolls(**plan)
+    assert one.bar("one", number, "refer") == "destination"
+    assert one.bar("one", number, "order") is None
+
+
+def test_what_the_trunk_hears_has_to_be_allowed_too() -> None:
+    american = tolls(allow_destinations=["+1"], number_format="national", **_AMERICAN)
+    assert american.bar("one", "+14155550100", "order") is None
+    assert american.bar("one", "4155550100", "order") is None
+    assert american.bar("one", "+1011441632960123", "order") == "destination"  # is sent as 011441632960123
+    british = tolls(allow_destinations=["+44", "0800"], number_format="e164", country_code="44")
+    assert british.bar("one", "01632960123", "order") is None
+    assert british.bar("one", "0800555555", "order") is None
+    german = tolls(allow_destinations=["0800"], number_format="e164", **_GERMAN)
+    assert german.bar("one", "08005555555", "order") is None
