@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 _URI = re.compile(
-    r"(?P<scheme>sips?|tel):(?:(?P<user>[^@;?>\s]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:;?>@\s]+)"
-    r"(?::(?P<port>\d{1,5}))?(?P<parameters>(?:;[^?>\s]*)?)",
+    r"(?P<scheme>sips?|tel):(?:(?P<user>[^@;?>\s]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:;?>@\s\x00-\x1f\x7f]+)"
+    # An @ behind a semicolon: PJSIP takes all before it for the user, and what follows for the host.
+    r"(?::(?P<port>\d{1,5}))?(?P<parameters>(?:;[^?>@\s\x00-\x1f\x7f]*)?)",
     re.IGNORECASE,
 )
 _UNESCAPED = "-_.!~*'()&=+$,?/"

@@ -58,3 +58,12 @@ def test_no_text_does_worse_than_an_error(text: str) -> None:
 )
 def test_the_dialled_user_is_that_of_the_request_uri(message: str, user: str) -> None:
     assert request_uri_user(message) == user
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sip:host;x=1@other", "sip:host;x=+449012345@192.0.2.1", "sip:a@host;x=\x01", "sip:a@ho\x00st", "tel:1\x7f2"],
+)
+def test_what_others_read_differently_is_no_uri(text: str) -> None:
+    with pytest.raises(UriError):
+        SipUri.parse(text)
