@@ -125,6 +125,11 @@ class Exchange:
         self.tell_bar(trunk, "destination", "refer")
         return False
 
+    def takes_refer(self, trunk: str) -> bool:
+        """Whether the far end of a trunk's call, or of no trunk's (empty), does as our REFER says."""
+        rules = self.trunks.get(trunk)
+        return rules is None or rules.refer_out
+
     def of_uri(self, uri: SipUri) -> TrunkConfig | None:
         """The trunk whose server a SIP URI names: it carries the call, and is paid for it."""
         for trunk in self.trunks.values():

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -311,7 +311,7 @@ class Switchboard:
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
         agent, start = await self._purposes.of_order(order, play)
-        return await self._dial(order, start, agent)
+        return await self._dial(order, start, agent, headers=tuple(order.headers.items()))
 
     async def bridge(self, call: Call, other: Call, order: BridgeOrder) -> None:
         """Let two calls that stand talk to each other. Raises `NoSuchAgent`, `UnknownLanguage`,
@@ -336,6 +336,7 @@ class Switchboard:
         agent: str | None = None,
         *,
         diverted_from: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> Call:
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
@@ -353,7 +354,6 @@ class Switchboard:
         )
         call = self._new_call(facts, start)
         call.answer_within(order.timeout_s)
-        headers = tuple(order.headers.items()) if isinstance(order, PlaceCall) else ()
 
         def said(trunk: TrunkConfig | None, where: Destination) -> Presentation:
             usual = presentation(trunk, order.from_, where, self.endpoint.address, diverted_from)
@@ -409,6 +409,8 @@ class Switchboard:
             raise WrongCallState("a transfer is under way already")
         if other is call:
             raise WrongCallState("a call cannot be transferred to itself")
+        if not self.exchange.takes_refer(call.facts.trunk):
+            return await self._transfer_by_bridge(self._tasks, call, to, other, headers, timeout_s)
         where = None if other is not None else self.exchange.permit(to, call.facts.trunk or None, "transfer")
         transfer = call.transfer = Transfer(call, to, other)
         try:
@@ -419,12 +421,44 @@ class Switchboard:
         except BaseException:
             transfer.fail()
             raise
-        self._tasks.create_task(self._see_through(transfer, timeout_s), name=f"{call.call_id}:transfer")
+        self._see_through(self._tasks, transfer.run(timeout_s), call)
         return transfer
 
-    async def _see_through(self, transfer: Transfer, timeout_s: float) -> None:
+    async def _transfer_by_bridge(
+        self,
+        tasks: asyncio.TaskGroup,
+        call: Call,
+        to: str,
+        other: Call | None,
+        headers: tuple[tuple[str, str], ...],
+        timeout_s: float,
+    ) -> Transfer:
+        """The same through a trunk that takes no REFER: the call stays with us. Raises as `place` and `bridge` do."""
+        transfer = call.transfer = Transfer(call, to, other)
         try:
-            await transfer.run(timeout_s)
+            if other is None:
+                self.exchange.permit(to, None, "transfer")
+                order = BridgeOrder.model_validate({"to": to, "timeout_s": timeout_s})
+                other = await self.bridges.dial(
+                    call, lambda start: self._dial(order, start, headers=headers), give_back=False
+                )
+            else:
+                await self.bridges.join(call, other, give_back=False)
+        except BaseException:
+            transfer.fail()
+            raise
+        if (bridge := self.bridges.of(other)) is None:  # they have parted again
+            transfer.fail()
+        else:
+            self._see_through(tasks, transfer.run_as_bridge(bridge, other), call)
+        return transfer
+
+    def _see_through(self, tasks: asyncio.TaskGroup, transfer: Coroutine[object, object, None], call: Call) -> None:
+        tasks.create_task(self._seen_through(transfer), name=f"{call.call_id}:transfer")
+
+    async def _seen_through(self, transfer: Coroutine[object, object, None]) -> None:
+        try:
+            await transfer
         except Exception:
             # A fault of ours must not end all calls, which share this task group.
             log.exception("transfer_fault")

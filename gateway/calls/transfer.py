@@ -3,6 +3,9 @@
 
 TRYING --180--> RINGING --2xx--> COMPLETED    the call is hung up: its far end talks to somebody else
    +---------------+------------> FAILED      300 and more, silence, the call's end: the call goes on as it was
+
+Through a trunk that does not do as REFER says (`refer_out`) we call whom it is for and bridge the two: COMPLETED then
+means that they talk, and the call stands until they part.
 """
 
 import asyncio
@@ -16,6 +19,7 @@ from gateway.errors import CallError
 from gateway.sip.events import TransferReported
 
 if TYPE_CHECKING:
+    from gateway.calls.bridge import Bridge
     from gateway.calls.call import Call
 
 log = structlog.get_logger(__name__)
@@ -50,7 +54,10 @@ class Transfer:
     def receive(self, report: TransferReported) -> None:
         """Take a report of the far end; what comes after the last word is dropped."""
         if self.is_under_way:
-            self._move(status_of(report.code, is_final=report.is_final), report.code)
+            status = status_of(report.code, is_final=report.is_final)
+            if status == "completed":
+                self._call.expect_end(END_REASON)
+            self._move(status, report.code)
 
     def fail(self) -> None:
         """Nobody will tell how it ends: the REFER could not be sent, or no word came in time."""
@@ -74,6 +81,14 @@ class Transfer:
                     with contextlib.suppress(CallError):  # over already
                         await one.hang_up(END_REASON)
 
+    async def run_as_bridge(self, bridge: "Bridge", other: "Call") -> None:
+        """Until the far end and `other` talk, or never will."""
+        await bridge.joined.wait()
+        if bridge.is_joined:
+            self._move("completed", None)
+        else:
+            self._move("failed", other.final_code or None)
+
     async def until_decided(self) -> TransferInfo:
         """How it ended."""
         await self._decided.wait()
@@ -82,8 +97,6 @@ class Transfer:
     def _move(self, status: TransferStatus, code: int | None) -> None:
         self.info = self.info.model_copy(update={"status": status, "sip_code": code})
         log.info("call_transfer", call_id=self._call.call_id, mode=self.info.mode, status=status, code=code)
-        if status == "completed":
-            self._call.expect_end(END_REASON)
         if status in ("completed", "failed"):
             self._decided.set()
         self._call.publish("call.transfer", to=self.info.to, mode=self.info.mode, status=status, sip_code=code)

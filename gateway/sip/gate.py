@@ -25,6 +25,9 @@ _AUDIT = Rate(per_s=5.0, burst=50)
 _EVERYDAY = frozenset((Reason.UNANSWERED, Reason.STALE))
 """The first half of a login."""
 
+_NO_IPV6 = Answer(488, Reason.IPV6)
+"""PJSIP itself would say 500."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -53,9 +56,15 @@ class SipGate(pj.SipGate):  # type: ignore[misc]
     """Opened between PJSIP's initialisation and its first transport; must outlive the library."""
 
     def __init__(
-        self, settings: GuardSettings, is_full: Callable[[], bool], trunk_of_account: Callable[[int], str]
+        self,
+        settings: GuardSettings,
+        is_full: Callable[[], bool],
+        trunk_of_account: Callable[[int], str],
+        *,
+        has_ipv6: bool,
     ) -> None:
         super().__init__()
+        self._has_ipv6 = has_ipv6
         self.guard = Guard(settings, secrets.token_bytes(32))
         self._is_full = is_full
         self._trunk_of_account = trunk_of_account
@@ -110,6 +119,9 @@ class SipGate(pj.SipGate):  # type: ignore[misc]
             is_full=self._is_full(),
         )
         verdict = self.guard.receive_request(asked, time.monotonic())
+        if isinstance(verdict, Accept) and asked.method == "INVITE" and not self._has_ipv6 and request.offersIpv6():
+            self.guard.refused[Reason.IPV6] += 1
+            verdict = _NO_IPV6
         match verdict:
             case Accept():
                 if asked.method == "INVITE":

@@ -71,6 +71,8 @@ class Reason(Enum):
     TRUNK_CAPACITY = "trunk_capacity"
     STRAY = "stray"
     METHOD = "method"
+    IPV6 = "ipv6"
+    """It offers media over IPv6, which `sip.bind6` has not switched on."""
     FOREIGN = "foreign"
     """It spoke in a call it has no part in."""
 

@@ -324,6 +324,7 @@ class GateRequest {
     std::string transport() const;
     std::string callId() const;
     bool stray() const;
+    bool offersIpv6() const;
     std::string head() const;
     void pass_on();
     void answer(int code, const std::string &headers);

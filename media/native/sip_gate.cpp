@@ -161,6 +161,20 @@ std::string GateRequest::head() const {
     return whole;
 }
 
+bool GateRequest::offersIpv6() const {
+    const pjsip_rdata_sdp_info *found = pjsip_rdata_get_sdp_info(rdata_);
+    if (!found || !found->sdp)
+        return false;
+    const pjmedia_sdp_session &sdp = *found->sdp;
+    for (unsigned i = 0; i < sdp.media_count; ++i) {
+        const pjmedia_sdp_media &media = *sdp.media[i];
+        const pjmedia_sdp_conn *conn = media.conn ? media.conn : sdp.conn;
+        if (media.desc.port != 0 && pj_stricmp2(&media.desc.media, "audio") == 0 && conn)
+            return pj_stricmp2(&conn->addr_type, "IP6") == 0;
+    }
+    return false;
+}
+
 void GateRequest::answer(int code, const std::string &headers) {
     code_ = code;
     headers_ = headers;

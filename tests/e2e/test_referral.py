@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.gateway_process import GatewayProcess, wait_for
-from tests.e2e.raw_caller import Answer, RawCaller
+from tests.e2e.raw_caller import SILENCE, Answer, RawCaller
 
 _VOICE = b"\x10" * 160
 
@@ -36,6 +36,7 @@ name = "pbx"
 host = "127.0.0.1:{port}"
 allow = ["127.0.0.1"]
 refer_in = true
+refer_out = false
 replaces = true
 redirects = true
 trust_identity = true
@@ -118,12 +119,62 @@ def test_the_call_goes_on_also_when_the_one_who_sent_it_does_not_wait(line: Line
         assert _is_echoed(line.pbx)
 
 
+def test_a_refer_may_name_the_dialog_whose_place_the_call_is_to_take(line: Line) -> None:
+    with _caller(line.gateway) as caller:
+        to = f"sip:200@127.0.0.1:{line.pbx.sip.getsockname()[1]}?Replaces=a%40b%3Bto-tag%3D7%3Bfrom-tag%3D8"
+        assert _refer(caller, to).code == 202
+        invite = line.pbx.request("INVITE")
+        assert Answer(0, invite).header("Replaces") == "a@b;to-tag=7;from-tag=8"
+        assert "?" not in invite.partition("\r\n")[0]
+        line.pbx.accept(invite)
+        assert "\r\n\r\nSIP/2.0 200" in _last_notify(caller)
+        assert _is_echoed(line.pbx)
+
+
 def test_who_is_refused_by_the_other_keeps_the_call(line: Line) -> None:
     with _caller(line.gateway) as caller:
         assert _refer(caller, "tel:+498912345").code == 202
         invite = line.pbx.request("INVITE")
         line.pbx.respond(invite, 486, "Busy Here")
         assert "SIP/2.0 486" in _last_notify(caller)
+        assert _is_echoed(caller)
+
+
+def _transfer(gateway: GatewayProcess, to: str) -> str:
+    """Transfer the one call there is; its id."""
+    wait_for(lambda: [one["activity"] for one in gateway.get("/calls")["calls"]] == ["echo"], "the call's activity")
+    (call,) = gateway.get("/calls")["calls"]
+    assert gateway.post(f"/calls/{call['call_id']}/transfer", {"to": to}).status_code == 202
+    return str(call["call_id"])
+
+
+def _has_gone(gateway: GatewayProcess, call_id: str, status: str) -> bool:
+    transfer = gateway.get(f"/calls/{call_id}")["transfer"]
+    return transfer is not None and transfer["status"] == status
+
+
+def test_through_a_trunk_that_takes_no_refer_whom_the_call_is_for_is_called_and_bridged(line: Line) -> None:
+    with _caller(line.gateway) as caller:
+        call_id = _transfer(line.gateway, "+498912345")
+        line.pbx.accept(line.pbx.request("INVITE"))
+        wait_for(lambda: _has_gone(line.gateway, call_id, "completed"), "the transfer")
+        deadline = time.monotonic() + 5
+        while not any(_VOICE[0] in payload for _, payload in line.pbx.hear()):
+            assert time.monotonic() < deadline, "whom the call is for hears nothing of the caller"
+            caller.speak(_VOICE)
+            line.pbx.speak(SILENCE)
+            time.sleep(0.02)
+        assert line.gateway.get(f"/calls/{call_id}")["state"] == "active"
+        with pytest.raises(TimeoutError):
+            caller.request("REFER", timeout_s=0.2)
+
+
+def test_whom_a_bridged_transfer_is_for_may_be_busy(line: Line) -> None:
+    with _caller(line.gateway) as caller:
+        call_id = _transfer(line.gateway, "+498912345")
+        line.pbx.respond(line.pbx.request("INVITE"), 486, "Busy Here")
+        wait_for(lambda: _has_gone(line.gateway, call_id, "failed"), "the transfer's failure")
+        assert line.gateway.get(f"/calls/{call_id}")["transfer"]["sip_code"] == 486
         assert _is_echoed(caller)
 
 

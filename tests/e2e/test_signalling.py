@@ -65,6 +65,12 @@ def test_an_offer_without_a_codec_of_ours_is_488(gateway: GatewayProcess, offer:
     wait_for(lambda: _calls_active(gateway) == 0, "the end of the call")
 
 
+def test_audio_over_ipv6_is_refused_and_told_of_where_there_is_none(gateway: GatewayProcess) -> None:
+    with RawCaller(gateway.sip_port) as caller:
+        assert caller.invite("echo", body=caller.offer().replace("c=IN IP4 127.0.0.1", "c=IN IP6 ::1")).code == 488
+    wait_for(lambda: '"reason": "ipv6"' in gateway.log.read_text(), "the line in the log")
+
+
 @pytest.mark.parametrize(
     "body",
     [
