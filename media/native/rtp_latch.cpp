@@ -23,7 +23,8 @@ RtpLatch::Rank RtpLatch::rank(const IpAddress &from, bool exact) const noexcept 
     if (exact)
         return Rank::kSignalled;
     const bool is_host = host_ && from == *host_;
-    if (!sources_.allow.empty() || (is_host && signalled_.ip != from && signalled_.ip.is_local()))
+    const bool is_translated = signalled_.ip != from && (signalled_.ip.is_local() || from.is_loopback());
+    if (!sources_.allow.empty() || (is_host && is_translated))
         return Rank::kSure;
     if (is_host || from == signalled_.ip)
         return Rank::kLikely;

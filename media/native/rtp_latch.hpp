@@ -21,7 +21,7 @@ struct MediaSources {
 //     from               taken as
 //     signalled          kSignalled: once heard, nothing else is any more, and what came before is left at once
 //     the networks of `allow`; host, when what is signalled is a private address of somebody else, which is a NAT
-//                        beyond doubt: kSure
+//                        beyond doubt, or any, and host is a program of this machine, which names its network's: kSure
 //     host or the signalled IP address, another port; anybody, when the signalled address is private and neither host
 //                        nor he is: kLikely, who may be behind a NAT
 //     anybody else       nobody

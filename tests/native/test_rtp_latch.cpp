@@ -114,6 +114,14 @@ TEST("a caller behind a NAT gets everything at once, from where its SIP messages
     CHECK(!call.latch.receive_rtcp(at("198.51.100.1", 61'999)));
 }
 
+TEST("a program of this machine that names a public address of it gets everything at once") {
+    Call call(at("198.51.100.1", 4000), "127.0.0.1");
+    EQUAL(call.hear(at("127.0.0.1", 4000), 1), 1);
+    EQUAL(call.speak(50), 50);
+    Call stranger(at("198.51.100.1", 4000), "203.0.113.9");
+    EQUAL(stranger.hear(at("127.0.0.1", 4000), 10), 0);
+}
+
 TEST("a NAT that changes its mapping is followed after a second of silence") {
     Call call(at("192.168.1.20", 4000), "203.0.113.9");
     call.hear(at("203.0.113.9", 61'000), 10);
