@@ -182,6 +182,8 @@ class Guard:
         self._rates = Buckets(Rate(settings.requests_per_s, max(1, int(2 * settings.requests_per_s))))
         self._tries = Buckets(Rate(settings.tries / _TRIES_REFILL_S, settings.tries))
         self._logins: dict[tuple[str, int], _Login] = {}
+        self._homes: dict[str, float] = {}
+        """Addresses that users have registered from, and until when."""
         self._calls: dict[str, tuple[str, str]] = {}
         """Source and trunk of every call, by handle."""
         self._calls_of_source: Counter[str] = Counter()
@@ -261,19 +263,19 @@ class Guard:
         """
         if trunk and self.trunk_of(source) == trunk:
             return Accept(source, trunk)
-        verdict = self._refuse(source, Answer(481, Reason.FOREIGN), now)
+        verdict = self._refuse_source(source, Answer(481, Reason.FOREIGN), now, is_proven=False)
         self.refused[Reason.FOREIGN] += 1
         return verdict
 
     def _judge(self, request: Request, now: float) -> Verdict:
         trunk = self.trunk_of(request.source)
         if not trunk and _is_scanner(request.head):
-            return self._banned(request.source, Reason.SCANNER)
+            return self._banned(request.source, Reason.SCANNER, now, is_proven=request.transport != "UDP")
         if request.method not in _METHODS:
             # Section 21.5.2 of RFC 3261: the method is recognized for nobody.
-            return self._refuse(request.source, Answer(501, Reason.METHOD), now)
+            return self._refuse(request, Answer(501, Reason.METHOD), now)
         if request.stray:
-            return self._refuse(request.source, Answer(481, Reason.STRAY), now)
+            return self._refuse(request, Answer(481, Reason.STRAY), now)
         if request.method == "REGISTER":
             return self._log_in(request, now)
         if trunk:
@@ -282,9 +284,9 @@ class Guard:
         if not isinstance(user, str):
             return user
         if not user and not self._takes_stranger(request.source):
-            return self._refuse(request.source, Answer(403, Reason.STRANGER), now)
+            return self._refuse(request, Answer(403, Reason.STRANGER), now)
         if not self._is_exempt(request.source) and self._rates.take(_site(request.source), now) > 0.0:
-            return self._refuse(request.source, _come_again(Reason.RATE), now)
+            return self._refuse(request, _come_again(Reason.RATE), now)
         return self._admit(request, Accept(request.source, user=user))
 
     def _user(self, request: Request, now: float) -> "str | Verdict":
@@ -308,7 +310,7 @@ class Guard:
         """REGISTER: a user with the right password is told that it went well. Nobody is ever called at the Contact;
         the login makes us ask for the password of what comes from there (RFC 3261 section 10)."""
         if self._digest is None:
-            return self._refuse(request.source, Answer(403, Reason.STRANGER), now)
+            return self._refuse(request, Answer(403, Reason.STRANGER), now)
         header = request.head.first("Authorization")
         if not header:
             return self._challenge(request, Reason.UNANSWERED, now)
@@ -326,6 +328,9 @@ class Guard:
         if len(self._logins) >= _MOST_LOGINS:
             del self._logins[next(iter(self._logins))]
         self._logins[where] = _Login(user, now + expires_s)
+        if len(self._homes) >= _MOST_LOGINS and request.source not in self._homes:
+            del self._homes[next(iter(self._homes))]
+        self._homes[request.source] = max(now + expires_s, self._homes.get(request.source, now))
         bound = re.sub(r";\s*expires\s*=\s*\d+", "", contact, flags=re.IGNORECASE)
         return Answer(200, None, (("Contact", f"{bound};expires={expires_s}"),))
 
@@ -334,7 +339,7 @@ class Guard:
         md5_only = stumbles_over_sha(request.head.first("User-Agent"))
         values = self._digest.challenge(now, stale=reason is Reason.STALE, md5_only=md5_only)
         headers = tuple(("WWW-Authenticate", value) for value in values)
-        return self._refuse(request.source, Answer(401, reason, headers), now)
+        return self._refuse(request, Answer(401, reason, headers), now)
 
     def _admit(self, request: Request, verdict: Accept) -> Verdict:
         if request.method in _IN_DIALOG_ONLY:
@@ -353,14 +358,23 @@ class Guard:
             return _come_again(Reason.SOURCE_CAPACITY)
         return verdict
 
-    def _refuse(self, source: str, answer: Answer, now: float) -> Verdict:
-        """One try less."""
+    def _refuse(self, request: Request, answer: Answer, now: float) -> Verdict:
+        """One try less, but for the first half of a login from the very socket that a user has registered from."""
+        login = self._logins.get((request.source, request.port))
+        if answer.reason is Reason.UNANSWERED and login is not None and login.until > now:
+            return answer
+        return self._refuse_source(request.source, answer, now, is_proven=request.transport != "UDP")
+
+    def _refuse_source(self, source: str, answer: Answer, now: float, *, is_proven: bool) -> Verdict:
         if self.is_safe(source) or self._tries.take(_site(source), now) == 0.0:
             return answer
-        return self._banned(source, Reason.TRIES)
+        return self._banned(source, Reason.TRIES, now, is_proven=is_proven)
 
-    def _banned(self, source: str, reason: Reason) -> Drop:
-        return Drop(reason, 0.0 if self.is_safe(source) else self._settings.ban_s)
+    def _banned(self, source: str, reason: Reason, now: float, *, is_proven: bool) -> Drop:
+        """`is_proven`: it comes by a connection. Anybody can write an address upon a datagram: that of a user who is
+        logged in is not banned for it."""
+        is_spared = self.is_safe(source) or (not is_proven and self._homes.get(source, now) > now)
+        return Drop(reason, 0.0 if is_spared else self._settings.ban_s)
 
     def is_safe(self, source: str) -> bool:
         """Whether the source is never limited nor banned."""

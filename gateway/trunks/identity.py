@@ -5,6 +5,7 @@ RFC 3261 (From), 3325 (P-Asserted-Identity, P-Preferred-Identity, Privacy: id), 
 (Diversion), 8496 (P-Charge-Info), and Remote-Party-ID, which never became an RFC (draft-ietf-sip-privacy-04).
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -133,9 +134,13 @@ def _first_asserted(headers: Headers) -> str | None:
 
 def _addresses(value: str) -> Iterator[str]:
     """The addresses of a header that may have several, display names and all; what is none is left out."""
-    for one in re.findall(r'(?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^,"<])+', value):
-        try:
-            SipUri.parse(one.strip())
-        except UriError:
+    # What is opened and not closed goes to the end: each character is looked at once.
+    one = ""
+    for token in (*re.findall(r'"(?:[^"\\]|\\.)*+"?|<[^>]*+>?|,|[^,"<]++', value), ","):
+        if token != ",":
+            one += token
             continue
-        yield one.strip()
+        with contextlib.suppress(UriError):
+            SipUri.parse(one.strip())
+            yield one.strip()
+        one = ""

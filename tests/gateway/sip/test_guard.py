@@ -30,11 +30,12 @@ def request(
     port: int = 5060,
     stray: bool = False,
     is_full: bool = False,
+    transport: str = "UDP",
     **headers: str,
 ) -> Request:
     lines = [f"{method} sip:{to}@192.0.2.1 SIP/2.0", "From: <sip:somebody@example.com>;tag=1"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return Request(method, source, port, "UDP", MessageHead.parse("\r\n".join(lines)), stray, is_full)
+    return Request(method, source, port, transport, MessageHead.parse("\r\n".join(lines)), stray, is_full)
 
 
 def asked(verdict: Verdict) -> str:
@@ -318,6 +319,31 @@ def test_who_has_registered_is_asked_for_the_password_where_strangers_are_not() 
     assert keeper.receive_request(request(PRIVATE, Authorization=header), 1.0) == Accept(PRIVATE, user="anna")
     assert codes(keeper, 1, request(PRIVATE, port=5070), now=1.0) == [200], "the neighbour's telephone"
     assert codes(keeper, 1, request(PRIVATE), now=60.0) == [200], "the login is over"
+
+
+def test_datagrams_in_the_name_of_a_user_do_not_ban_him() -> None:
+    keeper = guard(users=USERS, tries=10)
+    register(keeper, "<sip:anna@192.168.1.20>", "600")
+    forged = request(PRIVATE, "BYE", port=666, stray=True)
+    assert codes(keeper, 20, forged, now=1.0)[-5:] == [0] * 5
+    assert keeper.receive_request(forged, 1.0) == Drop(Reason.TRIES)
+    scan = request(PRIVATE, "OPTIONS", port=666, User_Agent="friendly-scanner")
+    assert keeper.receive_request(scan, 1.0) == Drop(Reason.SCANNER)
+    header = Phone().authorization(asked(keeper.receive_request(request(PRIVATE), 2.0)))
+    assert keeper.receive_request(request(PRIVATE, Authorization=header), 2.0) == Accept(PRIVATE, user="anna")
+
+
+def test_his_connections_and_his_guesses_do_and_so_does_all_of_it_when_the_login_is_over() -> None:
+    keeper = guard(users=USERS, tries=10)
+    register(keeper, "<sip:anna@192.168.1.20>", "60")
+    challenge = asked(keeper.receive_request(request(PRIVATE), 1.0))
+    by_tcp = request(PRIVATE, "BYE", stray=True, transport="TCP")
+    codes(keeper, 20, by_tcp, now=1.0)
+    assert keeper.receive_request(by_tcp, 1.0) == Drop(Reason.TRIES, 600.0)
+    wrong = request(PRIVATE, Authorization=Phone(password="guess").authorization(challenge))
+    assert keeper.receive_request(wrong, 1.0) == Drop(Reason.TRIES)
+    codes(keeper, 20, request(PRIVATE, "BYE", stray=True), now=60.0)
+    assert keeper.receive_request(request(PRIVATE, "BYE", stray=True), 60.0) == Drop(Reason.TRIES, 600.0)
 
 
 def test_without_users_nobody_registers() -> None:

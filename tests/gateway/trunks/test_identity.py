@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who is said to call through a trunk, and who is believed to."""
 
+import time
+
 import pytest
 
 from gateway.sip.identity import caller_identity
@@ -88,6 +90,18 @@ def test_what_cannot_be_said_in_a_header_is_refused_or_escaped(caller: str) -> N
 
 FROM = "<sip:anna@phone.example>"
 ASSERTED: Headers = (("P-Asserted-Identity", f'"Smith, Anna" <sip:{THEIRS}@carrier.example>, <tel:+15550100>'),)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['"' + '\\"' * 16_000, '<"' * 16_000, "," * 32_000, '"' * 32_001],
+    ids=["escapes", "brackets", "commas", "quotes"],
+)
+def test_a_header_that_is_no_identity_is_read_through_once(value: str) -> None:
+    begun = time.process_time()
+    found = parties(trunk(trust_identity=True), f"sip:{THEIRS}@x.example", "1", (("P-Asserted-Identity", value),))
+    assert found == parties(trunk(trust_identity=True), f"sip:{THEIRS}@x.example", "1", ())
+    assert time.process_time() - begun < 1.0, "seven seconds when each quote is looked for from each place"
 
 
 def test_an_asserted_identity_is_believed_from_a_trusted_trunk_alone() -> None:
