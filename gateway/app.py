@@ -35,6 +35,7 @@ from gateway.calls.switchboard import Switchboard
 from gateway.calls.toll_audit import TollAudit
 from gateway.calls.voices import Voices
 from gateway.config import Config, HttpConfig, SipConfig
+from gateway.errors import WrongCallState
 from gateway.events import EventBus
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
@@ -235,7 +236,11 @@ def _public_address(sip: SipConfig) -> PublicAddress | None:
 
 
 async def _move(endpoint: SipEndpoint, events: EventBus, change: AddressChanged) -> None:
-    await endpoint.move(change.address)
+    try:
+        await endpoint.move(change.address)
+    except WrongCallState as fault:  # the endpoint is closing, or PJSIP will not: calls go on as they are
+        log.error("public_address_not_taken_up", address=change.address, problem=str(fault))
+        return
     events.publish("address.changed", "", asdict(change))
 
 
@@ -285,6 +290,7 @@ def _guard_settings(config: Config) -> GuardSettings:
         requests_per_s=sip.requests_per_s,
         tries=sip.tries,
         ban_s=sip.ban_s,
+        has_ipv6=sip.bind6 is not None,
         exempt=tuple(ip_network(network) for network in sip.exempt),
     )
 

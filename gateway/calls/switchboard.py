@@ -421,7 +421,7 @@ class Switchboard:
         except BaseException:
             transfer.fail()
             raise
-        self._see_through(self._tasks, transfer.run(timeout_s), call)
+        self._tasks.create_task(self._see_through(transfer.run(timeout_s)), name=f"{call.call_id}:transfer")
         return transfer
 
     async def _transfer_by_bridge(
@@ -450,13 +450,10 @@ class Switchboard:
         if (bridge := self.bridges.of(other)) is None:  # they have parted again
             transfer.fail()
         else:
-            self._see_through(tasks, transfer.run_as_bridge(bridge, other), call)
+            tasks.create_task(self._see_through(transfer.run_as_bridge(bridge, other)), name=f"{call.call_id}:transfer")
         return transfer
 
-    def _see_through(self, tasks: asyncio.TaskGroup, transfer: Coroutine[object, object, None], call: Call) -> None:
-        tasks.create_task(self._seen_through(transfer), name=f"{call.call_id}:transfer")
-
-    async def _seen_through(self, transfer: Coroutine[object, object, None]) -> None:
+    async def _see_through(self, transfer: Coroutine[object, object, None]) -> None:
         try:
             await transfer
         except Exception:

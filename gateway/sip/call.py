@@ -2,7 +2,6 @@
 """One call leg as PJSIP sees it. Lives and dies on the endpoint's thread; others know it by its handle."""
 
 import random
-import re
 from collections import deque
 from collections.abc import Callable
 
@@ -31,9 +30,6 @@ from media.ports import JitterPolicy
 
 _PROTECTION: dict[Fec, int] = {False: 0, True: 1, "always": 2}
 """`Protection` of media/native/loss_protection.hpp."""
-
-_SRTP_AT_WORK = re.compile(r"^\s+SRTP status: Active", re.MULTILINE)
-"""At the beginning of a line: what the far end calls itself stands within others."""
 
 
 class SipCall(pj.MediaCall):  # type: ignore[misc]
@@ -271,7 +267,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         stream = self.getStreamInfo(index)
         transport = self.getMedTransportInfo(index)
         # An offer of RTP/AVP with keys may be secured as well (RFC 8643), which the profile does not say.
-        secured = stream.proto & pj.PJMEDIA_TP_PROFILE_SRTP != 0 or _is_secured(self.dump(True, ""))
+        secured = stream.proto & pj.PJMEDIA_TP_PROFILE_SRTP != 0 or self.isSecured(index)
         codec = stream.codecName.upper()
         peer = transport.srcRtpName or stream.remoteRtpAddress
         self._post(MediaActive(self.handle, codec, port.sampleRate(), port, peer, secured))
@@ -294,11 +290,6 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             tx_generations=stats["tx_generations"],
             tx_reported_loss=stats["tx_reported_loss"],
         )
-
-
-def _is_secured(dump: str) -> bool:
-    """Whether a call's SRTP is at work, by PJSUA's description of it: PJSUA2 has no other word for that."""
-    return _SRTP_AT_WORK.search(dump) is not None
 
 
 def add_headers(operation: pj.CallOpParam, headers: tuple[tuple[str, str], ...]) -> None:

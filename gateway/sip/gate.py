@@ -25,9 +25,6 @@ _AUDIT = Rate(per_s=5.0, burst=50)
 _EVERYDAY = frozenset((Reason.UNANSWERED, Reason.STALE))
 """The first half of a login."""
 
-_NO_IPV6 = Answer(488, Reason.IPV6)
-"""PJSIP itself would say 500."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -47,7 +44,7 @@ class GateCounts:
 
     accepted: int
     refused: dict[str, int]
-    """By `Reason.value`, and those that never reached Python: `banned`, `overload`."""
+    """By `Reason.value`, and those that never reached Python: `banned`, `overload`, `connections`."""
     bans: int
     """Sources that are banned now."""
 
@@ -56,15 +53,9 @@ class SipGate(pj.SipGate):  # type: ignore[misc]
     """Opened between PJSIP's initialisation and its first transport; must outlive the library."""
 
     def __init__(
-        self,
-        settings: GuardSettings,
-        is_full: Callable[[], bool],
-        trunk_of_account: Callable[[int], str],
-        *,
-        has_ipv6: bool,
+        self, settings: GuardSettings, is_full: Callable[[], bool], trunk_of_account: Callable[[int], str]
     ) -> None:
         super().__init__()
-        self._has_ipv6 = has_ipv6
         self.guard = Guard(settings, secrets.token_bytes(32))
         self._is_full = is_full
         self._trunk_of_account = trunk_of_account
@@ -86,6 +77,7 @@ class SipGate(pj.SipGate):  # type: ignore[misc]
         native = self.counters()
         refused = {reason.value: count for reason, count in self.guard.refused.items()}
         refused |= {"banned": native["banned"], "overload": native["overload"]}
+        refused["connections"] = pj.refused_connections()
         return GateCounts(self.guard.accepted, refused, native["bans"])
 
     def onRequest(self, request: pj.GateRequest) -> None:
@@ -117,11 +109,9 @@ class SipGate(pj.SipGate):  # type: ignore[misc]
             head=head,
             stray=request.stray(),
             is_full=self._is_full(),
+            offers_ipv6=request.offersIpv6,
         )
         verdict = self.guard.receive_request(asked, time.monotonic())
-        if isinstance(verdict, Accept) and asked.method == "INVITE" and not self._has_ipv6 and request.offersIpv6():
-            self.guard.refused[Reason.IPV6] += 1
-            verdict = _NO_IPV6
         match verdict:
             case Accept():
                 if asked.method == "INVITE":

@@ -13,7 +13,7 @@ refusal costs a source one of `tries`; with none left it is banned. Trunks are n
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
@@ -103,6 +103,8 @@ class GuardSettings:
     tries: int = 10
     ban_s: float = 600.0
     exempt: tuple[IpNetwork, ...] = ()
+    has_ipv6: bool = True
+    """There are IPv6 addresses of ours for RTP."""
     """Never limited nor banned."""
 
 
@@ -124,6 +126,8 @@ class Request:
     """It names a dialog that is not there."""
     is_full: bool = False
     """There are as many calls as there may be in all."""
+    offers_ipv6: Callable[[], bool] = lambda: False
+    """Whether its audio is at an IPv6 address: asked of calls that would be let in, since it is to be looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +352,8 @@ class Guard:
             return Answer(405, Reason.METHOD)
         if request.method != "INVITE":
             return verdict
+        if not self._settings.has_ipv6 and request.offers_ipv6():
+            return Answer(488, Reason.IPV6)  # PJSIP would say 500
         if request.is_full:
             return _come_again(Reason.CAPACITY)
         if not self.has_room(verdict.trunk):

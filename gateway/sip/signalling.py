@@ -20,15 +20,13 @@ _SECRETS = (
     # Keys of SRTP (RFC 4568 section 6.1), of which a line may have several, and of what came before it.
     (re.compile(r"^a=crypto:.*", re.I | re.M), re.compile(r"(inline:\s*)[^|\s;]+", re.I), r"\1..."),
     (re.compile(r"^(?:k|a=key-mgmt)[=:].*", re.I | re.M), re.compile(r"([=:])[^=:\s].*"), r"\1..."),
-    # Keys pressed, which may be a card's number (INFO): a line, or all of a body, which may be a part of one.
+    # Keys pressed, which may be a card's number (INFO).
     (re.compile(r"(?:^|\r)[ \t]*Signal[ \t]*[=:].*", re.I | re.M), re.compile(r"([=:][ \t]*)[^\s=:]\S*"), r"\1*"),
-    (
-        re.compile(r"^(?:Content-Type|c)\s*:\s*application\s*/\s*dtmf(?![\w-]).*?\r?\n\r?\n.+", re.I | re.M | re.S),
-        re.compile(r"(\n\r?\n).+", re.S),
-        r"\1*",
-    ),
 )
 """Where there are some, what they are there, and what stands in their place."""
+_KEY_BODY = re.compile(r"^(?:Content-Type|c)\s*:\s*application\s*/\s*dtmf(?![\w-])", re.I | re.M)
+"""What follows it after a blank line is a key, be it all of the message or a part."""
+_BLANK_LINE = re.compile(r"\n\r?\n")
 _CSEQ = re.compile(r"^CSeq[ \t]*:[ \t]*\d+[ \t]+(\S+)", re.I | re.M)
 
 MOST_MESSAGES = 200
@@ -77,6 +75,8 @@ def without_secrets(text: str) -> str:
     """A message without what would let its reader in, decrypt the audio or know what was typed."""
     for place, secret, instead in _SECRETS:
         text = place.sub(partial(_hide, secret, instead), text)
+    if (header := _KEY_BODY.search(text)) and (blank := _BLANK_LINE.search(text, header.end())):
+        return text[: blank.end()] + "*" if text[blank.end() :] else text
     return text
 
 

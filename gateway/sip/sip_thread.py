@@ -200,7 +200,7 @@ class SipThread:
         if self._ask is not None:
             self.resolver = SipResolver(self._ask, self._commands.put)
             self.resolver.install()
-        self.gate = SipGate(settings.guard, self._is_full, self._trunk_of_account, has_ipv6=bool(settings.bind6))
+        self.gate = SipGate(settings.guard, self._is_full, self._trunk_of_account)
         self.gate.open()
         pj.hide_replaces()
         pj.trim_capabilities()

@@ -210,7 +210,8 @@ class Metrics:
         )
         self.sip_requests_refused = Counter(
             "parley_sip_requests_refused",
-            "SIP requests from outside of calls that were not taken, by why; banned and overload: without a look.",
+            "SIP requests from outside of calls that were not taken, by why; banned, overload: without a look; "
+            "connections: TCP and TLS ones beyond what an address may have.",
             ["reason"],
             registry=registry,
         )

@@ -273,6 +273,16 @@ RtpStats MediaCall::rtpStats() const {
     return all;
 }
 
+bool MediaCall::isSecured(unsigned index) const {
+    pjmedia_transport_info info;
+    pjmedia_transport_info_init(&info);
+    if (pjsua_call_get_med_transport_info(getId(), index, &info) != PJ_SUCCESS)
+        return false;
+    const auto *srtp = static_cast<const pjmedia_srtp_info *>(
+        pjmedia_transport_info_get_spc_info(&info, PJMEDIA_TRANSPORT_TYPE_SRTP));
+    return srtp && srtp->active;
+}
+
 bool MediaCall::isSilent() const {
     const int id = getId();
     if (id < 0 || id >= static_cast<int>(pjsua_var.ua_cfg.max_calls))

@@ -66,6 +66,8 @@ class MediaCall : public pj::Call {
 
     // Whether our INVITE waits for a first response of any kind. SIP thread.
     bool isSilent() const;
+    // Whether SRTP protects this stream now. Keys by DTLS come later than the stream.
+    bool isSecured(unsigned index) const;
 
     // What is offered and accepted from the next description on, most wanted first, as rtpmaps have it ("PCMU/8000");
     // empty: all that PJSIP has enabled.

@@ -276,6 +276,7 @@ class MediaCall : public pj::Call {
     std::string reasons(const pj::SipEvent &event) const;
     void setJitter(int policy);
     bool isSilent() const;
+    bool isSecured(unsigned index) const;
     void setCodecs(const std::vector<std::string> &codecs);
 };
 

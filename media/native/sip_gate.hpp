@@ -54,7 +54,7 @@ class GateRequest {
     std::string transport() const; // UDP, TCP, TLS
     std::string callId() const;
     bool stray() const { return stray_; } // it names a dialog that is not there
-    bool offersIpv6() const;             // its session description has audio at an IPv6 address
+    bool offersIpv6() const;              // its session description has audio at an IPv6 address
     std::string head() const;             // request line and headers, as on the wire
 
     // One of these; without them the request is dropped.

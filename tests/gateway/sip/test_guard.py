@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who gets in, and what everybody else is told."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -67,6 +68,24 @@ def test_the_narrowest_network_says_whose_call_it_is() -> None:
     assert keeper.trunk_of(TRUNK) == "narrow"
     assert keeper.trunk_of("198.51.100.11") == "carrier"
     assert keeper.trunk_of(f"::ffff:{TRUNK}") == "narrow"
+
+
+def test_audio_over_ipv6_is_refused_to_who_would_be_let_in_and_looked_for_with_nobody_else() -> None:
+    looked: list[str] = []
+
+    def call(source: str) -> Request:
+        def look() -> bool:
+            looked.append(source)
+            return True
+
+        return replace(request(source), offers_ipv6=look)
+
+    keeper = guard(has_ipv6=False)
+    assert keeper.receive_request(call(TRUNK), 0.0) == Answer(488, Reason.IPV6)
+    assert keeper.receive_request(call(PUBLIC), 0.0) == Answer(403, Reason.STRANGER)
+    assert keeper.refused[Reason.IPV6] == 1
+    assert isinstance(guard().receive_request(call(TRUNK), 0.0), Accept)
+    assert looked == [TRUNK]
 
 
 def test_what_was_learned_of_a_trunk_lets_its_calls_in() -> None:

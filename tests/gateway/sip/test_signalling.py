@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which messages belong to which call, and what is taken out of them."""
 
+import time
+
 import pytest
 
-from gateway.sip.signalling import MOST_MESSAGES, Signalling, SipMessage
+from gateway.sip.signalling import MOST_MESSAGES, Signalling, SipMessage, without_secrets
 
 
 def message(sip_call_id: str, at_us: int = 0, text: str = "ACK sip:a@b SIP/2.0\r\n\r\n") -> SipMessage:
@@ -152,3 +154,19 @@ def test_no_other_way_of_writing_keeps_a_secret(text: str) -> None:
     kept = message("one", text=text).text
     assert "opensesame" not in kept
     assert kept.splitlines()[0] == text.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "c: application/dtmf\r\n" * 3_000,
+        "Authorization: x\r\n" * 3_000,
+        "Authorization:" + "\n " * 30_000,
+        "\r \r " * 16_000,
+    ],
+    ids=["dtmf", "authorization", "folded", "returns"],
+)
+def test_no_message_holds_the_thread_of_all_calls_up(text: str) -> None:
+    begun = time.process_time()
+    without_secrets(text)
+    assert time.process_time() - begun < 0.5, "a message of 64 KB, eight times what PJSIP takes"
