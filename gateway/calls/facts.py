@@ -37,6 +37,12 @@ class CallFacts:
     `max_call` (it lasted too long), `lost` (our process died), `answered_elsewhere`, `session_expired` (the far end
     did not refresh it, RFC 4028), `no_codec` (its answer has none of ours), or `sip_CODE` and `q850_CAUSE`: a call that
     was refused, or ended for that reason."""
+    far_end: str | None = None
+    """Who took the call that we placed, as far as is known: the value of an `agent.far_end.FarEndKind`."""
+    far_end_confidence: float | None = None
+    """How sure that is, 0 to 1."""
+    message_left: bool = False
+    """A machine has recorded all of the message that was to be left."""
 
 
 def utc(wall_time: float) -> datetime:
