@@ -69,4 +69,7 @@ def ended(facts: CallFacts, quality: Quality | None) -> dict[str, object]:
         "reason": facts.end_reason,
         "duration_ms": None if answered_at is None or ended_at is None else round((ended_at - answered_at) * 1000),
         "quality": None if quality is None else quality.model_dump(),
+        "far_end": facts.far_end,
+        "far_end_confidence": facts.far_end_confidence,
+        "message_left": facts.message_left,
     }
