@@ -213,8 +213,8 @@ class SessionSummary(Record):
     recording_facts: RecordingFacts | None = None
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
     far_end: FarEndName | None = None
-    """Who or what took the call that we placed: a person, a machine that records or one that wants keys, a queue, a fax,
-    or information tones (`failed`). Null: we did not place it, it goes on, or nobody listened for that."""
+    """Who or what took the call that we placed: a person, a machine that records or one that wants keys, a queue, a
+    fax, or information tones (`failed`). Null: we did not place it, it goes on, or nobody listened for that."""
     far_end_confidence: float | None = None
     """How sure that is, 0 to 1."""
     message_left: bool = False
