@@ -46,6 +46,9 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "reason": "as `end_reason` of the session",
             "duration_ms": "since it was answered; null: it never was",
             "quality": "as `quality` of the session, or null",
+            "far_end": "who took the call that we placed, as `far_end` of the session, or null",
+            "far_end_confidence": "0 to 1, or null",
+            "message_left": "a machine has recorded all of our message",
         },
     ),
     "call.activity": KindFacts(
@@ -153,7 +156,8 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         "It is known who or what took a call that we placed and an agent conducts; again when that changes.",
         {
             "far_end": "`person`, `voicemail`, `menu`, `hold` (a queue, music), `fax` or `failed` (not in service)",
-            "cause": "`words`, `tone` or `music`",
+            "cause": "what told it: `words`, `tone`, `music`...",
+            "confidence": "0 to 1, or null",
         },
     ),
     "dtmf.received": KindFacts(
