@@ -22,9 +22,16 @@ from tests.simulators.sip_trunk_truth import Truth
 _SOURCE = ("127.0.0.1", 5060)
 _QUIET = mu_law(np.zeros(160, np.int16))
 _LOUD = mu_law(tone((500.0,), 20, 8000))
+_SAID, _TONE = [Sound("said", _LOUD * 25)], Sound("tone", _LOUD * 25)
 _SOUNDS = TrunkSounds(
-    *([Sound(name, _LOUD * 25)] for name in ("hello", "reply", "goodbye", "do not call", "greeting", "beep", "gone")),
-    *(Sound(name, _LOUD * 25) for name in ("information tones", "fax", "ringback", "busy tone")),
+    *(_SAID, _SAID, _SAID, _SAID),
+    greetings=_SAID,
+    beeps=_SAID,
+    out_of_service=_SAID,
+    information_tones=_TONE,
+    fax=_TONE,
+    ringback=_TONE,
+    busy_tone=_TONE,
     noise=_QUIET * 50,
 )
 """Half a second each."""
@@ -107,7 +114,7 @@ def test_a_person_says_hello_listens_replies_and_hangs_up(person: Caller) -> Non
     person.until(CallState.ENDED)
     assert person.sent[-1].start.startswith("BYE sip:us@127.0.0.1:5060")
     assert (person.call.ended_by, person.call.code) == (EndedBy.CALLEE, 200)
-    assert person.call.played["hello"] == "hello"
+    assert person.call.played["hello"] == "said"
 
 
 def test_a_call_that_is_cancelled_while_it_rings_is_over_once(person: Caller) -> None:
@@ -199,6 +206,9 @@ def test_who_does_not_answer_says_why(behaviour: Behaviour, codes: Sequence[int]
 @pytest.mark.parametrize("behaviour", [Behaviour.MACHINE_PLAIN, Behaviour.MACHINE_EARLY])
 def test_the_truth_tells_when_a_message_began_after_the_beep(behaviour: Behaviour) -> None:
     caller = Caller(behaviour)
+    while "greeting" not in caller.call.marks:
+        caller.listen(PACKET_S)
+    caller.listen(0.2, says=_LOUD)
     while "beep" not in caller.call.marks:
         caller.listen(PACKET_S)
         if caller.call.state is CallState.ANSWERED and "acknowledged" not in caller.call.times:
