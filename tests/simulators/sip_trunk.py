@@ -7,6 +7,8 @@ One UDP socket for SIP, two for each call's RTP, one clock for all: 50 packets a
 """
 
 import asyncio
+import socket
+import struct
 import threading
 import time
 from collections import Counter
@@ -24,6 +26,8 @@ from tests.simulators.sip_trunk_script import Manner, script
 from tests.simulators.sip_trunk_sounds import TrunkSounds, load_trunk_sounds
 from tests.simulators.sip_trunk_truth import Truth
 
+_SO_TIMESTAMPNS = 35
+"""Linux, asm-generic/socket.h; Python does not name it."""
 _MOST_TICKS_LATE = 25
 """After a longer halt the clock goes on from now; before that it makes good what is missing."""
 _FORGET_EVERY_S = 5.0
@@ -31,7 +35,7 @@ _MOST_CALLS = 500
 """At once, with those that are over and not forgotten apart; further ones meet a congestion."""
 
 
-class SipTrunk(asyncio.DatagramProtocol):
+class SipTrunk:
     """Open by `async with`."""
 
     def __init__(
@@ -56,14 +60,14 @@ class SipTrunk(asyncio.DatagramProtocol):
         self._active: dict[tuple[str, str], TrunkCall] = {}
         """Those of them that need ticks."""
         self._forget_at = 0.0
-        self._transport: asyncio.DatagramTransport | None = None
+        self._socket: socket.socket | None = None
         self._clock: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
         """HOST:PORT."""
-        assert self._transport is not None
-        host, port = self._transport.get_extra_info("sockname")[:2]
+        assert self._socket is not None
+        host, port = self._socket.getsockname()
         return f"{host}:{port}"
 
     @property
@@ -73,8 +77,11 @@ class SipTrunk(asyncio.DatagramProtocol):
 
     async def __aenter__(self) -> Self:
         self.truth.__enter__()
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=self._listen)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._socket.bind(self._listen)
+        self._socket.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._socket, self._receive)
         self._clock = asyncio.create_task(self._tick_for_ever(), name="trunk clock")
         return self
 
@@ -82,22 +89,33 @@ class SipTrunk(asyncio.DatagramProtocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._clock is not None
-        assert self._transport is not None
+        assert self._socket is not None
         self._clock.cancel()
         with suppress(asyncio.CancelledError):
             await self._clock
-        self._transport.close()
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
         for call in self._active.values():
             call.close()
         self.truth.__exit__(None, None, None)
 
-    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+    def _receive(self) -> None:
+        assert self._socket is not None
+        while True:
+            try:
+                data, marks, _, source = self._socket.recvmsg(65536, 64)
+            except BlockingIOError:
+                return
+            except OSError:  # nobody listens where we sent to: a caller that was killed
+                continue
+            self._receive_datagram(data, source, time.monotonic() - _waited_s(marks))
+
+    def _receive_datagram(self, data: bytes, source: tuple[str, int], now: float) -> None:
+        """`now`: when the kernel had it, whatever this process was doing then."""
         try:
             message = SipMessage.parse(data)
         except ValueError:
             return  # keep-alives, and what nobody can answer
-        source = (address[0], address[1])
-        now = time.monotonic()
         # In a request from us (its response comes back here) the From is ours.
         key = (message.header("call-id"), message.to_tag if message.code else message.from_tag)
         call = self._calls.get(key)
@@ -141,11 +159,9 @@ class SipTrunk(asyncio.DatagramProtocol):
             self.truth.tell_end(call)
 
     def _send(self, data: bytes, address: tuple[str, int]) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.sendto(data, address)
-
-    def error_received(self, exc: Exception) -> None:
-        """Nobody listens where we sent to: a caller that was killed."""
+        if self._socket is not None:
+            with suppress(OSError):  # a full buffer loses it, as any network may
+                self._socket.sendto(data, address)
 
     async def _tick_for_ever(self) -> None:
         due = time.monotonic()
@@ -168,6 +184,16 @@ class SipTrunk(asyncio.DatagramProtocol):
         if now >= self._forget_at:
             self._forget_at = now + _FORGET_EVERY_S
             self._calls = {key: call for key, call in self._calls.items() if not call.is_forgotten(now)}
+
+
+def _waited_s(marks: list[tuple[int, int, bytes]]) -> float:
+    """Since the kernel received a datagram."""
+    for level, kind, data in marks:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
+            seconds, nanoseconds = struct.unpack("@ll", data[:16])
+            waited_s: float = time.time() - (seconds + nanoseconds * 1e-9)
+            return max(0.0, waited_s)
+    return 0.0
 
 
 @contextmanager
