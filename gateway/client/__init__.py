@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """For programs that use a gateway: its API, its events, and the backend's side of media streams.
 
-ParleyClient (client) > HTTP > gateway
+ParleyClient (client), its campaigns (campaigns) > HTTP (http) > gateway
     events (events) > WebSocket, resumed by cursor
 serve, attach (backend) > StreamCall (stream_call) > parley.v1
 
@@ -9,6 +9,14 @@ Needs neither pjsua2 nor speech models: it can be imported anywhere.
 """
 
 from gateway.client.backend import Backend, Handler, attach, serve, serving
+from gateway.client.campaigns import (
+    Campaign,
+    CampaignProgress,
+    Campaigns,
+    DoNotCallEntry,
+    ListProblem,
+    ListReport,
+)
 from gateway.client.client import ParleyClient
 from gateway.client.errors import (
     ApiError,
@@ -69,8 +77,12 @@ __all__ = [
     "BridgeInfo",
     "CallInfo",
     "CallerMemory",
+    "Campaign",
+    "CampaignProgress",
+    "Campaigns",
     "ClearedMessage",
     "Conflict",
+    "DoNotCallEntry",
     "DtmfMessage",
     "ErrorMessage",
     "EventFeed",
@@ -81,6 +93,8 @@ __all__ = [
     "Handler",
     "InvalidRequest",
     "IssuedToken",
+    "ListProblem",
+    "ListReport",
     "MarkState",
     "NotAllowed",
     "NotFound",
