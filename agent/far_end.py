@@ -66,6 +66,8 @@ class EndCall:
 
 FarEndEvent = FarEndRecognized | FallSilent | LeaveMessage | EndCall
 
+MESSAGE_LEFT = "voicemail_message"
+"""End reason of a call whose voicemail has recorded our message, all of it."""
 _GREETING_PAUSE_S = 2.5
 """A voicemail that is silent for so long records: its beep was none that we know."""
 _VOICEMAIL = re.compile(
@@ -193,4 +195,4 @@ class FarEnd:
     def _leave_message(self) -> None:
         if not self._is_recording and self._config.voicemail == "message":
             self._is_recording = True
-            self._events.append(LeaveMessage(self._config.message, "voicemail_message"))
+            self._events.append(LeaveMessage(self._config.message, MESSAGE_LEFT))

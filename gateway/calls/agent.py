@@ -34,6 +34,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.far_end import MESSAGE_LEFT
 from agent.interpreter import Translator, interpreter_config
 from agent.realtime_session import RealtimeSession
 from agent.services.llm import LanguageModel
@@ -220,11 +221,15 @@ class AgentActivity:
                 self._call.metrics.speculations.labels(event.state).inc()
             case LanguageDetected(language):
                 self._call.publish("language.detected", language=language)
-            case FarEndKnown(kind, cause):
-                self._call.publish("far_end.recognized", far_end=kind, cause=cause)
+            case FarEndKnown(kind, cause, confidence):
+                facts = self._call.facts
+                facts.far_end, facts.far_end_confidence = kind, confidence
+                self._call.publish("far_end.recognized", far_end=kind, cause=cause, confidence=confidence)
             case CallerProsody():
                 self._call.publish("caller.prosody", **self._told(event))
-            case HangUpRequested() | ServiceFailed():
+            case HangUpRequested(reason):
+                self._call.facts.message_left = reason == MESSAGE_LEFT
+            case ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:
                 assert_never(event)
@@ -368,6 +373,8 @@ class ConfiguredAgents:
         config = self._configs[name]
         call.keys_secret = call.keys_secret or config.secret_keys
         call.assign(name)
+        if call.campaign is not None:
+            config = call.campaign.applied_to(config)
         before = self._histories.setdefault(call, {})
         services = self._services[name]
         self._leg_hz = call.leg.sample_rate_hz

@@ -88,7 +88,7 @@ _ANSWER = _update("answered_at", "codec", "trunk")
 _ASSIGN = _update("agent")
 _RECORD = _update("recording")
 _RECORDED = _update("recording_facts")
-_FINISH = _update("ended_at", "end_reason", "quality")
+_FINISH = _update("ended_at", "end_reason", "quality", "far_end", "far_end_confidence", "message_left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,15 @@ class SessionStore:
         await self._put((_RECORDED, {"of_call": call_id, "new_recording_facts": facts.model_dump(mode="json")}))
 
     async def finish(
-        self, call_id: str, ended_at: datetime, end_reason: str, *, quality: Quality | None = None
+        self,
+        call_id: str,
+        ended_at: datetime,
+        end_reason: str,
+        *,
+        quality: Quality | None = None,
+        far_end: str | None = None,
+        far_end_confidence: float | None = None,
+        message_left: bool = False,
     ) -> None:
         """The call is over."""
         values = {
@@ -187,6 +195,9 @@ class SessionStore:
             "new_ended_at": ended_at,
             "new_end_reason": end_reason,
             "new_quality": None if quality is None else quality.model_dump(),
+            "new_far_end": far_end,
+            "new_far_end_confidence": far_end_confidence,
+            "new_message_left": message_left,
         }
         await self._put((_FINISH, values))
 
