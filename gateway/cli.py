@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command `parley`: arguments in, exit codes out (0 it worked, 1 it did not, 2 bad usage or settings).
 
-What a command does lies elsewhere: `gateway.commands`, `gateway.app`, `gateway.softphone`, the HTTP API of a gateway that runs. Those
-are imported when the command needs them, so that `--help` is quick and works without pjsua2.
+What a command does lies elsewhere: `gateway.commands`, `gateway.app`, `gateway.softphone`, the HTTP API of a running
+gateway. Much of it is imported when the command needs it, so that `--help` is quick and works without pjsua2.
 """
 
 import argparse

@@ -62,13 +62,8 @@ EVERYWHERE = {"httpx", "numpy", "pydantic", "pydantic_core", "scipy", "structlog
 
 # The entry points of commands: they hand the environment to the configuration. Nothing else looks at it.
 ENVIRONMENT = [
-    *(
-        "gateway/cli.py",
-        "gateway/commands/api.py",
-        "gateway/config.py",
-        "gateway/environment.py",
-        "agent/local/models.py",
-    ),
+    *("gateway/cli.py", "gateway/commands/api.py", "gateway/config.py", "gateway/environment.py"),
+    "agent/local/models.py",
     *("gateway/evaluation/main.py", "gateway/evaluation/target.py"),  # a command, and the gateway that it starts
 ]
 

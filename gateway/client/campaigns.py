@@ -10,11 +10,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from gateway.client.http import HttpApi
 from gateway.client.models import Model
@@ -35,7 +34,7 @@ class CampaignProgress(Model):
     dialing: int = 0
     talking: int = 0
     done: int = 0
-    outcomes: Mapping[str, int] = MappingProxyType({})
+    outcomes: dict[str, int] = Field(default={})
     """Of the contacts that are done."""
     attempts: int = 0
     answered: int = 0
@@ -59,7 +58,7 @@ class Campaign(Model):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     end_reason: str | None = None
-    policy: Mapping[str, Any] = MappingProxyType({})
+    policy: dict[str, Any] = Field(default={})
     progress: CampaignProgress = CampaignProgress()
 
 
@@ -76,7 +75,7 @@ class ListReport(Model):
 
     rows: int
     accepted: int
-    causes: Mapping[str, int] = MappingProxyType({})
+    causes: dict[str, int] = Field(default={})
     """How many lines were left out for which cause."""
     problems: tuple[ListProblem, ...] = ()
     """The first of them."""

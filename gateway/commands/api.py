@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 
@@ -16,7 +16,7 @@ from gateway.config import Config
 from gateway.environment import default_config_file, load_config
 
 _TIMEOUT_S = 30.0
-Subcommands = argparse._SubParsersAction[argparse.ArgumentParser]
+Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What `ArgumentParser.add_subparsers` gives; argparse has no public name for it."""
 
 

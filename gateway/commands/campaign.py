@@ -12,6 +12,7 @@ from gateway.commands.campaign_display import display, printable, standing
 from gateway.commands.campaign_results import ResultsFile, results_kind
 from gateway.commands.client import talk
 from gateway.commands.complaint import complain, failed, misused
+from gateway.errors import PolicyError
 
 if TYPE_CHECKING:
     from gateway.client import Campaign, ParleyClient
@@ -94,6 +95,10 @@ def _run(options: argparse.Namespace) -> int:
         policy = running.read_policy(options.campaign)
     except OSError as error:
         misused(f"{options.campaign}: {error.strerror}")
+    except PolicyError as error:
+        for fault in error.faults:
+            complain(str(fault))
+        return running.NOTHING_DIALLED
     except ValueError as error:
         misused(str(error))
     order = running.RunOrder(options.list, kind, policy, options.name or options.list.stem, check_only=options.check)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `parley campaign` shows while it works: a bar on a terminal, a line now and then elsewhere, JSON for programs."""
+"""What `parley campaign` shows: a bar on a terminal, a line now and then elsewhere, JSON for programs."""
 
 import json
 import sys
@@ -110,7 +110,7 @@ def _words(name: str) -> str:
 
 
 class PlainDisplay:
-    """For files, pipes and supervisors: a line when the state changes, and every ten seconds when something happened."""
+    """For files, pipes and supervisors: a line when the state changes, and every ten seconds."""
 
     def __init__(self) -> None:
         self._state = ""

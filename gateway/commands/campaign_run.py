@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`parley campaign run`: a list and a policy become a campaign, which is followed until it is over.
 
-The gateway calls, and goes on when this command is gone. So it survives the gateway too: while nobody answers, it waits.
+The gateway calls, and goes on when this command is gone. This survives the gateway too: while nobody answers, it
+waits.
 """
 
 import asyncio
 import contextlib
+import os
 import signal
-import tomllib
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from gateway.campaigns.policy import Policy
 from gateway.client import Campaign, NotReachable, ParleyClient, ParleyError
 from gateway.client.campaigns import OVER, ListKind
 from gateway.commands.campaign_display import Display
@@ -36,20 +38,19 @@ class RunOrder:
 
     list_file: Path
     kind: ListKind
-    policy: dict[str, Any]
+    policy: Policy
     name: str
     check_only: bool = False
     """Report on the list, and call nobody."""
 
 
-def read_policy(file: Path) -> dict[str, Any]:
-    """The policy in a file; the gateway says what is wrong with it. Raises `OSError`, `ValueError`."""
+def read_policy(file: Path) -> Policy:
+    """Raises `PolicyError`, `OSError`; `ValueError` when it is no text."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: byte {error.start} is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{file}: {error}") from None
+    return Policy.from_toml(text, str(file))
 
 
 class Interrupts:
@@ -92,7 +93,9 @@ async def run_campaign(
 ) -> int:
     """Exit code: 0 it is done (or the list was checked), 1 it is not, 2 list or policy are wrong and nobody was
     called. Raises `ParleyError`."""
-    draft = await parley.campaigns.create(order.name, order.policy)
+    draft = await parley.campaigns.create(
+        order.name, order.policy.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    )
     try:
         accepted = await interrupts.bound(_list_contacts(parley, draft.campaign_id, order, shown))
     except Interrupted:
@@ -184,7 +187,7 @@ async def _pause(parley: ParleyClient, campaign_id: str, out: ResultsFile | None
 
 async def _blocks(file: Path, shown: Display) -> AsyncIterator[bytes]:
     with file.open("rb") as opened:
-        total, sent = file.stat().st_size, 0
+        total, sent = os.fstat(opened.fileno()).st_size, 0
         while block := await asyncio.to_thread(opened.read, _BLOCK_BYTES):
             yield block
             sent += len(block)

@@ -7,7 +7,7 @@ import json
 
 from agent.errors import ModelError
 from gateway.commands.api import Subcommands, add_config, add_json, config_of
-from gateway.commands.complaint import failed
+from gateway.commands.complaint import failed as ended
 from gateway.config import Config
 from gateway.telemetry.logs import configure_logging
 
@@ -49,7 +49,7 @@ def _try_services(config: Config, *, as_json: bool) -> int:
     try:
         probes = asyncio.run(probe_services(config))
     except ModelError as error:
-        failed(str(error))
+        ended(str(error))
     failed = any(probe.status == "fail" for probe in probes)
     if as_json:
         print(json.dumps({"ok": not failed, "services": [probe.as_json() for probe in probes]}))
