@@ -306,6 +306,12 @@ class EventInfo(Model):
         "stream.connected",
         "stream.disconnected",
         "stream.stopped",
+        "campaign.started",
+        "campaign.paused",
+        "campaign.resumed",
+        "campaign.ended",
+        "campaign.outcome",
+        "campaign.progress",
     ]
     call_id: str
     """Empty: it is of no call."""
