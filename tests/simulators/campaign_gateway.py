@@ -50,6 +50,9 @@ class CampaignGateway:
         """Bytes after which the answers with results break off, one after the other."""
         self.do_not_call: list[dict[str, Any]] = []
         self.started = asyncio.Event()
+        self.reads_for_ever = False
+        """It has the list, and does not come to an end with it."""
+        self.reading = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -90,7 +93,11 @@ class CampaignGateway:
         async def contacts(request: Request) -> Response:
             self.content_type = request.headers["content-type"]
             self.uploaded = await request.body()
-            return self._refusal(request) or JSONResponse(self.report)
+            refusal = self._refusal(request)
+            self.reading.set()
+            if self.reads_for_ever:
+                await request.receive()  # after the body: that the client has gone
+            return refusal or JSONResponse(self.report)
 
         @routes.get("/campaigns/c1/results")
         async def results(request: Request, format: str, after: int) -> Response:
