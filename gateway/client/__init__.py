@@ -9,14 +9,7 @@ Needs neither pjsua2 nor speech models: it can be imported anywhere.
 """
 
 from gateway.client.backend import Backend, Handler, attach, serve, serving
-from gateway.client.campaigns import (
-    Campaign,
-    CampaignProgress,
-    Campaigns,
-    DoNotCallEntry,
-    ListProblem,
-    ListReport,
-)
+from gateway.client.campaigns import BarredNumber, CampaignInfo, CampaignProgress, Campaigns, ListReport, RowProblem
 from gateway.client.client import ParleyClient
 from gateway.client.errors import (
     ApiError,
@@ -74,15 +67,15 @@ __all__ = [
     "AudioFormat",
     "Backend",
     "BadAnswer",
+    "BarredNumber",
     "BridgeInfo",
     "CallInfo",
     "CallerMemory",
-    "Campaign",
+    "CampaignInfo",
     "CampaignProgress",
     "Campaigns",
     "ClearedMessage",
     "Conflict",
-    "DoNotCallEntry",
     "DtmfMessage",
     "ErrorMessage",
     "EventFeed",
@@ -93,7 +86,6 @@ __all__ = [
     "Handler",
     "InvalidRequest",
     "IssuedToken",
-    "ListProblem",
     "ListReport",
     "MarkState",
     "NotAllowed",
@@ -104,6 +96,7 @@ __all__ = [
     "PlayOrder",
     "Playback",
     "Quality",
+    "RowProblem",
     "SessionPage",
     "SessionRecord",
     "SessionSignalling",

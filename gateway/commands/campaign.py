@@ -4,6 +4,7 @@
 import argparse
 import json
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from gateway.commands.complaint import complain, failed, misused
 from gateway.errors import PolicyError
 
 if TYPE_CHECKING:
-    from gateway.client import Campaign, ParleyClient
+    from gateway.client import CampaignInfo, ParleyClient
     from gateway.client.campaigns import ListKind
 
 _LIST_KINDS: "dict[str, ListKind]" = {
@@ -213,9 +214,9 @@ def _opened(file: Path | None) -> "AbstractContextManager[ResultsFile | None]":
         misused(f"{file}: {error.strerror}")
 
 
-def _print(campaign: "Campaign", *, as_json: bool) -> None:
+def _print(campaign: "CampaignInfo", *, as_json: bool) -> None:
     print(campaign.model_dump_json() if as_json else _told(campaign))
 
 
-def _told(campaign: "Campaign") -> str:
-    return f"{campaign.campaign_id}  {campaign.state:9}  {printable(campaign.name)}: {standing(campaign)}"
+def _told(campaign: "CampaignInfo") -> str:
+    return f"{campaign.campaign_id}  {campaign.state:9}  {printable(campaign.name)}: {standing(campaign, datetime.now(UTC))}"

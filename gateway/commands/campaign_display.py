@@ -5,13 +5,14 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from gateway.commands.complaint import complain
 
 if TYPE_CHECKING:
-    from gateway.client import Campaign, ListReport
+    from gateway.client import CampaignInfo, ListReport
 
 _SHOWN_PROBLEMS = 50
 """Lines of a list, on a terminal; `--json` has all that the gateway tells."""
@@ -36,7 +37,7 @@ class Display(Protocol):
         """What became of the list."""
         ...
 
-    def campaign(self, campaign: "Campaign") -> None:
+    def campaign(self, campaign: "CampaignInfo") -> None:
         """How the campaign stands."""
         ...
 
@@ -63,15 +64,20 @@ def report_lines(report: "ListReport") -> list[str]:
     for one in report.problems[:_SHOWN_PROBLEMS]:
         column = f", {printable(one.column)[:_WIDEST_CELL]}" if one.column else ""
         lines.append(f"  line {one.line}{column}: {printable(one.problem)}")
-    left_out = report.rows - report.accepted
-    if left_out > (shown := len(lines)):
-        lines.append(f"  ... and {left_out - shown} more" + (" (--json shows more)" if shown else ""))
-    causes = ", ".join(f"{count} {_words(cause)}" for cause, count in sorted(report.causes.items()))
-    lines.append(f"{report.rows} rows: {report.accepted} to call" + (f"; left out: {causes}" if causes else ""))
+    if more := len(report.problems) - len(lines) + report.more_problems:
+        lines.append(f"  ... and {more} more (--json shows {len(report.problems)})")
+    causes = {
+        "invalid": report.invalid,
+        "there already": report.duplicates,
+        "not to be called": report.do_not_call,
+        "without consent": report.no_consent,
+    }
+    told = ", ".join(f"{count} {cause}" for cause, count in causes.items() if count)
+    lines.append(f"{report.rows} rows: {report.accepted} to call" + (f"; left out: {told}" if told else ""))
     return lines
 
 
-def standing(campaign: "Campaign") -> str:
+def standing(campaign: "CampaignInfo", now: datetime) -> str:
     """One line: what happens, what came of it, how much longer."""
     progress = campaign.progress
     parts = [f"{progress.done}/{progress.contacts} done", f"{progress.dialing} dialing, {progress.talking} talking"]
@@ -86,8 +92,8 @@ def standing(campaign: "Campaign") -> str:
     if campaign.state in ("running", "draining"):
         if progress.eta_s is not None and progress.done < progress.contacts:
             parts.append(f"about {duration_text(progress.eta_s)} left")
-        if progress.next_at is not None and not progress.dialing and not progress.talking:
-            parts.append(f"next call at {progress.next_at.astimezone():%a %H:%M}")
+        if progress.next_at is not None and progress.next_at > now and not progress.dialing and not progress.talking:
+            parts.append(f"next call {progress.next_at.astimezone():%a %H:%M}")
     return "; ".join(parts)
 
 
@@ -129,9 +135,9 @@ class PlainDisplay:
     def report(self, report: "ListReport") -> None:
         print("\n".join(report_lines(report)), flush=True)
 
-    def campaign(self, campaign: "Campaign") -> None:
+    def campaign(self, campaign: "CampaignInfo") -> None:
         now = time.monotonic()
-        said = f"{campaign.state}: {standing(campaign)}"
+        said = f"{campaign.state}: {standing(campaign, datetime.now(UTC))}"
         if campaign.state != self._state or (said != self._said and now >= self._next_at):
             print(said, flush=True)
             self._state, self._said, self._next_at = campaign.state, said, now + _LINE_EVERY_S
@@ -158,7 +164,7 @@ class JsonDisplay:
     def report(self, report: "ListReport") -> None:
         self._print({"kind": "list", "report": report.model_dump(mode="json")})
 
-    def campaign(self, campaign: "Campaign") -> None:
+    def campaign(self, campaign: "CampaignInfo") -> None:
         told = {"kind": "campaign", "campaign": campaign.model_dump(mode="json")}
         text = json.dumps(told)
         if text != self._last:
@@ -202,13 +208,13 @@ class TerminalDisplay:
     def report(self, report: "ListReport") -> None:
         self._console.print("\n".join(report_lines(report)), markup=False)
 
-    def campaign(self, campaign: "Campaign") -> None:
+    def campaign(self, campaign: "CampaignInfo") -> None:
         progress = campaign.progress
         name = printable(campaign.name)[:_WIDEST_CELL].replace("[", r"\[")  # rich would read it as a style
         self._bar.update(
             self._task, description=f"{name} ({campaign.state})", total=progress.contacts, completed=progress.done
         )
-        self._below.plain = standing(campaign)
+        self._below.plain = standing(campaign, datetime.now(UTC))
 
     def notice(self, text: str) -> None:
         self._console.print(f"parley: {text}", markup=False, style="yellow")

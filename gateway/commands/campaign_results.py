@@ -60,8 +60,8 @@ class ResultsFile:
                 async for block in blocks:
                     batch.write(block)
             batch.seek(0)
-            rows, header_bytes = _counted(batch, self._kind)
-            # The header stands in every answer, and once in the file.
+            # Only what begins with the first row has a header; it may have come once before any row did.
+            rows, header_bytes = _counted(batch, self._kind, has_header=self.rows == 0)
             batch.seek(header_bytes if self._has_begun else 0)
             shutil.copyfileobj(batch, self._file)
         self._file.flush()
@@ -70,23 +70,24 @@ class ResultsFile:
         return rows
 
 
-def _counted(batch: IO[bytes], kind: "ResultsKind") -> tuple[int, int]:
+def _counted(batch: IO[bytes], kind: "ResultsKind", *, has_header: bool) -> tuple[int, int]:
     """Rows, and the length of the header before them."""
     if kind == "jsonl":
         return sum(1 for _ in batch), 0
     text = io.TextIOWrapper(batch, encoding="utf-8", newline="")
-    header_bytes = 0
+    read_bytes = 0
 
     def lines() -> Iterator[str]:
-        nonlocal header_bytes
+        nonlocal read_bytes
         for line in text:
-            header_bytes += len(line.encode())
+            read_bytes += len(line.encode())
             yield line
 
     csv.field_size_limit(_LONGEST_CELL)  # a transcript; the default is 131,072
     rows = csv.reader(lines())  # not lines: a quoted cell may have several
-    next(rows, None)
-    length = header_bytes
+    if has_header:
+        next(rows, None)
+    header_bytes = read_bytes
     count = sum(1 for _ in rows)
     text.detach()
-    return count, length
+    return count, header_bytes

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.campaigns.policy import Policy
-from gateway.client import Campaign, NotReachable, ParleyClient, ParleyError
+from gateway.client import CampaignInfo, NotReachable, ParleyClient, ParleyError
 from gateway.client.campaigns import OVER, ListKind
 from gateway.commands.campaign_display import Display
 from gateway.commands.campaign_results import ResultsFile
@@ -127,7 +127,7 @@ async def _list_contacts(parley: ParleyClient, campaign_id: str, order: RunOrder
     return report.accepted
 
 
-async def _remove(parley: ParleyClient, draft: Campaign) -> None:
+async def _remove(parley: ParleyClient, draft: CampaignInfo) -> None:
     with contextlib.suppress(ParleyError):  # whatever brought us here is the better message
         await parley.campaigns.remove(draft.campaign_id)
 
@@ -144,7 +144,7 @@ async def follow(
     return 0 if campaign.state == "done" else 1
 
 
-async def _until_over(parley: ParleyClient, campaign_id: str, out: ResultsFile | None, shown: Display) -> Campaign:
+async def _until_over(parley: ParleyClient, campaign_id: str, out: ResultsFile | None, shown: Display) -> CampaignInfo:
     pause_s, is_away = _POLL_S, False
     while True:
         try:

@@ -2,7 +2,6 @@
 """`parley do-not-call`: numbers that no campaign calls, or that one does not."""
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
 from gateway.commands.api import Subcommands, add_gateway, add_json
@@ -19,7 +18,7 @@ def add_commands(commands: Subcommands) -> None:
     add = verbs.add_parser("add", help="call it no more")
     add.set_defaults(run=_add)
     listing = verbs.add_parser("list", help="all of them")
-    add_json(listing)
+    add_json(listing, "print JSON, an object per line")
     listing.set_defaults(run=_list)
     remove = verbs.add_parser("remove", help="it may be called again")
     remove.set_defaults(run=_remove)
@@ -40,11 +39,10 @@ def _add(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     async def ask(parley: "ParleyClient") -> int:
-        entries = await parley.campaigns.do_not_call()
-        if options.json:
-            print(json.dumps({"entries": [one.model_dump(mode="json") for one in entries]}))
-        else:
-            for one in entries:
+        async for one in parley.campaigns.do_not_call():
+            if options.json:
+                print(one.model_dump_json())
+            else:
                 since = f"  since {one.added_at:%Y-%m-%d}" if one.added_at else ""
                 print(f"{one.number}{since}" + (f"  {one.campaign_id}" if one.campaign_id else ""))
         return 0

@@ -21,17 +21,18 @@ NOON = "2026-11-23T12:00:00Z"
 COLUMNS = ("sequence", "line", "number", "outcome", "note")
 
 
+def list_report(rows: int, accepted: int, **more: object) -> dict[str, object]:
+    """Of `POST .../contacts`."""
+    report: dict[str, object] = {"rows": rows, "accepted": accepted, "invalid": 0, "duplicates": 0, "do_not_call": 0}
+    return {**report, "no_consent": 0, "problems": [], "more_problems": 0, **more}
+
+
 class CampaignGateway:
     """One campaign, `c1`. Each question about it lets the next contact be done, until all are."""
 
     def __init__(self, outcomes: tuple[str, ...] = ("talked", "busy", "no_answer")) -> None:
         self.outcomes = outcomes
-        self.report: dict[str, Any] = {
-            "rows": len(outcomes),
-            "accepted": len(outcomes),
-            "causes": {},
-            "problems": [],
-        }
+        self.report = list_report(len(outcomes), len(outcomes))
         self.state = "draft"
         self.done = 0
         self.is_stuck = False
@@ -121,12 +122,13 @@ class CampaignGateway:
             return self._refusal(request) or Response(status_code=204)
 
         @routes.get("/do-not-call")
-        async def barred(request: Request) -> Response:
-            return JSONResponse({"entries": self.do_not_call})
+        async def barred(request: Request, after: int) -> Response:
+            next_after = after + 1 if after + 1 < len(self.do_not_call) else None  # a page has one
+            return JSONResponse({"numbers": self.do_not_call[after : after + 1], "next": next_after})
 
         @routes.post("/do-not-call")
         async def bar(request: Request) -> Response:
-            self.do_not_call.append({**await request.json(), "added_at": NOON, "cause": "api"})
+            self.do_not_call.append({"campaign_id": None, **await request.json(), "added_at": NOON, "cause": "api"})
             return JSONResponse(self.do_not_call[-1], 201)
 
         @routes.delete("/do-not-call/{number}")
@@ -154,6 +156,7 @@ class CampaignGateway:
             "created_at": NOON,
             "started_at": None,
             "ended_at": None,
+            "end_reason": None,
             "policy": self.policy,
             "progress": {
                 "contacts": len(self.outcomes),
@@ -162,8 +165,16 @@ class CampaignGateway:
                 "dialing": 0,
                 "talking": 0,
                 "outcomes": outcomes,
+                "attempts": 0,
+                "answered": 0,
+                "people": 0,
+                "abandoned": 0,
+                "talked_s": 0.0,
+                "cost": 0.0,
                 "answer_rate": 0.5,
+                "contact_rate": None,
                 "eta_s": 30.0,
+                "next_at": None,
             },
         }
 
@@ -184,7 +195,8 @@ class CampaignGateway:
         text = io.StringIO()
         if kind == "csv":
             writer = csv.DictWriter(text, COLUMNS)
-            writer.writeheader()
+            if not after:
+                writer.writeheader()
             writer.writerows(self.rows()[after:])
         else:
             text.write("".join(json.dumps(row) + "\n" for row in self.rows()[after:]))
