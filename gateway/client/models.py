@@ -31,8 +31,23 @@ class ApiKeyRecord(Model):
     expires_at: datetime | None = None
 
 
-class Outcome(Model):
-    """The value is the name in the store, in events and in results."""
+Outcome = Literal[
+    "talked",
+    "machine",
+    "message_left",
+    "busy",
+    "no_answer",
+    "rejected",
+    "invalid_number",
+    "fax",
+    "failed",
+    "abandoned",
+    "do_not_call",
+    "cancelled",
+    "not_called",
+    "unknown",
+]
+"""The value is the name in the store, in events and in results."""
 
 
 class AttemptInfo(Model):
@@ -80,10 +95,10 @@ class Attempts(Model):
     """Of each contact, in all."""
     max_per_day: int = 2
     """Of the contact's own day."""
-    busy: Backoff | None = {'after_s': [600.0, 1800.0], 'max': 100}
-    no_answer: Backoff | None = {'after_s': [14400.0], 'max': 100}
-    failed: Backoff | None = {'after_s': [300.0, 1800.0], 'max': 100}
-    machine: Backoff | None = {'after_s': [14400.0], 'max': 100}
+    busy: Backoff | None = Backoff.model_validate({"after_s": [600.0, 1800.0], "max": 100})
+    no_answer: Backoff | None = Backoff.model_validate({"after_s": [14400.0], "max": 100})
+    failed: Backoff | None = Backoff.model_validate({"after_s": [300.0, 1800.0], "max": 100})
+    machine: Backoff | None = Backoff.model_validate({"after_s": [14400.0], "max": 100})
     """Only when a machine gets no message (`machine.action = "retry"`)."""
     abandoned: Backoff | None = None
     """They were called, and found nobody: by default not again (in the USA not within 30 days without an agent)."""
@@ -104,7 +119,7 @@ class BarredNumber(Model):
     number: str
     campaign_id: str | None
     added_at: datetime | None = None
-    cause: Literal['api', 'asked']
+    cause: Literal["api", "asked"]
 
 
 class BarredPage(Model):
@@ -148,7 +163,7 @@ class BridgeOrder(Model):
     """How long it may ring."""
     metadata: dict[str, str] | None = None
     """Of the call that is placed."""
-    on_end: Literal['return', 'hangup'] = 'return'
+    on_end: Literal["return", "hangup"] = "return"
     """When the two part (`unbridge`, or one hangs up), a call that stands gets back what it was for, its agent with
     the conversation it had; or is hung up. One that was dialled for the bridge is hung up always."""
     interpret: InterpretOrder | None = None
@@ -173,8 +188,8 @@ class TransferInfo(Model):
 
     to: str
     """Where to: a SIP URI, or the id of our other call."""
-    mode: Literal['blind', 'attended']
-    status: Literal['trying', 'ringing', 'completed', 'failed']
+    mode: Literal["blind", "attended"]
+    status: Literal["trying", "ringing", "completed", "failed"]
     sip_code: int | None = None
     """What the far end told last; None: nothing yet, or it fell silent."""
 
@@ -213,6 +228,7 @@ class Levels(Model):
 class Quality(Model):
     """How the call sounded: what we counted of the caller (rx), and what the peer reported of us (tx, RTCP).
     `tx_...` and `mos_peer` are null when the peer sent no report."""
+
     rx_packets: int | None = None
     rx_lost: int | None = None
     """By the network, before redundancy; as RFC 3550 counts, so that a duplicate makes up for a loss."""
@@ -237,7 +253,7 @@ class Quality(Model):
     """What we heard: mean opinion score, 1 to 4.5, estimated by the E-model; null when no packet came."""
     mos_peer: float | None = None
     """What the peer heard of us, by its reports."""
-    mos_scale: Literal['narrowband', 'wideband'] | None = None
+    mos_scale: Literal["narrowband", "wideband"] | None = None
     """ITU-T G.107 or G.107.1: scores of one scale cannot be compared with those of the other."""
     levels: Levels | None = None
     """Null when nobody listened: only calls with an agent are measured."""
@@ -247,14 +263,14 @@ class CallInfo(Model):
     """A call as it is now."""
 
     call_id: str
-    direction: Literal['inbound', 'outbound']
+    direction: Literal["inbound", "outbound"]
     from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
     to: str
-    state: Literal['offered', 'dialing', 'active', 'held', 'ended']
+    state: Literal["offered", "dialing", "active", "held", "ended"]
     """offered: ringing here; dialing: ringing there; held: by us, the peer or both."""
     ringing: bool = False
     """The far end's telephone rings; or ours does, and waits for `answer` or `hangup`."""
-    activity: Literal['agent', 'stream', 'echo', 'play', 'bridge', 'supervise'] | Literal['none'] = 'none'
+    activity: Literal["agent", "stream", "echo", "play", "bridge", "supervise"] | Literal["none"] = "none"
     """What the call is for at this moment; none: it is not answered, or just over."""
     started_at: datetime
     answered_at: datetime | None = None
@@ -267,7 +283,7 @@ class CallInfo(Model):
     """Nobody hears the far end."""
     transfer: TransferInfo | None = None
     """The last one that was asked for."""
-    recording: Literal['off', 'on', 'paused', 'ended'] = 'off'
+    recording: Literal["off", "on", "paused", "ended"] = "off"
     """paused: silence is recorded; ended: a call is recorded once."""
     keys_secret: bool = False
     """Keys that the far end presses are shown as `*`."""
@@ -324,14 +340,22 @@ class CallerMemory(Model):
     """What the caller has answered to being remembered; none: they were not asked, or gave no answer."""
 
 
-class CampaignState(Model):
-    """The value is the name in the store, in events and in the API."""
+CampaignState = Literal["draft", "running", "paused", "draining", "done", "cancelled"]
+"""The value is the name in the store, in events and in the API."""
 
 
 class Window(Model):
     """When people may be called, by their own clocks."""
 
-    days: tuple[Literal['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'], ...] = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = (
+        "mon",
+        "tue",
+        "wed",
+        "thu",
+        "fri",
+        "sat",
+        "sun",
+    )
     from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
     to: str
     """`"24:00"`: the day's end. Before `from`: of the next day."""
@@ -340,14 +364,14 @@ class Window(Model):
 class Pacing(Model):
     """How many calls are made for how many conversations."""
 
-    mode: Literal['fixed', 'progressive', 'predictive'] = 'fixed'
+    mode: Literal["fixed", "progressive", "predictive"] = "fixed"
     """fixed: as many as `concurrency` and `cps` allow. progressive: one for each free slot of `agents`. predictive:
     more than that, by how many people answer, as long as the share that find nobody stays under the cap."""
     agents: int | None = None
     """Conversations that can be held at once. None: as many as `concurrency`."""
     abandonment_cap: float = 0.03
     """Of the calls that people answer. 3 % is the law in the USA (47 CFR 64.1200(a)(7)) and the United Kingdom."""
-    abandon_message: str = 'Sorry, nobody is free to talk to you now. Goodbye.'
+    abandon_message: str = "Sorry, nobody is free to talk to you now. Goodbye."
     """What those hear for whom no slot is free."""
 
 
@@ -356,19 +380,19 @@ class Machine(Model):
 
     detect: bool = True
     """Tell machines from people. False: the agent talks to whatever answers."""
-    action: Literal['hang_up', 'message', 'retry'] = 'hang_up'
+    action: Literal["hang_up", "message", "retry"] = "hang_up"
     """message: say `message` after the beep. hang_up: the contact is done. retry: call again, as `attempts.machine`
     says."""
-    message: str = ''
+    message: str = ""
 
 
 class ExtractField(Model):
     """Something to be learnt from each conversation: a column of the results."""
 
     name: str
-    type: Literal['text', 'number', 'boolean', 'choice'] = 'text'
+    type: Literal["text", "number", "boolean", "choice"] = "text"
     question: str
-    """What is to be found out: "Did they confirm the appointment?""""
+    """What is to be found out, as one would ask it: `Did they confirm the appointment?`"""
     choices: dict[str, tuple[str, ...]] = {}
     """Of a choice: each label, with examples of what people say who mean it."""
 
@@ -390,11 +414,14 @@ class Policy(Model):
     """Of a conversation."""
     caller_ids: tuple[str, ...] = ()
     """Our numbers, one of which each call shows; none: the trunk's."""
-    caller_id_rotation: Literal['attempt', 'contact'] = 'contact'
+    caller_id_rotation: Literal["attempt", "contact"] = "contact"
     """attempt: another one for each attempt at the same contact. contact: always the same for the same contact."""
     local_presence: bool = False
     """Of the caller ids prefer those that share the longest beginning with the number."""
-    windows: tuple[Window, ...] = [{'days': ['mon', 'tue', 'wed', 'thu', 'fri'], 'from': '09:00:00', 'to': '20:00:00'}, {'days': ['sat'], 'from': '10:00:00', 'to': '18:00:00'}]
+    windows: tuple[Window, ...] = (
+        Window.model_validate({"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00:00", "to": "20:00:00"}),
+        Window.model_validate({"days": ["sat"], "from": "10:00:00", "to": "18:00:00"}),
+    )
     """When people may be called, by their own clocks. By default within what the USA (8 to 21, 47 CFR
     64.1200(c)(1)) and most of Europe allow; France is stricter still (10 to 13, 14 to 20, Monday to Friday:
     décret 2022-1313)."""
@@ -406,11 +433,26 @@ class Policy(Model):
     """Days on which nobody is called."""
     until: datetime | None = None
     """When the campaign ends, whoever has not been reached; with an offset from UTC."""
-    attempts: Attempts = {'max': 3, 'max_per_day': 2, 'busy': {'after_s': [600.0, 1800.0], 'max': 100}, 'no_answer': {'after_s': [14400.0], 'max': 100}, 'failed': {'after_s': [300.0, 1800.0], 'max': 100}, 'machine': {'after_s': [14400.0], 'max': 100}}
-    budget: Budget = {'cost_per_minute': 0.0, 'cost_per_call': 0.0}
-    pacing: Pacing = {'mode': 'fixed', 'abandonment_cap': 0.03, 'abandon_message': 'Sorry, nobody is free to talk to you now. Goodbye.'}
-    machine: Machine = {'detect': True, 'action': 'hang_up', 'message': ''}
-    number_column: str = 'number'
+    attempts: Attempts = Attempts.model_validate(
+        {
+            "max": 3,
+            "max_per_day": 2,
+            "busy": {"after_s": [600.0, 1800.0], "max": 100},
+            "no_answer": {"after_s": [14400.0], "max": 100},
+            "failed": {"after_s": [300.0, 1800.0], "max": 100},
+            "machine": {"after_s": [14400.0], "max": 100},
+        }
+    )
+    budget: Budget = Budget.model_validate({"cost_per_minute": 0.0, "cost_per_call": 0.0})
+    pacing: Pacing = Pacing.model_validate(
+        {
+            "mode": "fixed",
+            "abandonment_cap": 0.03,
+            "abandon_message": "Sorry, nobody is free to talk to you now. Goodbye.",
+        }
+    )
+    machine: Machine = Machine.model_validate({"detect": True, "action": "hang_up", "message": ""})
+    number_column: str = "number"
     zone_column: str | None = None
     """Column with a time zone (`Europe/Berlin`); empty there: by the number."""
     consent_column: str | None = None
@@ -481,7 +523,40 @@ class CreateCampaign(Model):
     """A campaign to make, as a draft."""
 
     name: str
-    policy: Policy = {'concurrency': 5, 'cps': 1.0, 'ring_s': 30.0, 'max_duration_s': 600.0, 'caller_ids': (), 'caller_id_rotation': 'contact', 'local_presence': False, 'windows': [{'days': ['mon', 'tue', 'wed', 'thu', 'fri'], 'from': '09:00:00', 'to': '20:00:00'}, {'days': ['sat'], 'from': '10:00:00', 'to': '18:00:00'}], 'holidays': (), 'attempts': {'busy': {'after_s': [600.0, 1800.0], 'max': 100}, 'failed': {'after_s': [300.0, 1800.0], 'max': 100}, 'machine': {'after_s': [14400.0], 'max': 100}, 'max': 3, 'max_per_day': 2, 'no_answer': {'after_s': [14400.0], 'max': 100}}, 'budget': {'cost_per_call': 0.0, 'cost_per_minute': 0.0}, 'pacing': {'abandon_message': 'Sorry, nobody is free to talk to you now. Goodbye.', 'abandonment_cap': 0.03, 'mode': 'fixed'}, 'machine': {'action': 'hang_up', 'detect': True, 'message': ''}, 'number_column': 'number', 'metadata': {}, 'extract': ()}
+    policy: Policy = Policy.model_validate(
+        {
+            "concurrency": 5,
+            "cps": 1.0,
+            "ring_s": 30.0,
+            "max_duration_s": 600.0,
+            "caller_ids": [],
+            "caller_id_rotation": "contact",
+            "local_presence": False,
+            "windows": [
+                {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00:00", "to": "20:00:00"},
+                {"days": ["sat"], "from": "10:00:00", "to": "18:00:00"},
+            ],
+            "holidays": [],
+            "attempts": {
+                "busy": {"after_s": [600.0, 1800.0], "max": 100},
+                "failed": {"after_s": [300.0, 1800.0], "max": 100},
+                "machine": {"after_s": [14400.0], "max": 100},
+                "max": 3,
+                "max_per_day": 2,
+                "no_answer": {"after_s": [14400.0], "max": 100},
+            },
+            "budget": {"cost_per_call": 0.0, "cost_per_minute": 0.0},
+            "pacing": {
+                "abandon_message": "Sorry, nobody is free to talk to you now. Goodbye.",
+                "abandonment_cap": 0.03,
+                "mode": "fixed",
+            },
+            "machine": {"action": "hang_up", "detect": True, "message": ""},
+            "number_column": "number",
+            "metadata": {},
+            "extract": [],
+        }
+    )
 
 
 class CreateKey(Model):
@@ -489,7 +564,12 @@ class CreateKey(Model):
 
     name: str
     """What it is for, for people."""
-    scopes: tuple[Literal['calls:read', 'calls:write', 'streams', 'sessions:read', 'sessions:erase', 'events', 'campaigns', 'admin'], ...]
+    scopes: tuple[
+        Literal[
+            "calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "campaigns", "admin"
+        ],
+        ...,
+    ]
     """What it may do."""
     ttl_days: int | None = None
     """How long it is good; null: until it is revoked."""
@@ -512,7 +592,7 @@ class DtmfOrder(Model):
 
     digits: str
     """0-9 * # A-D; a comma waits 2 s, a w half a second."""
-    method: Literal['auto', 'rfc4733', 'info', 'inband'] = 'auto'
+    method: Literal["auto", "rfc4733", "info", "inband"] = "auto"
     """auto: as the call's trunk wants it (`dtmf`); without one, or with rfc4733, RFC 4733 events if the far end
     takes them, tones in the audio if not."""
     duration_ms: int = 120
@@ -526,7 +606,46 @@ class EventInfo(Model):
 
     cursor: int
     """Grows with every event, and never repeats; some numbers are left out."""
-    kind: Literal['call.offered', 'call.dialing', 'call.progress', 'call.answered', 'call.held', 'call.resumed', 'call.ended', 'call.activity', 'call.transfer', 'call.succeeded', 'call.bridged', 'call.unbridged', 'call.quality', 'transcript.partial', 'transcript.final', 'turn.measured', 'silence.prompted', 'intent.recognized', 'knowledge.used', 'tool.called', 'caller.prosody', 'language.detected', 'far_end.recognized', 'dtmf.received', 'recording.changed', 'playback.finished', 'trunk.alarm', 'trunk.state', 'address.changed', 'stream.connected', 'stream.disconnected', 'stream.stopped', 'campaign.started', 'campaign.paused', 'campaign.resumed', 'campaign.ended', 'campaign.outcome', 'campaign.progress']
+    kind: Literal[
+        "call.offered",
+        "call.dialing",
+        "call.progress",
+        "call.answered",
+        "call.held",
+        "call.resumed",
+        "call.ended",
+        "call.activity",
+        "call.transfer",
+        "call.succeeded",
+        "call.bridged",
+        "call.unbridged",
+        "call.quality",
+        "transcript.partial",
+        "transcript.final",
+        "turn.measured",
+        "silence.prompted",
+        "intent.recognized",
+        "knowledge.used",
+        "tool.called",
+        "caller.prosody",
+        "language.detected",
+        "far_end.recognized",
+        "dtmf.received",
+        "recording.changed",
+        "playback.finished",
+        "trunk.alarm",
+        "trunk.state",
+        "address.changed",
+        "stream.connected",
+        "stream.disconnected",
+        "stream.stopped",
+        "campaign.started",
+        "campaign.paused",
+        "campaign.resumed",
+        "campaign.ended",
+        "campaign.outcome",
+        "campaign.progress",
+    ]
     call_id: str
     """Empty: it is of no call."""
     at: datetime
@@ -553,14 +672,14 @@ class HangUpOrder(Model):
 
     code: int | None = None
     """SIP status to answer with; only while it rings. None: 603, and a call that stands is ended."""
-    reason: str = ''
+    reason: str = ""
     """Reason phrase beside the code."""
 
 
 class IssueToken(Model):
     """A token to make."""
 
-    scope: Literal['stream', 'listen']
+    scope: Literal["stream", "listen"]
     """stream: the backend hears, speaks and acts. listen: it hears, and nothing else."""
     call_id: str | None = None
     """The only call it is good for; null: any one call, also one that does not exist yet."""
@@ -572,7 +691,7 @@ class IssuedToken(Model):
     """A new token. This is the only time that it is shown."""
 
     token: str
-    scope: Literal['stream', 'listen']
+    scope: Literal["stream", "listen"]
     call_id: str | None
     expires_in_s: int
 
@@ -594,7 +713,7 @@ class RowProblem(Model):
     """Why a row is not called."""
 
     line: int
-    column: str = ''
+    column: str = ""
     problem: str
 
 
@@ -621,7 +740,7 @@ class ListReport(Model):
 class MuteOrder(Model):
     """Who is not to be heard."""
 
-    side: Literal['ours', 'theirs'] = 'ours'
+    side: Literal["ours", "theirs"] = "ours"
     """ours: silence is sent in place of what we say. theirs: nobody, neither agent, stream nor recording, hears the
     far end; its keys are heard."""
 
@@ -632,28 +751,28 @@ class StreamOrder(Model):
     stream_url: str | None = None
     """Where the backend listens: wss://, ws:// on allowed networks; audiosocket://HOST:PORT for audiosocket. None:
     it comes to us, by `/api/v1/calls/{id}/stream`."""
-    protocol: Literal['parley', 'twilio', 'teler', 'conversationrelay', 'audiosocket'] = 'parley'
-    codec: Literal['l16', 'pcmu', 'pcma', 'g722', 'opus'] | None = None
+    protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
     """None: the protocol's own; of `parley` l16."""
     sample_rate: Literal[8000, 16000, 24000, 48000] | None = None
     """In Hz, for l16 and opus; None: what the codec usually has."""
-    direction: Literal['inbound', 'outbound', 'bidirectional'] = 'bidirectional'
+    direction: Literal["inbound", "outbound", "bidirectional"] = "bidirectional"
     """inbound: the caller's audio to the backend; outbound: the backend's to the caller."""
-    track: Literal['inbound', 'outbound', 'both'] = 'inbound'
+    track: Literal["inbound", "outbound", "both"] = "inbound"
     """Whose audio the backend gets: the caller's, what we send, or both, which only protocol twilio tells apart: of
     the others start one stream for each."""
     metadata: dict[str, str] = {}
     """Told to the backend at its start."""
     token: str | None = None
     """Sent to the backend as `Authorization: Bearer`."""
-    fallback: str = 'hangup'
+    fallback: str = "hangup"
     """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
     options: dict[str, str] = {}
     """What one protocol alone has. teler: `chunk_ms`, 20 to 2000. conversationrelay: `agent`, whose voice, ears and
     greeting it gets; `partial_prompts`, true or false. twilio: `account_sid`."""
-    events: tuple[Literal['speech'], ...] = ()
+    events: tuple[Literal["speech"], ...] = ()
     """What is told only on demand: when the caller speaks."""
-    on_end: Literal['hangup', 'return'] | None = None
+    on_end: Literal["hangup", "return"] | None = None
     """When the stream that talks ends: hang up, or give the call back to the agent it was taken from. None: the
     second if there is such an agent."""
 
@@ -708,7 +827,7 @@ class Playback(Model):
 class RecordOrder(Model):
     """What to do with the recording of a call."""
 
-    state: Literal['start', 'pause', 'resume', 'stop']
+    state: Literal["start", "pause", "resume", "stop"]
     """start: also when `media.record` is off. pause: silence is recorded from now on, for card numbers. resume:
     sound again. stop: for good, a call has one recording."""
 
@@ -716,7 +835,7 @@ class RecordOrder(Model):
 class RecordingFacts(Model):
     """What there is to know of a call's recording besides its sound."""
 
-    format: Literal['wav', 'opus']
+    format: Literal["wav", "opus"]
     """`wav`: 16-bit stereo PCM. `opus`: stereo Opus in Ogg. The caller is left, we are right."""
     encrypted: bool
     """At rest: the API gives it in clear."""
@@ -745,7 +864,7 @@ class SessionSummary(Model):
     """One call, without what was said."""
 
     call_id: str
-    direction: Literal['inbound', 'outbound']
+    direction: Literal["inbound", "outbound"]
     from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
     to: str
     started_at: datetime
@@ -763,7 +882,7 @@ class SessionSummary(Model):
     """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
     recording_facts: RecordingFacts | None = None
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
-    far_end: Literal['unknown', 'person', 'voicemail', 'menu', 'hold', 'fax', 'failed'] | None = None
+    far_end: Literal["unknown", "person", "voicemail", "menu", "hold", "fax", "failed"] | None = None
     """Who or what took the call that we placed: a person, a machine that records or one that wants keys, a queue, a
     fax, or information tones (`failed`). Null: we did not place it, it goes on, or nobody listened for that."""
     far_end_confidence: float | None = None
@@ -782,7 +901,7 @@ class SessionPage(Model):
 class TranscriptEntry(Model):
     """Something that was said."""
 
-    role: Literal['user', 'assistant', 'system', 'tool']
+    role: Literal["user", "assistant", "system", "tool"]
     """`user` is the caller, `assistant` the agent."""
     text: str
     started_ms: int
@@ -826,7 +945,7 @@ class SessionRecord(Model):
     """One call with everything that was said."""
 
     call_id: str
-    direction: Literal['inbound', 'outbound']
+    direction: Literal["inbound", "outbound"]
     from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
     to: str
     started_at: datetime
@@ -844,7 +963,7 @@ class SessionRecord(Model):
     """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
     recording_facts: RecordingFacts | None = None
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
-    far_end: Literal['unknown', 'person', 'voicemail', 'menu', 'hold', 'fax', 'failed'] | None = None
+    far_end: Literal["unknown", "person", "voicemail", "menu", "hold", "fax", "failed"] | None = None
     """Who or what took the call that we placed: a person, a machine that records or one that wants keys, a queue, a
     fax, or information tones (`failed`). Null: we did not place it, it goes on, or nobody listened for that."""
     far_end_confidence: float | None = None
@@ -886,28 +1005,28 @@ class StartStream(Model):
     stream_url: str | None = None
     """Where the backend listens: wss://, ws:// on allowed networks; audiosocket://HOST:PORT for audiosocket. None:
     it comes to us, by `/api/v1/calls/{id}/stream`."""
-    protocol: Literal['parley', 'twilio', 'teler', 'conversationrelay', 'audiosocket'] = 'parley'
-    codec: Literal['l16', 'pcmu', 'pcma', 'g722', 'opus'] | None = None
+    protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"] = "parley"
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"] | None = None
     """None: the protocol's own; of `parley` l16."""
     sample_rate: Literal[8000, 16000, 24000, 48000] | None = None
     """In Hz, for l16 and opus; None: what the codec usually has."""
-    direction: Literal['inbound', 'outbound', 'bidirectional'] = 'bidirectional'
+    direction: Literal["inbound", "outbound", "bidirectional"] = "bidirectional"
     """inbound: the caller's audio to the backend; outbound: the backend's to the caller."""
-    track: Literal['inbound', 'outbound', 'both'] = 'inbound'
+    track: Literal["inbound", "outbound", "both"] = "inbound"
     """Whose audio the backend gets: the caller's, what we send, or both, which only protocol twilio tells apart: of
     the others start one stream for each."""
     metadata: dict[str, str] = {}
     """Told to the backend at its start."""
     token: str | None = None
     """Sent to the backend as `Authorization: Bearer`."""
-    fallback: str = 'hangup'
+    fallback: str = "hangup"
     """What the caller gets when the backend stays away: `hangup` or `agent NAME`."""
     options: dict[str, str] = {}
     """What one protocol alone has. teler: `chunk_ms`, 20 to 2000. conversationrelay: `agent`, whose voice, ears and
     greeting it gets; `partial_prompts`, true or false. twilio: `account_sid`."""
-    events: tuple[Literal['speech'], ...] = ()
+    events: tuple[Literal["speech"], ...] = ()
     """What is told only on demand: when the caller speaks."""
-    on_end: Literal['hangup', 'return'] | None = None
+    on_end: Literal["hangup", "return"] | None = None
     """When the stream that talks ends: hang up, or give the call back to the agent it was taken from. None: the
     second if there is such an agent."""
     call_id: str
@@ -949,12 +1068,12 @@ class StreamInfo(Model):
     call_id: str
     stream_url: str
     """Empty: the backend came to us."""
-    protocol: Literal['parley', 'twilio', 'teler', 'conversationrelay', 'audiosocket']
-    codec: Literal['l16', 'pcmu', 'pcma', 'g722', 'opus']
+    protocol: Literal["parley", "twilio", "teler", "conversationrelay", "audiosocket"]
+    codec: Literal["l16", "pcmu", "pcma", "g722", "opus"]
     sample_rate: int
-    direction: Literal['inbound', 'outbound', 'bidirectional']
-    tracks: tuple[Literal['inbound', 'outbound'], ...]
-    state: Literal['connecting', 'connected', 'reconnecting', 'ended']
+    direction: Literal["inbound", "outbound", "bidirectional"]
+    tracks: tuple[Literal["inbound", "outbound"], ...]
+    state: Literal["connecting", "connected", "reconnecting", "ended"]
     metadata: dict[str, str] = {}
 
 
@@ -970,7 +1089,7 @@ class SuperviseOrder(Model):
     supervisor: str
     """A call of ours that stands: its far end hears this call's far end, what is said to it, and the one it is
     bridged with. When it is over, that call gets back what it was for."""
-    mode: Literal['listen', 'whisper', 'barge', 'off'] = 'listen'
+    mode: Literal["listen", "whisper", "barge", "off"] = "listen"
     """whisper: be heard by this call's far end when it is bridged, else by its agent or stream alone. barge: by
     everybody. off: end it."""
 
@@ -980,7 +1099,7 @@ class TransferOrder(Model):
 
     to: str | None = None
     """Blind: SIP URI, or a number for the trunk."""
-    mode: Literal['blind', 'attended'] = 'blind'
+    mode: Literal["blind", "attended"] = "blind"
     """attended: to the far end of `call_id`, which must be a call of ours that stands."""
     call_id: str | None = None
     headers: dict[str, Any] = {}

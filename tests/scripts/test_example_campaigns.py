@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The example campaigns: their policies are valid, their lists fit them, and their gateways have the agents they name."""
+"""The example campaigns: their policies are valid, their lists fit them, their gateways have the agents they name."""
 
 from pathlib import Path
 
