@@ -9,7 +9,7 @@ Needs neither pjsua2 nor speech models: it can be imported anywhere.
 """
 
 from gateway.client.backend import Backend, Handler, attach, serve, serving
-from gateway.client.campaigns import BarredNumber, CampaignInfo, CampaignProgress, Campaigns, ListReport, RowProblem
+from gateway.client.campaigns import Campaigns
 from gateway.client.client import ParleyClient
 from gateway.client.errors import (
     ApiError,
@@ -27,16 +27,21 @@ from gateway.client.errors import (
 )
 from gateway.client.events import EventFeed
 from gateway.client.models import (
+    BarredNumber,
     BridgeInfo,
     CallerMemory,
     CallInfo,
+    CampaignInfo,
+    CampaignProgress,
     EventInfo,
     EventPage,
     FlowOrder,
     IssuedToken,
+    ListReport,
     Playback,
     PlayOrder,
     Quality,
+    RowProblem,
     SessionPage,
     SessionRecord,
     SessionSignalling,

@@ -8,13 +8,22 @@ await parley.campaigns.start(campaign.campaign_id)
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+from pydantic import BaseModel
+
 from gateway.client.http import HttpApi
-from gateway.client.models import Model
+from gateway.client.models import (
+    BarNumber,
+    BarredNumber,
+    BarredPage,
+    CampaignInfo,
+    CampaignList,
+    CancelCampaign,
+    ListReport,
+)
 
 ListKind = Literal["csv", "jsonl"]
 ResultsKind = Literal["csv", "jsonl"]
@@ -25,109 +34,11 @@ _PAGE = 1000
 _CONTENT_TYPES: Mapping[ListKind, str] = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 
 
-class CampaignProgress(Model):
-    """How far a campaign is."""
-
-    contacts: int
-    waiting: int
-    dialing: int
-    """Calls that are not answered yet."""
-    talking: int
-    """Calls that are."""
-    done: int
-    outcomes: dict[str, int]
-    """Contacts that are done, by outcome."""
-    attempts: int
-    answered: int
-    people: int
-    abandoned: int
-    answer_rate: float | None
-    """Share of the attempts that anything answered; null: there were none."""
-    contact_rate: float | None
-    """Share of the attempts that a person answered."""
-    talked_s: float
-    cost: float
-    eta_s: float | None
-    """Seconds left, at the pace so far; null: nobody can tell."""
-    next_at: datetime | None
-    """When the first of those who wait is due; null: nobody waits."""
-
-
-class CampaignInfo(Model):
-    """A campaign."""
-
-    campaign_id: str
-    name: str
-    state: str
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
-    end_reason: str | None
-    policy: dict[str, Any]
-    progress: CampaignProgress
-
-
-class CampaignList(Model):
-    """Campaigns, newest first."""
-
-    campaigns: tuple[CampaignInfo, ...]
-
-
-class CreateCampaign(Model):
-    """A campaign to make, as a draft."""
+class _Draft(BaseModel):
+    """`CreateCampaign`, with the policy as it was given: what is left out is the gateway's to choose."""
 
     name: str
     policy: dict[str, Any]
-
-
-class CancelCampaign(Model):
-    """How to end a campaign."""
-
-    hang_up: bool = False
-
-
-class RowProblem(Model):
-    """Why a row is not called."""
-
-    line: int
-    column: str = ""
-    problem: str
-
-
-class ListReport(Model):
-    """What became of a list."""
-
-    rows: int
-    accepted: int
-    invalid: int
-    duplicates: int
-    do_not_call: int
-    no_consent: int
-    problems: tuple[RowProblem, ...]
-    more_problems: int
-
-
-class BarNumber(Model):
-    """A number that is not to be called."""
-
-    number: str
-    campaign_id: str | None = None
-
-
-class BarredNumber(Model):
-    """A number that is not called."""
-
-    number: str
-    campaign_id: str | None
-    added_at: datetime | None = None
-    cause: str
-
-
-class BarredPage(Model):
-    """Numbers, oldest first."""
-
-    numbers: tuple[BarredNumber, ...]
-    next: int | None = None
 
 
 class Campaigns:
@@ -138,7 +49,7 @@ class Campaigns:
 
     async def create(self, name: str, policy: Mapping[str, Any]) -> CampaignInfo:
         """A draft: nobody is called before `start`."""
-        return await self._http.post("/campaigns", CreateCampaign(name=name, policy=dict(policy)), CampaignInfo)
+        return await self._http.post("/campaigns", _Draft(name=name, policy=dict(policy)), CampaignInfo)
 
     async def listed(self) -> tuple[CampaignInfo, ...]:
         """All of them, newest first."""

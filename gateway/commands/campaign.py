@@ -219,4 +219,5 @@ def _print(campaign: "CampaignInfo", *, as_json: bool) -> None:
 
 
 def _told(campaign: "CampaignInfo") -> str:
-    return f"{campaign.campaign_id}  {campaign.state:9}  {printable(campaign.name)}: {standing(campaign, datetime.now(UTC))}"
+    stands = standing(campaign, datetime.now(UTC))
+    return f"{campaign.campaign_id}  {campaign.state:9}  {printable(campaign.name)}: {stands}"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.client import CampaignInfo, CampaignProgress, ListReport
+from gateway.client.models import CampaignState, Policy
 from gateway.commands.campaign_display import duration_text, report_lines, standing
 from tests.simulators.campaign_gateway import list_report
 
@@ -30,7 +31,7 @@ NOTHING = CampaignProgress(
 )
 
 
-def said(state: str = "running", **progress: object) -> str:
+def said(state: CampaignState = "running", **progress: object) -> str:
     campaign = CampaignInfo(
         campaign_id="c1",
         name="winter",
@@ -39,7 +40,7 @@ def said(state: str = "running", **progress: object) -> str:
         started_at=None,
         ended_at=None,
         end_reason=None,
-        policy={},
+        policy=Policy(),
         progress=NOTHING.model_copy(update=progress),
     )
     return standing(campaign, NOON)
