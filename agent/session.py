@@ -38,7 +38,16 @@ from agent.events import (
     TranscriptPartial,
 )
 from agent.expectation import Expectation, ExpectedKind
-from agent.far_end import EndCall, FallSilent, FarEnd, FarEndKind, FarEndRecognized, LeaveMessage
+from agent.far_end import (
+    EndCall,
+    FallSilent,
+    FarEnd,
+    FarEndKind,
+    FarEndRecognized,
+    FloorOffered,
+    InDoubt,
+    LeaveMessage,
+)
 from agent.far_end_watch import FarEndWatch
 from agent.folding import Folding
 from agent.intents import IntentTracker
@@ -290,7 +299,7 @@ class AgentSession:
         now = self._drained_at = self._clock()
         for event in self._detector.events():
             if self._far_end is not None:
-                self._far_end.receive_speech(event, now)
+                self._far_end.receive_speech(event)
             self._turns.receive_speech(event, now)
             match event:
                 case SpeechStarted():
@@ -447,8 +456,8 @@ class AgentSession:
         while events := far_end.events():
             for event in events:
                 match event:
-                    case FarEndRecognized(kind, cause):
-                        self._on_event(FarEndKnown(kind.value, cause))
+                    case FarEndRecognized(kind, cause, confidence):
+                        self._on_event(FarEndKnown(kind.value, cause, confidence))
                     case FallSilent():
                         self._turns.stop_speaking(now)
                     case LeaveMessage(text, reason):
@@ -456,6 +465,8 @@ class AgentSession:
                         self._turns.announce(text, now, hang_up=reason)
                     case EndCall(reason):
                         self._hang_up(reason, now)
+                    case FloorOffered() | InDoubt():
+                        pass
                     case _:
                         assert_never(event)
             self._follow(now)

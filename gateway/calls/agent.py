@@ -34,7 +34,6 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
-from agent.far_end import MESSAGE_LEFT
 from agent.interpreter import Translator, interpreter_config
 from agent.realtime_session import RealtimeSession
 from agent.services.llm import LanguageModel
@@ -57,6 +56,8 @@ from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
 
+_MESSAGE_LEFT = "voicemail_message"
+"""Why an agent hangs up when a machine has recorded all of its message (agent/far_end.py)."""
 _USUAL_HZ = 8_000
 _PARTIALS_S = 0.25
 """Between two partial transcripts of a call."""
@@ -228,7 +229,7 @@ class AgentActivity:
             case CallerProsody():
                 self._call.publish("caller.prosody", **self._told(event))
             case HangUpRequested(reason):
-                self._call.facts.message_left = reason == MESSAGE_LEFT
+                self._call.facts.message_left = reason == _MESSAGE_LEFT
             case ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:
