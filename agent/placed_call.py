@@ -9,8 +9,12 @@ frames, speech, words > FarEndWatch > FarEnd ─ FloorOffered, a person > FirstW
 from collections.abc import Callable
 from typing import assert_never
 
+import structlog
+
 from agent.config import AgentConfig
 from agent.dialogue import Dialogue
+from agent.early_ear import EarlyEar
+from agent.errors import ServiceError
 from agent.events import AgentEvent, FarEndKnown
 from agent.far_end import (
     EndCall,
@@ -25,13 +29,20 @@ from agent.far_end import (
 from agent.far_end_watch import FarEndWatch
 from agent.first_words import FirstWords
 from agent.pause_questions import PauseQuestions
+from agent.phrases import Phrases
 from agent.recognition import Recognition
 from agent.services.stt import Transcript
-from agent.speech import SpeechEvent
+from agent.speech import SpeechEnded, SpeechEvent, SpeechStarted
+from agent.tasks import SessionTasks
 from agent.turn import TurnTaking
 from agent.turn_actions import Answer
 from agent.turn_state import TurnState
 from media.frames import PcmFrame
+
+log = structlog.get_logger(__name__)
+
+_PROBABLY_MACHINE_S = 1.2
+"""Who speaks for so long may well be a machine that wants a message: rendering one takes a moment, and costs."""
 
 
 class PlacedCall:
@@ -40,20 +51,25 @@ class PlacedCall:
     def __init__(
         self,
         config: AgentConfig,
-        watch: FarEndWatch,
+        early_ear: EarlyEar | None,
+        sample_rate_hz: int,
         answered_at: float,
         turns: TurnTaking,
         dialogue: Dialogue,
         questions: PauseQuestions,
         recognition: Recognition,
+        phrases: Phrases,
+        tasks: SessionTasks,
         *,
         on_event: Callable[[AgentEvent], None],
         hang_up: Callable[[str, float], None],
         clock: Callable[[], float],
     ) -> None:
-        """`watch`: it may have heard early media."""
-        self._watch = watch
-        self._far_end = watch.far_end
+        """`early_ear`: what has listened until the answer, if anything was to be heard."""
+        self._watch = FarEndWatch(config.far_end, sample_rate_hz) if early_ear is None else early_ear.watch
+        self._events: list[FarEndEvent] = [] if early_ear is None else early_ear.kept
+        """From before the session began."""
+        self._far_end = self._watch.far_end
         self._greeting = ""
         self._greeting_is_protected = False
         self._first_words = FirstWords(config.far_end.greet_after_s, answered_at)
@@ -65,6 +81,11 @@ class PlacedCall:
         self._on_event = on_event
         self._hang_up = hang_up
         self._clock = clock
+        self._phrases = phrases
+        self._tasks = tasks
+        self._message = config.far_end.message
+        """To be rendered before it is needed; empty once that is under way."""
+        self._speaks_since: float | None = None
         self._late_pause: int | None = None
         """The pause in which we began to speak before its words were known."""
         self._awaits_words = False
@@ -92,6 +113,11 @@ class PlacedCall:
 
     def receive_speech(self, event: SpeechEvent) -> None:
         self._watch.receive_speech(event)
+        match event:
+            case SpeechStarted(started_at):
+                self._speaks_since = started_at
+            case SpeechEnded():
+                self._speaks_since = None
 
     def receive_partial(self, text: str, now: float) -> None:
         """What the far end has said so far in this turn."""
@@ -123,11 +149,13 @@ class PlacedCall:
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called next, monotonic seconds."""
         greeting_due = self._first_words.next_timeout() if self._greeting_is_due else None
-        dues = (self._far_end.next_timeout(), greeting_due)
+        dues = (self._far_end.next_timeout(), greeting_due, self._message_due)
         return min((due for due in dues if due is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
         self._far_end.handle_timeout(now)
+        if (due := self._message_due) is not None and now >= due:
+            self._render_message()
         if self._greeting_is_due:
             self._first_words.handle_timeout(now)
             self._speak_first(now)
@@ -154,7 +182,7 @@ class PlacedCall:
 
     def follow(self, now: float) -> bool:
         """Do what follows from what was heard; False: nothing did."""
-        events = self._far_end.events()
+        events, self._events = [*self._events, *self._far_end.events()], []
         for event in events:
             self._follow(event, now)
         return bool(events)
@@ -169,6 +197,8 @@ class PlacedCall:
                 self._on_event(FarEndKnown(kind.value, cause, confidence))
                 if kind is FarEndKind.PERSON:
                     self._invite(now)
+                elif kind in (FarEndKind.VOICEMAIL, FarEndKind.MACHINE):
+                    self._render_message()
             case FloorOffered():
                 self._invite(now)
             case FallSilent():
@@ -198,6 +228,22 @@ class PlacedCall:
                     self._late_pause = self._turns.take_floor(now)  # the answer comes by `takes`
                 case _:
                     pass  # they speak again: when they have finished, `takes` answers
+
+    @property
+    def _message_due(self) -> float | None:
+        return None if not self._message or self._speaks_since is None else self._speaks_since + _PROBABLY_MACHINE_S
+
+    def _render_message(self) -> None:
+        """So that it can begin right after the beep."""
+        message, self._message = self._message, ""
+        if message:
+            self._tasks.render(self._render(message))
+
+    async def _render(self, message: str) -> None:
+        try:
+            await self._phrases.prepare([message])
+        except ServiceError as error:  # it is rendered when it is needed, then
+            log.info("message_not_rendered_ahead", service=error.service)
 
     def _receive_late_words(self, transcript: Transcript | None) -> None:
         if not self._awaits_words:

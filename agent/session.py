@@ -13,6 +13,7 @@ loop; none blocks.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import assert_never
 
@@ -25,6 +26,7 @@ from agent.conversation import History
 from agent.cues import pressed_keys
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
+from agent.early_ear import EarlyEar
 from agent.errors import ServiceError
 from agent.events import (
     AgentEvent,
@@ -37,7 +39,6 @@ from agent.events import (
     TranscriptPartial,
 )
 from agent.expectation import Expectation, ExpectedKind
-from agent.far_end_watch import FarEndWatch
 from agent.folding import Folding
 from agent.intents import IntentTracker
 from agent.interruption import AskWords, Disregard, Duck, Hold, Restore
@@ -99,7 +100,7 @@ class AgentSession:
         is_engaged: Callable[[], bool] = lambda: False,
         control: CallControl | None = None,
         caller_energy: Callable[[], float] | None = None,
-        watch: FarEndWatch | None = None,
+        early_ear: EarlyEar | None = None,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `facts`. `utterance_ids` is shared by all who play into this leg: its ids
@@ -108,8 +109,10 @@ class AgentSession:
         `clock` is the one that stamps frames and playout events. `is_engaged`: the caller cannot hear or be heard just
         now (hold, transfer, an announcement), so that their silence means nothing.
         `control`: what tools may do to the call; None: the agent has no tools. `caller_energy`: see `CallerVoice`.
-        `watch`: of a call that we placed, when it has heard early media; None: a new one.
+        `early_ear`: has listened until the answer of a call that we placed; None: nothing was to be heard.
         """
+        if facts.is_placed and config.far_end.message:
+            services = replace(services, phrases=services.phrases.of_call())
         self._config = config
         self._services = services
         self._out = out
@@ -167,12 +170,15 @@ class AgentSession:
         if facts.is_placed and config.far_end.recognize:
             self._placed = PlacedCall(
                 config,
-                watch or FarEndWatch(config.far_end, out.sample_rate_hz),
+                early_ear,
+                out.sample_rate_hz,
                 clock() - facts.elapsed_s,
                 self._turns,
                 self._dialogue,
                 self._questions,
                 self._recognition,
+                services.phrases,
+                self._tasks,
                 on_event=on_event,
                 hang_up=self._hang_up,
                 clock=clock,
