@@ -14,6 +14,7 @@
     ├── TokenRefused           a stream token that is unknown, used, expired or for another call
     ├── ScopeMissing           a key that may not do this (`scope`)
     ├── TooManyTokens          too many stream tokens are outstanding: ask again later
+    ├── PolicyError            a campaign's policy: all faults at once (`faults`)
     ├── CampaignError          a request about a campaign that cannot be carried out
     │   ├── NoSuchCampaign         whoever asked named a campaign that is not there
     │   └── WrongCampaignState     the campaign is not in a state that allows it (adding to one that is over)
@@ -106,6 +107,14 @@ class UrlUnreachable(UrlError):
 
 class FlowFailed(GatewayError):
     """A call's flow URL did not say what to do with it; the message says why, and repeats nothing it sent."""
+
+
+class PolicyError(GatewayError):
+    """A campaign's policy cannot be used; every fault that could be found is in `faults`."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
 
 
 class CampaignError(GatewayError):

@@ -47,6 +47,8 @@ class AttemptRecord:
     """What was extracted, by the names of the policy's fields."""
     response_ms: tuple[float, ...] = ()
     """Of each turn."""
+    has_session: bool = False
+    """There is a session of the call: it was placed, and has not been erased."""
     recording: bool = False
     """There is one."""
     cost: float = 0.0

@@ -27,6 +27,8 @@ _PARTIES = {
     "metadata": "as in the call",
 }
 
+_CAMPAIGN = {"campaign_id": "which", "name": "its name"}
+
 CATALOGUE: Mapping[EventKind, KindFacts] = {
     "call.offered": KindFacts("An inbound call has come and is not answered yet.", _PARTIES),
     "call.dialing": KindFacts("An outbound call has been sent out.", _PARTIES),
@@ -210,6 +212,42 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "reason": "`stopped`, `backend_closed`, `backend_hung_up`, `backend_unreachable` or `call_ended`",
             "handoff_data": "protocol conversationrelay only: what the backend ended with, or null",
         },
+    ),
+    "campaign.started": KindFacts("A campaign has begun to call. `call_id` is empty, as with those below.", _CAMPAIGN),
+    "campaign.paused": KindFacts("It begins no calls for now.", _CAMPAIGN),
+    "campaign.resumed": KindFacts("It begins calls again.", _CAMPAIGN),
+    "campaign.ended": KindFacts(
+        "It will begin no call any more, and none of its calls stands (`cancelled`: some may).",
+        {**_CAMPAIGN, "reason": "`completed`, `cancelled`, `drained`, `until` or `budget`"},
+    ),
+    "campaign.outcome": KindFacts(
+        "An attempt at a contact is over. Of its call, if one was placed.",
+        {
+            "campaign_id": "which",
+            "line": "of the list",
+            "number": "that was called",
+            "outcome": "`talked`, `machine`, `message_left`, `busy`, `no_answer`, `rejected`, `invalid_number`, `fax`, "
+            "`failed`, `abandoned`, `cancelled` or `unknown`",
+            "is_final": "the contact is done; false: it is called again",
+            "attempts": "how many there were",
+            "call_id": "of the call",
+            "far_end": "as in `far_end.recognized`, or null",
+            "duration_s": "from answer to end; null: it was not answered",
+            "disposition": "what the policy's `extract` wants to know, by name",
+            "metadata": "the columns of the list",
+        },
+    ),
+    "campaign.progress": KindFacts(
+        "Every second while a campaign runs.",
+        {
+            "campaign_id": "which",
+            "contacts": "how many",
+            "done": "of them",
+            "dialing": "calls that are not answered yet",
+            "talking": "calls that are",
+            "outcomes": "contacts that are done, by outcome",
+        },
+        is_kept=False,
     ),
 }
 

@@ -69,6 +69,7 @@ _RECORD: Select[Any] = select(  # type: ignore[assignment]  # more columns than 
     AttemptRow.end_reason,
     AttemptRow.disposition,
     AttemptRow.cost,
+    SessionRow.call_id.label("session_id"),
     SessionRow.recording,
 )
 _LAST_ATTEMPT = and_(AttemptRow.contact_id == ContactRow.contact_id, AttemptRow.index == ContactRow.attempts)
@@ -434,6 +435,7 @@ class AttemptRows:
             end_reason=row.end_reason,
             disposition=json.loads(disposition),
             response_ms=tuple(response_ms),
+            has_session=row.session_id is not None,
             recording=row.recording is not None,
             cost=row.cost or 0.0,
         )

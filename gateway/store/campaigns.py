@@ -12,7 +12,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,6 +33,13 @@ _SETTLE = (
     update(_CONTACTS)  # type: ignore[arg-type]
     .where(_CONTACTS.c.contact_id == bindparam("of_contact"))
     .values(state=ContactState.DONE.value, outcome=bindparam("new_outcome"), sequence=bindparam("new_sequence"))
+)
+_WAITING = (
+    select(ContactRow.contact_id, AttemptRow.outcome)
+    .outerjoin(
+        AttemptRow, and_(AttemptRow.contact_id == ContactRow.contact_id, AttemptRow.index == ContactRow.attempts)
+    )
+    .where(ContactRow.state == ContactState.WAITING.value)
 )
 Writing = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 
@@ -84,9 +91,14 @@ class CampaignRows:
             return [_campaign(row, "") for row in await connection.execute(wanted)]
 
     async def states(self) -> dict[str, CampaignState]:
-        """Of the campaigns that are neither drafts nor over."""
+        """Of the campaigns that are neither drafts nor over; and of those that are, but not all of whose contacts."""
         standing = [state.value for state in (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.DRAINING)]
-        query = select(CampaignRow.campaign_id, CampaignRow.state).where(CampaignRow.state.in_(standing))
+        is_unfinished = and_(
+            CampaignRow.state == CampaignState.CANCELLED.value, CampaignRow.settled < CampaignRow.contacts
+        )
+        query = select(CampaignRow.campaign_id, CampaignRow.state).where(
+            or_(CampaignRow.state.in_(standing), is_unfinished)
+        )
         async with self._reading() as connection:
             rows: Iterable[Any] = await connection.execute(query)
             return {campaign_id: CampaignState(state) for campaign_id, state in rows}
@@ -193,43 +205,41 @@ class CampaignRows:
         }
 
     async def settle_waiting(self, campaign_id: str, outcome: Outcome) -> int:
-        """Let some of those who wait be done with this outcome; how many there were, 0: nobody waits any more."""
+        """Let some of those who wait be done: with this outcome, or, if they have been called, that of the last
+        attempt. How many there were, 0: nobody waits any more."""
         async with self._writing() as connection:
             await self._locked(connection, campaign_id)
             waiting = (
-                select(ContactRow.contact_id)
-                .where(ContactRow.campaign_id == campaign_id, ContactRow.state == ContactState.WAITING.value)
+                _WAITING.where(ContactRow.campaign_id == campaign_id)
                 .order_by(ContactRow.contact_id)
                 .limit(_MOST_AT_ONCE)
             )
-            contact_ids = list(await connection.scalars(waiting))
-            await self.settle(connection, campaign_id, [(one, outcome) for one in contact_ids])
-        return len(contact_ids)
+            rows = (await connection.execute(waiting)).all()
+            await self.settle(
+                connection, campaign_id, [(row.contact_id, _last_or(outcome, row.outcome)) for row in rows]
+            )
+        return len(rows)
 
     async def postpone(self, campaign_id: str, zone: str, now: datetime, due_at: datetime | None) -> int:
         """Some of those of a time zone who are due have to wait until then; None: for ever, they are `NOT_CALLED`."""
         async with self._writing() as connection:
             await self._locked(connection, campaign_id)
             due = (
-                select(ContactRow.contact_id)
-                .where(
-                    ContactRow.campaign_id == campaign_id,
-                    ContactRow.state == ContactState.WAITING.value,
-                    ContactRow.due_at <= now,
-                    ContactRow.zone == zone,
-                )
+                _WAITING.where(ContactRow.campaign_id == campaign_id)
+                .where(ContactRow.due_at <= now, ContactRow.zone == zone)
                 .limit(_MOST_AT_ONCE)
             )
-            contact_ids = list(await connection.scalars(due))
+            rows = (await connection.execute(due)).all()
             if due_at is None:
-                await self.settle(connection, campaign_id, [(one, Outcome.NOT_CALLED) for one in contact_ids])
+                settled = [(row.contact_id, _last_or(Outcome.NOT_CALLED, row.outcome)) for row in rows]
+                await self.settle(connection, campaign_id, settled)
             else:
-                for begin in range(0, len(contact_ids), _BATCH):
-                    some = contact_ids[begin : begin + _BATCH]
+                for begin in range(0, len(rows), _BATCH):
+                    some = [row.contact_id for row in rows[begin : begin + _BATCH]]
                     await connection.execute(
                         update(ContactRow).where(ContactRow.contact_id.in_(some)).values(due_at=due_at)
                     )
-        return len(contact_ids)
+        return len(rows)
 
     async def settle(
         self, connection: AsyncConnection, campaign_id: str, settled: Sequence[tuple[int, Outcome]]
@@ -297,6 +307,10 @@ async def standing(connection: AsyncConnection, campaign_id: str) -> tuple[int, 
     )
     everything, talking = (await connection.execute(query)).one()
     return everything - talking, talking
+
+
+def _last_or(outcome: Outcome, last: str | None) -> Outcome:
+    return outcome if last is None else Outcome(last)
 
 
 def _campaign(row: Row[Any] | None, campaign_id: str) -> CampaignRecord:
