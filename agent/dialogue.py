@@ -226,17 +226,21 @@ class Dialogue:
             self._on_event(ReplyPrepared(prepared.reply.turn_index, "wasted"))
 
     def open(self, answer: Answer, text: str) -> None:
-        """Answer the far end's first words with what is known beforehand. Words that are not known yet are awaited:
-        `note_late`."""
+        """Answer the far end's first words with what is known beforehand."""
+        self.note_or_await(answer)
+        reply = Reply(answer.reply_id, answer.turn_index, answer.marks, announcement=plain_text(text))
+        self._begin(reply, _words(text))
+
+    def note_or_await(self, answer: Answer) -> None:
+        """Enter a turn, now or when its words are known: `note_late`."""
         if answer.text:
             self.note(answer)
         else:
             self._unnoted = answer
-        reply = Reply(answer.reply_id, answer.turn_index, answer.marks, announcement=plain_text(text))
-        self._begin(reply, _words(text))
 
     def note_late(self, text: str, confidence: float) -> None:
-        """The words that `open` answered; without any they were none. Nothing happens when they are not awaited."""
+        """The words of a turn that was over before they were known; without any there were none. Nothing happens when
+        they are not awaited."""
         unnoted, self._unnoted = self._unnoted, None
         if unnoted is not None and text:
             self.note(replace(unnoted, text=text, confidence=confidence))

@@ -100,7 +100,7 @@ class PlacedCall:
     @property
     def is_worth_preparing_for(self) -> bool:
         """Most of what machines say needs no answer, and the answer to first words is the greeting."""
-        return self._far_end.kind is FarEndKind.PERSON and not self._greeting_is_due
+        return self._far_end.kind is FarEndKind.PERSON and not self.greeting_is_due
 
     def open_with(self, greeting: str, *, protected: bool) -> bool:
         """Say this when the far end has said something; False: this agent waits for nobody, say it now."""
@@ -116,8 +116,10 @@ class PlacedCall:
         match event:
             case SpeechStarted(started_at):
                 self._speaks_since = started_at
-            case SpeechEnded():
+                self._first_words.receive_speech()
+            case SpeechEnded(ended_at):
                 self._speaks_since = None
+                self._first_words.receive_silence(ended_at)
 
     def receive_partial(self, text: str, now: float) -> None:
         """What the far end has said so far in this turn."""
@@ -125,7 +127,7 @@ class PlacedCall:
 
     def receive_quiet(self, is_quiet: bool, now: float) -> None:
         """Whether nobody speaks, and we could."""
-        if self._greeting_is_due:
+        if self.greeting_is_due:
             self._first_words.receive_quiet(is_quiet and self._far_end.kind is not FarEndKind.MENU, now)
             self._speak_first(now)
 
@@ -138,6 +140,10 @@ class PlacedCall:
         self._is_to_forget = self._is_to_forget or self._awaits_words
         return self._awaits_words
 
+    def receive_interrupted(self, heard_s: float) -> None:
+        """What we said was stopped after so much of it."""
+        self._first_words.receive_cut_off(heard_s)
+
     def receive_audible(self) -> None:
         self._first_words.receive_audible()
 
@@ -148,7 +154,7 @@ class PlacedCall:
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called next, monotonic seconds."""
-        greeting_due = self._first_words.next_timeout() if self._greeting_is_due else None
+        greeting_due = self._first_words.next_timeout() if self.greeting_is_due else None
         dues = (self._far_end.next_timeout(), greeting_due, self._message_due)
         return min((due for due in dues if due is not None), default=None)
 
@@ -156,7 +162,7 @@ class PlacedCall:
         self._far_end.handle_timeout(now)
         if (due := self._message_due) is not None and now >= due:
             self._render_message()
-        if self._greeting_is_due:
+        if self.greeting_is_due:
             self._first_words.handle_timeout(now)
             self._speak_first(now)
 
@@ -165,19 +171,17 @@ class PlacedCall:
         greeting."""
         self._far_end.receive_words(answer.text, now, is_final=True)
         if not self._far_end.listens:
-            self._dialogue.note(answer)
+            self._dialogue.note_or_await(answer)
+            self._await_late_words()
             self._turns.receive_reply_over(answer.reply_id, now)
             return True
-        if not self._greeting_is_due or self._far_end.kind is FarEndKind.MENU:
+        if not self.greeting_is_due or self._far_end.kind is FarEndKind.MENU:
             return False
         self._first_words.receive_given()
         self._dialogue.open(answer, self._greeting)
         if self._greeting_is_protected:
             self._turns.protect(now)
-        pause_id, self._late_pause = self._late_pause, None
-        if pause_id is not None:
-            self._awaits_words = True
-            self._questions.await_words(pause_id, self._receive_late_words)
+        self._await_late_words()
         return True
 
     def follow(self, now: float) -> bool:
@@ -188,7 +192,8 @@ class PlacedCall:
         return bool(events)
 
     @property
-    def _greeting_is_due(self) -> bool:
+    def greeting_is_due(self) -> bool:
+        """Nothing else is to be said before it."""
         return bool(self._greeting) and self._first_words.are_due
 
     def _follow(self, event: FarEndEvent, now: float) -> None:
@@ -196,7 +201,7 @@ class PlacedCall:
             case FarEndRecognized(kind, cause, confidence):
                 self._on_event(FarEndKnown(kind.value, cause, confidence))
                 if kind is FarEndKind.PERSON:
-                    self._invite(now)
+                    self._invite(now, is_person=True)
                 elif kind in (FarEndKind.VOICEMAIL, FarEndKind.MACHINE):
                     self._render_message()
             case FloorOffered():
@@ -205,6 +210,7 @@ class PlacedCall:
                 self._turns.stop_speaking(now)
             case LeaveMessage(text, reason):
                 self._turns.let_interrupt(False, now)
+                self._take_floor(now)  # it does not matter whether its last turn is over: it records
                 self._turns.announce(text, now, hang_up=reason)
             case EndCall(reason):
                 self._hang_up(reason, now)
@@ -213,9 +219,9 @@ class PlacedCall:
             case _:
                 assert_never(event)
 
-    def _invite(self, now: float) -> None:
-        if self._greeting_is_due:
-            self._first_words.receive_invitation()
+    def _invite(self, now: float, *, is_person: bool = False) -> None:
+        if self._greeting:
+            self._first_words.receive_invitation(is_person=is_person)
             self._speak_first(now)
 
     def _speak_first(self, now: float) -> None:
@@ -225,9 +231,19 @@ class PlacedCall:
                     self._first_words.receive_given()
                     self._turns.announce(self._greeting, now, protected=self._greeting_is_protected)
                 case TurnState.PAUSED:
-                    self._late_pause = self._turns.take_floor(now)  # the answer comes by `takes`
+                    self._take_floor(now)
                 case _:
                     pass  # they speak again: when they have finished, `takes` answers
+
+    def _take_floor(self, now: float) -> None:
+        """What was said is answered now: by `takes`."""
+        self._late_pause = self._turns.take_floor(now)
+
+    def _await_late_words(self) -> None:
+        pause_id, self._late_pause = self._late_pause, None
+        if pause_id is not None:
+            self._awaits_words = True
+            self._questions.await_words(pause_id, self._receive_late_words)
 
     @property
     def _message_due(self) -> float | None:

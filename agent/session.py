@@ -429,7 +429,8 @@ class AgentSession:
                 self._speculation.receive_forgotten()
                 if self._caller is not None and (prosody := self._caller.over()) is not None:
                     self._on_event(prosody)
-                if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
+                greets = self._placed is not None and self._placed.greeting_is_due
+                if was_noise and self._dialogue.unsaid and self._config.interruption.resume and not greets:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
                 self._turns.announce(self._dialogue.apology(), now)
@@ -455,6 +456,8 @@ class AgentSession:
         match event:
             case ReplyFinished(text=said) | ReplyInterrupted(heard_text=said):
                 self._turns.receive_question(said, self._clock())
+                if self._placed is not None and isinstance(event, ReplyInterrupted):
+                    self._placed.receive_interrupted(event.ended_at - event.started_at)
             case _:
                 pass
         self._on_event(event)

@@ -35,6 +35,7 @@ def test_nobody_is_greeted_twice() -> None:
     words.receive_given()
     words.receive_audible()
     words.receive_withdrawn()
+    words.receive_cut_off(1.2)
     words.receive_invitation()
     words.receive_quiet(True, 50.0)
     assert not words.are_due
@@ -53,10 +54,35 @@ def test_who_went_on_before_we_were_heard_is_greeted_later() -> None:
     assert words.next_timeout() == 7.0
 
 
+def test_who_stopped_us_before_a_word_was_heard_is_greeted_again() -> None:
+    words = FirstWords(2.0, 0.0)
+    words.receive_invitation()
+    words.events()
+    words.receive_given()
+    words.receive_audible()
+    words.receive_cut_off(0.3)
+    words.receive_invitation()
+    assert words.events() == [SpeakNow()]
+
+
 def test_who_invited_us_and_spoke_on_is_greeted_when_it_is_quiet() -> None:
     words = FirstWords(2.0, 0.0)
     words.receive_quiet(False, 0.2)
     words.receive_invitation()
     words.events()
     words.receive_quiet(True, 3.0)
+    assert words.events() == [SpeakNow()]
+
+
+def test_a_person_who_was_not_greeted_yet_is_greeted_in_the_next_pause() -> None:
+    words = FirstWords(2.0, 0.0)
+    words.receive_quiet(False, 0.0)
+    words.receive_invitation(is_person=True)
+    words.events()
+    words.receive_speech()
+    assert words.next_timeout() is None
+    words.receive_silence(4.0)
+    words.handle_timeout(4.2)
+    assert not words.events()
+    words.handle_timeout(4.3)
     assert words.events() == [SpeakNow()]

@@ -139,3 +139,15 @@ async def test_a_greeting_that_must_be_heard_to_its_end_is() -> None:
         await scene.wait_for(ReplyFinished)
         assert not scene.all(ReplyInterrupted)
         assert scene.all(ReplyFinished)[0].text == GREETING
+
+
+@in_virtual_time
+async def test_who_breaks_into_our_first_word_is_greeted_from_the_beginning() -> None:
+    async with Scene(config=CONFIG, tts=ScriptedTts(first_byte_s=0.0), is_placed=True) as scene:
+        await scene.leg.speak("yeah", ms=300)
+        await scene.wait_for(ReplyStarted)
+        ended_at = await scene.leg.speak("wait who is that", ms=900)
+        said = await scene.wait_for(ReplyFinished)
+        assert said.text == GREETING
+        assert scene.first_sound_after(ended_at + 0.1) - ended_at <= 0.5
+        assert not scene.llm.asked
