@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from agent.config import FarEndConfig
 from agent.far_end_kind import FarEndKind, Verdict
-from agent.far_end_words import is_persons, kind_of_machine
+from agent.far_end_words import is_asked, is_introduction, is_persons, kind_of_machine
 from agent.greeting_cadence import GreetingCadence, GreetingPaused, SoundsLikePerson, SoundsLikeRecording
 from media.cadence import BusyHeard, CongestionHeard, RingbackHeard
 from media.progress import BeepHeard, FaxAnswered, FaxCalling, ProgressEvent, SitHeard
@@ -59,7 +59,8 @@ class FarEndRecognized:
 @dataclass(frozen=True, slots=True)
 class FloorOffered:
     """They said something short and have stopped: whoever it is, a caller speaks now. Told once for every pause, until
-    somebody is recognised; a machine that goes on has lost nothing by it."""
+    somebody is recognised, and once after that if it was in the midst of a sentence; a machine that goes on has lost
+    nothing by it."""
 
     ended_at: float
     """When the last sample of it was spoken, monotonic seconds."""
@@ -97,7 +98,11 @@ FarEndEvent = FarEndRecognized | FloorOffered | FallSilent | LeaveMessage | EndC
 
 _GREETING_PAUSE_S = 2.5
 """A voicemail that is silent for so long records: its beep was none that we know."""
-_PERSONS_WORDS_PAUSE_S = 0.45
+_PERSONS_WORDS_PAUSE_S = 0.5
+_INTRODUCTION_PAUSE_S = 0.9
+"""After a name recordings pause as people do, and then go on."""
+_UNTOLD_S = 0.3
+"""Words that were told no longer before the end of speech are all that was said."""
 _STRADDLES_S = 1.0
 """Who is heard for so long before the answer, and goes on, is no person who took the call."""
 _LONE_BEEP_S = 1.5
@@ -131,14 +136,19 @@ class FarEnd:
         self._cadence = GreetingCadence()
         self._speaks_since: float | None = None
         self._silent_since: float | None = None
+        self._is_suspected = False
+        """A sound that may become speech: a silence is not judged by its length meanwhile."""
         self._held_since: float | None = None
         self._beeped_at: float | None = None
         """Before anything was said."""
         self._is_music = False
-        self._said_persons_words = False
-        """In the speech that has just ended."""
+        self._persons_words_at: float | None = None
+        """When the newest words were some that people say, and wait."""
+        self._owes_floor = False
+        """A person was recognised in the midst of a sentence."""
         self._left_message_at: float | None = None
         self._messages = 0
+        self._has_spoken = False
         self._turns_taken = 0
         """By somebody who said nothing that a machine says."""
         self._events: list[FarEndEvent] = []
@@ -158,7 +168,7 @@ class FarEnd:
             return
         self.is_answered = True
         goes_on = self._speaks_since is not None and now - self._speaks_since > _STRADDLES_S
-        self._cadence, self._said_persons_words = GreetingCadence(), False
+        self._cadence, self._persons_words_at = GreetingCadence(), None
         if self._speaks_since is not None:
             self._cadence.receive_speech(max(now, self._speaks_since))
         if goes_on:
@@ -200,9 +210,13 @@ class FarEnd:
     def receive_speech(self, started_at: float) -> None:
         """The far end speaks (again), since then."""
         self._speaks_since, self._silent_since, self._beeped_at = started_at, None, None
-        self._said_persons_words = False
+        self._has_spoken, self._is_suspected = True, False
         self._cadence.receive_speech(started_at)
         self._follow_cadence(started_at)
+
+    def receive_suspicion(self, is_suspected: bool) -> None:
+        """The far end may have begun to speak, or has not after all."""
+        self._is_suspected = is_suspected
 
     def receive_silence(self, ended_at: float) -> None:
         """It has stopped, at that time, or says nothing yet."""
@@ -225,6 +239,7 @@ class FarEnd:
             self._left_message_at = None
             self._events.append(FallSilent())
         if (due := self._lone_beep_at) is not None and now >= due:
+            self._beeped_at = None
             self._recognize(FarEndKind.VOICEMAIL, "tone", _ANY_WORDS, now)
             self._leave_message(now)
         if (due := self._person_at) is not None and now >= due:
@@ -241,7 +256,10 @@ class FarEnd:
     @property
     def _is_open(self) -> bool:
         """Length and pauses can tell more than is known."""
-        return self.is_answered and not self._is_music and self.kind in (FarEndKind.UNKNOWN, FarEndKind.MACHINE)
+        if self._is_suspected and self._speaks_since is None:
+            return False
+        is_open = self.kind in (FarEndKind.UNKNOWN, FarEndKind.MACHINE) or self._owes_floor
+        return is_open and self.is_answered and not self._is_music
 
     @property
     def _hold_ends_at(self) -> float | None:
@@ -249,7 +267,8 @@ class FarEnd:
 
     @property
     def _records_at(self) -> float | None:
-        if self._silent_since is None or self._left_message_at is not None or self.kind is not FarEndKind.VOICEMAIL:
+        is_greeting = self.kind in (FarEndKind.VOICEMAIL, FarEndKind.MACHINE)
+        if self._silent_since is None or self._left_message_at is not None or not is_greeting:
             return None
         return self._silent_since + _GREETING_PAUSE_S if self._config.voicemail == "message" else None
 
@@ -267,9 +286,10 @@ class FarEnd:
 
     @property
     def _person_at(self) -> float | None:
-        if self._silent_since is None or not self._said_persons_words or not self._is_open:
+        if self._silent_since is None or self._persons_words_at is None or not self._is_open or self._owes_floor:
             return None
-        return self._silent_since + _PERSONS_WORDS_PAUSE_S
+        told_all = self._persons_words_at > self._silent_since - _UNTOLD_S
+        return self._silent_since + _PERSONS_WORDS_PAUSE_S if told_all else None
 
     @property
     def _has_barely_spoken(self) -> bool:
@@ -278,9 +298,11 @@ class FarEnd:
 
     def _receive_nobodys_words(self, text: str, now: float, is_final: bool) -> None:
         """Words that no machine says, or not yet."""
-        is_silent = self._silent_since is not None
-        if is_persons(text):
-            self._said_persons_words = is_silent
+        self._persons_words_at = now if is_persons(text) else None
+        if is_asked(text) and self.kind in (FarEndKind.UNKNOWN, FarEndKind.MACHINE):
+            self._owes_floor = self._silent_since is None
+            self._recognize(FarEndKind.PERSON, "words", _PERSONS_WORDS, now)
+        self._cadence.receive_words(_INTRODUCTION_PAUSE_S if is_introduction(text) else 0.0)
         if not is_final:
             return
         self._turns_taken += 1
@@ -292,7 +314,7 @@ class FarEnd:
             self._recognize(FarEndKind.PERSON, "words", _ANY_WORDS, now)
 
     def _receive_beep(self, now: float) -> None:
-        if self.kind is FarEndKind.UNKNOWN and self._cadence.began_at is None and not self._turns_taken:
+        if self.kind is FarEndKind.UNKNOWN and not self._has_spoken and not self._turns_taken:
             self._beeped_at = now if self.is_answered else None
         elif self.kind in (FarEndKind.VOICEMAIL, FarEndKind.MACHINE) or self._has_barely_spoken:
             self._recognize(FarEndKind.VOICEMAIL, "tone", _TONE, now)
@@ -306,11 +328,12 @@ class FarEnd:
     def _follow_cadence(self, now: float) -> None:
         for evidence in self._cadence.evidence():
             match evidence:
-                case GreetingPaused(ended_at) if self.kind is FarEndKind.UNKNOWN:
+                case GreetingPaused(ended_at) if self.kind is FarEndKind.UNKNOWN or self._owes_floor:
+                    self._owes_floor = False
                     self._events.append(FloorOffered(ended_at))
                 case SoundsLikePerson(confidence) if self.confidence < _MAYBE_WORDS:
                     self._recognize(FarEndKind.PERSON, "cadence", confidence, now)
-                case SoundsLikeRecording(confidence):
+                case SoundsLikeRecording(confidence) if self.kind is not FarEndKind.PERSON:
                     self._recognize(FarEndKind.MACHINE, "cadence", confidence, now)
                 case _:
                     pass
@@ -325,6 +348,7 @@ class FarEnd:
             return  # which says more
         self.kind, self.confidence = kind, confidence
         self._beeped_at = None
+        self._owes_floor = self._owes_floor and kind is FarEndKind.PERSON
         self._events.append(FarEndRecognized(kind, cause, confidence))
         self._held_since = now if kind is FarEndKind.HOLD else None
         if kind in _ENDS:

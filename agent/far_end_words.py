@@ -40,7 +40,9 @@ _VOICEMAIL = re.compile(
     r"|(?:our|business|office) hours are|(?:start|begin) (?:recording|speaking)|you know what to do)\b"
 )
 _RECORDED = re.compile(
-    r"\b(?:you(?:'ve| have)? reached|you have (?:called|dialed)"
+    r"\b(?:you(?:'ve|'re| have| are)? reach(?:ed)?|you have (?:called|dialed)|your call|welcome to"
+    r"|(?:no ?one|nobody) (?:is|can)"
+    r"|sorry (?:that )?(?:i|we) (?:missed|can)|the (?:mobile|wireless|cellular)"
     r"|(?:person|customer|party|subscriber|number|user) (?:that )?you(?:'re| are|'ve| have)? (?:call|try|dial|reach)\w*"
     r"|we(?:'re| are) sorry[,.]? (?:but )?(?:the|your|you)"
     r"|this is (?:an? (?:automated|recorded)|the (?:voice|automated)))\b"
@@ -66,11 +68,16 @@ _SAID_BY_MACHINES = (
     (FarEndKind.HOLD, _HOLD),
     (FarEndKind.MACHINE, _RECORDED),
 )
+_ASKED_BY_PEOPLE = re.compile(
+    r"\b(?:(?:how|what) (?:can|may|could) (?:i|we) (?:help|do|assist|direct)|may i help|can i help"
+    r"|who(?:'s| is) (?:this|that|calling|there|it|speaking)|who am i|are you there|can you hear|what do you want"
+    r"|what(?:'s| is) (?:this|it) about|where are you|what's up)\b"
+)
 _SAID_BY_PEOPLE = re.compile(
-    r"\b(?:(?:how|what) (?:can|may|could) (?:i|we) (?:help|do|assist|direct)|may i help|can i help|help you\b.{0,20}\?"
-    r"|speaking[?.!]?$|who(?:'s| is) (?:this|that|calling|there|it)|who am i|are you there|can you hear"
-    r"|what do you want|what(?:'s| is) (?:this|it) about|where are you|what's up|just a (?:second|moment|minute)"
-    r"|one (?:second|moment|minute)|hold on|is (?:this|that) )"
+    r"\b(?:speaking|here|residence)[?.!]?$|\b(?:just a|one) (?:second|moment|minute)\b|\bhold on\b|\bis (?:this|that)\b"
+)
+_INTRODUCTION = re.compile(
+    r"(?:(?:hello|hi|hey|good \w+|yes)\b[\s,.!?-]*)*(?:this is|it'?s|it is|my name is|i'm|i am)(?: [\w'-]+){1,4}[.!?]?"
 )
 _ALONE = re.compile(
     r"(?:(?:hello|hi|hey|yes|yeah|yep|ja|hallo|good (?:morning|afternoon|evening|day)|what|who is it|speaking|ok(?:ay)?"
@@ -85,9 +92,19 @@ def kind_of_machine(text: str) -> FarEndKind | None:
 
 
 def is_persons(text: str) -> bool:
-    """Whether recordings do not say this: it asks the caller something, or is but a hello."""
+    """Whether people say this when they answer and then wait, or ask it; a recording may still begin like that."""
     plain = _plain(text)
-    return bool(_SAID_BY_PEOPLE.search(plain) or _ALONE.fullmatch(plain))
+    return bool(_SAID_BY_PEOPLE.search(plain) or _ALONE.fullmatch(plain) or _ASKED_BY_PEOPLE.search(plain))
+
+
+def is_introduction(text: str) -> bool:
+    """Whether it is a name and no more: voicemails begin like that, and so do people."""
+    return bool(_INTRODUCTION.fullmatch(_plain(text)))
+
+
+def is_asked(text: str) -> bool:
+    """Whether it asks what no recording asks: who calls, and how one can help."""
+    return bool(_ASKED_BY_PEOPLE.search(_plain(text)))
 
 
 def _plain(text: str) -> str:
