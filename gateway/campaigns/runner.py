@@ -277,6 +277,11 @@ class Runner:
                     self._events.publish("campaign.progress", "", data)
 
 
+async def extract_nothing(policy: Policy, record: AttemptRecord) -> Mapping[str, Extracted]:
+    """For gateways that cannot: every field is empty."""
+    return {field.name: None for field in policy.extract}
+
+
 def outcome_data(record: AttemptRecord) -> dict[str, object]:
     """As `campaign.outcome` tells it."""
     return {

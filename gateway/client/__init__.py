@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """For programs that use a gateway: its API, its events, and the backend's side of media streams.
 
-ParleyClient (client) > HTTP > gateway
+ParleyClient (client), its campaigns (campaigns) > HTTP (http) > gateway
     events (events) > WebSocket, resumed by cursor
 serve, attach (backend) > StreamCall (stream_call) > parley.v1
 
@@ -9,6 +9,7 @@ Needs neither pjsua2 nor speech models: it can be imported anywhere.
 """
 
 from gateway.client.backend import Backend, Handler, attach, serve, serving
+from gateway.client.campaigns import BarredNumber, CampaignInfo, CampaignProgress, Campaigns, ListReport, RowProblem
 from gateway.client.client import ParleyClient
 from gateway.client.errors import (
     ApiError,
@@ -66,9 +67,13 @@ __all__ = [
     "AudioFormat",
     "Backend",
     "BadAnswer",
+    "BarredNumber",
     "BridgeInfo",
     "CallInfo",
     "CallerMemory",
+    "CampaignInfo",
+    "CampaignProgress",
+    "Campaigns",
     "ClearedMessage",
     "Conflict",
     "DtmfMessage",
@@ -81,6 +86,7 @@ __all__ = [
     "Handler",
     "InvalidRequest",
     "IssuedToken",
+    "ListReport",
     "MarkState",
     "NotAllowed",
     "NotFound",
@@ -90,6 +96,7 @@ __all__ = [
     "PlayOrder",
     "Playback",
     "Quality",
+    "RowProblem",
     "SessionPage",
     "SessionRecord",
     "SessionSignalling",
