@@ -19,6 +19,7 @@ import structlog
 import uvloop
 
 from agent.local.engines import OfflineEngines
+from agent.local.inference import Priority
 from gateway.agents import Staff
 from gateway.api.app import BASE_PATH, create_app
 from gateway.api.attach import attach_router
@@ -37,7 +38,8 @@ from gateway.calls.switchboard import Switchboard
 from gateway.calls.toll_audit import TollAudit
 from gateway.calls.voices import Voices
 from gateway.campaigns.control import Campaigns
-from gateway.campaigns.runner import Runner, extract_nothing
+from gateway.campaigns.extraction import Extraction, LlmExtraction, RuleExtraction
+from gateway.campaigns.runner import Runner
 from gateway.config import Config, HttpConfig, SipConfig
 from gateway.errors import WrongCallState
 from gateway.events import EventBus
@@ -180,7 +182,12 @@ async def _serve(config: Config) -> None:
         mcp = await _mcp_endpoint(keys) if config.http.mcp else None
         voices = Voices(engines.tts, engines.tts.voice, "en")
         campaigns = Campaigns(store, config.store.database_url)
-        runner = Runner(store, SwitchboardLine(switchboard, voices), events.bus, extract_nothing, new_handle)
+        extraction = Extraction(
+            store,
+            {name: LlmExtraction(model) for name, model in staff.models.items()},
+            RuleExtraction(lambda texts: engines.queries.of(*texts, priority=Priority.PARTIAL)),
+        )
+        runner = Runner(store, SwitchboardLine(switchboard, voices), events.bus, extraction, new_handle)
         background.append(tasks.create_task(runner.run(), name="campaigns"))
         app = create_app(
             SwitchboardControl(switchboard, prompts, voices),

@@ -193,6 +193,11 @@ class Call:
             self.facts.agent = agent
             self.journal.assigned(self.call_id, agent)
 
+    def know_far_end(self, kind: str, cause: str, confidence: float | None) -> None:
+        """Who or what took the call that we placed, or is heard before it is taken: see `agent.far_end`."""
+        self.facts.far_end, self.facts.far_end_confidence = kind, confidence
+        self.publish("far_end.recognized", far_end=kind, cause=cause, confidence=confidence)
+
     async def until_over(self) -> None:
         """Until the leg is over."""
         await self._over.wait()

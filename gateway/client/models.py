@@ -882,9 +882,13 @@ class SessionSummary(Model):
     """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
     recording_facts: RecordingFacts | None = None
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
-    far_end: Literal["unknown", "person", "voicemail", "menu", "hold", "fax", "failed"] | None = None
-    """Who or what took the call that we placed: a person, a machine that records or one that wants keys, a queue, a
-    fax, or information tones (`failed`). Null: we did not place it, it goes on, or nobody listened for that."""
+    far_end: (
+        Literal["unknown", "person", "machine", "voicemail", "menu", "hold", "fax", "failed", "unreachable", "busy"]
+        | None
+    ) = None
+    """Who or what took the call that we placed: a person, a recording, a machine that records or one that wants
+    keys, a queue, a fax, or a tone or announcement: `failed` (there is no such number), `unreachable`, `busy`.
+    Null: we did not place it, it goes on, or nobody listened for that."""
     far_end_confidence: float | None = None
     """How sure that is, 0 to 1."""
     message_left: bool = False
@@ -963,9 +967,13 @@ class SessionRecord(Model):
     """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
     recording_facts: RecordingFacts | None = None
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
-    far_end: Literal["unknown", "person", "voicemail", "menu", "hold", "fax", "failed"] | None = None
-    """Who or what took the call that we placed: a person, a machine that records or one that wants keys, a queue, a
-    fax, or information tones (`failed`). Null: we did not place it, it goes on, or nobody listened for that."""
+    far_end: (
+        Literal["unknown", "person", "machine", "voicemail", "menu", "hold", "fax", "failed", "unreachable", "busy"]
+        | None
+    ) = None
+    """Who or what took the call that we placed: a person, a recording, a machine that records or one that wants
+    keys, a queue, a fax, or a tone or announcement: `failed` (there is no such number), `unreachable`, `busy`.
+    Null: we did not place it, it goes on, or nobody listened for that."""
     far_end_confidence: float | None = None
     """How sure that is, 0 to 1."""
     message_left: bool = False

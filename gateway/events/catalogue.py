@@ -155,8 +155,9 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
     "far_end.recognized": KindFacts(
         "It is known who or what took a call that we placed and an agent conducts; again when that changes.",
         {
-            "far_end": "`person`, `voicemail`, `menu`, `hold` (a queue, music), `fax` or `failed` (not in service)",
-            "cause": "what told it: `words`, `tone`, `music`...",
+            "far_end": "`person`, `machine` (a recording), `voicemail`, `menu`, `hold` (queue, music), `fax`, `failed` "
+            "(not in service), `unreachable` or `busy`",
+            "cause": "what told it: `words`, `cadence` (length and pauses), `tone`, `music` or `judgement` (a model's)",
             "confidence": "0 to 1, or null",
         },
     ),

@@ -31,7 +31,7 @@ def heard(*texts: str, config: FarEndConfig = MESSAGE) -> tuple[FarEnd, list[Far
 )
 def test_a_voicemail_says_what_it_is(text: str) -> None:
     far_end, events = heard(text)
-    assert events == [FarEndRecognized(FarEndKind.VOICEMAIL, "words"), FallSilent()]
+    assert events == [FarEndRecognized(FarEndKind.VOICEMAIL, "words", 0.95), FallSilent()]
     assert not far_end.listens
 
 
@@ -46,7 +46,7 @@ def test_a_voicemail_says_what_it_is(text: str) -> None:
 )
 def test_a_menu_says_what_it_is_and_is_talked_to(text: str) -> None:
     far_end, events = heard(text)
-    assert events == [FarEndRecognized(FarEndKind.MENU, "words")]
+    assert events == [FarEndRecognized(FarEndKind.MENU, "words", 0.95)]
     assert far_end.listens
 
 
@@ -61,7 +61,7 @@ def test_a_menu_says_what_it_is_and_is_talked_to(text: str) -> None:
 )
 def test_a_queue_says_what_it_is(text: str) -> None:
     far_end, events = heard(text)
-    assert events == [FarEndRecognized(FarEndKind.HOLD, "words"), FallSilent()]
+    assert events == [FarEndRecognized(FarEndKind.HOLD, "words", 0.95), FallSilent()]
     assert not far_end.listens
 
 
@@ -77,8 +77,9 @@ def test_a_queue_says_what_it_is(text: str) -> None:
     ],
 )
 def test_anybody_else_is_a_person(text: str) -> None:
-    far_end, events = heard(text)
-    assert events == [FarEndRecognized(FarEndKind.PERSON, "words")]
+    far_end, (event,) = heard(text)
+    assert isinstance(event, FarEndRecognized)
+    assert (event.kind, event.cause) == (FarEndKind.PERSON, "words")
     assert far_end.listens
 
 
@@ -87,7 +88,7 @@ def test_a_partial_transcript_recognises_a_machine_and_no_person() -> None:
     far_end.receive_words("hello you have", 1.0, is_final=False)
     assert not far_end.events()
     far_end.receive_words("hello you have reached the voicemail of", 2.0, is_final=False)
-    assert far_end.events() == [FarEndRecognized(FarEndKind.VOICEMAIL, "words"), FallSilent()]
+    assert far_end.events() == [FarEndRecognized(FarEndKind.VOICEMAIL, "words", 0.95), FallSilent()]
 
 
 def test_a_person_can_come_back_from_hold_but_no_voicemail_turns_into_one() -> None:
@@ -98,13 +99,13 @@ def test_a_person_can_come_back_from_hold_but_no_voicemail_turns_into_one() -> N
     ]
     far_end, events = heard("Leave a message after the beep.", "Thank you.")
     assert far_end.kind is FarEndKind.VOICEMAIL
-    assert events == [FarEndRecognized(FarEndKind.VOICEMAIL, "words"), FallSilent()]
+    assert events == [FarEndRecognized(FarEndKind.VOICEMAIL, "words", 0.95), FallSilent()]
 
 
 def test_a_beep_after_a_greeting_makes_it_a_voicemail_that_records() -> None:
     far_end, _ = heard("Hi, this is Tom.")
     far_end.receive_tone(BEEP, 9.0)
-    assert far_end.events() == [FarEndRecognized(FarEndKind.VOICEMAIL, "tone"), FallSilent(), LEAVE]
+    assert far_end.events() == [FarEndRecognized(FarEndKind.VOICEMAIL, "tone", 0.98), FallSilent(), LEAVE]
     far_end.receive_tone(BEEP, 9.0)
     assert not far_end.events()
 
@@ -132,17 +133,17 @@ def test_a_voicemail_without_a_beep_records_after_its_silence() -> None:
 
 def test_a_voicemail_that_gets_no_message_ends_the_call() -> None:
     _, events = heard("Please leave a message.", config=FarEndConfig())
-    assert events == [FarEndRecognized(FarEndKind.VOICEMAIL, "words"), EndCall("voicemail")]
+    assert events == [FarEndRecognized(FarEndKind.VOICEMAIL, "words", 0.95), EndCall("voicemail")]
 
 
 def test_words_in_music_are_nobody() -> None:
     far_end = FarEnd(MESSAGE)
     far_end.receive_music(True, 1.0)
     far_end.receive_words("Thank you.", 2.0, is_final=True)
-    assert far_end.events() == [FarEndRecognized(FarEndKind.HOLD, "music"), FallSilent()]
+    assert far_end.events() == [FarEndRecognized(FarEndKind.HOLD, "music", 0.8), FallSilent()]
     far_end.receive_music(False, 3.0)
     far_end.receive_words("Hello, this is Sam.", 4.0, is_final=True)
-    assert far_end.events() == [FarEndRecognized(FarEndKind.PERSON, "words")]
+    assert far_end.events() == [FarEndRecognized(FarEndKind.PERSON, "words", 0.8)]
 
 
 def test_nobody_waits_on_hold_for_ever() -> None:
@@ -157,5 +158,5 @@ def test_a_fax_and_a_number_that_is_not_in_service_end_the_call() -> None:
     fax, vacant = FarEnd(MESSAGE), FarEnd(MESSAGE)
     fax.receive_tone(FaxAnswered(5_000), 5.0)
     vacant.receive_tone(SitHeard(SitKind.VACANT, 3_000), 3.0)
-    assert fax.events() == [FarEndRecognized(FarEndKind.FAX, "tone"), EndCall("fax")]
-    assert vacant.events() == [FarEndRecognized(FarEndKind.FAILED, "tone"), EndCall("not_in_service")]
+    assert fax.events() == [FarEndRecognized(FarEndKind.FAX, "tone", 0.98), EndCall("fax")]
+    assert vacant.events() == [FarEndRecognized(FarEndKind.FAILED, "tone", 0.98), EndCall("not_in_service")]

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the far end's words say of it: machines name themselves. Pure functions on an English transcript.
+
+Partial transcripts do, too: what a machine says is known by its first words as a rule ("you have reached").
+"""
+
+import re
+
+from agent.far_end_kind import FarEndKind
+
+_MOST_CHARACTERS = 600
+"""Of a longer turn only the end is looked at; it also bounds what the patterns can cost."""
+
+_FAILED = re.compile(
+    r"\b(?:not in service|(?:been |is |was )disconnected|(?:can ?not|can't|could not) be completed"
+    r"|not a (?:working|valid)|no longer in (?:service|use)|(?:number|extension)\b.{0,40}(?:does not exist"
+    r"|has (?:been )?changed|is (?:invalid|"
+    r"incorrect|unallocated|not (?:assigned|allocated|in use|recognized))|is not in)|check the number|invalid number)\b"
+)
+_UNREACHABLE = re.compile(
+    r"\b(?:(?:switched|turned|powered) off|not reachable|unreachable|(?:outside|out of) (?:of )?(?:the |our )?coverage"
+    r"|all circuits are|network is (?:currently )?busy|cannot be reached|(?:can't|can not) be reached)\b"
+)
+_SCREENING = re.compile(
+    r"\b(?:(?:state|say|record|give) your name and|screening (?:service|calls)|call assist"
+    r"|why you(?:'re| are) calling)\b"
+)
+_VOICEMAIL = re.compile(
+    r"\b(?:leave (?:me |us )?(?:a|your|the) (?:\w+ )?(?:message|name|number)|(?:after|at) the (?:tone|beep|signal)"
+    r"|(?:record|leave) (?:your|a) (?:\w+ )?message|voice ?mail(?:box)?|mail ?box|answering (?:machine|service)"
+    r"|(?:get|be) back (?:to|with) you|and (?:i|we)(?:'ll| will) (?:call|ring|text|get) |return your call"
+    r"|missed your call"
+    r"|(?:unable|not able|aren't able|isn't able) to (?:take|answer|come to|get to|pick)"
+    r"|can(?:not|'t| not)(?: \w+)? (?:take|answer|come to|get to|pick up|talk)\b(?! to you)"
+    r"|(?:is|am|are|'m|'re) (?:currently )?not available|(?:is|are|'m|am) (?:currently )?unavailable"
+    r"|(?:no ?one|nobody) is available|not (?:here|home|in) right now|away from (?:my|the|our) (?:desk|phone|office)"
+    r"|out of (?:the|my) office|your name and (?:\w+ )?number|name,? (?:and )?number and|as soon as (?:i|we|possible)"
+    r"|forwarded to (?:an?|voice|the)|(?:please )?leave (?:it|one) (?:after|at)"
+    r"|(?:office|we|store|shop|clinic) (?:is|are) (?:currently |now )?closed"
+    r"|(?:our|business|office) hours are|(?:start|begin) (?:recording|speaking)|you know what to do)\b"
+)
+_RECORDED = re.compile(
+    r"\b(?:you(?:'ve|'re| have| are)? reach(?:ed)?|you have (?:called|dialed)|your call|welcome to"
+    r"|(?:no ?one|nobody) (?:is|can)"
+    r"|sorry (?:that )?(?:i|we) (?:missed|can)|the (?:mobile|wireless|cellular)"
+    r"|(?:person|customer|party|subscriber|number|user) (?:that )?you(?:'re| are|'ve| have)? (?:call|try|dial|reach)\w*"
+    r"|we(?:'re| are) sorry[,.]? (?:but )?(?:the|your|you)"
+    r"|this is (?:an? (?:automated|recorded)|the (?:voice|automated)))\b"
+)
+_MENU = re.compile(
+    r"\b(?:(?:press|dial|push|enter) (?:\w+ )?(?:zero|one|two|three|four|five|six|seven|eight|nine|star|pound|hash|\d)"
+    r"|for (?:sales|service|support|billing|english|spanish)\b.*\bpress|main menu|(?:following|these) options"
+    r"|menu options|say or (?:press|enter)|in a few words|enter your|dial your party|listen (?:closely|carefully)"
+    r"|options have changed|know your party)\b"
+)
+_HOLD = re.compile(
+    r"\b(?:please (?:stay|remain) on the line|(?:please )?(?:continue to )?hold(?: the line)?,? (?:please|while)"
+    r"|please hold|hold for the|your call is (?:very )?important|next available|you are (?:caller |customer )?number"
+    r"|(?:all|our) (?:of our )?(?:\w+ )?(?:agents|representatives|operators|lines|associates) are|in the queue"
+    r"|estimated wait|call (?:will be|may be) (?:answered|recorded|monitored))\b"
+)
+_SAID_BY_MACHINES = (
+    (FarEndKind.FAILED, _FAILED),
+    (FarEndKind.UNREACHABLE, _UNREACHABLE),
+    (FarEndKind.MENU, _SCREENING),
+    (FarEndKind.VOICEMAIL, _VOICEMAIL),
+    (FarEndKind.MENU, _MENU),
+    (FarEndKind.HOLD, _HOLD),
+    (FarEndKind.MACHINE, _RECORDED),
+)
+_ASKED_BY_PEOPLE = re.compile(
+    r"\b(?:(?:how|what) (?:can|may|could) (?:i|we) (?:help|do|assist|direct)|may i help|can i help"
+    r"|who(?:'s| is) (?:this|that|calling|there|it|speaking)|who am i|are you there|can you hear|what do you want"
+    r"|what(?:'s| is) (?:this|it) about|where are you|what's up)\b"
+)
+_SAID_BY_PEOPLE = re.compile(
+    r"\b(?:speaking|here|residence)[?.!]?$|\b(?:just a|one) (?:second|moment|minute)\b|\bhold on\b|\bis (?:this|that)\b"
+)
+_INTRODUCTION = re.compile(
+    r"(?:(?:hello|hi|hey|good \w+|yes)\b[\s,.!?-]*)*(?:this is|it'?s|it is|my name is|i'm|i am)(?: [\w'-]+){1,4}[.!?]?"
+)
+_ALONE = re.compile(
+    r"(?:(?:hello|hi|hey|yes|yeah|yep|ja|hallo|good (?:morning|afternoon|evening|day)|what|who is it|speaking|ok(?:ay)?"
+    r"|sure|um|uh|oh|sorry|(?:this is )?(?:he|she|him|her)|there|who|is|it|this|i'm here)\b[\s,.!?-]*)+"
+)
+
+
+def kind_of_machine(text: str) -> FarEndKind | None:
+    """What kind of machine says this, or said it so far; None: no machine's words."""
+    plain = _plain(text)
+    return next((kind for kind, pattern in _SAID_BY_MACHINES if pattern.search(plain)), None)
+
+
+def is_persons(text: str) -> bool:
+    """Whether people say this when they answer and then wait, or ask it; a recording may still begin like that."""
+    plain = _plain(text)
+    return bool(_SAID_BY_PEOPLE.search(plain) or _ALONE.fullmatch(plain) or _ASKED_BY_PEOPLE.search(plain))
+
+
+def is_introduction(text: str) -> bool:
+    """Whether it is a name and no more: voicemails begin like that, and so do people."""
+    return bool(_INTRODUCTION.fullmatch(_plain(text)))
+
+
+def is_asked(text: str) -> bool:
+    """Whether it asks what no recording asks: who calls, and how one can help."""
+    return bool(_ASKED_BY_PEOPLE.search(_plain(text)))
+
+
+def _plain(text: str) -> str:
+    lower = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return " ".join(lower.split())[-_MOST_CHARACTERS:]
