@@ -260,13 +260,15 @@ def test_a_machine_by_its_length_that_then_waits_is_a_person_and_gets_the_floor(
 
 
 def test_one_who_answers_for_somebody_else_is_a_person() -> None:
-    far_end = FarEnd(MESSAGE)
+    far_end = FarEnd(FarEndConfig())
     far_end.receive_speech(1.0)
     far_end.receive_words("He is not available", 2.2, is_final=False)
-    assert far_end.verdict is Verdict.MACHINE
     far_end.receive_words("He is not available, may I take a message?", 3.0, is_final=False)
-    assert far_end.verdict is Verdict.HUMAN
-    assert not any(isinstance(event, EndCall) for event in far_end.events())
+    assert far_end.events() == [
+        FarEndRecognized(FarEndKind.MACHINE, "words", 0.75),
+        FallSilent(),
+        FarEndRecognized(FarEndKind.PERSON, "words", 0.95),
+    ]
 
 
 def test_machines_words_in_the_midst_of_a_conversation_are_a_persons() -> None:
