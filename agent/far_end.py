@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from agent.config import FarEndConfig
 from agent.far_end_kind import FarEndKind, Verdict
-from agent.far_end_words import is_persons, kind_of_machine
+from agent.far_end_words import is_asked, is_introduction, is_persons, said_by_machine
 from agent.greeting_cadence import GreetingCadence, GreetingPaused, SoundsLikePerson, SoundsLikeRecording
 from media.cadence import BusyHeard, CongestionHeard, RingbackHeard
 from media.progress import BeepHeard, FaxAnswered, FaxCalling, ProgressEvent, SitHeard
@@ -59,7 +59,8 @@ class FarEndRecognized:
 @dataclass(frozen=True, slots=True)
 class FloorOffered:
     """They said something short and have stopped: whoever it is, a caller speaks now. Told once for every pause, until
-    somebody is recognised; a machine that goes on has lost nothing by it."""
+    somebody is recognised, and once after that if it was in the midst of a sentence; a machine that goes on has lost
+    nothing by it."""
 
     ended_at: float
     """When the last sample of it was spoken, monotonic seconds."""
@@ -97,7 +98,11 @@ FarEndEvent = FarEndRecognized | FloorOffered | FallSilent | LeaveMessage | EndC
 
 _GREETING_PAUSE_S = 2.5
 """A voicemail that is silent for so long records: its beep was none that we know."""
-_PERSONS_WORDS_PAUSE_S = 0.45
+_PERSONS_WORDS_PAUSE_S = 0.5
+_INTRODUCTION_PAUSE_S = 0.9
+"""After a name recordings pause as people do, and then go on."""
+_UNTOLD_S = 0.3
+"""Words that were told no longer before the end of speech are all that was said."""
 _STRADDLES_S = 1.0
 """Who is heard for so long before the answer, and goes on, is no person who took the call."""
 _LONE_BEEP_S = 1.5
@@ -109,7 +114,7 @@ _GREETING_RESUMED_S = 1.0
 _MOST_MESSAGES = 3
 _MOST_WORDS_OF_A_GREETING = 14
 """Said in one breath by whoever answers, without a question or a machine's words: in doubt."""
-_TONE, _WORDS, _MAYBE_WORDS, _MUSIC, _PERSONS_WORDS, _ANY_WORDS = 0.98, 0.95, 0.85, 0.8, 0.95, 0.8
+_TONE, _MAYBE_WORDS, _MUSIC, _PERSONS_WORDS, _ANY_WORDS = 0.98, 0.85, 0.8, 0.95, 0.8
 _ENDS = {
     FarEndKind.FAX: "fax",
     FarEndKind.FAILED: "not_in_service",
@@ -117,6 +122,8 @@ _ENDS = {
     FarEndKind.BUSY: "busy",
 }
 _FINAL = frozenset((*_ENDS, FarEndKind.VOICEMAIL))
+_PUT_THROUGH_TO = frozenset((FarEndKind.VOICEMAIL, FarEndKind.MENU, FarEndKind.HOLD))
+"""Somebody may connect us to these, in the midst of a call."""
 _BEFORE_ANSWER = frozenset((*_ENDS, FarEndKind.VOICEMAIL, FarEndKind.MACHINE))
 
 
@@ -131,14 +138,19 @@ class FarEnd:
         self._cadence = GreetingCadence()
         self._speaks_since: float | None = None
         self._silent_since: float | None = None
+        self._is_suspected = False
+        """A sound that may become speech: a silence is not judged by its length meanwhile."""
         self._held_since: float | None = None
         self._beeped_at: float | None = None
         """Before anything was said."""
         self._is_music = False
-        self._said_persons_words = False
-        """In the speech that has just ended."""
+        self._persons_words_at: float | None = None
+        """When the newest words were some that people say, and wait."""
+        self._owes_floor = False
+        """A person was recognised in the midst of a sentence."""
         self._left_message_at: float | None = None
         self._messages = 0
+        self._has_spoken = False
         self._turns_taken = 0
         """By somebody who said nothing that a machine says."""
         self._events: list[FarEndEvent] = []
@@ -158,7 +170,7 @@ class FarEnd:
             return
         self.is_answered = True
         goes_on = self._speaks_since is not None and now - self._speaks_since > _STRADDLES_S
-        self._cadence, self._said_persons_words = GreetingCadence(), False
+        self._cadence, self._persons_words_at = GreetingCadence(), None
         if self._speaks_since is not None:
             self._cadence.receive_speech(max(now, self._speaks_since))
         if goes_on:
@@ -166,10 +178,13 @@ class FarEnd:
 
     def receive_words(self, text: str, now: float, *, is_final: bool) -> None:
         """What the far end says, or said so far in this turn."""
-        kind = kind_of_machine(text)
-        if kind is not None and not (kind in _ENDS and self._turns_taken > 1):
-            self._recognize(kind, "words", _MAYBE_WORDS if kind is FarEndKind.MACHINE else _WORDS, now)
-        elif kind is None and text.strip() and not self._is_music and self.is_answered:
+        said = said_by_machine(text)
+        is_opening = self._turns_taken <= 1
+        if said is not None and said.kind is FarEndKind.MACHINE and is_asked(text):
+            said = None  # who answers for somebody else
+        if said is not None and (is_opening or said.kind in _PUT_THROUGH_TO):
+            self._recognize(said.kind, "words", said.confidence, now)
+        elif text.strip() and not self._is_music and self.is_answered:
             self._receive_nobodys_words(text, now, is_final)  # speech recognition hears words in music, too
 
     def receive_tone(self, event: ProgressEvent, now: float) -> None:
@@ -200,9 +215,13 @@ class FarEnd:
     def receive_speech(self, started_at: float) -> None:
         """The far end speaks (again), since then."""
         self._speaks_since, self._silent_since, self._beeped_at = started_at, None, None
-        self._said_persons_words = False
+        self._has_spoken, self._is_suspected = True, False
         self._cadence.receive_speech(started_at)
         self._follow_cadence(started_at)
+
+    def receive_suspicion(self, is_suspected: bool) -> None:
+        """The far end may have begun to speak, or has not after all."""
+        self._is_suspected = is_suspected
 
     def receive_silence(self, ended_at: float) -> None:
         """It has stopped, at that time, or says nothing yet."""
@@ -220,11 +239,13 @@ class FarEnd:
             self._held_since = None
             self._events.append(EndCall("on_hold_too_long"))
         if (due := self._records_at) is not None and now >= due:
+            self._recognize(FarEndKind.VOICEMAIL, "cadence", _MAYBE_WORDS, now)
             self._leave_message(now)
         if (due := self._resumes_at) is not None and now >= due:
             self._left_message_at = None
             self._events.append(FallSilent())
         if (due := self._lone_beep_at) is not None and now >= due:
+            self._beeped_at = None
             self._recognize(FarEndKind.VOICEMAIL, "tone", _ANY_WORDS, now)
             self._leave_message(now)
         if (due := self._person_at) is not None and now >= due:
@@ -241,7 +262,10 @@ class FarEnd:
     @property
     def _is_open(self) -> bool:
         """Length and pauses can tell more than is known."""
-        return self.is_answered and not self._is_music and self.kind in (FarEndKind.UNKNOWN, FarEndKind.MACHINE)
+        if self._is_suspected and self._speaks_since is None:
+            return False
+        is_open = self.kind in (FarEndKind.UNKNOWN, FarEndKind.MACHINE) or self._owes_floor
+        return is_open and self.is_answered and not self._is_music
 
     @property
     def _hold_ends_at(self) -> float | None:
@@ -249,9 +273,10 @@ class FarEnd:
 
     @property
     def _records_at(self) -> float | None:
-        if self._silent_since is None or self._left_message_at is not None or self.kind is not FarEndKind.VOICEMAIL:
+        is_due = self.kind is FarEndKind.VOICEMAIL and self._config.voicemail == "message"
+        if self._silent_since is None or self._left_message_at is not None:
             return None
-        return self._silent_since + _GREETING_PAUSE_S if self._config.voicemail == "message" else None
+        return self._silent_since + _GREETING_PAUSE_S if is_due or self.kind is FarEndKind.MACHINE else None
 
     @property
     def _resumes_at(self) -> float | None:
@@ -267,9 +292,10 @@ class FarEnd:
 
     @property
     def _person_at(self) -> float | None:
-        if self._silent_since is None or not self._said_persons_words or not self._is_open:
+        if self._silent_since is None or self._persons_words_at is None or not self._is_open or self._owes_floor:
             return None
-        return self._silent_since + _PERSONS_WORDS_PAUSE_S
+        told_all = self._persons_words_at > self._silent_since - _UNTOLD_S
+        return self._silent_since + _PERSONS_WORDS_PAUSE_S if told_all else None
 
     @property
     def _has_barely_spoken(self) -> bool:
@@ -278,9 +304,11 @@ class FarEnd:
 
     def _receive_nobodys_words(self, text: str, now: float, is_final: bool) -> None:
         """Words that no machine says, or not yet."""
-        is_silent = self._silent_since is not None
-        if is_persons(text):
-            self._said_persons_words = is_silent
+        self._persons_words_at = now if is_persons(text) else None
+        if is_asked(text) and self.kind in (FarEndKind.UNKNOWN, FarEndKind.MACHINE):
+            self._owes_floor = self._silent_since is None
+            self._recognize(FarEndKind.PERSON, "words", _PERSONS_WORDS, now)
+        self._cadence.receive_words(_INTRODUCTION_PAUSE_S if is_introduction(text) else 0.0)
         if not is_final:
             return
         self._turns_taken += 1
@@ -292,7 +320,7 @@ class FarEnd:
             self._recognize(FarEndKind.PERSON, "words", _ANY_WORDS, now)
 
     def _receive_beep(self, now: float) -> None:
-        if self.kind is FarEndKind.UNKNOWN and self._cadence.began_at is None and not self._turns_taken:
+        if self.kind is FarEndKind.UNKNOWN and not self._has_spoken and not self._turns_taken:
             self._beeped_at = now if self.is_answered else None
         elif self.kind in (FarEndKind.VOICEMAIL, FarEndKind.MACHINE) or self._has_barely_spoken:
             self._recognize(FarEndKind.VOICEMAIL, "tone", _TONE, now)
@@ -306,11 +334,12 @@ class FarEnd:
     def _follow_cadence(self, now: float) -> None:
         for evidence in self._cadence.evidence():
             match evidence:
-                case GreetingPaused(ended_at) if self.kind is FarEndKind.UNKNOWN:
+                case GreetingPaused(ended_at) if self.kind is FarEndKind.UNKNOWN or self._owes_floor:
+                    self._owes_floor = False
                     self._events.append(FloorOffered(ended_at))
                 case SoundsLikePerson(confidence) if self.confidence < _MAYBE_WORDS:
                     self._recognize(FarEndKind.PERSON, "cadence", confidence, now)
-                case SoundsLikeRecording(confidence):
+                case SoundsLikeRecording(confidence) if self.kind is not FarEndKind.PERSON:
                     self._recognize(FarEndKind.MACHINE, "cadence", confidence, now)
                 case _:
                     pass
@@ -323,10 +352,13 @@ class FarEnd:
             return
         if kind is FarEndKind.MACHINE and self.kind in (FarEndKind.MENU, FarEndKind.HOLD):
             return  # which says more
-        self.kind, self.confidence = kind, confidence
+        was, self.kind, self.confidence = self.kind, kind, confidence
         self._beeped_at = None
+        self._owes_floor = self._owes_floor and kind is FarEndKind.PERSON
         self._events.append(FarEndRecognized(kind, cause, confidence))
         self._held_since = now if kind is FarEndKind.HOLD else None
+        if kind is FarEndKind.PERSON and was is FarEndKind.MACHINE and self._silent_since is not None:
+            self._events.append(FloorOffered(self._silent_since))  # who was met with silence
         if kind in _ENDS:
             self._events.append(EndCall(_ENDS[kind]))
         elif kind is FarEndKind.VOICEMAIL and self._config.voicemail == "hang_up":

@@ -10,7 +10,7 @@ by it; nothing else changes for who feeds it.
 
 from agent.config import FarEndConfig
 from agent.far_end import FarEnd
-from agent.speech import SpeechEnded, SpeechEvent, SpeechStarted
+from agent.speech import SpeechDismissed, SpeechEnded, SpeechEvent, SpeechStarted, SpeechSuspected
 from media.frames import PcmFrame
 from media.hold_music import HoldMusic
 from media.progress import CallProgress
@@ -51,6 +51,10 @@ class FarEndWatch:
     def receive_speech(self, event: SpeechEvent) -> None:
         """What the session's detector heard."""
         match event:
+            case SpeechSuspected():
+                self.far_end.receive_suspicion(True)
+            case SpeechDismissed():
+                self.far_end.receive_suspicion(False)
             case SpeechStarted(started_at):
                 self.far_end.receive_speech(started_at)
             case SpeechEnded(ended_at):

@@ -19,12 +19,13 @@ _PAUSE_S = 0.3
 _LONGEST_INVITING_S = 2.2
 """Who has spoken for so long, and pauses for `_PAUSE_S` only, may go on."""
 _LONG_PAUSE_S = 0.6
-_PERSON_AFTER_S = ((0.9, 0.7), (1.6, 0.8), (2.4, 0.9), (float("inf"), 1.1))
+_PERSON_AFTER_S = ((1.1, 0.6), (1.6, 0.8), (2.6, 0.9), (float("inf"), 1.1))
 """Up to so many seconds of speech, so much silence."""
-_RECORDING_S = 3.0
+_RECORDING_S, _WORDLESS_RECORDING_S = 4.0, 3.0
+"""Words tell sooner as a rule; who is understood and says nothing that machines say may go on for longer."""
 _CERTAINLY_RECORDED_S = 8.0
-_NO_RECORDING_S = 1.8
-"""A recording is over when it has been silent for so long, and either records or was none."""
+_NO_RECORDING_S, _LONGEST_ANSWER_S = 1.8, 4.5
+"""A recording has its beep or goes on within that; if nothing comes and no more than that was said, it was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ class GreetingCadence:
         self._silent_since: float | None = None
         self._has_paused = False
         """And that was told, of this silence."""
+        self._is_understood = False
+        self._least_wait_s = 0.0
+        """Of this silence, to be a person's."""
         self._is_recording = False
         self._is_certain = False
         self._is_over = False
@@ -87,7 +91,7 @@ class GreetingCadence:
             self.began_at = started_at
         if self._silent_since is not None and started_at - self._silent_since < _BREATH_S:
             self._said_s += started_at - self._silent_since
-        self._silent_since, self._speaks_since = None, started_at
+        self._silent_since, self._speaks_since, self._least_wait_s = None, started_at, 0.0
         self._has_paused = False
 
     def receive_silence(self, ended_at: float) -> None:
@@ -96,17 +100,22 @@ class GreetingCadence:
             self._said_s += max(0.0, ended_at - self._speaks_since)
             self._speaks_since, self._silent_since = None, ended_at
 
+    def receive_words(self, least_wait_s: float = 0.0) -> None:
+        """What they say is understood, and told by neither a machine nor a person; a person waits for so long."""
+        self._is_understood = True
+        self._least_wait_s = least_wait_s
+
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called next, monotonic seconds."""
         if self._is_over:
             return None
         if self._speaks_since is not None and not self._is_certain:
-            limit_s = _CERTAINLY_RECORDED_S if self._is_recording else _RECORDING_S
+            limit_s = _RECORDING_S if self._is_understood else _WORDLESS_RECORDING_S
+            limit_s = _CERTAINLY_RECORDED_S if self._is_recording else limit_s
             return self._speaks_since + max(0.0, limit_s - self._said_s)
-        if self._silent_since is not None:
-            wait_s = self._person_after_s if self._has_paused else self._pause_s
-            return self._silent_since + wait_s
-        return None
+        if self._silent_since is None or (self._has_paused and self._is_recording and self._said_s > _LONGEST_ANSWER_S):
+            return None
+        return self._silent_since + (self._person_after_s if self._has_paused else self._pause_s)
 
     def handle_timeout(self, now: float) -> None:
         while (due := self.next_timeout()) is not None and now >= due:
@@ -134,4 +143,5 @@ class GreetingCadence:
     def _person_after_s(self) -> float:
         if self._is_recording:
             return _NO_RECORDING_S
-        return next(wait_s for said_s, wait_s in _PERSON_AFTER_S if self._said_s <= said_s)
+        wait_s = next(wait_s for said_s, wait_s in _PERSON_AFTER_S if self._said_s <= said_s)
+        return max(wait_s, self._least_wait_s)

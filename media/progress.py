@@ -158,14 +158,17 @@ def is_cng(tone: Tone) -> bool:
 
 
 class _Beep:
-    """A steady tone of 0.1 to 1.5 s between 400 and 2,200 Hz, then a quarter of a second of silence.
+    """A steady tone of 0.1 to 2 s between 400 and 2,200 Hz, then 0.3 s of silence.
 
-    Tones of a rhythm (425 Hz), those of fax machines, and a tone that follows another one (SIT) are none.
+    Tones of a rhythm (425 Hz), those of fax machines, and a tone that follows another one (SIT) are none. Of two beeps
+    each is told: which is the last one nobody knows.
     """
 
     _BAND_HZ = (400, 2200)
-    _LENGTH_MS = (100, 1500)
-    _SILENCE_MS = 250
+    _LENGTH_MS = (90, 2100)
+    _HEARD_MS = 50
+    """Less is the edge of another tone, or noise."""
+    _SILENCE_MS = 300
     _DROP_DB = 15.0
     _ALONE_MS = 60
 
@@ -174,10 +177,9 @@ class _Beep:
         self._last_ended_ms = -1000
 
     def receive(self, step: Step) -> BeepHeard | None:
-        if step.ended is not None:
+        if step.ended is not None and step.ended.duration_ms >= self._HEARD_MS:
             self._waiting = step.ended if self._is_beep(step.ended) else None
-            if step.ended.duration_ms >= 50:
-                self._last_ended_ms = step.ended.began_ms + step.ended.duration_ms
+            self._last_ended_ms = step.ended.began_ms + step.ended.duration_ms
         tone = self._waiting
         if tone is None:
             return None

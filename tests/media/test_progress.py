@@ -140,7 +140,7 @@ def test_an_answering_fax_machine_is_told_once(sample_rate_hz: int, level_dbov: 
 @RATES
 @LINES
 @pytest.mark.parametrize(
-    ("frequency_hz", "duration_ms"), [(440, 120), (800, 300), (1000, 500), (1400, 1400), (2180, 200)]
+    ("frequency_hz", "duration_ms"), [(440, 100), (800, 300), (1000, 500), (1400, 2000), (2180, 200)]
 )
 def test_a_beep_and_then_silence_is_told(
     frequency_hz: int, duration_ms: int, sample_rate_hz: int, level_dbov: float, noise_dbov: float
@@ -153,7 +153,7 @@ def test_a_beep_and_then_silence_is_told(
     assert event.duration_ms == pytest.approx(duration_ms, abs=40)
 
 
-@pytest.mark.parametrize(("frequency_hz", "duration_ms"), [(1000, 60), (1000, 1700), (350, 300), (2400, 300)])
+@pytest.mark.parametrize(("frequency_hz", "duration_ms"), [(1000, 60), (1000, 2300), (350, 300), (2400, 300)])
 def test_a_tone_too_short_too_long_too_low_or_too_high_is_no_beep(frequency_hz: int, duration_ms: int) -> None:
     assert hear(tones([(frequency_hz, duration_ms)], 8000)) == []
 
