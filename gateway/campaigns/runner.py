@@ -25,8 +25,8 @@ from gateway.store.campaign_records import AttemptEnd, CampaignRecord, ClaimedAt
 
 log = structlog.get_logger(__name__)
 
-_LOOK_S = 0.1
-"""How often it is looked whether somebody has stopped, or begun, a campaign elsewhere."""
+_LOOK_S, _IDLE_LOOK_S = 0.1, 1.0
+"""How often it is looked whether somebody has stopped, or begun, a campaign elsewhere; without campaigns seldom."""
 _BEAT_S = 4.0
 _LEASE_S = 20.0
 """A gateway that has not been heard of for so long is dead, and so are its calls."""
@@ -62,6 +62,8 @@ class Runner:
         self._alone = self.node if store.was_alone else None
         """Nobody else used the database when we began: what is open there is the dead's."""
         self._is_leaving = False
+        self._news = asyncio.Event()
+        """A campaign has been started here."""
         self._driving: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -75,7 +77,9 @@ class Runner:
             tasks.create_task(self._tell_progress(), name="campaign-progress")
             while True:
                 await self._look()
-                await asyncio.sleep(_LOOK_S)
+                self._news.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), _LOOK_S if self._drives else _IDLE_LOOK_S)
 
     async def leave(self, limit_s: float) -> None:
         """Claim nobody any more, and wait until our calls are over and written down, at most `limit_s`."""
@@ -142,6 +146,7 @@ class Runner:
         )
         if (drive := self._drives.get(campaign_id)) is not None:
             drive.receive_state(to, hang_up=hang_up)
+        self._news.set()
         return campaign
 
     # What goes on
