@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HTTP and WebSocket connections that a slow or hostile client cannot hold: uvicorn's own, with deadlines and bounds.
 
-- A request is whole 15 s after its first byte (or after connecting), or the connection ends. Of lists, which may be long
-  (`gateway.api.limits`), a piece comes every 15 s while we read.
+- A request is whole 15 s after its first byte (or after connecting), or the connection ends. Of lists, which may be
+  long (`gateway.api.limits`), a piece comes every 15 s while we read.
 - Who reads nothing for 10 s (WebSocket) or 30 s (HTTP) is cut off. Until then nothing more is written for them than the
   kernel holds.
 - What a WebSocket sends is read when the application asks for it: one message may have 4 MiB, in any number of
