@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import structlog
 
+from gateway.campaigns import telling
 from gateway.campaigns.attempt import AttemptRecord, Extracted
 from gateway.campaigns.drive import Drive
 from gateway.campaigns.line import Line
@@ -101,13 +102,13 @@ class Runner:
         campaign = await self._move(
             campaign_id, CampaignState.RUNNING, (CampaignState.DRAFT, CampaignState.PAUSED), None
         )
-        self._events.publish(kind, "", {"campaign_id": campaign_id, "name": campaign.name})
+        self._events.publish(kind, "", telling.named(campaign))
         return campaign
 
     async def pause(self, campaign_id: str) -> CampaignRecord:
         """No new calls; those that stand go on."""
         campaign = await self._move(campaign_id, CampaignState.PAUSED, (CampaignState.RUNNING,), None)
-        self._events.publish("campaign.paused", "", {"campaign_id": campaign_id, "name": campaign.name})
+        self._events.publish("campaign.paused", "", telling.named(campaign))
         return campaign
 
     async def drain(self, campaign_id: str) -> CampaignRecord:
@@ -250,14 +251,10 @@ class Runner:
             record = await self._store.attempts.record(attempt_id)
             if record is not None:
                 call_id = record.call_id if record.has_session else None
-                self._events.publish("campaign.outcome", call_id or "", outcome_data(record))
+                self._events.publish("campaign.outcome", call_id or "", telling.attempted(record))
 
     def _tell_end(self, campaign: CampaignRecord) -> None:
-        self._events.publish(
-            "campaign.ended",
-            "",
-            {"campaign_id": campaign.campaign_id, "name": campaign.name, "reason": campaign.end_reason},
-        )
+        self._events.publish("campaign.ended", "", telling.ended(campaign))
 
     async def _tell_progress(self) -> None:
         while True:
@@ -266,34 +263,10 @@ class Runner:
                 with contextlib.suppress(StoreError, NoSuchCampaign):
                     load = await self._store.attempts.load(campaign_id)
                     outcomes = await self._store.campaigns.outcomes(campaign_id)
-                    data = {
-                        "campaign_id": campaign_id,
-                        "contacts": load.sums.contacts,
-                        "done": load.sums.settled,
-                        "dialing": load.dialing,
-                        "talking": load.talking,
-                        "outcomes": {outcome.value: count for outcome, count in outcomes.items()},
-                    }
+                    data = telling.progressed(campaign_id, load, outcomes)
                     self._events.publish("campaign.progress", "", data)
 
 
 async def extract_nothing(policy: Policy, record: AttemptRecord) -> Mapping[str, Extracted]:
     """For gateways that cannot: every field is empty."""
     return {field.name: None for field in policy.extract}
-
-
-def outcome_data(record: AttemptRecord) -> dict[str, object]:
-    """As `campaign.outcome` tells it."""
-    return {
-        "campaign_id": record.campaign_id,
-        "line": record.line,
-        "number": record.number,
-        "outcome": None if record.outcome is None else record.outcome.value,
-        "is_final": record.sequence is not None,
-        "attempts": record.attempts,
-        "call_id": record.call_id,
-        "far_end": record.far_end,
-        "duration_s": record.duration_s,
-        "disposition": dict(record.disposition),
-        "metadata": dict(record.metadata),
-    }
