@@ -31,8 +31,8 @@ def results_kind(file: Path) -> "ResultsKind | None":
 
 
 class ResultsFile:
-    """Used with `with`. What was in the file is gone with the first batch; only its owner may read a new one, for it names
-    people."""
+    """Used with `with`. What was in the file is gone with the first batch. A new one is its owner's alone to read: it
+    names people."""
 
     def __init__(self, path: Path, kind: "ResultsKind") -> None:
         """Raises `OSError`."""
