@@ -30,6 +30,14 @@ _RECORDED: Mapping[str, Sequence[tuple[str, tuple[str, ...]]]] = {
         ("failed", ("all-circuits-busy-now", "please-try-call-later")),
         ("menu", ("privacy-prompt",)),
     ),
+    "fresh": (
+        ("carrier", ("vm-theperson", "digits/9", "digits/5", "vm-isunavail", "vm-intro")),
+        ("carrier", ("vm-nobodyavail", "vm-intro")),
+        ("queue", ("queue-youarenext",)),
+        ("failed", ("cannot-complete-as-dialed",)),
+        ("menu", ("vm-enter-num-to-call",)),
+        ("personal", ("vm-rec-name",)),
+    ),
     "held": (
         ("carrier", ("vm-theperson", "digits/4", "digits/0", "digits/2", "vm-isunavail", "vm-intro")),
         ("carrier", ("vm-theperson", "digits/7", "digits/1", "vm-isonphone", "vm-intro")),
@@ -47,10 +55,18 @@ _WITH_BEEP = ("personal", "carrier", "closed", "prank")
 
 
 def speakers_of(half: str, voice: PiperVoiceModel) -> list[Speaker]:
-    """The voices of a half; needs Flite."""
+    """The voices of a part; needs Flite."""
     if half == "tune":
         return [piper(voice), piper(voice, 1.15, 0.92), flite("kal"), flite("awb")]
-    return [piper(voice, 0.9, 1.1), flite("rms"), flite("slt"), flite("rms", 0.92), flite("slt", 1.06)]
+    if half == "held":
+        return [piper(voice, 0.9, 1.1), flite("rms"), flite("slt"), flite("rms", 0.92), flite("slt", 1.06)]
+    return [
+        piper(voice, 1.05, 0.96),
+        piper(voice, 1.0, 1.16),
+        flite("rms", 1.1),
+        flite("slt", 0.94),
+        flite("awb", 1.08),
+    ]
 
 
 def load_openings(half: str, speakers: Sequence[Speaker], seed: int) -> list[Opening]:
@@ -164,6 +180,7 @@ class OpeningMaker:
 
     def _end_machine(self, tape: Tape, kind: str, text: str, index: int, dbov: float, *, is_early: bool) -> Opening:
         draw = self._draw
+        tape.greeted_s = tape.length_s
         if is_early and kind == "failed":
             tape.answered_s = tape.length_s  # it never was
         if kind in _WITH_BEEP:

@@ -41,6 +41,8 @@ class Tape:
     pieces: list[PcmSamples] = field(default_factory=list)
     answered_s: float = 0.0
     spoke_s: float | None = None
+    greeted_s: float | None = None
+    """When a recorded greeting ended, and with it what is heard beneath it."""
     recording_s: float | None = None
     _silences: list[tuple[float, float]] = field(default_factory=list)
 
@@ -90,7 +92,7 @@ class Tape:
         noisy[:begin] *= 0.1  # it is the far end's
         if bed is not None:
             under = np.resize(bed.astype(float), len(clean))
-            until = len(clean) if self.recording_s is None else round(self.recording_s * RATE_HZ)
+            until = len(clean) if self.greeted_s is None else round(self.greeted_s * RATE_HZ)
             noisy[begin:until] += under[begin:until]
         law = mu_law()
         line = law.decode(law.encode(np.clip(np.rint(clean + noisy), -32768, 32767).astype(np.int16)))
