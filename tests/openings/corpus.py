@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All openings of a half: every text with a voice of that half, its pauses, tones, levels and noise drawn from a seed.
+"""All openings of a part: every text with a voice of that part, its pauses, tones, levels and noise drawn from a seed.
 
 Half of the people say hello and little more; one in five answers for a firm. Machines are voicemails, most of them with
 a beep of 0.1 to 2 s, some with two, some with a chirp before it, some without any; and menus, queues, announcements,
@@ -54,11 +54,11 @@ _SOUNDS = ("fax", "fax", "busy", "congestion", "music", "sit", "sit")
 _WITH_BEEP = ("personal", "carrier", "closed", "prank")
 
 
-def speakers_of(half: str, voice: PiperVoiceModel) -> list[Speaker]:
+def speakers_of(part: str, voice: PiperVoiceModel) -> list[Speaker]:
     """The voices of a part; needs Flite."""
-    if half == "tune":
+    if part == "tune":
         return [piper(voice), piper(voice, 1.15, 0.92), flite("kal"), flite("awb")]
-    if half == "held":
+    if part == "held":
         return [piper(voice, 0.9, 1.1), flite("rms"), flite("slt"), flite("rms", 0.92), flite("slt", 1.06)]
     return [
         piper(voice, 1.05, 0.96),
@@ -69,17 +69,17 @@ def speakers_of(half: str, voice: PiperVoiceModel) -> list[Speaker]:
     ]
 
 
-def load_openings(half: str, speakers: Sequence[Speaker], seed: int) -> list[Opening]:
+def load_openings(part: str, speakers: Sequence[Speaker], seed: int) -> list[Opening]:
     """Some 62 people and 65 machines; recorded ones only where the prompts' package is."""
-    texts = tomllib.loads(_TEXTS.read_text(encoding="utf-8"))[half]
-    maker = OpeningMaker(half, speakers, seed)
+    texts = tomllib.loads(_TEXTS.read_text(encoding="utf-8"))[part]
+    maker = OpeningMaker(part, speakers, seed)
     made: list[Opening] = []
     for kind, said in texts["human"].items():
         made += [maker.person(kind, said[index % len(said)]) for index in range(_SHARES[kind])]
     for kind, said in texts["machine"].items():
         made += [maker.machine(kind, said[index % len(said)], index) for index in range(_SHARES[kind])]
     if SOUNDS_FOLDER.exists():
-        made += [maker.recorded(kind, names, index) for index, (kind, names) in enumerate(_RECORDED[half])]
+        made += [maker.recorded(kind, names, index) for index, (kind, names) in enumerate(_RECORDED[part])]
     made += [maker.sound(kind, index) for index, kind in enumerate(_SOUNDS)]
     return made
 
@@ -87,8 +87,8 @@ def load_openings(half: str, speakers: Sequence[Speaker], seed: int) -> list[Ope
 class OpeningMaker:
     """Draws everything that the texts leave open: one after the other, so that an opening depends on those before."""
 
-    def __init__(self, half: str, speakers: Sequence[Speaker], seed: int) -> None:
-        self._half = half
+    def __init__(self, part: str, speakers: Sequence[Speaker], seed: int) -> None:
+        self._part = part
         self._speakers = speakers
         self._draw = random.Random(seed)
         self._seed = seed
@@ -227,7 +227,7 @@ class OpeningMaker:
         self._made += 1
         return tape.finish(
             text,
-            self._half,
+            self._part,
             kind,
             truth,
             noise_dbov=max(-70.0, noise_dbov),

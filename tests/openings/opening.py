@@ -18,8 +18,8 @@ class Opening:
     """Seconds are from the first sample."""
 
     name: str
-    half: str
-    """`tune` or `held`."""
+    part: str
+    """`tune`, `held` or `fresh`."""
     kind: str
     """As in the file of texts, or of sound alone: `fax`, `busy`, ..."""
     truth: Verdict
@@ -77,7 +77,7 @@ class Tape:
     def finish(
         self,
         name: str,
-        half: str,
+        part: str,
         kind: str,
         truth: Verdict,
         *,
@@ -98,7 +98,7 @@ class Tape:
         line = law.decode(law.encode(np.clip(np.rint(clean + noisy), -32768, 32767).astype(np.int16)))
         assert self.spoke_s is not None, "something was heard"
         return Opening(
-            name, half, kind, truth, line, self.answered_s, self.spoke_s, tuple(self._silences), self.recording_s
+            name, part, kind, truth, line, self.answered_s, self.spoke_s, tuple(self._silences), self.recording_s
         )
 
 
