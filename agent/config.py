@@ -145,6 +145,10 @@ class FarEndConfig(_Table):
     voicemail: Literal["hang_up", "message"] = "hang_up"
     """What a voicemail gets: nothing, or `message` once it records."""
     message: str = ""
+    greet_after_s: Annotated[float, Field(ge=0, le=30)] = 2.0
+    """On a call that it placed the agent greets when the far end has said "hello" and pauses; so long after the answer
+    it greets those who say nothing, too: the silence of somebody who waits is not told from that of somebody who has
+    not got the phone to the ear yet, which takes a second. 0: at once, without waiting."""
     max_hold_s: Annotated[int, Field(ge=10, le=3_600)] = 300
     """How long to wait in a queue or for music to end, before hanging up."""
 

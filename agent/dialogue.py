@@ -178,6 +178,8 @@ class Dialogue:
         self.unsaid = ""
         """What the caller's sound kept us from saying: to be said again if that turns out to have been no speech."""
         self._hang_up_after_unsaid: str | None = None
+        self._unnoted: Answer | None = None
+        """A turn that was answered before its words were known."""
 
     def answer(self, answer: Answer) -> None:
         """Answer a turn."""
@@ -223,6 +225,26 @@ class Dialogue:
             assert prepared.reply.turn_index is not None, "it answers a turn"
             self._on_event(ReplyPrepared(prepared.reply.turn_index, "wasted"))
 
+    def open(self, answer: Answer, text: str) -> None:
+        """Answer the far end's first words with what is known beforehand."""
+        self.note_or_await(answer)
+        reply = Reply(answer.reply_id, answer.turn_index, answer.marks, announcement=plain_text(text))
+        self._begin(reply, _words(text))
+
+    def note_or_await(self, answer: Answer) -> None:
+        """Enter a turn, now or when its words are known: `note_late`."""
+        if answer.text:
+            self.note(answer)
+        else:
+            self._unnoted = answer
+
+    def note_late(self, text: str, confidence: float) -> None:
+        """The words of a turn that was over before they were known; without any there were none. Nothing happens when
+        they are not awaited."""
+        unnoted, self._unnoted = self._unnoted, None
+        if unnoted is not None and text:
+            self.note(replace(unnoted, text=text, confidence=confidence))
+
     def note(self, answer: Answer) -> None:
         """Enter a turn that gets no answer."""
         ended_at = answer.marks.spoken_at
@@ -245,7 +267,11 @@ class Dialogue:
     def withdraw(self) -> None:
         """Drop the reply: nothing of it was audible, and the turn it answered goes on."""
         reply = self.stop()
-        if reply is not None and reply.turn_index is not None:
+        if reply is None or reply.turn_index is None:
+            return
+        if self._unnoted is not None and self._unnoted.turn_index == reply.turn_index:
+            self._unnoted = None
+        else:
             self._history.take_back_caller()
             self._on_event(TurnReopened(reply.turn_index))
 

@@ -112,6 +112,11 @@ class Endpointing:
         """The present pause, if the caller pauses."""
         return None if self._pause is None else self._pause.pause_id
 
+    @property
+    def transcript(self) -> Transcript | None:
+        """What was said before the present pause, once that is known."""
+        return None if self._pause is None else self._pause.transcript
+
     def receive_expectation(self, expectation: Expectation, now: float) -> None:
         """What kind of answer the present turn is expected to be, or the next one if nobody speaks. Stays in force."""
         self._expectation = expectation

@@ -187,7 +187,9 @@ class FarEndKnown:
     kind: str
     """As `agent.far_end.FarEndKind` says."""
     cause: str
-    """`words`, `tone` or `music`."""
+    """As `agent.far_end.FarEndRecognized` says."""
+    confidence: float | None = None
+    """0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)

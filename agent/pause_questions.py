@@ -59,9 +59,14 @@ class PauseQuestions:
         self._clock = clock
         self._judgement: Judgement | None = None
         """Of the present pause."""
+        self._asked: int | None = None
+        """Of which pause the words were asked for last."""
+        self._late: tuple[int, Callable[[Transcript | None], None]] | None = None
+        """Of which pause, that is over, the words are awaited, and by whom."""
 
     def ask(self, pause_id: int) -> None:
         """About the pause that lasts."""
+        self._asked = pause_id
         self._tasks.ask(self._ask_transcript(pause_id))
         if self._caller is not None:
             self._tasks.ask(self._ask_voice(self._caller))
@@ -71,6 +76,14 @@ class PauseQuestions:
     def ask_words(self, burst_id: int) -> None:
         """What was said over us so far."""
         self._tasks.ask(self._ask_words(burst_id))
+
+    def await_words(self, pause_id: int, on_words: Callable[[Transcript | None], None]) -> None:
+        """Those of a pause that we have ended by taking the floor; None: they could not be had."""
+        self._late = pause_id, on_words
+        if self._asked != pause_id:
+            self._recognition.ear.pause()
+            self._asked = pause_id
+            self._tasks.ask(self._ask_transcript(pause_id))
 
     def judge(self, silent_s: float) -> None:
         """Have the end-of-turn model judge the pause that begins."""
@@ -100,6 +113,7 @@ class PauseQuestions:
             transcript = await self._recognition.transcript()
         except ServiceError as error:
             self._dialogue.receive_failure(error)
+            self._tell_late(pause_id, self.last_partial)
             if self.last_partial is None:
                 self._turns.receive_no_transcript(pause_id, self._clock())
             else:  # better than to ask the caller for it all again
@@ -107,11 +121,17 @@ class PauseQuestions:
                 self._turns.receive_transcript(pause_id, partial, self._clock())
         else:
             now = self._clock()
+            self._tell_late(pause_id, transcript)
             self._languages.receive_transcript(transcript)
             self._turns.receive_transcript(pause_id, transcript, now)
             if self._turns.state is TurnState.PAUSED and self._listens():  # not decided yet: the wait is time to think
                 self._speculation.receive_partial(transcript.text, True, now)
         self._drain()
+
+    def _tell_late(self, pause_id: int, transcript: Transcript | None) -> None:
+        if self._late is not None and self._late[0] == pause_id:
+            (_, on_words), self._late = self._late, None
+            on_words(transcript)
 
     async def _ask_voice(self, caller: CallerVoice) -> None:
         ear = self._recognition.ear

@@ -22,16 +22,25 @@ class Phrases:
         self._voice = voice
         self._timeout_ms = timeout_ms
         self._rendered: dict[str, tuple[SpeechChunk, ...]] = {}
+        self._shared: Phrases | None = None
+        """Where to look, too."""
+
+    def of_call(self) -> "Phrases":
+        """These, and room for what one call alone says; it goes with the call."""
+        own = Phrases(self._tts, self._voice, self._timeout_ms, self._style)
+        own._shared = self
+        return own
 
     async def prepare(self, texts: Iterable[str]) -> None:
         """Render these, clause by clause as a reply would. Raises `ServiceError`; what was done until then stays."""
         for text in texts:
             for clause in (clause.text for clause in plain_clauses(text)):
-                if clause not in self._rendered:
+                if self.get(clause) is None:
                     self._rendered[clause] = await self._render(clause)
 
     def get(self, clause: str) -> tuple[SpeechChunk, ...] | None:
-        return self._rendered.get(clause)
+        rendered = self._rendered.get(clause)
+        return rendered if rendered is not None or self._shared is None else self._shared.get(clause)
 
     async def _render(self, clause: str) -> tuple[SpeechChunk, ...]:
         speech = self._tts.synthesize(speakable(clause), voice=self._voice, style=self._style)

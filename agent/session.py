@@ -13,6 +13,7 @@ loop; none blocks.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import assert_never
 
@@ -25,11 +26,11 @@ from agent.conversation import History
 from agent.cues import pressed_keys
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
 from agent.ear import Ear
+from agent.early_ear import EarlyEar
 from agent.errors import ServiceError
 from agent.events import (
     AgentEvent,
     AudioOut,
-    FarEndKnown,
     HangUpRequested,
     LanguageDetected,
     ReplyFinished,
@@ -38,23 +39,13 @@ from agent.events import (
     TranscriptPartial,
 )
 from agent.expectation import Expectation, ExpectedKind
-from agent.far_end import (
-    EndCall,
-    FallSilent,
-    FarEnd,
-    FarEndKind,
-    FarEndRecognized,
-    FloorOffered,
-    InDoubt,
-    LeaveMessage,
-)
-from agent.far_end_watch import FarEndWatch
 from agent.folding import Folding
 from agent.intents import IntentTracker
 from agent.interruption import AskWords, Disregard, Duck, Hold, Restore
 from agent.languages import Languages
 from agent.markup import INSTRUCTIONS
 from agent.pause_questions import PauseQuestions
+from agent.placed_call import PlacedCall
 from agent.prompting import Prompting
 from agent.recognition import Recognition
 from agent.secret_keys import SecretKeys
@@ -109,6 +100,7 @@ class AgentSession:
         is_engaged: Callable[[], bool] = lambda: False,
         control: CallControl | None = None,
         caller_energy: Callable[[], float] | None = None,
+        early_ear: EarlyEar | None = None,
     ) -> None:
         """`history`: of an earlier session on this call, which is gone on with; what was said already makes a greeting
         superfluous. By default a new one, of `facts`. `utterance_ids` is shared by all who play into this leg: its ids
@@ -117,7 +109,10 @@ class AgentSession:
         `clock` is the one that stamps frames and playout events. `is_engaged`: the caller cannot hear or be heard just
         now (hold, transfer, an announcement), so that their silence means nothing.
         `control`: what tools may do to the call; None: the agent has no tools. `caller_energy`: see `CallerVoice`.
+        `early_ear`: has listened until the answer of a call that we placed; None: nothing was to be heard.
         """
+        if facts.is_placed and config.far_end.message:
+            services = replace(services, phrases=services.phrases.of_call())
         self._config = config
         self._services = services
         self._out = out
@@ -171,9 +166,23 @@ class AgentSession:
         self._drained_at = 0.0
         self._keys = SecretKeys(config.secret_keys)
         self._is_suspicious = False
-        self._far_end: FarEndWatch | None = None
+        self._placed: PlacedCall | None = None
         if facts.is_placed and config.far_end.recognize:
-            self._far_end = FarEndWatch(config.far_end, out.sample_rate_hz)
+            self._placed = PlacedCall(
+                config,
+                early_ear,
+                out.sample_rate_hz,
+                clock() - facts.elapsed_s,
+                self._turns,
+                self._dialogue,
+                self._questions,
+                self._recognition,
+                services.phrases,
+                self._tasks,
+                on_event=on_event,
+                hang_up=self._hang_up,
+                clock=clock,
+            )
 
     def feed(self, frames: list[PcmFrame], *, suspicious: bool = False) -> None:
         """The caller's next frames, flagged by `media.vad.mark_speech`. `suspicious`: more are held back, by an echo
@@ -181,12 +190,12 @@ class AgentSession:
         for frame in frames:
             if frame.sample_rate_hz != self._ear.sample_rate_hz:
                 self.audio_changed(frame.sample_rate_hz)
-            if self._far_end is not None:
-                self._far_end.receive_frame(frame)
+            if self._placed is not None:
+                self._placed.receive_frame(frame)
             self._ear.hear(frame)
             self._detector.receive_frame(frame)
         is_due = bool(frames) and frames[-1].arrived_at >= self._drained_at + _DRAIN_EVERY_S
-        if is_due or self._far_end is not None or not self._detector.is_idle:
+        if is_due or self._placed is not None or not self._detector.is_idle:
             self._drain()
         if suspicious is not self._is_suspicious:  # after the frames: what they say of the same sound comes first
             self._is_suspicious = suspicious
@@ -278,10 +287,7 @@ class AgentSession:
             async with asyncio.TaskGroup() as group:
                 self._tasks.begin(group)
                 self._recognition.begin()
-                if self._opening is not None:
-                    self.say(self._opening)
-                elif self.history.is_empty:
-                    self.say(self._config.greeting, protected=self._config.greeting_protected)
+                self._open()
                 self._drain()  # what came in before this, and the silence begins
                 reason = await self._hung_up
                 self._tasks.cancel()
@@ -292,14 +298,22 @@ class AgentSession:
             self._dialogue.stop()
             self._tasks.cancel()
 
+    def _open(self) -> None:
+        """Greet; whom we called, when they have said "hello"."""
+        greets = self._opening is None and self.history.is_empty
+        words = self._config.greeting if greets else self._opening or ""
+        protected = greets and self._config.greeting_protected
+        if self._placed is None or not self._placed.open_with(words, protected=protected):
+            self.say(words, protected=protected)
+
     def _drain(self) -> None:
         """Do what the engines say, and what follows from doing it, until there is nothing more to do."""
         if not self._tasks.is_running:
             return
         now = self._drained_at = self._clock()
         for event in self._detector.events():
-            if self._far_end is not None:
-                self._far_end.receive_speech(event)
+            if self._placed is not None:
+                self._placed.receive_speech(event)
             self._turns.receive_speech(event, now)
             match event:
                 case SpeechStarted():
@@ -310,10 +324,9 @@ class AgentSession:
                     self._questions.judge(now - ended_at)
             self._follow(now)
         self._follow(now)
-        if self._far_end is not None:
-            self._follow_far_end(self._far_end.far_end, now)
+        self._follow_far_end(now)
         self._hygiene.receive_quiet(self._is_quiet, now)
-        far_end_due = None if self._far_end is None else self._far_end.far_end.next_timeout()
+        far_end_due = None if self._placed is None else self._placed.next_timeout()
         engines_due = (self._turns.next_timeout(), self._detector.next_timeout(), self._hygiene.next_timeout())
         dues = (*engines_due, far_end_due, self._speculation.next_timeout())
         due = min((due for due in dues if due is not None), default=None)
@@ -325,8 +338,8 @@ class AgentSession:
         self._turns.handle_timeout(now)
         self._keep_order(now)
         self._speculation.handle_timeout(now)
-        if self._far_end is not None:
-            self._far_end.far_end.handle_timeout(now)
+        if self._placed is not None:
+            self._placed.handle_timeout(now)
         self._drain()
 
     @property
@@ -338,7 +351,7 @@ class AgentSession:
         """Somebody could speak, and nobody does."""
         if not self._turns.is_quiet or self._is_engaged() or self._tasks.is_using_tool:
             return False
-        return self._far_end is None or self._far_end.far_end.listens
+        return self._listens()
 
     def _keep_order(self, now: float) -> None:
         """What is to be said to silence, and to a call that has lasted long enough."""
@@ -352,6 +365,8 @@ class AgentSession:
         for progress in self._dialogue.events():
             match progress:
                 case ReplyAudible(reply_id):
+                    if self._placed is not None:
+                        self._placed.receive_audible()
                     self._turns.receive_audible(reply_id, now)
                 case ReplyOver(reply_id):
                     self._turns.receive_reply_over(reply_id, now)
@@ -365,8 +380,8 @@ class AgentSession:
                 self._do(action, now)
         for guess in self._speculation.events():
             match guess:
-                case Prepare() if self._far_end is not None and self._far_end.far_end.kind is not FarEndKind.PERSON:
-                    pass  # most of what machines say needs no answer
+                case Prepare() if self._placed is not None and not self._placed.is_worth_preparing_for:
+                    pass
                 case Prepare(text):
                     self._adapt(text)
                     self._dialogue.prepare(self._turns.turn_index, text)
@@ -378,14 +393,16 @@ class AgentSession:
     def _do(self, action: TurnAction, now: float) -> None:
         match action:
             case Listen():
+                if self._placed is not None:
+                    self._placed.receive_listening()
                 self._ear.listen()
             case Ask(pause_id):
                 self._ear.pause()
                 self._questions.ask(pause_id)
             case StopAsking():
                 self._tasks.stop_asking()
-            case Answer() if self._is_answered_by_machine(action, now):
-                self._turns.receive_reply_over(action.reply_id, now)
+            case Answer() if self._placed is not None and self._placed.takes(action, now):
+                self._speculation.receive_answer()
             case Answer():
                 self._hygiene.receive_turn(action.text)
                 if pressed_keys(action.text) is not None:
@@ -401,15 +418,19 @@ class AgentSession:
                 self._dialogue.announce(action)
             case Withdraw():
                 self._dialogue.withdraw()
+                if self._placed is not None:
+                    self._placed.receive_withdrawn()
             case Interrupt():
                 self._dialogue.stop()
             case ForgetTurn(was_noise):
-                self._ear.forget()
+                if self._placed is None or not self._placed.keeps_sound():
+                    self._ear.forget()
                 self._questions.last_partial = None
                 self._speculation.receive_forgotten()
                 if self._caller is not None and (prosody := self._caller.over()) is not None:
                     self._on_event(prosody)
-                if was_noise and self._dialogue.unsaid and self._config.interruption.resume:
+                greets = self._placed is not None and self._placed.greeting_is_due
+                if was_noise and self._dialogue.unsaid and self._config.interruption.resume and not greets:
                     self._turns.announce(self._dialogue.unsaid, now)
             case Apologize():
                 self._turns.announce(self._dialogue.apology(), now)
@@ -435,6 +456,8 @@ class AgentSession:
         match event:
             case ReplyFinished(text=said) | ReplyInterrupted(heard_text=said):
                 self._turns.receive_question(said, self._clock())
+                if self._placed is not None and isinstance(event, ReplyInterrupted):
+                    self._placed.receive_interrupted(event.ended_at - event.started_at)
             case _:
                 pass
         self._on_event(event)
@@ -442,33 +465,12 @@ class AgentSession:
     def _service_failed(self, error: ServiceError) -> None:
         self._dialogue.receive_failure(error)
 
-    def _is_answered_by_machine(self, answer: Answer, now: float) -> bool:
-        """Whether what was said needs no answer: nobody would hear it."""
-        if self._far_end is None:
-            return False
-        self._far_end.far_end.receive_words(answer.text, now, is_final=True)
-        if self._listens():
-            return False
-        self._dialogue.note(answer)
-        return True
-
-    def _follow_far_end(self, far_end: FarEnd, now: float) -> None:
-        while events := far_end.events():
-            for event in events:
-                match event:
-                    case FarEndRecognized(kind, cause, _):
-                        self._on_event(FarEndKnown(kind.value, cause))
-                    case FallSilent():
-                        self._turns.stop_speaking(now)
-                    case LeaveMessage(text, reason):
-                        self._turns.let_interrupt(False, now)
-                        self._turns.announce(text, now, hang_up=reason)
-                    case EndCall(reason):
-                        self._hang_up(reason, now)
-                    case FloorOffered() | InDoubt():
-                        pass
-                    case _:
-                        assert_never(event)
+    def _follow_far_end(self, now: float) -> None:
+        if self._placed is None:
+            return
+        self._placed.receive_quiet(self._is_quiet, now)
+        self._follow(now)
+        while self._placed.follow(now):
             self._follow(now)
 
     def _change_language(self) -> None:
@@ -491,8 +493,8 @@ class AgentSession:
         now = self._clock()
         if self._turns.state is TurnState.SPEAKING:
             self._turns.receive_partial(transcript, self._dialogue.saying, now)
-        if self._far_end is not None:
-            self._far_end.far_end.receive_words(transcript.text, now, is_final=False)
+        if self._placed is not None:
+            self._placed.receive_partial(transcript.text, now)
         if self._turns.state in (TurnState.CALLER_SPEAKING, TurnState.PAUSED) and transcript.text:
             self._on_event(TranscriptPartial(self._turns.turn_index, transcript.text))
             self._questions.last_partial = transcript
@@ -503,7 +505,7 @@ class AgentSession:
 
     def _listens(self) -> bool:
         """Whether there is sense in answering the far end."""
-        return self._far_end is None or self._far_end.far_end.listens
+        return self._placed is None or self._placed.listens
 
     def _track_intent(self, turn_index: int, text: str, *, is_final: bool) -> None:
         if self._intents is not None and self._intents.hear(turn_index, text, is_final=is_final):

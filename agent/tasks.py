@@ -22,6 +22,8 @@ class SessionTasks:
         self._filler: asyncio.Task[None] | None = None
         """What covers up that the reply takes its time."""
         self._intent: asyncio.Task[None] | None = None
+        self._rendering: asyncio.Task[None] | None = None
+        """What may be said later."""
         self._tools: set[asyncio.Task[None]] = set()
         """As many as the model asks for at once, and what is left of former replies."""
         self._timer: asyncio.TimerHandle | None = None
@@ -64,6 +66,10 @@ class SessionTasks:
     def aside(self, work: Work) -> None:
         """What no turn waits for. One at a time: the one before is over."""
         self._aside = self._start(work, "agent-aside")
+
+    def render(self, work: Work) -> None:
+        """Once a call."""
+        self._rendering = self._start(work, "agent-render")
 
     @property
     def is_using_tool(self) -> bool:
@@ -122,6 +128,7 @@ class SessionTasks:
         self._cancel(self._ear)
         self._cancel(self._aside)
         self._cancel(self._intent)
+        self._cancel(self._rendering)
         for task in tuple(self._tools):
             task.cancel()
         if self._timer is not None:

@@ -253,6 +253,22 @@ class TurnTaking:
         self._announcements.append(_Announcement(text, words, protected, hang_up))
         self._follow(now)
 
+    def take_floor(self, now: float) -> int | None:
+        """Answer what was said before this pause at once, whatever its words are. Returns the id of the pause when they
+        are still to come; None: they are known, or nobody pauses."""
+        pause_id, transcript = self._endpointing.pause_id, self._endpointing.transcript
+        if self.state is not TurnState.PAUSED:
+            return None
+        self._endpointing.receive_end(now)
+        self._answer(transcript or Transcript("", True, 0.0), now, now)
+        self._follow(now)
+        return pause_id if transcript is None else None
+
+    def protect(self, now: float) -> None:
+        """The reply that has just begun is said to its end."""
+        self._is_protected = True
+        self._barge_in.receive_audible(now, protected=True)
+
     def stop_speaking(self, now: float) -> None:
         """Stop the reply that is heard, if there is one; what is waiting to be said comes next."""
         if self.state is TurnState.SPEAKING:

@@ -53,6 +53,8 @@ class Staff:
         self._services = services
         self._phrases: dict[str, Phrases] = {}
         self._offline: dict[str, Receptionist] = {}
+        self.models: dict[str, LanguageModel] = {}
+        """By agent: those that follow instructions, for work beside the conversation."""
 
     async def assemble(
         self,
@@ -83,6 +85,7 @@ class Staff:
                 model = self._services.llm(config.llm, receptionist)
                 llm = answering_again(model, config, knowledge[name], engines, partial(_count_answer, metrics))
                 summarizer = LlmSummarizer(model)
+                self.models[name] = model
             services[name] = AgentServices(
                 stt=self._stt(config),
                 llm=llm,

@@ -14,6 +14,11 @@
     ├── TokenRefused           a stream token that is unknown, used, expired or for another call
     ├── ScopeMissing           a key that may not do this (`scope`)
     ├── TooManyTokens          too many stream tokens are outstanding: ask again later
+    ├── PolicyError            a campaign's policy: all faults at once (`faults`)
+    ├── CampaignError          a request about a campaign that cannot be carried out
+    │   ├── ListUnreadable         a list of people to call that is no list
+    │   ├── NoSuchCampaign         whoever asked named a campaign that is not there
+    │   └── WrongCampaignState     the campaign is not in a state that allows it (adding to one that is over)
     ├── SignatureRefused       a message that is not signed with a known secret, or is old
     └── CallError              a request about a call that cannot be carried out
         ├── NoSuchCall             whoever asked named a call that is not there
@@ -103,6 +108,34 @@ class UrlUnreachable(UrlError):
 
 class FlowFailed(GatewayError):
     """A call's flow URL did not say what to do with it; the message says why, and repeats nothing it sent."""
+
+
+class PolicyError(GatewayError):
+    """A campaign's policy cannot be used; every fault that could be found is in `faults`."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class CampaignError(GatewayError):
+    """A request about a campaign cannot be carried out."""
+
+
+class ListUnreadable(CampaignError, ValueError):
+    """The list cannot be read on: the message says where and why, and repeats nothing but names of columns."""
+
+
+class NoSuchCampaign(CampaignError):
+    """There is no such campaign, or not any more."""
+
+    def __init__(self, campaign_id: str) -> None:
+        super().__init__(f"there is no campaign {campaign_id}")
+        self.campaign_id = campaign_id
+
+
+class WrongCampaignState(CampaignError):
+    """The campaign's state does not allow what was asked."""
 
 
 class SignatureRefused(GatewayError):

@@ -13,6 +13,7 @@ from agent.call_facts import CallFacts
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
+from agent.early_ear import EarlyEar
 from agent.early_stt import EarlyStt
 from agent.early_talk import EarlyTalk
 from agent.events import (
@@ -44,6 +45,7 @@ from agent.tools.tool import CallControl
 from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.call import Call
+from gateway.calls.early_ear import EarlyListener
 from gateway.calls.expected import Expected, WarmVoice
 from gateway.calls.memory import CallerMemories, CallMemory
 from gateway.calls.uplink import LineReport, Uplink
@@ -56,6 +58,8 @@ from media.playout import PlayoutEvent
 
 log = structlog.get_logger(__name__)
 
+_MESSAGE_LEFT = "voicemail_message"
+"""Why an agent hangs up when a machine has recorded all of its message (agent/far_end.py)."""
 _USUAL_HZ = 8_000
 _PARTIALS_S = 0.25
 """Between two partial transcripts of a call."""
@@ -78,9 +82,11 @@ class AgentActivity:
         history: History | None = None,
         memory: CallMemory | None = None,
         control: CallControl | None = None,
+        early_ear: EarlyEar | None = None,
     ) -> None:
         """`follow` is told what the session tells us. `history`: the agent had this call before. `memory`: what is
-        remembered of the caller; None: nothing is. `control`: what its tools may do to the call."""
+        remembered of the caller; None: nothing is. `control`: what its tools may do to the call.
+        `early_ear`: what has listened until the answer of a call that we placed."""
         self._call = call
         self._memory = memory
         self._follow = follow
@@ -122,6 +128,7 @@ class AgentActivity:
                 is_engaged=call.is_engaged,
                 control=control,
                 caller_energy=lambda: uplink.caller_energy,
+                early_ear=early_ear,
             )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
@@ -220,11 +227,13 @@ class AgentActivity:
                 self._call.metrics.speculations.labels(event.state).inc()
             case LanguageDetected(language):
                 self._call.publish("language.detected", language=language)
-            case FarEndKnown(kind, cause):
-                self._call.publish("far_end.recognized", far_end=kind, cause=cause)
+            case FarEndKnown(kind, cause, confidence):
+                self._call.know_far_end(kind, cause, confidence)
             case CallerProsody():
                 self._call.publish("caller.prosody", **self._told(event))
-            case HangUpRequested() | ServiceFailed():
+            case HangUpRequested(reason):
+                self._call.facts.message_left = reason == _MESSAGE_LEFT
+            case ServiceFailed():
                 pass  # `run` returns the reason, the session logs failures
             case _:
                 assert_never(event)
@@ -330,6 +339,8 @@ class ConfiguredAgents:
         """Of the calls that ring, with the agent."""
         self._expected: weakref.WeakKeyDictionary[Call, Expected] = weakref.WeakKeyDictionary()
         """The calls that ring, or rang, and whose agent uses services."""
+        self._early_listeners: weakref.WeakKeyDictionary[Call, EarlyListener] = weakref.WeakKeyDictionary()
+        """Of calls that we placed and that ring."""
         self._leg_hz = _USUAL_HZ
         """Of the last call: the next is probably no other."""
         self._histories: weakref.WeakKeyDictionary[Call, dict[str, History]] = weakref.WeakKeyDictionary()
@@ -352,6 +363,9 @@ class ConfiguredAgents:
             talk = EarlyTalk(service, talk_order(config, self._leg_hz, fresh, tools, config.greeting))
             self._early_talks[call] = (name, talk)
             return talk.hold(call.until_over)
+        config = _as_ordered(config, call)
+        if call.facts.direction == "outbound" and config.far_end.recognize:
+            self._early_listeners[call] = EarlyListener(call, name, config, self._make_speech_model)
         early = None
         if config.stt != "local":
             stt = self._services[name].stt
@@ -365,7 +379,7 @@ class ConfiguredAgents:
     def start(self, name: str, call: Call) -> Activity:
         """The activity of this agent on this call, whose audio is there. An agent that gets a call back goes on with
         the conversation that it had."""
-        config = self._configs[name]
+        config = _as_ordered(self._configs[name], call)
         call.keys_secret = call.keys_secret or config.secret_keys
         call.assign(name)
         before = self._histories.setdefault(call, {})
@@ -379,6 +393,8 @@ class ConfiguredAgents:
         early_agent, early_talk = self._early_talks.pop(call, ("", None))
         if early_talk is not None and early_agent == name:
             services = replace(services, realtime=early_talk)
+        listener = self._early_listeners.pop(call, None)
+        early_ear = None if listener is None else listener.answered()
         activity = AgentActivity(
             call,
             config,
@@ -388,6 +404,7 @@ class ConfiguredAgents:
             history=before.get(name),
             memory=None if self.memories is None else self.memories.of_call(call, name, config),
             control=None if self.control_of is None else self.control_of(call),
+            early_ear=early_ear,
         )
         before[name] = activity.history
         if name in self._lookups:
@@ -422,3 +439,8 @@ class ConfiguredAgents:
 
     def _uplink(self, call: Call) -> Uplink:
         return Uplink(call.leg.sample_rate_hz, echo_gate=self._echo_gate, suppress_noise=self._suppress_noise)
+
+
+def _as_ordered(config: AgentConfig, call: Call) -> AgentConfig:
+    """The agent as it is on this call."""
+    return config if call.campaign is None else call.campaign.applied_to(config)

@@ -14,6 +14,7 @@ from gateway.calls.activity import Activity
 from gateway.calls.announcements import Announcements
 from gateway.calls.attendance import Attendance, StartActivity
 from gateway.calls.audience import Audience
+from gateway.calls.campaign_order import CampaignOrder
 from gateway.calls.ending import reason_of_end
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
@@ -82,11 +83,15 @@ class Call:
         *,
         record: bool = False,
         before_answer: BeforeAnswer | None = None,
+        campaign: CampaignOrder | None = None,
     ) -> None:
         self.facts = facts
+        self.campaign = campaign
+        """What a campaign wants of it; None: it is of no campaign."""
         self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
         self.audio: CallAudio | None = None
         self._over = asyncio.Event()
+        self._done = asyncio.Event()
         self.attendance = Attendance(self, start_activity, inband_keys, self._over)
         self.audience = Audience(facts.call_id, recording, self.attendance, journal)
         self.muted = False
@@ -188,9 +193,19 @@ class Call:
             self.facts.agent = agent
             self.journal.assigned(self.call_id, agent)
 
+    def know_far_end(self, kind: str, cause: str, confidence: float | None) -> None:
+        """Who or what took the call that we placed, or is heard before it is taken: see `agent.far_end`."""
+        self.facts.far_end, self.facts.far_end_confidence = kind, confidence
+        self.publish("far_end.recognized", far_end=kind, cause=cause, confidence=confidence)
+
     async def until_over(self) -> None:
         """Until the leg is over."""
         await self._over.wait()
+
+    async def until_done(self) -> CallFacts:
+        """Until it is over and everything of it has been told and written; its facts and `final_code` are final."""
+        await self._done.wait()
+        return self.facts
 
     def follow(self, follower: Callable[[], None]) -> None:
         """From now on tell `follower` when the call gets audio, is held, resumed or over; it must not block."""
@@ -297,7 +312,10 @@ class Call:
             self._our_reason = self._our_reason or "failed"
             raise
         finally:
-            await self._finish()
+            try:
+                await self._finish()
+            finally:
+                self._done.set()
 
     def is_engaged(self) -> bool:
         """Whether the far end cannot hear, or be heard by, what the call is for: its silence means nothing then."""
@@ -380,9 +398,21 @@ class Call:
         if not self._over.is_set() and self.audio is not None:
             if self._record_from_the_start and self.recording is RecordingState.OFF:
                 await self.record("start")
-            reason = await self.attendance.work()
+            reason = await self._work()
             if reason is not None:
                 await self.hang_up(reason)
+
+    async def _work(self) -> str | None:
+        """Let the call be what it is for, as long as it may last: the end reason; None when the leg is over first."""
+        longest_s = None if self.campaign is None else self.campaign.max_duration_s
+        since_answer_s = time.monotonic() - self._answered_at
+        try:
+            async with asyncio.timeout(None if longest_s is None else longest_s - since_answer_s) as limit:
+                return await self.attendance.work()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return "max_call"
 
     async def _answer(self) -> bool:
         """Answer, once whoever decides has said so; False: it is refused, or over already."""

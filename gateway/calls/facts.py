@@ -35,8 +35,15 @@ class CallFacts:
     `no_audio`, `media_timeout`, `shutdown`, `service_failure`, `failed`, `stream_ended`, `backend_hung_up`,
     `backend_unreachable`, `flow_failed`, `bridge_ended`, `supervision_ended`, `silence` (the caller said nothing),
     `max_call` (it lasted too long), `lost` (our process died), `answered_elsewhere`, `session_expired` (the far end
-    did not refresh it, RFC 4028), `no_codec` (its answer has none of ours), or `sip_CODE` and `q850_CAUSE`: a call that
+    did not refresh it, RFC 4028), `no_codec` (its answer has none of ours), `campaign_cancelled`,
+    `abandoned` (a campaign had nobody to talk to them), or `sip_CODE` and `q850_CAUSE`: a call that
     was refused, or ended for that reason."""
+    far_end: str | None = None
+    """Who took the call that we placed, as far as is known: the value of an `agent.far_end.FarEndKind`."""
+    far_end_confidence: float | None = None
+    """How sure that is, 0 to 1."""
+    message_left: bool = False
+    """A machine has recorded all of the message that was to be left."""
 
 
 def utc(wall_time: float) -> datetime:
@@ -63,4 +70,7 @@ def ended(facts: CallFacts, quality: Quality | None) -> dict[str, object]:
         "reason": facts.end_reason,
         "duration_ms": None if answered_at is None or ended_at is None else round((ended_at - answered_at) * 1000),
         "quality": None if quality is None else quality.model_dump(),
+        "far_end": facts.far_end,
+        "far_end_confidence": facts.far_end_confidence,
+        "message_left": facts.message_left,
     }

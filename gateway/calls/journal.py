@@ -75,7 +75,17 @@ class Journal:
 
     def ended(self, facts: CallFacts, quality: Quality | None) -> None:
         at, reason = utc(facts.ended_at or facts.started_at), facts.end_reason or "lost"
-        self._put(lambda: self._store.finish(facts.call_id, at, reason, quality=quality))
+        self._put(
+            lambda: self._store.finish(
+                facts.call_id,
+                at,
+                reason,
+                quality=quality,
+                far_end=facts.far_end,
+                far_end_confidence=facts.far_end_confidence,
+                message_left=facts.message_left,
+            )
+        )
 
     def signalled(self, call_id: str, messages: Sequence[SipMessage]) -> None:
         """All SIP messages of a call that is over."""

@@ -18,6 +18,7 @@ from gateway.api.orders import PlaceCall
 from gateway.calls.attendance import StartActivity
 from gateway.calls.bridge import Bridges
 from gateway.calls.call import Call
+from gateway.calls.campaign_order import CampaignOrder
 from gateway.calls.dialling import Dialling
 from gateway.calls.dialplan import Destination, host_of, presentation
 from gateway.calls.exchange import Exchange
@@ -38,6 +39,7 @@ from gateway.config import Config
 from gateway.errors import (
     BadAddress,
     CallError,
+    GatewayMisuse,
     NoSuchCall,
     TooManyCalls,
     WrongCallState,
@@ -228,7 +230,13 @@ class Switchboard:
         log.info("call_refused", call_id=event.handle, code=code, cause=cause)
         self.endpoint.refuse(event.handle, code)
 
-    def _new_call(self, facts: CallFacts, start: StartActivity, before_answer: BeforeAnswer | None = None) -> Call:
+    def _new_call(
+        self,
+        facts: CallFacts,
+        start: StartActivity,
+        before_answer: BeforeAnswer | None = None,
+        campaign: CampaignOrder | None = None,
+    ) -> Call:
         recording = CallRecording(self.recordings, self._journal.recordings_dir, facts.call_id)
         inband_keys = ToneDetection[self._config.media.inband_dtmf.upper()]
         call = Call(
@@ -243,6 +251,7 @@ class Switchboard:
             inband_keys,
             record=self._config.media.record,
             before_answer=before_answer,
+            campaign=campaign,
         )
         if (trunk := self._config.trunk_named(facts.trunk)) is not None:
             call.keypad.usual = _KEYS_OF_TRUNKS[trunk.dtmf]
@@ -302,8 +311,18 @@ class Switchboard:
 
     # What the API asks for
 
-    async def place(self, order: PlaceCall, play: Prompt | None = None) -> Call:
+    async def place(
+        self,
+        order: PlaceCall,
+        play: Prompt | None = None,
+        *,
+        call_id: str | None = None,
+        campaign: CampaignOrder | None = None,
+    ) -> Call:
         """Dial, and return while it rings. `play` comes first, and alone when nothing else is named.
+
+        `call_id`: of `new_handle()`, for who wants to have it written down before anything is sent; None: a new one.
+        `campaign`: whose call it is.
 
         Raises `BadAddress`, `DestinationBarred`, `NoSuchAgent`, `NoSuchTrunk`, `TooManyCalls`, `TrunkUnreachable`, and
         for streams and flows `UrlError`.
@@ -311,7 +330,8 @@ class Switchboard:
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
         agent, start = await self._purposes.of_order(order, play)
-        return await self._dial(order, start, agent, headers=tuple(order.headers.items()))
+        headers = tuple(order.headers.items())
+        return await self._dial(order, start, agent, headers=headers, call_id=call_id, campaign=campaign)
 
     async def bridge(self, call: Call, other: Call, order: BridgeOrder) -> None:
         """Let two calls that stand talk to each other. Raises `NoSuchAgent`, `UnknownLanguage`,
@@ -337,14 +357,18 @@ class Switchboard:
         *,
         diverted_from: str = "",
         headers: tuple[tuple[str, str], ...] = (),
+        call_id: str | None = None,
+        campaign: CampaignOrder | None = None,
     ) -> Call:
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
+        if call_id in self._calls:
+            raise GatewayMisuse("a call of this id stands")
         assert order.to is not None
         carriers = self.exchange.carriers(order.to, order.profile, "order")
         through = carriers[0] if carriers else None
         facts = CallFacts(
-            new_handle(),
+            call_id or new_handle(),
             "outbound",
             order.from_ or (through.number if through else "") or "parley",
             order.to,
@@ -352,7 +376,7 @@ class Switchboard:
             agent=agent,
             metadata=dict(order.metadata),
         )
-        call = self._new_call(facts, start)
+        call = self._new_call(facts, start, campaign=campaign)
         call.answer_within(order.timeout_s)
 
         def said(trunk: TrunkConfig | None, where: Destination) -> Presentation:

@@ -27,6 +27,8 @@ _PARTIES = {
     "metadata": "as in the call",
 }
 
+_CAMPAIGN = {"campaign_id": "which", "name": "its name"}
+
 CATALOGUE: Mapping[EventKind, KindFacts] = {
     "call.offered": KindFacts("An inbound call has come and is not answered yet.", _PARTIES),
     "call.dialing": KindFacts("An outbound call has been sent out.", _PARTIES),
@@ -44,6 +46,9 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "reason": "as `end_reason` of the session",
             "duration_ms": "since it was answered; null: it never was",
             "quality": "as `quality` of the session, or null",
+            "far_end": "who took the call that we placed, as `far_end` of the session, or null",
+            "far_end_confidence": "0 to 1, or null",
+            "message_left": "a machine has recorded all of our message",
         },
     ),
     "call.activity": KindFacts(
@@ -150,8 +155,10 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
     "far_end.recognized": KindFacts(
         "It is known who or what took a call that we placed and an agent conducts; again when that changes.",
         {
-            "far_end": "`person`, `voicemail`, `menu`, `hold` (a queue, music), `fax` or `failed` (not in service)",
-            "cause": "`words`, `tone` or `music`",
+            "far_end": "`person`, `machine` (a recording), `voicemail`, `menu`, `hold` (queue, music), `fax`, `failed` "
+            "(not in service), `unreachable` or `busy`",
+            "cause": "what told it: `words`, `cadence` (length and pauses), `tone`, `music` or `judgement` (a model's)",
+            "confidence": "0 to 1, or null",
         },
     ),
     "dtmf.received": KindFacts(
@@ -205,6 +212,42 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
             "reason": "`stopped`, `backend_closed`, `backend_hung_up`, `backend_unreachable` or `call_ended`",
             "handoff_data": "protocol conversationrelay only: what the backend ended with, or null",
         },
+    ),
+    "campaign.started": KindFacts("A campaign has begun to call. `call_id` is empty, as with those below.", _CAMPAIGN),
+    "campaign.paused": KindFacts("It begins no calls for now.", _CAMPAIGN),
+    "campaign.resumed": KindFacts("It begins calls again.", _CAMPAIGN),
+    "campaign.ended": KindFacts(
+        "It will begin no call any more, and none of its calls stands (`cancelled`: some may).",
+        {**_CAMPAIGN, "reason": "`completed`, `cancelled`, `drained`, `until` or `budget`"},
+    ),
+    "campaign.outcome": KindFacts(
+        "An attempt at a contact is over. Of its call, if one was placed.",
+        {
+            "campaign_id": "which",
+            "line": "of the list",
+            "number": "that was called",
+            "outcome": "`talked`, `machine`, `message_left`, `busy`, `no_answer`, `rejected`, `invalid_number`, `fax`, "
+            "`failed`, `abandoned`, `cancelled` or `unknown`",
+            "is_final": "the contact is done; false: it is called again",
+            "attempts": "how many there were",
+            "call_id": "of the call",
+            "far_end": "as in `far_end.recognized`, or null",
+            "duration_s": "from answer to end; null: it was not answered",
+            "disposition": "what the policy's `extract` wants to know, by name",
+            "metadata": "the columns of the list",
+        },
+    ),
+    "campaign.progress": KindFacts(
+        "Every second while a campaign runs.",
+        {
+            "campaign_id": "which",
+            "contacts": "how many",
+            "done": "of them",
+            "dialing": "calls that are not answered yet",
+            "talking": "calls that are",
+            "outcomes": "contacts that are done, by outcome",
+        },
+        is_kept=False,
     ),
 }
 

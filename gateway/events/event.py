@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be told of calls, trunks and the gateway."""
+"""What can be told of calls, trunks, campaigns and the gateway."""
 
 import json
 from collections.abc import Mapping
@@ -40,6 +40,12 @@ EventKind = Literal[
     "stream.connected",
     "stream.disconnected",
     "stream.stopped",
+    "campaign.started",
+    "campaign.paused",
+    "campaign.resumed",
+    "campaign.ended",
+    "campaign.outcome",
+    "campaign.progress",
 ]
 
 

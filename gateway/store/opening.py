@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from gateway.errors import StartupError
+from gateway.errors import StartupError, StoreError
+from gateway.store.campaigns import CampaignRows
 from gateway.store.folder import DataFolder
+from gateway.store.number_keys import NumberKeys
 from gateway.store.repository import SessionStore
 from gateway.store.schema import upgrade_schema
+from gateway.store.sealing import ColumnSealer
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 
@@ -38,8 +42,8 @@ async def open_store(
             await asyncio.to_thread(upgrade_schema, url)
         except Exception as error:  # SQLAlchemy's, Alembic's and the driver's errors have no common root
             raise StartupError(f"database {url} cannot be opened or brought up to date: {error}") from error
-        engine = _engine(url)
-        store = SessionStore(engine, folder, metrics, key)
+        engine, lasting = _engine(url), _lasting_engine(url)
+        store = SessionStore(engine, lasting, folder, metrics, key)
         try:
             await store.check_key()
             if folder.is_alone:
@@ -61,23 +65,66 @@ async def open_store(
                 raise failure
         finally:
             await engine.dispose()
+            await lasting.dispose()
+
+
+@asynccontextmanager
+async def open_campaigns(url: str, key: EncryptionKey | None) -> AsyncIterator[CampaignRows]:
+    """The campaigns of a database that a gateway has opened, for another process. Their methods raise `StoreError`."""
+    engine = _lasting_engine(url)
+
+    @asynccontextmanager
+    async def transaction() -> AsyncIterator[AsyncConnection]:
+        try:
+            async with engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError(f"the database refused: {getattr(error, 'orig', None) or error}") from error
+
+    try:
+        keys = NumberKeys(key)
+        yield CampaignRows(transaction, transaction, ColumnSealer(key), keys, engine.dialect.name)
+    finally:
+        await engine.dispose()
 
 
 def _engine(url: str) -> AsyncEngine:
     engine = create_async_engine(url)
+    _set_up(engine, "NORMAL")
+    return engine
+
+
+def _lasting_engine(url: str) -> AsyncEngine:
+    """Its transactions outlive a power failure, and hold the write lock from their beginning: what they have read is
+    still so when they write."""
+    engine = create_async_engine(url)
+    _set_up(engine, "FULL")
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine.sync_engine, "connect")
-        def _set_up(connection: Any, record: object) -> None:
-            cursor = connection.cursor()
-            for pragma in (
-                f"busy_timeout={int(_BUSY_TIMEOUT_S * 1e3)}",
-                "journal_mode=WAL",
-                "synchronous=NORMAL",
-                "foreign_keys=ON",
-                "secure_delete=ON",
-            ):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
+        def _no_implicit_transactions(connection: Any, record: object) -> None:
+            connection.isolation_level = None
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def _take_the_write_lock(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _set_up(engine: AsyncEngine, synchronous: str) -> None:
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _set_pragmas(connection: Any, record: object) -> None:
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={int(_BUSY_TIMEOUT_S * 1e3)}",
+            "journal_mode=WAL",
+            f"synchronous={synchronous}",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()

@@ -8,6 +8,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Direction = Literal["inbound", "outbound"]
+FarEndName = Literal[
+    "unknown", "person", "machine", "voicemail", "menu", "hold", "fax", "failed", "unreachable", "busy"
+]
+"""As `agent.far_end.FarEndKind` has it."""
 Role = Literal["user", "assistant", "system", "tool"]
 
 
@@ -210,6 +214,14 @@ class SessionSummary(Record):
     """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
     recording_facts: RecordingFacts | None = None
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
+    far_end: FarEndName | None = None
+    """Who or what took the call that we placed: a person, a recording, a machine that records or one that wants keys, a
+    queue, a fax, or a tone or announcement: `failed` (there is no such number), `unreachable`, `busy`. Null: we did not
+    place it, it goes on, or nobody listened for that."""
+    far_end_confidence: float | None = None
+    """How sure that is, 0 to 1."""
+    message_left: bool = False
+    """A machine has recorded all of the message that was to be left."""
 
 
 class SipStep(Record):

@@ -29,9 +29,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import StartupError, StoreError
+from gateway.store.attempts import AttemptRows
+from gateway.store.campaigns import CampaignRows
+from gateway.store.do_not_call import DoNotCallRows
 from gateway.store.events import EventRows, Step
 from gateway.store.folder import DataFolder
 from gateway.store.memories import MemoryRows
+from gateway.store.number_keys import NumberKeys
 from gateway.store.records import (
     ApiKeyRecord,
     KeptAnswer,
@@ -84,7 +88,7 @@ _ANSWER = _update("answered_at", "codec", "trunk")
 _ASSIGN = _update("agent")
 _RECORD = _update("recording")
 _RECORDED = _update("recording_facts")
-_FINISH = _update("ended_at", "end_reason", "quality")
+_FINISH = _update("ended_at", "end_reason", "quality", "far_end", "far_end_confidence", "message_left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,16 @@ class SessionStore:
     """Made by `open_store`. The writing methods return when the record is queued, in the order of the calls."""
 
     def __init__(
-        self, engine: AsyncEngine, folder: DataFolder, metrics: Metrics, key: EncryptionKey | None = None
+        self,
+        engine: AsyncEngine,
+        lasting: AsyncEngine,
+        folder: DataFolder,
+        metrics: Metrics,
+        key: EncryptionKey | None = None,
     ) -> None:
+        """`lasting`: the same database, synced at each commit."""
         self._engine = engine
+        self._lasting = lasting
         self._folder = folder
         self.key = key
         """Recordings and what was said are encrypted with it; None: they lie in clear."""
@@ -120,6 +131,9 @@ class SessionStore:
         """What is remembered of callers."""
         self.signalling = SignallingRows(self._put, self._reading, self._sealer)
         """The SIP messages of calls that are over."""
+        self.campaigns = CampaignRows(self._writing, self._reading, self._sealer, NumberKeys(key), engine.dialect.name)
+        self.attempts = AttemptRows(self._writing, self._reading, self._sealer, self.campaigns)
+        self.do_not_call = DoNotCallRows(self._writing, self._reading, self._sealer, NumberKeys(key))
         self.was_alone = folder.is_alone
         """No other gateway used the folder when we began: what one has left unfinished is ours to finish."""
         self.on_erased: Callable[[str], None] = lambda call_id: None
@@ -165,7 +179,15 @@ class SessionStore:
         await self._put((_RECORDED, {"of_call": call_id, "new_recording_facts": facts.model_dump(mode="json")}))
 
     async def finish(
-        self, call_id: str, ended_at: datetime, end_reason: str, *, quality: Quality | None = None
+        self,
+        call_id: str,
+        ended_at: datetime,
+        end_reason: str,
+        *,
+        quality: Quality | None = None,
+        far_end: str | None = None,
+        far_end_confidence: float | None = None,
+        message_left: bool = False,
     ) -> None:
         """The call is over."""
         values = {
@@ -173,6 +195,9 @@ class SessionStore:
             "new_ended_at": ended_at,
             "new_end_reason": end_reason,
             "new_quality": None if quality is None else quality.model_dump(),
+            "new_far_end": far_end,
+            "new_far_end_confidence": far_end_confidence,
+            "new_message_left": message_left,
         }
         await self._put((_FINISH, values))
 
@@ -402,6 +427,14 @@ class SessionStore:
                 yield connection
         except SQLAlchemyError as error:
             raise StoreError(f"the database cannot be read: {getattr(error, 'orig', None) or error}") from error
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._lasting.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError(f"the database cannot be written: {getattr(error, 'orig', None) or error}") from error
 
     async def _recording_path(self, call_id: str) -> Path | None:
         async with self._reading() as connection:

@@ -4,7 +4,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, MetaData, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, MetaData, Text, false
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -57,6 +57,9 @@ class SessionRow(Table):
     quality: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     recording: Mapped[str | None] = mapped_column(Text)
     recording_facts: Mapped[dict[str, object] | None] = mapped_column(JSON(none_as_null=True))
+    far_end: Mapped[str | None] = mapped_column(Text)
+    far_end_confidence: Mapped[float | None] = mapped_column(Float)
+    message_left: Mapped[bool] = mapped_column(server_default=false())
 
 
 class TranscriptRow(Table):

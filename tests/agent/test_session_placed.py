@@ -19,7 +19,7 @@ async def test_a_person_is_answered() -> None:
         await scene.wait_for(ReplyFinished)
         await scene.leg.speak("hello who is there")
         await scene.wait_for(ReplyStarted, 2)
-        assert scene.all(FarEndKnown) == [FarEndKnown("person", "words")]
+        assert scene.all(FarEndKnown) == [FarEndKnown("person", "words", 0.95)]
 
 
 @in_virtual_time

@@ -88,6 +88,9 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
             NOON + timedelta(seconds=9),
             "caller_hung_up",
             quality=Quality(rx_lost=1, rx_jitter_ms=2.5, rtt_ms=30.0),
+            far_end="voicemail",
+            far_end_confidence=0.97,
+            message_left=True,
         )
         await store.recording_began("c1", store.recordings_dir / "c1.wav")
         await store.recording_ended(
@@ -121,6 +124,9 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
             "complete": True,
             "paused_ms": [[1000, 2500]],
         },
+        "far_end": "voicemail",
+        "far_end_confidence": 0.97,
+        "message_left": True,
         "transcript": [
             {
                 "role": "user",

@@ -13,6 +13,7 @@ from agent.phrases import Phrases
 from agent.session import AgentSession
 from gateway.calls.agent import AgentActivity, ConfiguredAgents
 from gateway.calls.call import Call
+from gateway.calls.campaign_order import CampaignOrder
 from gateway.calls.facts import CallFacts
 from gateway.store.records import TranscriptEntry, TurnRecord
 from tests.fakes.leg import FakeLeg
@@ -46,6 +47,7 @@ class LineCall:
         self.call_id = self.facts.call_id
         self.leg = Line()
         self.journal = self.metrics = self
+        self.campaign: CampaignOrder | None = None
         self.keys_secret = False
         self.awaits_secret_keys: Callable[[], bool] = lambda: False
         self.turn_count = 0

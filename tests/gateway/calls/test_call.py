@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A call that one activity takes over from another, in virtual time and without SIP."""
+"""A call that one activity takes over from another, and one that lasts too long, in virtual time and without SIP."""
 
 import asyncio
 from types import SimpleNamespace
@@ -9,6 +9,7 @@ from gateway.api.control import ActivityKind
 from gateway.calls.activity import Activity
 from gateway.calls.bridge import LinkedActivity
 from gateway.calls.call import Call
+from gateway.calls.campaign_order import CampaignOrder
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
 from gateway.calls.recording import CallRecording, RecordingState
@@ -43,7 +44,7 @@ class Elsewhere:
     def answered(self, facts: CallFacts) -> None: ...
     def ended(self, facts: CallFacts, quality: object) -> None: ...
     async def answer(self, handle: str) -> None: ...
-    async def hang_up(self, handle: str, code: int = 0, phrase: str = "") -> None: ...
+    async def hang_up(self, handle: str, code: int = 0, phrase: str = "", reason: object = None) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -61,7 +62,7 @@ class Talker(LinkedActivity):
         raise AssertionError("it ends by cancellation only")
 
 
-def call_of(first: Activity, leg: Leg, direction: Direction = "inbound") -> Call:
+def call_of(first: Activity, leg: Leg, direction: Direction = "inbound", campaign: CampaignOrder | None = None) -> Call:
     nothing = Elsewhere()
     call = Call(
         CallFacts("call_1", direction, "+15550100", "+15550101"),
@@ -72,6 +73,7 @@ def call_of(first: Activity, leg: Leg, direction: Direction = "inbound") -> Call
         lambda call: first,
         cast(CallRecording, nothing),
         EventBus(),
+        campaign=campaign,
     )
     call.audio = cast(CallAudio, leg)
     return call
@@ -92,3 +94,20 @@ async def test_who_takes_a_call_over_is_neither_ducked_nor_paused_for_what_was_s
     assert (leg.gain, leg.is_paused) == (1.0, False)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+@in_virtual_time
+async def test_a_campaigns_call_is_ended_when_it_has_lasted_as_long_as_it_may() -> None:
+    talker = Talker()
+    call = call_of(talker, Leg(), "outbound", CampaignOrder(max_duration_s=60.0))
+    running = asyncio.create_task(call.run())
+    await asyncio.sleep(0.01)
+    call.receive(CallConfirmed("call_1"))
+    await talker.has_begun.wait()
+    await asyncio.sleep(59.0)
+    assert not call.is_ending
+    await asyncio.sleep(2.0)
+    assert call.is_ending
+    facts = await call.until_done()
+    assert facts.end_reason == "max_call"
+    await running
