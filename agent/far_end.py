@@ -179,6 +179,8 @@ class FarEnd:
             self._cadence.receive_speech(max(now, self._speaks_since))
         if goes_on:
             self._recognize(FarEndKind.MACHINE, "cadence", _MAYBE_WORDS, now)
+        elif self.kind is FarEndKind.MACHINE:
+            self.kind, self.confidence = FarEndKind.UNKNOWN, 0.0  # "you are being connected": the network's
 
     def receive_words(self, text: str, now: float, *, is_final: bool) -> None:
         """What the far end says, or said so far in this turn."""
@@ -292,7 +294,7 @@ class FarEnd:
     @property
     def _records_at(self) -> float | None:
         is_due = self.kind is FarEndKind.VOICEMAIL and self._config.voicemail == "message"
-        if self._silent_since is None or self._left_message_at is not None:
+        if self._silent_since is None or self._left_message_at is not None or not self.is_answered:
             return None
         return self._silent_since + _GREETING_PAUSE_S if is_due or self.kind is FarEndKind.MACHINE else None
 

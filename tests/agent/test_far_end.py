@@ -351,6 +351,18 @@ def test_early_media_tells_of_numbers_that_do_not_exist_and_of_voicemails() -> N
     assert voicemail.events() == [FarEndRecognized(FarEndKind.VOICEMAIL, "words", 0.95), FallSilent(), LEAVE]
 
 
+def test_an_announcement_before_the_answer_says_nothing_of_who_answers() -> None:
+    far_end = FarEnd(FarEndConfig(), is_answered=False)
+    far_end.receive_speech(1.0)
+    far_end.receive_words("Your call is being connected.", 2.0, is_final=False)
+    far_end.receive_silence(3.0)
+    assert [type(event) for _, event in run_to(far_end, 9.0)] == [FarEndRecognized, FallSilent]
+    far_end.answered(9.0)
+    assert far_end.listens
+    spoken(far_end, (10.0, 10.5))
+    assert run_to(far_end, 15.0)[-1][1] == FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85)
+
+
 def test_who_speaks_long_before_the_answer_and_goes_on_is_a_recording() -> None:
     far_end = FarEnd(MESSAGE, is_answered=False)
     far_end.receive_speech(1.0)
