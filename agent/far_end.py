@@ -99,8 +99,8 @@ FarEndEvent = FarEndRecognized | FloorOffered | FallSilent | LeaveMessage | EndC
 _GREETING_PAUSE_S = 2.5
 """A voicemail that is silent for so long records: its beep was none that we know."""
 _PERSONS_WORDS_PAUSE_S = 0.5
-_INTRODUCTION_PAUSE_S = 0.9
-"""After a name recordings pause as people do, and then go on."""
+_INTRODUCTION_PAUSE_S = 1.0
+"""After a name, or thanks for calling, recordings pause as people do, and then go on."""
 _UNTOLD_S = 0.3
 """Words that were told no longer before the end of speech are all that was said."""
 _STRADDLES_S = 1.0

@@ -85,6 +85,7 @@ _SAID_BY_PEOPLE = re.compile(
 )
 _INTRODUCTION = re.compile(
     r"(?:(?:hello|hi|hey|good \w+|yes)\b[\s,.!?-]*)*(?:this is|it'?s|it is|my name is|i'm|i am)(?: [\w'-]+){1,4}[.!?]?"
+    r"|.*\bfor calling\b(?: [\w'-]+){0,4}[.!?]?"
 )
 _ALONE = re.compile(
     r"(?:(?:hello|hi|hey|yes|yeah|yep|ja|hallo|good (?:morning|afternoon|evening|day)|what|who is it|speaking|ok(?:ay)?"
@@ -115,7 +116,7 @@ def is_persons(text: str) -> bool:
 
 
 def is_introduction(text: str) -> bool:
-    """Whether it is a name and no more: voicemails begin like that, and so do people."""
+    """Whether it is a name, or thanks for calling, and no more: voicemails begin like that, and so do people."""
     return bool(_INTRODUCTION.fullmatch(_plain(text)))
 
 

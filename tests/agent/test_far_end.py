@@ -202,7 +202,7 @@ def test_a_hello_offers_the_floor_at_once_and_is_a_person_a_moment_later() -> No
     spoken(far_end, (1.0, 1.5))
     (floor, person) = run_to(far_end, 5.0)
     assert floor == (1.8, FloorOffered(1.5))
-    assert person == (2.1, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
+    assert person == (2.2, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
     assert far_end.verdict is Verdict.HUMAN
 
 
@@ -235,14 +235,14 @@ def test_words_that_were_told_long_before_the_end_are_not() -> None:
     far_end.receive_speech(1.0)
     far_end.receive_words("Hello", 1.4, is_final=False)
     far_end.receive_silence(2.0)
-    assert run_to(far_end, 5.0)[-1] == (2.6, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
+    assert run_to(far_end, 5.0)[-1] == (2.7, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
 
 
 def test_after_a_name_is_waited_longer() -> None:
     far_end = FarEnd(MESSAGE)
     spoken(far_end, (1.0, 2.0))
     far_end.receive_words("Hi, this is Anna.", 2.2, is_final=False)
-    assert run_to(far_end, 5.0)[-1] == (2.9, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
+    assert run_to(far_end, 5.0)[-1] == (3.0, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
 
 
 def test_music_behind_a_voice_is_no_queue() -> None:
