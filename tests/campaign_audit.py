@@ -5,7 +5,6 @@ outcome what really happened.
 truth (INVITEs by number) + attempts and results (by the API) + when gateways were killed > Audit
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,11 +65,11 @@ class Invite:
         return outcome in _ACCEPTED[self.behaviour.kind]
 
 
-def read_truth(lines: Iterable[str]) -> list[Invite]:
+def read_truth(lines: Iterable[Mapping[str, Any]]) -> list[Invite]:
     """In order of their coming; what is told of a call's end replaces what was told of its beginning."""
     found: dict[tuple[str, float], Invite] = {}
-    for text in lines:
-        invite = Invite.parse(json.loads(text))
+    for line in lines:
+        invite = Invite.parse(line)
         found[invite.call_id, invite.at] = invite
     return sorted(found.values(), key=lambda invite: invite.at)
 
