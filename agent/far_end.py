@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from agent.config import FarEndConfig
 from agent.far_end_kind import FarEndKind, Verdict
-from agent.far_end_words import is_asked, is_introduction, is_persons, kind_of_machine
+from agent.far_end_words import is_asked, is_introduction, is_persons, said_by_machine
 from agent.greeting_cadence import GreetingCadence, GreetingPaused, SoundsLikePerson, SoundsLikeRecording
 from media.cadence import BusyHeard, CongestionHeard, RingbackHeard
 from media.progress import BeepHeard, FaxAnswered, FaxCalling, ProgressEvent, SitHeard
@@ -114,7 +114,7 @@ _GREETING_RESUMED_S = 1.0
 _MOST_MESSAGES = 3
 _MOST_WORDS_OF_A_GREETING = 14
 """Said in one breath by whoever answers, without a question or a machine's words: in doubt."""
-_TONE, _WORDS, _MAYBE_WORDS, _MUSIC, _PERSONS_WORDS, _ANY_WORDS = 0.98, 0.95, 0.85, 0.8, 0.95, 0.8
+_TONE, _MAYBE_WORDS, _MUSIC, _PERSONS_WORDS, _ANY_WORDS = 0.98, 0.85, 0.8, 0.95, 0.8
 _ENDS = {
     FarEndKind.FAX: "fax",
     FarEndKind.FAILED: "not_in_service",
@@ -122,6 +122,8 @@ _ENDS = {
     FarEndKind.BUSY: "busy",
 }
 _FINAL = frozenset((*_ENDS, FarEndKind.VOICEMAIL))
+_PUT_THROUGH_TO = frozenset((FarEndKind.VOICEMAIL, FarEndKind.MENU, FarEndKind.HOLD))
+"""Somebody may connect us to these, in the midst of a call."""
 _BEFORE_ANSWER = frozenset((*_ENDS, FarEndKind.VOICEMAIL, FarEndKind.MACHINE))
 
 
@@ -176,10 +178,13 @@ class FarEnd:
 
     def receive_words(self, text: str, now: float, *, is_final: bool) -> None:
         """What the far end says, or said so far in this turn."""
-        kind = kind_of_machine(text)
-        if kind is not None and not (kind in _ENDS and self._turns_taken > 1):
-            self._recognize(kind, "words", _MAYBE_WORDS if kind is FarEndKind.MACHINE else _WORDS, now)
-        elif kind is None and text.strip() and not self._is_music and self.is_answered:
+        said = said_by_machine(text)
+        is_opening = self._turns_taken <= 1
+        if said is not None and said.kind is FarEndKind.MACHINE and is_asked(text):
+            said = None  # who answers for somebody else
+        if said is not None and (is_opening or said.kind in _PUT_THROUGH_TO):
+            self._recognize(said.kind, "words", said.confidence, now)
+        elif text.strip() and not self._is_music and self.is_answered:
             self._receive_nobodys_words(text, now, is_final)  # speech recognition hears words in music, too
 
     def receive_tone(self, event: ProgressEvent, now: float) -> None:
@@ -234,6 +239,7 @@ class FarEnd:
             self._held_since = None
             self._events.append(EndCall("on_hold_too_long"))
         if (due := self._records_at) is not None and now >= due:
+            self._recognize(FarEndKind.VOICEMAIL, "cadence", _MAYBE_WORDS, now)
             self._leave_message(now)
         if (due := self._resumes_at) is not None and now >= due:
             self._left_message_at = None
@@ -267,10 +273,10 @@ class FarEnd:
 
     @property
     def _records_at(self) -> float | None:
-        is_greeting = self.kind in (FarEndKind.VOICEMAIL, FarEndKind.MACHINE)
-        if self._silent_since is None or self._left_message_at is not None or not is_greeting:
+        is_due = self.kind is FarEndKind.VOICEMAIL and self._config.voicemail == "message"
+        if self._silent_since is None or self._left_message_at is not None:
             return None
-        return self._silent_since + _GREETING_PAUSE_S if self._config.voicemail == "message" else None
+        return self._silent_since + _GREETING_PAUSE_S if is_due or self.kind is FarEndKind.MACHINE else None
 
     @property
     def _resumes_at(self) -> float | None:
@@ -346,11 +352,13 @@ class FarEnd:
             return
         if kind is FarEndKind.MACHINE and self.kind in (FarEndKind.MENU, FarEndKind.HOLD):
             return  # which says more
-        self.kind, self.confidence = kind, confidence
+        was, self.kind, self.confidence = self.kind, kind, confidence
         self._beeped_at = None
         self._owes_floor = self._owes_floor and kind is FarEndKind.PERSON
         self._events.append(FarEndRecognized(kind, cause, confidence))
         self._held_since = now if kind is FarEndKind.HOLD else None
+        if kind is FarEndKind.PERSON and was is FarEndKind.MACHINE and self._silent_since is not None:
+            self._events.append(FloorOffered(self._silent_since))  # who was met with silence
         if kind in _ENDS:
             self._events.append(EndCall(_ENDS[kind]))
         elif kind is FarEndKind.VOICEMAIL and self._config.voicemail == "hang_up":

@@ -5,6 +5,7 @@ Partial transcripts do, too: what a machine says is known by its first words as 
 """
 
 import re
+from dataclasses import dataclass
 
 from agent.far_end_kind import FarEndKind
 
@@ -28,25 +29,26 @@ _SCREENING = re.compile(
 _VOICEMAIL = re.compile(
     r"\b(?:leave (?:me |us )?(?:a|your|the) (?:\w+ )?(?:message|name|number)|(?:after|at) the (?:tone|beep|signal)"
     r"|(?:record|leave) (?:your|a) (?:\w+ )?message|voice ?mail(?:box)?|mail ?box|answering (?:machine|service)"
-    r"|(?:get|be) back (?:to|with) you|and (?:i|we)(?:'ll| will) (?:call|ring|text|get) |return your call"
-    r"|missed your call"
-    r"|(?:unable|not able|aren't able|isn't able) to (?:take|answer|come to|get to|pick)"
-    r"|can(?:not|'t| not)(?: \w+)? (?:take|answer|come to|get to|pick up|talk)\b(?! to you)"
-    r"|(?:is|am|are|'m|'re) (?:currently )?not available|(?:is|are|'m|am) (?:currently )?unavailable"
-    r"|(?:no ?one|nobody) is available|not (?:here|home|in) right now|away from (?:my|the|our) (?:desk|phone|office)"
-    r"|out of (?:the|my) office|your name and (?:\w+ )?number|name,? (?:and )?number and|as soon as (?:i|we|possible)"
-    r"|forwarded to (?:an?|voice|the)|(?:please )?leave (?:it|one) (?:after|at)"
-    r"|(?:office|we|store|shop|clinic) (?:is|are) (?:currently |now )?closed"
-    r"|(?:our|business|office) hours are|(?:start|begin) (?:recording|speaking)|you know what to do)\b"
+    r"|your name and (?:\w+ )?number|name,? (?:and )?number and|forwarded to (?:an?|voice|the)"
+    r"|(?:please )?leave (?:it|one) (?:after|at)|(?:start|begin) (?:recording|speaking)|you know what to do"
+    r"|(?:person|customer|party|subscriber|user) (?:that )?you\b.{0,40} (?:not available|unavailable))\b"
 )
 _RECORDED = re.compile(
     r"\b(?:you(?:'ve|'re| have| are)? reach(?:ed)?|you have (?:called|dialed)|your call|welcome to"
-    r"|(?:no ?one|nobody) (?:is|can)"
-    r"|sorry (?:that )?(?:i|we) (?:missed|can)|the (?:mobile|wireless|cellular)"
+    r"|(?:no ?one|nobody) (?:is|can)|sorry (?:that )?(?:i|we) (?:missed|can)|the (?:mobile|wireless|cellular)"
     r"|(?:person|customer|party|subscriber|number|user) (?:that )?you(?:'re| are|'ve| have)? (?:call|try|dial|reach)\w*"
     r"|we(?:'re| are) sorry[,.]? (?:but )?(?:the|your|you)"
-    r"|this is (?:an? (?:automated|recorded)|the (?:voice|automated)))\b"
+    r"|this is (?:an? (?:automated|recorded)|the (?:voice|automated))"
+    r"|(?:our|business|office) hours are|and (?:i|we)(?:'ll| will) (?:call|ring|text|get) |return your call"
+    r"|missed your call|(?:office|we|store|shop|clinic) (?:is|are) (?:currently |now )?closed)\b"
 )
+_ABSENT = re.compile(
+    r"\b(?:(?:get|be) back (?:to|with) you|can(?:not|'t| not)(?: \w+)? (?:take|answer|come to|get to|pick up)"
+    r"|(?:unable|not able|aren't able|isn't able) to (?:take|answer|come to|get to|pick)"
+    r"|(?:is|am|are|'m|'re) (?:currently )?(?:not available|unavailable)|not (?:here|home|in) right now"
+    r"|away from (?:my|the|our) (?:desk|phone)|out of (?:the|my) office|as soon as (?:i|we|possible))\b"
+)
+"""So speak voicemails, and those who answer for somebody else ("he is not available, may I take a message?")."""
 _MENU = re.compile(
     r"\b(?:(?:press|dial|push|enter) (?:\w+ )?(?:zero|one|two|three|four|five|six|seven|eight|nine|star|pound|hash|\d)"
     r"|for (?:sales|service|support|billing|english|spanish)\b.*\bpress|main menu|(?:following|these) options"
@@ -59,18 +61,20 @@ _HOLD = re.compile(
     r"|(?:all|our) (?:of our )?(?:\w+ )?(?:agents|representatives|operators|lines|associates) are|in the queue"
     r"|estimated wait|call (?:will be|may be) (?:answered|recorded|monitored))\b"
 )
-_SAID_BY_MACHINES = (
-    (FarEndKind.FAILED, _FAILED),
-    (FarEndKind.UNREACHABLE, _UNREACHABLE),
-    (FarEndKind.MENU, _SCREENING),
-    (FarEndKind.VOICEMAIL, _VOICEMAIL),
-    (FarEndKind.MENU, _MENU),
-    (FarEndKind.HOLD, _HOLD),
-    (FarEndKind.MACHINE, _RECORDED),
+_BY_WORDS: tuple[tuple[FarEndKind, float, re.Pattern[str]], ...] = (
+    (FarEndKind.FAILED, 0.95, _FAILED),
+    (FarEndKind.UNREACHABLE, 0.95, _UNREACHABLE),
+    (FarEndKind.MENU, 0.95, _SCREENING),
+    (FarEndKind.VOICEMAIL, 0.95, _VOICEMAIL),
+    (FarEndKind.MENU, 0.95, _MENU),
+    (FarEndKind.HOLD, 0.95, _HOLD),
+    (FarEndKind.MACHINE, 0.85, _RECORDED),
+    (FarEndKind.MACHINE, 0.75, _ABSENT),
 )
 _ASKED_BY_PEOPLE = re.compile(
     r"\b(?:(?:how|what) (?:can|may|could) (?:i|we) (?:help|do|assist|direct)|may i help|can i help"
     r"|who(?:'s| is) (?:this|that|calling|there|it|speaking)|who am i|are you there|can you hear|what do you want"
+    r"|(?:may|can|could|shall) i (?:take|ask|tell|have your|give)"
     r"|what(?:'s| is) (?:this|it) about|where are you|what's up)\b"
 )
 _SAID_BY_PEOPLE = re.compile(
@@ -85,10 +89,20 @@ _ALONE = re.compile(
 )
 
 
-def kind_of_machine(text: str) -> FarEndKind | None:
+@dataclass(frozen=True, slots=True)
+class SaidByMachine:
+    """Words that name the machine."""
+
+    kind: FarEndKind
+    confidence: float
+
+
+def said_by_machine(text: str) -> SaidByMachine | None:
     """What kind of machine says this, or said it so far; None: no machine's words."""
     plain = _plain(text)
-    return next((kind for kind, pattern in _SAID_BY_MACHINES if pattern.search(plain)), None)
+    return next(
+        (SaidByMachine(kind, confidence) for kind, confidence, pattern in _BY_WORDS if pattern.search(plain)), None
+    )
 
 
 def is_persons(text: str) -> bool:

@@ -312,7 +312,7 @@ class _Track:
     def write(self, start: int, samples: Signal, *, gaps: bool = True) -> None:
         """Append; `gaps`: what is missing in between was silence. Otherwise, or far away, the track begins anew."""
         missing = start - self.end
-        if missing < 0 or missing > (_HISTORY if gaps else 0):
+        if missing < 0 or missing > (_HISTORY - len(samples) if gaps else 0):
             self._samples[:] = 0.0
             self._fill, self.since, self.end = _HISTORY, start, start
             missing = 0

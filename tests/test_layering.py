@@ -38,6 +38,7 @@ DOORS = {
     "mcp": ["agent/tools/mcp.py", "gateway/mcp/"],
     "mcp_types": ["agent/tools/mcp.py", "gateway/mcp/"],
     "onnxruntime": ["agent/local/"],
+    "phonenumbers": ["gateway/campaigns/numbers.py"],
     "picows": ["agent/websocket.py"],
     "piper": ["agent/local/"],
     "pjsua2": ["gateway/sip/", "media/ports.py"],

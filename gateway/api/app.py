@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.api.bridging import BridgeControl, bridging_router
 from gateway.api.calls import calls_router
+from gateway.api.console import console_router
 from gateway.api.control import CallControl
 from gateway.api.events import events_router
 from gateway.api.gate import BearerGate
@@ -90,6 +91,7 @@ def create_app(
     api.include_router(streams_router(calls))
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
+    app.include_router(console_router())
     app.include_router(twilio_router(calls, lambda given: _may_end_calls(given, keys, twilio_auth_token), rate))
     if mcp is not None:
         app.router.routes.append(Route("/mcp", endpoint=mcp, include_in_schema=False))

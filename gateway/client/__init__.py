@@ -27,6 +27,8 @@ from gateway.client.errors import (
 )
 from gateway.client.events import EventFeed
 from gateway.client.models import (
+    AttemptInfo,
+    AttemptPage,
     BarredNumber,
     BridgeInfo,
     CallerMemory,
@@ -69,6 +71,8 @@ from gateway.streams.parley_messages import (
 __all__ = [
     "AnsweredMessage",
     "ApiError",
+    "AttemptInfo",
+    "AttemptPage",
     "AudioFormat",
     "Backend",
     "BadAnswer",

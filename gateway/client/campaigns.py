@@ -6,8 +6,9 @@ report = await parley.campaigns.add_contacts(campaign.campaign_id, Path("list.cs
 await parley.campaigns.start(campaign.campaign_id)
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 
 from gateway.client.http import HttpApi
 from gateway.client.models import (
+    AttemptPage,
     BarNumber,
     BarredNumber,
     BarredPage,
@@ -23,6 +25,7 @@ from gateway.client.models import (
     CampaignList,
     CancelCampaign,
     ListReport,
+    Outcome,
 )
 
 ListKind = Literal["csv", "jsonl"]
@@ -89,6 +92,15 @@ class Campaigns:
     async def remove(self, campaign_id: str) -> None:
         """Erase a draft, or a campaign that is over."""
         await self._http.request("DELETE", _of(campaign_id))
+
+    async def attempts(
+        self, campaign_id: str, *, limit: int = 100, before: datetime | None = None, outcomes: Sequence[Outcome] = ()
+    ) -> AttemptPage:
+        """Single attempts, newest first; `before=page.next` for older ones."""
+        parameters: dict[str, str | Sequence[str]] = {"limit": str(limit), "outcome": list(outcomes)}
+        if before is not None:
+            parameters["before"] = before.isoformat()
+        return await self._http.get(f"{_of(campaign_id)}/attempts", AttemptPage, parameters)
 
     def results(
         self, campaign_id: str, kind: ResultsKind = "csv", *, after: int = 0

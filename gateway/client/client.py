@@ -60,7 +60,9 @@ from gateway.client.models import (
 )
 
 Metadata = Mapping[str, str]
-Scope = Literal["calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "admin"]
+Scope = Literal[
+    "calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "campaigns", "admin"
+]
 """What an API key may do."""
 
 _TIMEOUT_S = 30.0

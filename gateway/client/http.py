@@ -2,7 +2,7 @@
 """Requests to the API: typed answers, and every failure as one of `gateway.client.errors`."""
 
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.client.errors import BadAnswer, NotReachable, api_error
 
+Parameters = Mapping[str, str | Sequence[str]]
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -33,7 +34,7 @@ class HttpApi:
         """Close what connections there are."""
         await self._client.aclose()
 
-    async def get(self, path: str, kind: type[Answer], parameters: Mapping[str, str] | None = None) -> Answer:
+    async def get(self, path: str, kind: type[Answer], parameters: Parameters | None = None) -> Answer:
         """Ask for an object."""
         return _read(await self.request("GET", path, parameters=parameters), kind)
 
@@ -65,7 +66,7 @@ class HttpApi:
         order: BaseModel | None = None,
         *,
         headers: Mapping[str, str] | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Parameters | None = None,
     ) -> httpx.Response:
         """Send one; whatever is answered."""
         body: Any = None if order is None else order.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -78,9 +79,7 @@ class HttpApi:
         return answer
 
     @contextlib.asynccontextmanager
-    async def stream(
-        self, path: str, parameters: Mapping[str, str] | None = None
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream(self, path: str, parameters: Parameters | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
         """What lies there, block by block."""
         try:
             async with self._client.stream("GET", path, params=parameters) as answer:

@@ -56,7 +56,7 @@ def speakers_of(half: str, voice: PiperVoiceModel) -> list[Speaker]:
 def load_openings(half: str, speakers: Sequence[Speaker], seed: int) -> list[Opening]:
     """Some 62 people and 65 machines; recorded ones only where the prompts' package is."""
     texts = tomllib.loads(_TEXTS.read_text(encoding="utf-8"))[half]
-    maker = _Maker(half, speakers, seed)
+    maker = OpeningMaker(half, speakers, seed)
     made: list[Opening] = []
     for kind, said in texts["human"].items():
         made += [maker.person(kind, said[index % len(said)]) for index in range(_SHARES[kind])]
@@ -68,8 +68,8 @@ def load_openings(half: str, speakers: Sequence[Speaker], seed: int) -> list[Ope
     return made
 
 
-class _Maker:
-    """Draws everything that the texts leave open."""
+class OpeningMaker:
+    """Draws everything that the texts leave open: one after the other, so that an opening depends on those before."""
 
     def __init__(self, half: str, speakers: Sequence[Speaker], seed: int) -> None:
         self._half = half

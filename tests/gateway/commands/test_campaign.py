@@ -11,7 +11,10 @@ import pytest
 
 import gateway.commands.campaign_run
 from gateway import cli
+from gateway.api import bind_http, serving
 from gateway.api.problems import FieldProblem, problem_response
+from tests.gateway.test_api_calls import KEY as API_KEY
+from tests.gateway.test_api_calls import running_api
 from tests.simulators.campaign_gateway import KEY, CampaignGateway, list_report
 
 LIST = "number,name\n+12025550101,Ann\n+12025550102,Bob\n+12025550103,Cid\n"
@@ -228,6 +231,38 @@ async def test_json_is_an_object_per_line(simulator: CampaignGateway, parley: Co
     states = [one["campaign"]["state"] for one in told if one["kind"] == "campaign"]
     assert (states[0], states[-1]) == ("running", "done")
     assert told[-1]["kind"] == "notice"
+
+
+async def test_the_real_api_understands_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "list.csv").write_text("phone,name\n202 555 0123,Ann\n12,Bob\n,\n312 555 0142,=Cid\n202 555 0123,Dee\n")
+    policy = 'region = "US"\nnumber_column = "phone"\ncps = 100\nwindows = [{ from = "00:00", to = "24:00" }]\n'
+    (tmp_path / "policy.toml").write_text(policy)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PARLEY_API_KEY", API_KEY)
+    monkeypatch.setattr(gateway.commands.campaign_run, "_POLL_S", 0.05)
+    listener = bind_http("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with running_api(tmp_path / "data") as api, serving(api.app, listener):
+        assert await asyncio.to_thread(cli.main, [*RUN, "--out", "results.csv", "--url", url]) == 0
+        out, _ = capsys.readouterr()
+        assert await asyncio.to_thread(cli.main, ["campaign", "list", "--url", url]) == 0
+        listed, _ = capsys.readouterr()
+        with pytest.raises(SystemExit, match="1"):
+            await asyncio.to_thread(cli.main, ["campaign", "pause", listed.split()[0], "--url", url])
+    lines = out.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == ["  line 3, phone", "  line 6, phone"]
+    assert lines[2] == "4 rows: 2 to call; left out: 1 invalid, 1 there already"
+    assert lines[-1].startswith("done: 2/2 done; 0 dialing, 0 talking; 2 talked")
+    with (tmp_path / "results.csv").open(newline="") as file:
+        rows = {row["number"]: row for row in csv.DictReader(file)}
+    assert {number: row["outcome"] for number, row in rows.items()} == {
+        "+12025550123": "talked",
+        "+13125550142": "talked",
+    }
+    assert rows["+13125550142"]["list.name"] == "'=Cid"
+    assert capsys.readouterr().err == "parley: the gateway refused (409): the campaign is done\n"
 
 
 # The other commands
