@@ -83,6 +83,8 @@ class Attempt:
     outcome: Outcome | None
     started_at: float
     ended_at: float | None
+    cause: str = ""
+    """What else the campaign says of its end: reason and far end."""
 
     @classmethod
     def parse(cls, record: Mapping[str, Any]) -> Self:
@@ -93,6 +95,7 @@ class Attempt:
             outcome=None if record["outcome"] is None else Outcome(record["outcome"]),
             started_at=_seconds(record["started_at"]),
             ended_at=None if record["ended_at"] is None else _seconds(record["ended_at"]),
+            cause=f" ({record['end_reason']}, {record['far_end']})",
         )
 
 
@@ -173,7 +176,7 @@ def _audit_number(
         elif not own:
             found.lost.append(f"{what}: {attempt.outcome.value}, and no INVITE came")
         elif not own[0].accepts(attempt.outcome):
-            found.wrong.append(f"{what}: {own[0].behaviour.value} became {attempt.outcome.value}")
+            found.wrong.append(f"{what}: {own[0].behaviour.value} became {attempt.outcome.value}{attempt.cause}")
     found.lost += [f"{number}: an INVITE that no attempt tells of" for _ in waiting]
 
 
