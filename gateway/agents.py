@@ -54,6 +54,8 @@ class Staff:
         self._services = services
         self._phrases: dict[str, Phrases] = {}
         self._offline: dict[str, Receptionist] = {}
+        self.models: dict[str, LanguageModel] = {}
+        """By agent: those that follow instructions, for work beside the conversation."""
 
     async def assemble(
         self,
@@ -84,6 +86,7 @@ class Staff:
                 model = self._services.llm(config.llm, receptionist)
                 llm = answering_again(model, config, knowledge[name], engines, partial(_count_answer, metrics))
                 summarizer, judge = LlmSummarizer(model), LlmFarEndJudge(model)
+                self.models[name] = model
             services[name] = AgentServices(
                 stt=self._stt(config),
                 llm=llm,

@@ -19,12 +19,15 @@ import structlog
 import uvloop
 
 from agent.local.engines import OfflineEngines
+from agent.local.inference import Priority
 from gateway.agents import Staff
 from gateway.api.app import BASE_PATH, create_app
 from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
+from gateway.api.campaigns import campaigns_router, do_not_call_router
 from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
+from gateway.calls.campaign_line import SwitchboardLine
 from gateway.calls.control import SwitchboardControl
 from gateway.calls.exchange import Exchange
 from gateway.calls.hands import CallHands
@@ -34,6 +37,9 @@ from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.toll_audit import TollAudit
 from gateway.calls.voices import Voices
+from gateway.campaigns.control import Campaigns
+from gateway.campaigns.extraction import Extraction, LlmExtraction, RuleExtraction
+from gateway.campaigns.runner import Runner
 from gateway.config import Config, HttpConfig, SipConfig
 from gateway.errors import WrongCallState
 from gateway.events import EventBus
@@ -48,6 +54,7 @@ from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.guard import GuardedTrunk, GuardSettings
 from gateway.sip.public_address import AddressChanged, PublicAddress
 from gateway.sip.settings import EndpointSettings, MediaSettings, TlsSettings, TrunkSettings
+from gateway.sip.sip_thread import new_handle
 from gateway.sip.tls_files import TlsFiles
 from gateway.store import open_store
 from gateway.streams.opening import open_streams
@@ -69,6 +76,8 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_S = 30.0
 """How long calls may go on after SIGTERM before they are hung up. A second signal ends the wait."""
+_LEAVE_S = 5.0
+"""For campaigns to write down how their last calls ended."""
 _SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 _COUNTERS_PERIOD_S = 1.0
 _GC_THRESHOLDS = (20_000, 10, 10)
@@ -171,13 +180,23 @@ async def _serve(config: Config) -> None:
         streams.find = prompts.from_url
         keys = KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys())
         mcp = await _mcp_endpoint(keys) if config.http.mcp else None
+        voices = Voices(engines.tts, engines.tts.voice, "en")
+        campaigns = Campaigns(store, config.store.database_url)
+        extraction = Extraction(
+            store,
+            {name: LlmExtraction(model) for name, model in staff.models.items()},
+            RuleExtraction(lambda texts: engines.queries.of(*texts, priority=Priority.PARTIAL)),
+        )
+        runner = Runner(store, SwitchboardLine(switchboard, voices), events.bus, extraction, new_handle)
+        background.append(tasks.create_task(runner.run(), name="campaigns"))
         app = create_app(
-            SwitchboardControl(switchboard, prompts, Voices(engines.tts, engines.tts.voice, "en")),
+            SwitchboardControl(switchboard, prompts, voices),
             store,
             metrics,
             events,
             keys=keys,
             tokens=tokens,
+            campaigns=(campaigns_router(campaigns, runner), do_not_call_router(campaigns)),
             rate=_rate(config.http),
             attach=attach_router(streams, reception, tokens, switchboard.call),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open
@@ -195,11 +214,14 @@ async def _serve(config: Config) -> None:
         _announce(config, switchboard.endpoint.address, address_of(listener), time.monotonic() - begun)
         await stop.wait()
         log.info("draining", calls=len(switchboard.calls), limit_s=_DRAIN_S)
+        runner.stop_claiming()
         drain = tasks.create_task(switchboard.drain(_DRAIN_S), name="drain")
         again = tasks.create_task(stop.wait(), name="second-signal")
         await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()
         again.cancel()
+        await switchboard.drain(0)  # after a second signal
+        await runner.leave(_LEAVE_S)
 
 
 def _midnight() -> datetime:

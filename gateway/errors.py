@@ -16,6 +16,7 @@
     ├── TooManyTokens          too many stream tokens are outstanding: ask again later
     ├── PolicyError            a campaign's policy: all faults at once (`faults`)
     ├── CampaignError          a request about a campaign that cannot be carried out
+    │   ├── ListUnreadable         a list of people to call that is no list
     │   ├── NoSuchCampaign         whoever asked named a campaign that is not there
     │   └── WrongCampaignState     the campaign is not in a state that allows it (adding to one that is over)
     ├── SignatureRefused       a message that is not signed with a known secret, or is old
@@ -119,6 +120,10 @@ class PolicyError(GatewayError):
 
 class CampaignError(GatewayError):
     """A request about a campaign cannot be carried out."""
+
+
+class ListUnreadable(CampaignError, ValueError):
+    """The list cannot be read on: the message says where and why, and repeats nothing but names of columns."""
 
 
 class NoSuchCampaign(CampaignError):

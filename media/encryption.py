@@ -64,6 +64,10 @@ class EncryptionKey:
             )
         return cls(secret)
 
+    def to_text(self) -> str:
+        """As `parse` takes it: for a process of ours that needs it too, over a pipe."""
+        return base64.b64encode(self._secret).decode("ascii")
+
     def cipher(self, purpose: str) -> Cipher:
         """For many small things under one key: nonces are random, which is safe for some 2^32 of them."""
         return Cipher(self._derive(purpose.encode(), b"", KEY_BYTES))

@@ -38,12 +38,14 @@ DOORS = {
     "mcp": ["agent/tools/mcp.py", "gateway/mcp/"],
     "mcp_types": ["agent/tools/mcp.py", "gateway/mcp/"],
     "onnxruntime": ["agent/local/"],
+    "phonenumbers": ["gateway/campaigns/numbers.py"],
     "picows": ["agent/websocket.py"],
     "piper": ["agent/local/"],
     "pjsua2": ["gateway/sip/", "media/ports.py"],
     "prometheus_client": ["gateway/telemetry/"],
     "pypdf": ["agent/knowledge/pdf.py"],
     "referencing": ["agent/tools/running.py"],
+    "rich": ["gateway/commands/campaign_display.py"],
     "soxr": ["media/resample.py"],
     "sqlalchemy": ["gateway/store/"],
     "starlette": ["gateway/api/"],
@@ -61,7 +63,8 @@ EVERYWHERE = {"httpx", "numpy", "pydantic", "pydantic_core", "scipy", "structlog
 
 # The entry points of commands: they hand the environment to the configuration. Nothing else looks at it.
 ENVIRONMENT = [
-    *("gateway/cli.py", "gateway/config.py", "gateway/environment.py", "agent/local/models.py"),
+    *("gateway/cli.py", "gateway/commands/api.py", "gateway/config.py", "gateway/environment.py"),
+    "agent/local/models.py",
     *("gateway/evaluation/main.py", "gateway/evaluation/target.py"),  # a command, and the gateway that it starts
 ]
 

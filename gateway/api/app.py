@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.api.bridging import BridgeControl, bridging_router
 from gateway.api.calls import calls_router
+from gateway.api.console import console_router
 from gateway.api.control import CallControl
 from gateway.api.events import events_router
 from gateway.api.gate import BearerGate
@@ -40,6 +41,7 @@ from gateway.telemetry import Metrics
 
 BASE_PATH = "/api/v1"
 _MAX_BODY_BYTES = 64 * 1024
+_STREAMED = rf"{BASE_PATH}/campaigns/[^/]+/contacts"
 
 
 class LiveCalls(CallControl, BridgeControl, Protocol):
@@ -57,12 +59,14 @@ def create_app(
     ready: Callable[[], list[str]],
     rate: Rate | None = None,
     attach: APIRouter | None = None,
+    campaigns: Sequence[APIRouter] = (),
     twilio_auth_token: str | None = None,
     mcp: ASGIApp | None = None,
     live_signalling: Callable[[str], Sequence[SipMessage]] = lambda _: (),
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
-    key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`). `mcp`: what is at `/mcp`; keys are
+    key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`). `campaigns`: the routes of
+    `gateway.api.campaigns`. `mcp`: what is at `/mcp`; keys are
     its own business. `live_signalling`: the SIP messages of a call that is not over."""
     app = FastAPI(
         title="Parley",
@@ -77,6 +81,8 @@ def create_app(
     api.include_router(sessions_router(store, live_signalling))
     api.include_router(memories_router(store.memories))
     api.include_router(events_router(events, metrics))
+    for router in campaigns:
+        api.include_router(router)
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, calls))
     if attach is not None:
@@ -85,12 +91,13 @@ def create_app(
     api.include_router(streams_router(calls))
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
+    app.include_router(console_router())
     app.include_router(twilio_router(calls, lambda given: _may_end_calls(given, keys, twilio_auth_token), rate))
     if mcp is not None:
         app.router.routes.append(Route("/mcp", endpoint=mcp, include_in_schema=False))
     install_problem_handlers(app)
     # Added last is asked first: no key, no body.
-    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES, streamed=_STREAMED)
     app.add_middleware(BearerGate, keys=keys, rate=rate, prefix=BASE_PATH)
 
     def openapi() -> dict[str, Any]:

@@ -26,6 +26,8 @@ from gateway.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
 
+FEED_PROTOCOL = "parley.events"
+"""Offered by pages, beside `parley.key.KEY` (gateway.api.gate)."""
 _PAGE_EVENTS = 100
 _TRY_AGAIN_LATER = 1013
 """In RFC 6455's registry. Our database does not answer; the reason holds the cursor to go on from."""
@@ -110,7 +112,9 @@ def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
                 problem_response(422, "after is a cursor, kinds are separated by commas (docs/events.md)")
             )
             return
-        await socket.accept()
+        # A browser's own check: of the protocols that it offers, one has to be taken (RFC 6455 section 4.1).
+        offered = socket.scope.get("subprotocols", ())
+        await socket.accept(FEED_PROTOCOL if FEED_PROTOCOL in offered else None)
         metrics.event_feeds.inc()
         feed = _Feed(socket, events, wanted, query.after)
         try:

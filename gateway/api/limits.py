@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much a client may send: bodies are small JSON objects, so they are read whole, up to a limit."""
+"""How much a client may send: bodies are small JSON objects, so they are read whole, up to a limit.
+
+Lists of contacts are the exception: they may be long, and are handed on as they come.
+"""
+
+import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -9,12 +14,14 @@ from gateway.api.problems import problem_response
 class BodyLimit:
     """ASGI middleware: a longer body is answered 413, before the application sees anything of it."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, streamed: str) -> None:
+        """`streamed`: a regular expression of whole paths whose bodies are not looked at here."""
         self._app = app
         self._max_bytes = max_bytes
+        self._streamed = re.compile(streamed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._streamed.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
         body = bytearray()

@@ -21,11 +21,14 @@ from gateway.errors import (
     BadStreamOrder,
     CallError,
     CallRefused,
+    CampaignError,
     DestinationBarred,
     GatewayError,
     IdempotencyConflict,
+    ListUnreadable,
     NoSuchAgent,
     NoSuchCall,
+    NoSuchCampaign,
     NoSuchStream,
     NoSuchTrunk,
     NoSuchVoice,
@@ -40,6 +43,7 @@ from gateway.errors import (
     UrlRefused,
     UrlUnreachable,
     WrongCallState,
+    WrongCampaignState,
 )
 
 CONTENT_TYPE = "application/problem+json"
@@ -62,6 +66,9 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (WrongCallState, 409, "wrong-call-state", "The call's state does not allow this"),
     (TooManyCalls, 503, "too-many-calls", "No more calls are taken now"),
     (CallRefused, 502, "call-refused", "The far end refused"),
+    (NoSuchCampaign, 404, "no-such-campaign", "There is no such campaign"),
+    (WrongCampaignState, 409, "wrong-campaign-state", "The campaign's state does not allow this"),
+    (ListUnreadable, 422, "list-unreadable", "The list cannot be read"),
     (UrlRefused, 422, "url-refused", "The URL is not one to connect to"),
     (UrlUnreachable, 502, "url-unreachable", "Nobody answers at the URL"),
     (TokenRefused, 403, "token-refused", "The token does not open this"),
@@ -126,6 +133,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(CallError, _on_gateway_error)
+    app.add_exception_handler(CampaignError, _on_gateway_error)
     app.add_exception_handler(StoreError, _on_gateway_error)
     app.add_exception_handler(UrlError, _on_gateway_error)
     app.add_exception_handler(TokenRefused, _on_gateway_error)

@@ -8,11 +8,14 @@ import re
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-Scope = Literal["calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "admin"]
+Scope = Literal[
+    "calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "campaigns", "admin"
+]
 """calls:read: see calls. calls:write: place them and act on them. streams: connect calls to backends, and tokens for
 it, calls placed with a stream or a flow included.
 sessions:read: transcripts, recordings and what is remembered of callers. sessions:erase: delete them. events: the feed
-and webhooks. admin: everything, and the keys themselves."""
+and webhooks. campaigns: lists, policies, results, and the do-not-call list. admin: everything, and the keys
+themselves."""
 
 ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 
@@ -31,6 +34,8 @@ _TABLE: tuple[tuple[str, tuple[str, ...] | None, Scope], ...] = (
     (r"/memories", _READING, "sessions:read"),
     (r"/events(/.*)?", None, "events"),
     (r"/webhooks(/.*)?", None, "events"),
+    (r"/campaigns(/.*)?", None, "campaigns"),
+    (r"/do-not-call(/.*)?", None, "campaigns"),
 )
 
 

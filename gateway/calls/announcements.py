@@ -98,7 +98,14 @@ class Announcements:
 
     async def play_to_its_end(self, prompt: Prompt, *, loop: int, gain: float) -> None:
         """The same, and wait until it is over; on cancellation it is stopped."""
-        one = self._add(lambda: _recorded(prompt, loop, gain))
+        await self._to_its_end(lambda: _recorded(prompt, loop, gain))
+
+    async def say_to_its_end(self, speech: Speech) -> None:
+        """Likewise, words."""
+        await self._to_its_end(lambda: _spoken(speech))
+
+    async def _to_its_end(self, sound: Sound) -> None:
+        one = self._add(sound)
         try:
             await one.over.wait()
         finally:

@@ -35,7 +35,8 @@ class CallFacts:
     `no_audio`, `media_timeout`, `shutdown`, `service_failure`, `failed`, `stream_ended`, `backend_hung_up`,
     `backend_unreachable`, `flow_failed`, `bridge_ended`, `supervision_ended`, `silence` (the caller said nothing),
     `max_call` (it lasted too long), `lost` (our process died), `answered_elsewhere`, `session_expired` (the far end
-    did not refresh it, RFC 4028), `no_codec` (its answer has none of ours), or `sip_CODE` and `q850_CAUSE`: a call that
+    did not refresh it, RFC 4028), `no_codec` (its answer has none of ours), `campaign_cancelled`,
+    `abandoned` (a campaign had nobody to talk to them), or `sip_CODE` and `q850_CAUSE`: a call that
     was refused, or ended for that reason."""
     far_end: str | None = None
     """Who took the call that we placed, as far as is known: the value of an `agent.far_end.FarEndKind`."""

@@ -5,10 +5,13 @@ from gateway.campaigns.line import CallReport
 from gateway.campaigns.outcome import Outcome
 
 _BY_FAR_END = {
+    "machine": Outcome.MACHINE,
     "voicemail": Outcome.MACHINE,
     "menu": Outcome.MACHINE,
     "hold": Outcome.MACHINE,
     "fax": Outcome.FAX,
+    "busy": Outcome.BUSY,
+    "unreachable": Outcome.NO_ANSWER,
     "failed": Outcome.INVALID_NUMBER,
 }
 _BY_CODE = {
@@ -27,16 +30,6 @@ _BY_CODE = {
     608: Outcome.REJECTED,
 }
 """RFC 3261 section 21, RFC 8197 (607), RFC 8688 (608)."""
-_BY_CAUSE = {
-    "q850_1": Outcome.INVALID_NUMBER,
-    "q850_17": Outcome.BUSY,
-    "q850_18": Outcome.NO_ANSWER,
-    "q850_19": Outcome.NO_ANSWER,
-    "q850_21": Outcome.REJECTED,
-    "q850_22": Outcome.INVALID_NUMBER,
-    "q850_28": Outcome.INVALID_NUMBER,
-}
-"""ITU-T Q.850 causes in a Reason header (RFC 3326), which say more than the status beside them."""
 _OUR_FAULTS = frozenset({"no_audio", "failed", "media_timeout", "service_failure", "no_codec", "lost"})
 
 
@@ -56,8 +49,6 @@ def outcome_of(report: CallReport) -> Outcome:
 def _not_answered(report: CallReport) -> Outcome:
     if report.end_reason == "campaign_cancelled":
         return Outcome.CANCELLED
-    if report.end_reason in _BY_CAUSE:
-        return _BY_CAUSE[report.end_reason]
     if report.far_end in _BY_FAR_END:  # heard in early media: an announcement, a voicemail that does not answer
         return _BY_FAR_END[report.far_end]
     if report.end_reason == "timeout":  # we had waited long enough

@@ -256,6 +256,8 @@ def _load(load: CampaignLoad) -> Load:
         placed=load.recent.placed,
         answered_by_people=load.recent.people,
         abandoned=load.recent.abandoned,
+        people_in_all=load.sums.people,
+        abandoned_in_all=load.sums.abandoned,
         mean_ring_s=load.recent.mean_ring_s,
         mean_talk_s=load.recent.mean_talk_s,
     )

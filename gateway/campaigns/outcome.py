@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How an attempt at a contact ended, and in what state campaigns and contacts are: the words of API, store and results.
 
-contact:   waiting <──(retry)── dialing > done
+contact:   listed > waiting <──(retry)── dialing > done
 campaign:  draft > running <> paused > done
                       └──────────┴───> draining > done;  cancelled, from anywhere but done
 """
@@ -58,6 +58,8 @@ class CampaignState(Enum):
 class ContactState(Enum):
     """The value is the name in the store and in the API."""
 
+    LISTED = "listed"
+    """On a list that is being read: not the campaign's yet."""
     WAITING = "waiting"
     DIALING = "dialing"
     """An attempt has been written down and is not over."""

@@ -7,7 +7,8 @@ predictive   more, by the share of calls that people answer, held down by the sh
 
 A person who answers while every slot is taken is abandoned. With n calls ringing, each answered by a person with
 probability p before it stops, and f slots free, the number abandoned is what of a binomial (n, p) exceeds f; n is
-chosen so that its share of the people stays below the cap.
+chosen so that its share of the people stays below what is allowed now. That is the cap, and the more the further the
+campaign has stayed below it so far: calls do not all answer in the same moment, as the binomial has it.
 """
 
 import math
@@ -20,6 +21,10 @@ _LEAST_CALLS = 50
 _LEAST_PEOPLE = 20
 _CAUTION = 0.7
 """Of the cap this much is aimed at: what is rare comes in clusters."""
+_BOLDNESS = 0.25
+"""For each person who might have been abandoned and was not, the allowed share grows by this part of the cap..."""
+_BOLDEST = 0.15
+"""... but not beyond this."""
 _FURTHEST = 6.0
 """Calls for one free slot at most."""
 
@@ -38,6 +43,9 @@ class Load:
     """... that people answered, abandoned ones among them..."""
     abandoned: int = 0
     """... who found no slot."""
+    people_in_all: int = 0
+    """The same two of the whole campaign."""
+    abandoned_in_all: int = 0
     mean_ring_s: float = 0.0
     """From INVITE to answer."""
     mean_talk_s: float = 0.0
@@ -63,8 +71,10 @@ def _predicted(policy: Policy, load: Load) -> int:
     if load.placed < _LEAST_CALLS or load.answered_by_people < _LEAST_PEOPLE:
         return max(0, free - load.dialing)
     cap = policy.pacing.abandonment_cap * _CAUTION
-    if load.abandoned >= cap * load.answered_by_people:
+    spared = cap * load.people_in_all - load.abandoned_in_all
+    if spared <= 0 or load.abandoned >= policy.pacing.abandonment_cap * max(load.answered_by_people, _LEAST_PEOPLE):
         return max(0, free - load.dialing)  # nobody more may be abandoned until others have been served
+    allowed = min(cap * (1 + _BOLDNESS * spared), max(cap, _BOLDEST))
     answered = load.answered_by_people / load.placed
     # Slots that come free while the calls ring are as good as free.
     soon = 0.0
@@ -72,7 +82,7 @@ def _predicted(policy: Policy, load: Load) -> int:
         soon = load.talking * min(1.0, load.mean_ring_s / load.mean_talk_s)
     slots = max(0, free) + math.floor(soon * 0.5)
     number = max(0, free)
-    while number < _FURTHEST * max(1, slots) and _abandoned_share(number + 1, answered, slots) <= cap:
+    while number < _FURTHEST * max(1, slots) and _abandoned_share(number + 1, answered, slots) <= allowed:
         number += 1
     return max(0, number - load.dialing)
 

@@ -146,7 +146,7 @@ class ExtractField(Part):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     type: Literal["text", "number", "boolean", "choice"] = "text"
     question: Annotated[str, Field(min_length=1, max_length=500)]
-    """What is to be found out: "Did they confirm the appointment?\""""
+    """What is to be found out, as one would ask it: `Did they confirm the appointment?`"""
     choices: Annotated[dict[str, tuple[str, ...]], Field(max_length=50)] = {}
     """Of a choice: each label, with examples of what people say who mean it."""
 

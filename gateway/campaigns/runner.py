@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import structlog
 
+from gateway.campaigns import telling
 from gateway.campaigns.attempt import AttemptRecord, Extracted
 from gateway.campaigns.drive import Drive
 from gateway.campaigns.line import Line
@@ -24,8 +25,8 @@ from gateway.store.campaign_records import AttemptEnd, CampaignRecord, ClaimedAt
 
 log = structlog.get_logger(__name__)
 
-_LOOK_S = 0.1
-"""How often it is looked whether somebody has stopped, or begun, a campaign elsewhere."""
+_LOOK_S, _IDLE_LOOK_S = 0.1, 1.0
+"""How often it is looked whether somebody has stopped, or begun, a campaign elsewhere; without campaigns seldom."""
 _BEAT_S = 4.0
 _LEASE_S = 20.0
 """A gateway that has not been heard of for so long is dead, and so are its calls."""
@@ -61,6 +62,8 @@ class Runner:
         self._alone = self.node if store.was_alone else None
         """Nobody else used the database when we began: what is open there is the dead's."""
         self._is_leaving = False
+        self._news = asyncio.Event()
+        """A campaign has been started here."""
         self._driving: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -74,7 +77,9 @@ class Runner:
             tasks.create_task(self._tell_progress(), name="campaign-progress")
             while True:
                 await self._look()
-                await asyncio.sleep(_LOOK_S)
+                self._news.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), _LOOK_S if self._drives else _IDLE_LOOK_S)
 
     async def leave(self, limit_s: float) -> None:
         """Claim nobody any more, and wait until our calls are over and written down, at most `limit_s`."""
@@ -101,13 +106,13 @@ class Runner:
         campaign = await self._move(
             campaign_id, CampaignState.RUNNING, (CampaignState.DRAFT, CampaignState.PAUSED), None
         )
-        self._events.publish(kind, "", {"campaign_id": campaign_id, "name": campaign.name})
+        self._events.publish(kind, "", telling.named(campaign))
         return campaign
 
     async def pause(self, campaign_id: str) -> CampaignRecord:
         """No new calls; those that stand go on."""
         campaign = await self._move(campaign_id, CampaignState.PAUSED, (CampaignState.RUNNING,), None)
-        self._events.publish("campaign.paused", "", {"campaign_id": campaign_id, "name": campaign.name})
+        self._events.publish("campaign.paused", "", telling.named(campaign))
         return campaign
 
     async def drain(self, campaign_id: str) -> CampaignRecord:
@@ -141,6 +146,7 @@ class Runner:
         )
         if (drive := self._drives.get(campaign_id)) is not None:
             drive.receive_state(to, hang_up=hang_up)
+        self._news.set()
         return campaign
 
     # What goes on
@@ -250,14 +256,10 @@ class Runner:
             record = await self._store.attempts.record(attempt_id)
             if record is not None:
                 call_id = record.call_id if record.has_session else None
-                self._events.publish("campaign.outcome", call_id or "", outcome_data(record))
+                self._events.publish("campaign.outcome", call_id or "", telling.attempted(record))
 
     def _tell_end(self, campaign: CampaignRecord) -> None:
-        self._events.publish(
-            "campaign.ended",
-            "",
-            {"campaign_id": campaign.campaign_id, "name": campaign.name, "reason": campaign.end_reason},
-        )
+        self._events.publish("campaign.ended", "", telling.ended(campaign))
 
     async def _tell_progress(self) -> None:
         while True:
@@ -266,29 +268,10 @@ class Runner:
                 with contextlib.suppress(StoreError, NoSuchCampaign):
                     load = await self._store.attempts.load(campaign_id)
                     outcomes = await self._store.campaigns.outcomes(campaign_id)
-                    data = {
-                        "campaign_id": campaign_id,
-                        "contacts": load.sums.contacts,
-                        "done": load.sums.settled,
-                        "dialing": load.dialing,
-                        "talking": load.talking,
-                        "outcomes": {outcome.value: count for outcome, count in outcomes.items()},
-                    }
+                    data = telling.progressed(campaign_id, load, outcomes)
                     self._events.publish("campaign.progress", "", data)
 
 
-def outcome_data(record: AttemptRecord) -> dict[str, object]:
-    """As `campaign.outcome` tells it."""
-    return {
-        "campaign_id": record.campaign_id,
-        "line": record.line,
-        "number": record.number,
-        "outcome": None if record.outcome is None else record.outcome.value,
-        "is_final": record.sequence is not None,
-        "attempts": record.attempts,
-        "call_id": record.call_id,
-        "far_end": record.far_end,
-        "duration_s": record.duration_s,
-        "disposition": dict(record.disposition),
-        "metadata": dict(record.metadata),
-    }
+async def extract_nothing(policy: Policy, record: AttemptRecord) -> Mapping[str, Extracted]:
+    """For gateways that cannot: every field is empty."""
+    return {field.name: None for field in policy.extract}

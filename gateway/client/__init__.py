@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """For programs that use a gateway: its API, its events, and the backend's side of media streams.
 
-ParleyClient (client) > HTTP > gateway
+ParleyClient (client), its campaigns (campaigns) > HTTP (http) > gateway
     events (events) > WebSocket, resumed by cursor
 serve, attach (backend) > StreamCall (stream_call) > parley.v1
 
@@ -9,6 +9,7 @@ Needs neither pjsua2 nor speech models: it can be imported anywhere.
 """
 
 from gateway.client.backend import Backend, Handler, attach, serve, serving
+from gateway.client.campaigns import Campaigns
 from gateway.client.client import ParleyClient
 from gateway.client.errors import (
     ApiError,
@@ -26,16 +27,23 @@ from gateway.client.errors import (
 )
 from gateway.client.events import EventFeed
 from gateway.client.models import (
+    AttemptInfo,
+    AttemptPage,
+    BarredNumber,
     BridgeInfo,
     CallerMemory,
     CallInfo,
+    CampaignInfo,
+    CampaignProgress,
     EventInfo,
     EventPage,
     FlowOrder,
     IssuedToken,
+    ListReport,
     Playback,
     PlayOrder,
     Quality,
+    RowProblem,
     SessionPage,
     SessionRecord,
     SessionSignalling,
@@ -63,12 +71,18 @@ from gateway.streams.parley_messages import (
 __all__ = [
     "AnsweredMessage",
     "ApiError",
+    "AttemptInfo",
+    "AttemptPage",
     "AudioFormat",
     "Backend",
     "BadAnswer",
+    "BarredNumber",
     "BridgeInfo",
     "CallInfo",
     "CallerMemory",
+    "CampaignInfo",
+    "CampaignProgress",
+    "Campaigns",
     "ClearedMessage",
     "Conflict",
     "DtmfMessage",
@@ -81,6 +95,7 @@ __all__ = [
     "Handler",
     "InvalidRequest",
     "IssuedToken",
+    "ListReport",
     "MarkState",
     "NotAllowed",
     "NotFound",
@@ -90,6 +105,7 @@ __all__ = [
     "PlayOrder",
     "Playback",
     "Quality",
+    "RowProblem",
     "SessionPage",
     "SessionRecord",
     "SessionSignalling",

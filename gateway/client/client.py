@@ -12,14 +12,15 @@ import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
-from gateway.client.errors import BadAnswer, NotReachable, api_error
+from gateway.client.campaigns import Campaigns
+from gateway.client.errors import NotReachable
 from gateway.client.events import EventFeed
+from gateway.client.http import HttpApi
 from gateway.client.models import (
     AgentOrder,
     ApiKeyRecord,
@@ -58,9 +59,10 @@ from gateway.client.models import (
     TransferOrder,
 )
 
-Answer = TypeVar("Answer", bound=BaseModel)
 Metadata = Mapping[str, str]
-Scope = Literal["calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "admin"]
+Scope = Literal[
+    "calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "campaigns", "admin"
+]
 """What an API key may do."""
 
 _TIMEOUT_S = 30.0
@@ -85,12 +87,9 @@ class ParleyClient:
         """`base_url`: `http://127.0.0.1:8080`. `transport`: another way to it than httpx's own (a proxy, a test)."""
         self.base_url = base_url.rstrip("/")
         self._api_key = api_key
-        self._http = httpx.AsyncClient(
-            base_url=f"{self.base_url}/api/v1",
-            headers={"Authorization": f"Bearer {api_key}"},
-            timeout=timeout_s,
-            transport=transport,
-        )
+        self._http = HttpApi(self.base_url, api_key, timeout_s=timeout_s, transport=transport)
+        self.campaigns = Campaigns(self._http)
+        """Lists of people to call."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,41 +138,41 @@ class ParleyClient:
         key = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(16)}
         for pause_s in _PLACE_PAUSES_S:
             with contextlib.suppress(NotReachable):
-                return await self._post("/calls", order, CallInfo, key)
+                return await self._http.post("/calls", order, CallInfo, key)
             await asyncio.sleep(pause_s)
-        return await self._post("/calls", order, CallInfo, key)
+        return await self._http.post("/calls", order, CallInfo, key)
 
     async def calls(self) -> tuple[CallInfo, ...]:
         """The calls that are not over, oldest first."""
-        return (await self._get("/calls", CallList)).calls
+        return (await self._http.get("/calls", CallList)).calls
 
     async def call(self, call_id: str) -> CallInfo:
         """A call; `NotFound` once it is over: see `session`."""
-        return await self._get(_of(call_id), CallInfo)
+        return await self._http.get(_of(call_id), CallInfo)
 
     async def answer(self, call_id: str) -> CallInfo:
         """Answer an inbound call that rings until somebody decides."""
-        return await self._post(f"{_of(call_id)}/answer", None, CallInfo)
+        return await self._http.post(f"{_of(call_id)}/answer", None, CallInfo)
 
     async def hangup(self, call_id: str, *, code: int | None = None, reason: str = "") -> None:
         """End a call, or refuse one that rings here with a SIP status."""
-        await self._request("POST", f"{_of(call_id)}/hangup", HangUpOrder(code=code, reason=reason))
+        await self._http.request("POST", f"{_of(call_id)}/hangup", HangUpOrder(code=code, reason=reason))
 
     async def hold(self, call_id: str) -> CallInfo:
         """Put the far end on hold."""
-        return await self._post(f"{_of(call_id)}/hold", None, CallInfo)
+        return await self._http.post(f"{_of(call_id)}/hold", None, CallInfo)
 
     async def resume(self, call_id: str) -> CallInfo:
         """Take it back from hold."""
-        return await self._post(f"{_of(call_id)}/resume", None, CallInfo)
+        return await self._http.post(f"{_of(call_id)}/resume", None, CallInfo)
 
     async def mute(self, call_id: str, side: Literal["ours", "theirs"] = "ours") -> CallInfo:
         """Send silence in place of what we say; or let nobody hear the far end."""
-        return await self._post(f"{_of(call_id)}/mute", MuteOrder(side=side), CallInfo)
+        return await self._http.post(f"{_of(call_id)}/mute", MuteOrder(side=side), CallInfo)
 
     async def unmute(self, call_id: str, side: Literal["ours", "theirs"] = "ours") -> CallInfo:
         """End that."""
-        return await self._post(f"{_of(call_id)}/unmute", MuteOrder(side=side), CallInfo)
+        return await self._http.post(f"{_of(call_id)}/unmute", MuteOrder(side=side), CallInfo)
 
     async def dtmf(
         self,
@@ -186,29 +185,33 @@ class ParleyClient:
     ) -> None:
         """Press keys at the far end; a comma waits 2 s, a w half a second."""
         order = DtmfOrder(digits=digits, method=method, duration_ms=duration_ms, secret=secret)
-        await self._request("POST", f"{_of(call_id)}/dtmf", order)
+        await self._http.request("POST", f"{_of(call_id)}/dtmf", order)
 
     async def keys(self, call_id: str, *, secret: bool) -> CallInfo:
         """Declare that what the far end presses from now on is secret, or is not any more."""
-        return await self._post(f"{_of(call_id)}/keys", KeysOrder(secret=secret), CallInfo)
+        return await self._http.post(f"{_of(call_id)}/keys", KeysOrder(secret=secret), CallInfo)
 
     async def play(
         self, call_id: str, *, file: str | None = None, url: str | None = None, loop: int = 1, gain: float = 1.0
     ) -> Playback:
         """Play a recording to the far end, after the announcements before it; what the call is for waits."""
-        return await self._post(f"{_of(call_id)}/play", PlayOrder(file=file, url=url, loop=loop, gain=gain), Playback)
+        return await self._http.post(
+            f"{_of(call_id)}/play", PlayOrder(file=file, url=url, loop=loop, gain=gain), Playback
+        )
 
     async def say(self, call_id: str, text: str, *, voice: str | None = None, language: str | None = None) -> Playback:
         """The same with words."""
-        return await self._post(f"{_of(call_id)}/say", SayOrder(text=text, voice=voice, language=language), Playback)
+        return await self._http.post(
+            f"{_of(call_id)}/say", SayOrder(text=text, voice=voice, language=language), Playback
+        )
 
     async def stop(self, call_id: str, playback_id: str | None = None) -> Stopped:
         """End one announcement, or all."""
-        return await self._post(f"{_of(call_id)}/stop", StopOrder(playback_id=playback_id), Stopped)
+        return await self._http.post(f"{_of(call_id)}/stop", StopOrder(playback_id=playback_id), Stopped)
 
     async def record(self, call_id: str, state: Literal["start", "pause", "resume", "stop"]) -> CallInfo:
         """Govern the recording. A pause is in force when this returns."""
-        return await self._post(f"{_of(call_id)}/record", RecordOrder(state=state), CallInfo)
+        return await self._http.post(f"{_of(call_id)}/record", RecordOrder(state=state), CallInfo)
 
     async def transfer(
         self,
@@ -227,11 +230,11 @@ class ParleyClient:
             headers=dict(headers or {}),
             timeout_s=timeout_s,
         )
-        return await self._post(f"{_of(call_id)}/transfer", order, CallInfo)
+        return await self._http.post(f"{_of(call_id)}/transfer", order, CallInfo)
 
     async def agent(self, call_id: str, agent: str | None = None) -> CallInfo:
         """Hand the call to an agent, from whatever has it."""
-        return await self._post(f"{_of(call_id)}/agent", AgentOrder(agent=agent), CallInfo)
+        return await self._http.post(f"{_of(call_id)}/agent", AgentOrder(agent=agent), CallInfo)
 
     # Calls that hear each other
 
@@ -257,37 +260,37 @@ class ParleyClient:
             metadata=dict(metadata or {}),
             on_end=on_end,
         )
-        return await self._post(f"{_of(call_id)}/bridge", order, BridgeInfo)
+        return await self._http.post(f"{_of(call_id)}/bridge", order, BridgeInfo)
 
     async def unbridge(self, call_id: str) -> None:
         """Part them: each gets back what it was for before."""
-        await self._request("POST", f"{_of(call_id)}/unbridge")
+        await self._http.request("POST", f"{_of(call_id)}/unbridge")
 
     async def supervise(
         self, call_id: str, supervisor: str, mode: Literal["listen", "whisper", "barge", "off"] = "listen"
     ) -> None:
         """Let another call listen to this one, whisper to it, or barge in; again: change that."""
-        await self._request("POST", f"{_of(call_id)}/supervise", SuperviseOrder(supervisor=supervisor, mode=mode))
+        await self._http.request("POST", f"{_of(call_id)}/supervise", SuperviseOrder(supervisor=supervisor, mode=mode))
 
     # Streams and events
 
     async def start_stream(self, call_id: str, order: StreamOrder) -> StreamInfo:
         """Connect a call that stands to a backend. One that talks takes the call over; others hear it beside."""
-        return await self._post("/stream/start", StartStream(call_id=call_id, **dict(order)), StreamInfo)
+        return await self._http.post("/stream/start", StartStream(call_id=call_id, **dict(order)), StreamInfo)
 
     async def stop_stream(self, stream_id: str) -> StreamInfo:
         """End a stream; its call goes on as the order's `on_end` says."""
-        return await self._post("/stream/stop", StopStream(stream_id=stream_id), StreamInfo)
+        return await self._http.post("/stream/stop", StopStream(stream_id=stream_id), StreamInfo)
 
     async def streams(self, call_id: str) -> tuple[StreamInfo, ...]:
         """The call's streams that have not ended, oldest first."""
-        return (await self._get(f"{_of(call_id)}/streams", StreamList)).streams
+        return (await self._http.get(f"{_of(call_id)}/streams", StreamList)).streams
 
     async def create_token(
         self, call_id: str | None = None, *, scope: Literal["stream", "listen"] = "stream", ttl_s: int = 60
     ) -> IssuedToken:
         """A token with which a backend attaches itself to a call, once (`attach`)."""
-        return await self._post("/tokens", IssueToken(call_id=call_id, scope=scope, ttl_s=ttl_s), IssuedToken)
+        return await self._http.post("/tokens", IssueToken(call_id=call_id, scope=scope, ttl_s=ttl_s), IssuedToken)
 
     def events(self, *, after: int | None = None, call_id: str | None = None, kinds: Sequence[str] = ()) -> EventFeed:
         """What happens on calls from now on, or after a cursor (0: from the oldest that is kept); of one call, or of
@@ -303,100 +306,58 @@ class ParleyClient:
             parameters["call_id"] = call_id
         if kinds:
             parameters["kinds"] = ",".join(kinds)
-        return await self._get("/events", EventPage, parameters)
+        return await self._http.get("/events", EventPage, parameters)
 
     # Sessions
 
     async def sessions(self, *, limit: int = 50, before: str | None = None) -> SessionPage:
         """Sessions without what was said, newest first; `before=page.next` for older ones."""
         parameters = {"limit": str(limit), **({} if before is None else {"before": before})}
-        return await self._get("/sessions", SessionPage, parameters)
+        return await self._http.get("/sessions", SessionPage, parameters)
 
     async def session(self, call_id: str) -> SessionRecord:
         """Everything about one call, also while it runs."""
-        return await self._get(_session(call_id), SessionRecord)
+        return await self._http.get(_session(call_id), SessionRecord)
 
     async def erase_session(self, call_id: str) -> None:
         """Erase every trace of a call that is over."""
-        await self._request("DELETE", _session(call_id))
+        await self._http.request("DELETE", _session(call_id))
 
     async def save_recording(self, call_id: str, path: Path) -> None:
         """Write the recording of a call that is over to a file: WAV or Ogg, as `recording_facts.format` says."""
-        await self._save(f"{_session(call_id)}/recording", path)
+        await self._http.save(f"{_session(call_id)}/recording", path)
 
     async def signalling(self, call_id: str) -> SessionSignalling:
         """Every SIP message of a call, also while it runs."""
-        return await self._get(f"{_session(call_id)}/signalling", SessionSignalling)
+        return await self._http.get(f"{_session(call_id)}/signalling", SessionSignalling)
 
     async def save_capture(self, call_id: str, path: Path) -> None:
         """Write them to a file for Wireshark or sngrep."""
-        await self._save(f"{_session(call_id)}/signalling.pcap", path)
+        await self._http.save(f"{_session(call_id)}/signalling.pcap", path)
 
     # What is remembered of callers
 
     async def memories(self, caller: str) -> CallerMemory:
         """What agents remember of a caller: `sip:anna@192.0.2.7`, or a bare number."""
-        return await self._get("/memories", CallerMemory, {"caller": caller})
+        return await self._http.get("/memories", CallerMemory, {"caller": caller})
 
     async def forget(self, caller: str) -> None:
         """Erase it, and what the caller has answered to being remembered."""
-        await self._request("DELETE", "/memories", parameters={"caller": caller})
+        await self._http.request("DELETE", "/memories", parameters={"caller": caller})
 
     # API keys
 
     async def create_key(self, name: str, scopes: Sequence[Scope], *, ttl_days: int | None = None) -> CreatedKey:
         """A new API key; its `key` is told this once."""
-        return await self._post("/keys", CreateKey(name=name, scopes=tuple(scopes), ttl_days=ttl_days), CreatedKey)
+        return await self._http.post("/keys", CreateKey(name=name, scopes=tuple(scopes), ttl_days=ttl_days), CreatedKey)
 
     async def api_keys(self) -> tuple[ApiKeyRecord, ...]:
         """The keys that were made so, without what opens."""
-        return (await self._get("/keys", KeyList)).keys
+        return (await self._http.get("/keys", KeyList)).keys
 
     async def revoke_key(self, key_id: str) -> None:
         """From now on it opens nothing."""
-        await self._request("DELETE", f"/keys/{quote(key_id, safe='')}")
-
-    # Plumbing
-
-    async def _save(self, address: str, path: Path) -> None:
-        try:
-            async with self._http.stream("GET", address) as answer:
-                if not answer.is_success:
-                    raise api_error(answer.status_code, await answer.aread(), answer.headers)
-                with path.open("wb") as file:
-                    async for block in answer.aiter_bytes():
-                        file.write(block)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
-
-    async def _get(self, path: str, kind: type[Answer], parameters: Mapping[str, str] | None = None) -> Answer:
-        return _read(await self._request("GET", path, parameters=parameters), kind)
-
-    async def _post(
-        self, path: str, order: BaseModel | None, kind: type[Answer], headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        return _read(await self._request("POST", path, order, headers=headers), kind)
-
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        order: BaseModel | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-        parameters: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        body: Any = None if order is None else order.model_dump(mode="json", by_alias=True, exclude_none=True)
-        try:
-            answer = await self._http.request(method, path, json=body, headers=headers, params=parameters)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
-        if not answer.is_success:
-            raise api_error(answer.status_code, answer.content, answer.headers)
-        return answer
-
-    def _unreachable(self, error: httpx.HTTPError) -> NotReachable:
-        return NotReachable(f"no gateway answers at {self.base_url}: {error or type(error).__name__}")
+        await self._http.request("DELETE", f"/keys/{quote(key_id, safe='')}")
 
 
 def _of(call_id: str) -> str:
@@ -405,12 +366,3 @@ def _of(call_id: str) -> str:
 
 def _session(call_id: str) -> str:
     return f"/sessions/{quote(call_id, safe='')}"
-
-
-def _read(answer: httpx.Response, kind: type[Answer]) -> Answer:
-    try:
-        return kind.model_validate_json(answer.content)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadAnswer(f"not the answer of a gateway of this version: {where}: {first['msg']}") from None

@@ -31,6 +31,104 @@ class ApiKeyRecord(Model):
     expires_at: datetime | None = None
 
 
+Outcome = Literal[
+    "talked",
+    "machine",
+    "message_left",
+    "busy",
+    "no_answer",
+    "rejected",
+    "invalid_number",
+    "fax",
+    "failed",
+    "abandoned",
+    "do_not_call",
+    "cancelled",
+    "not_called",
+    "unknown",
+]
+"""The value is the name in the store, in events and in results."""
+
+
+class AttemptInfo(Model):
+    """An attempt at a contact."""
+
+    attempt_id: str
+    line: int
+    number: str
+    metadata: dict[str, str]
+    index: int
+    outcome: Outcome | None
+    call_id: str
+    started_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    far_end: str | None
+    far_end_confidence: float | None
+    sip_code: int | None
+    end_reason: str | None
+    disposition: dict[str, str | float | bool | None]
+    response_ms: tuple[float, ...]
+    cost: float
+
+
+class AttemptPage(Model):
+    """Attempts, newest first."""
+
+    attempts: tuple[AttemptInfo, ...]
+    next: datetime | None = None
+
+
+class Backoff(Model):
+    """After one outcome."""
+
+    after_s: tuple[float, ...]
+    """How long to wait before the next attempt, after the first, second... such outcome; the last one repeats."""
+    max: int = 100
+    """Attempts that may end so; after them the contact is done."""
+
+
+class Attempts(Model):
+    """How often somebody is called. An outcome without a table here is not tried again."""
+
+    max: int = 3
+    """Of each contact, in all."""
+    max_per_day: int = 2
+    """Of the contact's own day."""
+    busy: Backoff | None = Backoff.model_validate({"after_s": [600.0, 1800.0], "max": 100})
+    no_answer: Backoff | None = Backoff.model_validate({"after_s": [14400.0], "max": 100})
+    failed: Backoff | None = Backoff.model_validate({"after_s": [300.0, 1800.0], "max": 100})
+    machine: Backoff | None = Backoff.model_validate({"after_s": [14400.0], "max": 100})
+    """Only when a machine gets no message (`machine.action = "retry"`)."""
+    abandoned: Backoff | None = None
+    """They were called, and found nobody: by default not again (in the USA not within 30 days without an agent)."""
+
+
+class BarNumber(Model):
+    """A number that is not to be called."""
+
+    number: str
+    """With its country code, or a SIP URI."""
+    campaign_id: str | None = None
+    """By this campaign only; null: by none."""
+
+
+class BarredNumber(Model):
+    """A number that is not called."""
+
+    number: str
+    campaign_id: str | None
+    added_at: datetime | None = None
+    cause: Literal["api", "asked"]
+
+
+class BarredPage(Model):
+    """Numbers, oldest first."""
+
+    numbers: tuple[BarredNumber, ...]
+    next: int | None = None
+
+
 class BridgeInfo(Model):
     """Two calls."""
 
@@ -70,6 +168,19 @@ class BridgeOrder(Model):
     the conversation it had; or is hung up. One that was dialled for the bridge is hung up always."""
     interpret: InterpretOrder | None = None
     """Each hears what the other says in his own language, and the original quietly. None: they hear each other."""
+
+
+class Budget(Model):
+    """What may be spent: no call begins that could pass a cap, however long it lasted."""
+
+    max_minutes: float | None = None
+    """From answer to end, of all calls."""
+    max_cost: float | None = None
+    """In whatever currency the next two are in."""
+    cost_per_minute: float = 0.0
+    """Of answered calls, by the second."""
+    cost_per_call: float = 0.0
+    """Of each answered call, besides."""
 
 
 class TransferInfo(Model):
@@ -229,13 +340,235 @@ class CallerMemory(Model):
     """What the caller has answered to being remembered; none: they were not asked, or gave no answer."""
 
 
+CampaignState = Literal["draft", "running", "paused", "draining", "done", "cancelled"]
+"""The value is the name in the store, in events and in the API."""
+
+
+class Window(Model):
+    """When people may be called, by their own clocks."""
+
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = (
+        "mon",
+        "tue",
+        "wed",
+        "thu",
+        "fri",
+        "sat",
+        "sun",
+    )
+    from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
+    to: str
+    """`"24:00"`: the day's end. Before `from`: of the next day."""
+
+
+class Pacing(Model):
+    """How many calls are made for how many conversations."""
+
+    mode: Literal["fixed", "progressive", "predictive"] = "fixed"
+    """fixed: as many as `concurrency` and `cps` allow. progressive: one for each free slot of `agents`. predictive:
+    more than that, by how many people answer, as long as the share that find nobody stays under the cap."""
+    agents: int | None = None
+    """Conversations that can be held at once. None: as many as `concurrency`."""
+    abandonment_cap: float = 0.03
+    """Of the calls that people answer. 3 % is the law in the USA (47 CFR 64.1200(a)(7)) and the United Kingdom."""
+    abandon_message: str = "Sorry, nobody is free to talk to you now. Goodbye."
+    """What those hear for whom no slot is free."""
+
+
+class Machine(Model):
+    """What to do about answering machines."""
+
+    detect: bool = True
+    """Tell machines from people. False: the agent talks to whatever answers."""
+    action: Literal["hang_up", "message", "retry"] = "hang_up"
+    """message: say `message` after the beep. hang_up: the contact is done. retry: call again, as `attempts.machine`
+    says."""
+    message: str = ""
+
+
+class ExtractField(Model):
+    """Something to be learnt from each conversation: a column of the results."""
+
+    name: str
+    type: Literal["text", "number", "boolean", "choice"] = "text"
+    question: str
+    """What is to be found out, as one would ask it: `Did they confirm the appointment?`"""
+    choices: dict[str, tuple[str, ...]] = {}
+    """Of a choice: each label, with examples of what people say who mean it."""
+
+
+class Policy(Model):
+    """One campaign's."""
+
+    agent: str | None = None
+    """Who talks; None: the only agent of the configuration."""
+    trunk: str | None = None
+    """None: as the configuration chooses for each number."""
+    concurrency: int = 5
+    """Calls at once, those that ring among them."""
+    cps: float = 1.0
+    """Calls begun in any second, of all gateways together."""
+    ring_s: float = 30.0
+    """How long it rings before we give up."""
+    max_duration_s: float = 600.0
+    """Of a conversation."""
+    caller_ids: tuple[str, ...] = ()
+    """Our numbers, one of which each call shows; none: the trunk's."""
+    caller_id_rotation: Literal["attempt", "contact"] = "contact"
+    """attempt: another one for each attempt at the same contact. contact: always the same for the same contact."""
+    local_presence: bool = False
+    """Of the caller ids prefer those that share the longest beginning with the number."""
+    windows: tuple[Window, ...] = (
+        Window.model_validate({"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00:00", "to": "20:00:00"}),
+        Window.model_validate({"days": ["sat"], "from": "10:00:00", "to": "18:00:00"}),
+    )
+    """When people may be called, by their own clocks. By default within what the USA (8 to 21, 47 CFR
+    64.1200(c)(1)) and most of Europe allow; France is stricter still (10 to 13, 14 to 20, Monday to Friday:
+    décret 2022-1313)."""
+    zone: str | None = None
+    """Of contacts for which neither column nor number tells one. None: those are invalid."""
+    region: str | None = None
+    """Country of numbers that are written without one."""
+    holidays: tuple[str, ...] = ()
+    """Days on which nobody is called."""
+    until: datetime | None = None
+    """When the campaign ends, whoever has not been reached; with an offset from UTC."""
+    attempts: Attempts = Attempts.model_validate(
+        {
+            "max": 3,
+            "max_per_day": 2,
+            "busy": {"after_s": [600.0, 1800.0], "max": 100},
+            "no_answer": {"after_s": [14400.0], "max": 100},
+            "failed": {"after_s": [300.0, 1800.0], "max": 100},
+            "machine": {"after_s": [14400.0], "max": 100},
+        }
+    )
+    budget: Budget = Budget.model_validate({"cost_per_minute": 0.0, "cost_per_call": 0.0})
+    pacing: Pacing = Pacing.model_validate(
+        {
+            "mode": "fixed",
+            "abandonment_cap": 0.03,
+            "abandon_message": "Sorry, nobody is free to talk to you now. Goodbye.",
+        }
+    )
+    machine: Machine = Machine.model_validate({"detect": True, "action": "hang_up", "message": ""})
+    number_column: str = "number"
+    zone_column: str | None = None
+    """Column with a time zone (`Europe/Berlin`); empty there: by the number."""
+    consent_column: str | None = None
+    """Column that must say yes; others are not called."""
+    metadata: dict[str, str] = {}
+    """For the agent, besides the columns of the list, which win."""
+    extract: tuple[ExtractField, ...] = ()
+
+
+class CampaignProgress(Model):
+    """How far a campaign is."""
+
+    contacts: int
+    waiting: int
+    dialing: int
+    """Calls that are not answered yet."""
+    talking: int
+    """Calls that are."""
+    done: int
+    outcomes: dict[str, int]
+    """Contacts that are done, by outcome."""
+    attempts: int
+    answered: int
+    """Attempts that anything answered."""
+    people: int
+    """Attempts that a person answered."""
+    abandoned: int
+    answer_rate: float | None
+    """Share of the attempts that anything answered; null: there were none."""
+    contact_rate: float | None
+    """Share of the attempts that a person answered."""
+    talked_s: float
+    cost: float
+    eta_s: float | None
+    """Seconds left, at the pace so far; null: nobody can tell."""
+    next_at: datetime | None
+    """When the first of those who wait is due; null: nobody waits."""
+
+
+class CampaignInfo(Model):
+    """A campaign."""
+
+    campaign_id: str
+    name: str
+    state: CampaignState
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    end_reason: str | None
+    policy: Policy
+    progress: CampaignProgress
+
+
+class CampaignList(Model):
+    """Campaigns, newest first."""
+
+    campaigns: tuple[CampaignInfo, ...]
+
+
+class CancelCampaign(Model):
+    """How to end a campaign."""
+
+    hang_up: bool = False
+    """Hang up on those who talk, too."""
+
+
+class CreateCampaign(Model):
+    """A campaign to make, as a draft."""
+
+    name: str
+    policy: Policy = Policy.model_validate(
+        {
+            "concurrency": 5,
+            "cps": 1.0,
+            "ring_s": 30.0,
+            "max_duration_s": 600.0,
+            "caller_ids": [],
+            "caller_id_rotation": "contact",
+            "local_presence": False,
+            "windows": [
+                {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00:00", "to": "20:00:00"},
+                {"days": ["sat"], "from": "10:00:00", "to": "18:00:00"},
+            ],
+            "holidays": [],
+            "attempts": {
+                "busy": {"after_s": [600.0, 1800.0], "max": 100},
+                "failed": {"after_s": [300.0, 1800.0], "max": 100},
+                "machine": {"after_s": [14400.0], "max": 100},
+                "max": 3,
+                "max_per_day": 2,
+                "no_answer": {"after_s": [14400.0], "max": 100},
+            },
+            "budget": {"cost_per_call": 0.0, "cost_per_minute": 0.0},
+            "pacing": {
+                "abandon_message": "Sorry, nobody is free to talk to you now. Goodbye.",
+                "abandonment_cap": 0.03,
+                "mode": "fixed",
+            },
+            "machine": {"action": "hang_up", "detect": True, "message": ""},
+            "number_column": "number",
+            "metadata": {},
+            "extract": [],
+        }
+    )
+
+
 class CreateKey(Model):
     """A key to make."""
 
     name: str
     """What it is for, for people."""
     scopes: tuple[
-        Literal["calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "admin"], ...
+        Literal[
+            "calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "campaigns", "admin"
+        ],
+        ...,
     ]
     """What it may do."""
     ttl_days: int | None = None
@@ -306,6 +639,12 @@ class EventInfo(Model):
         "stream.connected",
         "stream.disconnected",
         "stream.stopped",
+        "campaign.started",
+        "campaign.paused",
+        "campaign.resumed",
+        "campaign.ended",
+        "campaign.outcome",
+        "campaign.progress",
     ]
     call_id: str
     """Empty: it is of no call."""
@@ -368,6 +707,34 @@ class KeysOrder(Model):
 
     secret: bool
     """They are shown as `*`, to the language model and in the record."""
+
+
+class RowProblem(Model):
+    """Why a row is not called."""
+
+    line: int
+    column: str = ""
+    problem: str
+
+
+class ListReport(Model):
+    """What became of a list."""
+
+    rows: int = 0
+    """Without the first line of a CSV file, and empty ones."""
+    accepted: int = 0
+    invalid: int = 0
+    """Rows that cannot be called."""
+    duplicates: int = 0
+    """Numbers that stand further above, or were in the campaign."""
+    do_not_call: int = 0
+    """On the do-not-call list."""
+    no_consent: int = 0
+    """The consent column does not say yes."""
+    problems: tuple[RowProblem, ...] = ()
+    """The first 1,000, each with its line."""
+    more_problems: int = 0
+    """What is not among them."""
 
 
 class MuteOrder(Model):

@@ -153,15 +153,15 @@ class CampaignRows:
     async def add_contacts(
         self, campaign_id: str, contacts: Sequence[ListedContact], now: datetime
     ) -> tuple[list[int], list[int]]:
-        """Add those that are new. Returns the lines of numbers that are there already, and of those that are not to be
-        called: neither were added. Raises `NoSuchCampaign`; `WrongCampaignState` when it is over."""
+        """Add those that are new, as listed: `release` makes them the campaign's. Returns the lines of numbers that are
+        there already, and of those that are not to be called: neither were added. Raises `NoSuchCampaign`;
+        `WrongCampaignState` when it is over."""
         duplicates: list[int] = []
         barred: list[int] = []
         async with self._writing() as connection:
             campaign = await self._locked(connection, campaign_id)
             if campaign.state in (CampaignState.DONE, CampaignState.CANCELLED, CampaignState.DRAINING):
                 raise WrongCampaignState(f"the campaign is {campaign.state.value}: nobody can be added")
-            added = 0
             for begin in range(0, len(contacts), _BATCH):
                 batch = [(self._keys.of(one.number), one) for one in contacts[begin : begin + _BATCH]]
                 keys = [key for key, _ in batch]
@@ -182,13 +182,38 @@ class CampaignRows:
                     rows.append(self._contact_row(campaign_id, key, contact, now))
                 if rows:
                     await connection.execute(insert(ContactRow), rows)
-                    added += len(rows)
+        return duplicates, barred
+
+    async def release(self, campaign_id: str) -> int:
+        """Make some of those that are listed the campaign's; how many there were, 0: none are left."""
+        async with self._writing() as connection:
+            await self._locked(connection, campaign_id)
+            listed = await self._listed(connection, campaign_id)
+            for begin in range(0, len(listed), _BATCH):
+                some = ContactRow.contact_id.in_(listed[begin : begin + _BATCH])
+                await connection.execute(update(ContactRow).where(some).values(state=ContactState.WAITING.value))
             await connection.execute(
                 update(CampaignRow)
                 .where(CampaignRow.campaign_id == campaign_id)
-                .values(contacts=CampaignRow.contacts + added)
+                .values(contacts=CampaignRow.contacts + len(listed))
             )
-        return duplicates, barred
+        return len(listed)
+
+    async def discard(self, campaign_id: str) -> int:
+        """Remove some of those that are listed; how many there were, 0: none are left."""
+        async with self._writing() as connection:
+            await self._locked(connection, campaign_id)
+            listed = await self._listed(connection, campaign_id)
+            for begin in range(0, len(listed), _BATCH):
+                some = ContactRow.contact_id.in_(listed[begin : begin + _BATCH])
+                await connection.execute(delete(ContactRow).where(some))
+        return len(listed)
+
+    async def _listed(self, connection: AsyncConnection, campaign_id: str) -> list[int]:
+        query = select(ContactRow.contact_id).where(
+            ContactRow.campaign_id == campaign_id, ContactRow.state == ContactState.LISTED.value
+        )
+        return list(await connection.scalars(query.limit(_MOST_AT_ONCE)))
 
     def _contact_row(self, campaign_id: str, key: str, contact: ListedContact, now: datetime) -> dict[str, object]:
         metadata = json.dumps(dict(contact.metadata), separators=(",", ":"), ensure_ascii=False)
@@ -199,7 +224,7 @@ class CampaignRows:
             "number_key": key,
             "zone": contact.zone,
             "metadata": self._sealer.seal(metadata, SEALED_METADATA),
-            "state": ContactState.WAITING.value,
+            "state": ContactState.LISTED.value,
             "due_at": now,
             "attempts": 0,
         }

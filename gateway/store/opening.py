@@ -9,12 +9,16 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from gateway.errors import StartupError
+from gateway.errors import StartupError, StoreError
+from gateway.store.campaigns import CampaignRows
 from gateway.store.folder import DataFolder
+from gateway.store.number_keys import NumberKeys
 from gateway.store.repository import SessionStore
 from gateway.store.schema import upgrade_schema
+from gateway.store.sealing import ColumnSealer
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 
@@ -62,6 +66,26 @@ async def open_store(
         finally:
             await engine.dispose()
             await lasting.dispose()
+
+
+@asynccontextmanager
+async def open_campaigns(url: str, key: EncryptionKey | None) -> AsyncIterator[CampaignRows]:
+    """The campaigns of a database that a gateway has opened, for another process. Their methods raise `StoreError`."""
+    engine = _lasting_engine(url)
+
+    @asynccontextmanager
+    async def transaction() -> AsyncIterator[AsyncConnection]:
+        try:
+            async with engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError(f"the database refused: {getattr(error, 'orig', None) or error}") from error
+
+    try:
+        keys = NumberKeys(key)
+        yield CampaignRows(transaction, transaction, ColumnSealer(key), keys, engine.dialect.name)
+    finally:
+        await engine.dispose()
 
 
 def _engine(url: str) -> AsyncEngine:

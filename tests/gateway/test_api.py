@@ -132,6 +132,17 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
         "/api/v1/keys/{key_id}",
         "/api/v1/tokens",
         "/api/v1/stream/schema",
+        "/api/v1/campaigns",
+        "/api/v1/campaigns/{campaign_id}",
+        *(
+            f"/api/v1/campaigns/{{campaign_id}}/{name}"
+            for name in (
+                *("contacts", "start", "resume", "pause", "drain", "cancel"),
+                *("attempts", "results", "report"),
+            )
+        ),
+        "/api/v1/do-not-call",
+        "/api/v1/do-not-call/{number}",
         "/healthz",
         "/readyz",
         "/metrics",

@@ -14,18 +14,23 @@ from fastapi import FastAPI
 
 from gateway.api import CallInfo, create_app
 from gateway.api.bridging import BridgeInfo, BridgeOrder, SuperviseOrder
+from gateway.api.campaigns import campaigns_router, do_not_call_router
 from gateway.api.control import MuteSide, Playback, RecordingOrder, Stopped, StoppedPlayback
 from gateway.api.keyring import KeyRing
 from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
 from gateway.calls.journal import Journal
+from gateway.campaigns.control import Campaigns
+from gateway.campaigns.runner import Runner, extract_nothing
 from gateway.errors import BadAddress, CallRefused, NoSuchAgent, NoSuchCall, NoSuchTrunk, TooManyCalls, WrongCallState
 from gateway.events import EventBus, EventLog
+from gateway.sip.sip_thread import new_handle
 from gateway.store import SessionStore, open_store
 from gateway.streams.control import StreamInfo
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 from media.keys import KeyMethod
+from tests.fakes.campaign_line import ScriptedLine
 
 KEY = "test-key"
 STARTED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -168,6 +173,7 @@ class Api:
     not_ready: list[str]
     tokens: StreamTokens
     events: EventLog
+    line: ScriptedLine
 
 
 @asynccontextmanager
@@ -183,6 +189,10 @@ async def running_api(
         tasks.create_task(journal.write_until_closed())
         stack.push_async_callback(journal.close)
         events = EventLog(EventBus((await store.events.begin_run())[0]), store.events, journal.event)
+        line = ScriptedLine()
+        campaigns, runner = Campaigns(store, url), Runner(store, line, events.bus, extract_nothing, new_handle)
+        running = tasks.create_task(runner.run())
+        stack.callback(running.cancel)
         app = create_app(
             calls,
             store,
@@ -192,6 +202,7 @@ async def running_api(
             tokens=tokens,
             ready=lambda: not_ready,
             twilio_auth_token=twilio_auth_token,
+            campaigns=(campaigns_router(campaigns, runner), do_not_call_router(campaigns)),
         )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client, stranger = [
@@ -200,7 +211,7 @@ async def running_api(
             )
             for headers in ({"Authorization": f"Bearer {KEY}"}, {})
         ]
-        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens, events)
+        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens, events, line)
 
 
 @pytest.fixture

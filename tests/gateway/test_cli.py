@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import gateway.commands.call
 from gateway import cli
 from gateway.api import CallInfo, bind_http, serving
 from gateway.config import Config
@@ -124,7 +125,7 @@ async def parley_call(
     listener = bind_http("127.0.0.1", 0)
     monkeypatch.setenv("PARLEY_HTTP__PORT", str(listener.getsockname()[1]))
     monkeypatch.setenv("PARLEY_HTTP__API_KEYS", KEY)
-    monkeypatch.setattr(cli, "_POLL_S", 0.01)
+    monkeypatch.setattr(gateway.commands.call, "_POLL_S", 0.01)
 
     async def run(*arguments: str) -> tuple[int, str, str]:
         def call() -> int:

@@ -39,11 +39,17 @@ def opened(folder: Path, key: EncryptionKey | None = None) -> Any:
     return open_store(f"sqlite+aiosqlite:///{folder}/parley.db", folder, Metrics(), key)
 
 
+async def add(store: SessionStore, contacts: list[Listed]) -> tuple[list[int], list[int]]:
+    refused = await store.campaigns.add_contacts("c", contacts, NOON)
+    await store.campaigns.release("c")
+    return refused
+
+
 async def campaign(store: SessionStore, contacts: int = 3, *, state: CampaignState = RUNNING) -> None:
     """Campaign `c` with contacts of lines 1 to so many."""
     await store.campaigns.add(CampaignRecord("c", "A campaign", CampaignState.DRAFT, "{}", NOON))
     listed = [Listed(line, f"+49301234{line:04}", metadata={"name": f"Name {line}"}) for line in range(1, contacts + 1)]
-    await store.campaigns.add_contacts("c", listed, NOON)
+    await add(store, listed)
     if state is not CampaignState.DRAFT:
         await store.campaigns.move("c", state, NOON, allowed=[CampaignState.DRAFT])
 
@@ -154,7 +160,7 @@ async def test_only_a_running_campaign_gives_out_contacts(tmp_path: Path) -> Non
 async def test_contacts_of_a_closed_time_zone_wait_until_it_opens(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await campaign(store, 2)
-        await store.campaigns.add_contacts("c", [Listed(3, "+12125550100", "America/New_York")], NOON)
+        await add(store, [Listed(3, "+12125550100", "America/New_York")])
         got = await claim(store, closed=("Europe/Berlin",))
         assert [one.zone for one in got.attempts] == ["America/New_York"]
         assert got.closed_zones == {"Europe/Berlin"}
@@ -171,7 +177,7 @@ async def test_who_is_on_a_list_already_or_not_to_be_called_is_not_added_or_not_
         await campaign(store, 3)
         assert (await store.campaigns.get("c")).sums.contacts == 2
         more = [Listed(7, "+493012340002"), Listed(8, "+49309"), Listed(9, "+49309"), Listed(10, "+493012340001")]
-        assert await store.campaigns.add_contacts("c", more, NOON) == ([7, 9], [10])
+        assert await add(store, more) == ([7, 9], [10])
         await store.do_not_call.add("+49309", NOON, "asked", "c")
         got = await claim(store)
         assert [one.number for one in got.attempts] == ["+493012340002", "+493012340003"]
@@ -220,3 +226,16 @@ async def test_a_conversation_is_settled_when_it_has_been_extracted_and_a_dead_g
         assert await store.attempts.attempts("c", before=None, outcomes=[Outcome.BUSY], limit=5) == []
         assert len(await store.attempts.attempts("c", before=None, outcomes=[], limit=5)) == 1
     assert b"tomorrow" not in bytes_on_disk(tmp_path)
+
+
+async def test_a_list_is_the_campaigns_when_it_has_been_read_to_its_end_and_not_before(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await campaign(store, 1)
+        more = [Listed(2, "+4930222222"), Listed(3, "+4930333333")]
+        await store.campaigns.add_contacts("c", more, NOON)
+        assert len((await claim(store)).attempts) == 1
+        assert (await store.campaigns.get("c")).sums.contacts == 1
+        assert await store.campaigns.discard("c") == 2
+        assert await add(store, more) == ([], []), "what was discarded is no duplicate"
+        assert (await store.campaigns.get("c")).sums.contacts == 3
+        assert len((await claim(store, now=NOON + timedelta(seconds=2))).attempts) == 2

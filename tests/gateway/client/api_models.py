@@ -62,6 +62,9 @@ def _references(schema: object) -> list[str]:
 
 
 def _class(name: str, schema: Schema) -> str:
+    if "enum" in schema:
+        about = textwrap.dedent("\n".join(_docstring(schema.get("description", name))))
+        return f"{name} = {_type(schema)}\n{about}\n"
     lines = [f"class {name}(Model):"]
     lines += _docstring(schema.get("description", name))
     required = schema.get("required", ())
@@ -79,7 +82,7 @@ def _field(name: str, schema: Schema, is_required: bool) -> list[str]:
     kind = _type(schema)
     value = ""
     if not is_required:
-        value = repr(schema.get("default")).replace("[]", "()")
+        value = _default(schema, schema.get("default"))
         if value == "None" and "None" not in kind and kind != "Any":
             kind += " | None"
     if own != name:
@@ -90,6 +93,17 @@ def _field(name: str, schema: Schema, is_required: bool) -> list[str]:
         default = f" = {value}" if value else ""
     line = f"    {own}: {kind}{default}"
     return [line, *_docstring(schema["description"])] if "description" in schema else [line]
+
+
+def _default(schema: Schema, value: object) -> str:
+    """As Python writes it: values do not change, so what is one is made once."""
+    if isinstance(value, Mapping) and value:
+        kinds = [one["$ref"].removeprefix(_REF) for one in (schema, *schema.get("anyOf", ())) if "$ref" in one]
+        return f"{kinds[0]}.model_validate({value!r})"
+    if isinstance(value, list):
+        items = schema.get("items", {})
+        return f"({''.join(_default(items, one) + ', ' for one in value)})"
+    return repr(value)
 
 
 def _docstring(text: str) -> list[str]:

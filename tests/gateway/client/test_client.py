@@ -200,6 +200,22 @@ EVERYTHING: list[Callable[[ParleyClient], Awaitable[object]]] = [
     lambda client: client.save_recording("c", Path("/nonexistent/c.wav")),
     lambda client: client.signalling("c"),
     lambda client: client.save_capture("c", Path("/nonexistent/c.pcap")),
+    lambda client: client.campaigns.create("winter", {}),
+    lambda client: client.campaigns.listed(),
+    lambda client: client.campaigns.get("c"),
+    lambda client: client.campaigns.add_contacts("c", b"number\n100\n"),
+    lambda client: client.campaigns.start("c"),
+    lambda client: client.campaigns.pause("c"),
+    lambda client: client.campaigns.resume("c"),
+    lambda client: client.campaigns.drain("c"),
+    lambda client: client.campaigns.cancel("c", hang_up=True),
+    lambda client: client.campaigns.remove("c"),
+    lambda client: client.campaigns.attempts("c", outcomes=["busy"]),
+    lambda client: client.campaigns.results("c", "jsonl", after=7).__aenter__(),
+    lambda client: client.campaigns.save_report("c", Path("/nonexistent/c.html")),
+    lambda client: anext(client.campaigns.do_not_call()),
+    lambda client: client.campaigns.add_do_not_call("+15550100"),
+    lambda client: client.campaigns.remove_do_not_call("+15550100", "c"),
 ]
 ELSEWHERE = {("get", "/api/v1/stream/schema")}
 """What needs no method: a document for people and their tools."""

@@ -4,6 +4,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -12,15 +13,21 @@ import pytest
 from agent.events import CallerProsody
 from gateway.api.control import TransferInfo
 from gateway.calls.facts import CallFacts, ended, parties
+from gateway.campaigns import telling
+from gateway.campaigns.attempt import AttemptRecord
+from gateway.campaigns.outcome import CampaignState, Outcome
 from gateway.events import CATALOGUE, KEPT_KINDS, EventKind, kinds_matching
 from gateway.events.catalogue import catalogue_table
 from gateway.sip.public_address import AddressChanged
 from gateway.store import TranscriptEntry, TurnRecord
+from gateway.store.campaign_records import CampaignLoad, CampaignRecord, RecentCalls, Sums
 from gateway.trunks.alarms import AlarmChanged
 from gateway.trunks.health import TrunkChanged
 
 ROOT = Path(__file__).parents[3]
 FACTS = CallFacts("c1", "inbound", "ann", "desk")
+CAMPAIGN = CampaignRecord("c", "C", CampaignState.DONE, "{}", datetime.now(UTC))
+ATTEMPT = AttemptRecord("c", 1, 1, "+49", "UTC", {}, Outcome.BUSY, 1)
 WHOLE: dict[str, set[str]] = {
     "call.offered": set(parties(FACTS)),
     "call.dialing": set(parties(FACTS)),
@@ -32,6 +39,12 @@ WHOLE: dict[str, set[str]] = {
     "trunk.state": {field.name for field in fields(TrunkChanged)},
     "address.changed": {field.name for field in fields(AddressChanged)},
     "caller.prosody": {field.name for field in fields(CallerProsody)},
+    "campaign.started": set(telling.named(CAMPAIGN)),
+    "campaign.paused": set(telling.named(CAMPAIGN)),
+    "campaign.resumed": set(telling.named(CAMPAIGN)),
+    "campaign.ended": set(telling.ended(CAMPAIGN)),
+    "campaign.outcome": set(telling.attempted(ATTEMPT)),
+    "campaign.progress": set(telling.progressed("c", CampaignLoad(Sums(), 0, 0, RecentCalls()), {})),
 }
 """Kinds whose data is a whole record."""
 RARE = {"stream.stopped": {"handoff_data"}}

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`parley token` and `parley keys`: what opens the API of the gateway that runs."""
+
+import argparse
+import json
+from urllib.parse import quote
+
+from gateway.commands.api import Subcommands, add_gateway, add_json, answer_of, calling_api
+
+
+def add_commands(commands: Subcommands) -> None:
+    """To those of `parley`."""
+    token = commands.add_parser("token", help="a token with which a backend attaches to a call, once")
+    token.add_argument("--scope", choices=("stream", "listen"), required=True, help="what the backend may do")
+    token.add_argument(
+        "--ttl", type=int, default=60, metavar="S", help="seconds until it is worth nothing (default 60)"
+    )
+    token.add_argument("--call", metavar="CALL_ID", help="the only call it is good for (default: any one call)")
+    token.set_defaults(run=_token)
+
+    keys = commands.add_parser("keys", help="API keys with scopes, in the gateway that runs")
+    verbs = keys.add_subparsers(required=True, metavar="COMMAND")
+    add = verbs.add_parser("add", help="make a key and print it, this once")
+    add.add_argument("name", metavar="NAME", help="what it is for")
+    add.add_argument("--scopes", required=True, metavar="LIST", help="calls:read,calls:write,streams,... or admin")
+    add.add_argument("--days", type=int, metavar="N", help="how long it is good (default: until it is revoked)")
+    add.set_defaults(run=_add_key)
+    listing = verbs.add_parser("list", help="the keys, without what opens")
+    listing.set_defaults(run=_list_keys)
+    revoke = verbs.add_parser("revoke", help="a key opens nothing from now on")
+    revoke.add_argument("key_id", metavar="KEY_ID")
+    revoke.set_defaults(run=_revoke_key)
+    for command in (token, add, listing, revoke):
+        add_gateway(command)
+        add_json(command)
+
+
+def _token(options: argparse.Namespace) -> int:
+    order = {"scope": options.scope, "ttl_s": options.ttl, "call_id": options.call}
+    with calling_api(options) as api:
+        issued = answer_of(api.post("/tokens", json=order))
+    print(json.dumps(issued) if options.json else issued["token"])
+    return 0
+
+
+def _add_key(options: argparse.Namespace) -> int:
+    scopes = [scope for scope in options.scopes.split(",") if scope]
+    with calling_api(options) as api:
+        created = answer_of(api.post("/keys", json={"name": options.name, "scopes": scopes, "ttl_days": options.days}))
+    print(json.dumps(created) if options.json else f"{created['key']}\n{created['key_id']}: shown this once")
+    return 0
+
+
+def _list_keys(options: argparse.Namespace) -> int:
+    with calling_api(options) as api:
+        listed = answer_of(api.get("/keys"))
+    if options.json:
+        print(json.dumps(listed))
+    else:
+        for key in listed["keys"]:
+            until = f", until {key['expires_at']}" if key["expires_at"] else ""
+            print(f"{key['key_id']}  {key['name']}: {', '.join(key['scopes'])}{until}")
+    return 0
+
+
+def _revoke_key(options: argparse.Namespace) -> int:
+    with calling_api(options) as api:
+        answer_of(api.delete(f"/keys/{quote(options.key_id, safe='')}"))
+    return 0
