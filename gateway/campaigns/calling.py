@@ -72,14 +72,18 @@ class Calling:
         if self._call is not None:
             await (self._call.hang_up("campaign_cancelled") if hang_up else self._call.give_up())
 
-    async def run(self, until_slot: Callable[[ClaimedAttempt], Awaitable[None]]) -> None:
-        """Everything. `until_slot` returns when the INVITE may go out."""
+    async def run(
+        self, until_slot: Callable[[ClaimedAttempt], Awaitable[None]], receive_sent: Callable[[], None]
+    ) -> None:
+        """Everything. `until_slot` returns when the INVITE may go out; `receive_sent` is told when it is, or never
+        will be."""
         try:
             await until_slot(self.attempt)
             if self._is_cancelled:
+                receive_sent()
                 await self._withdraw()
                 return
-            await self._dial()
+            await self._dial(receive_sent)
         except asyncio.CancelledError:
             # The gateway ends. An attempt whose INVITE is not out is nobody's; of others a restart says `UNKNOWN`.
             if self._call is None and not self.is_sent:
@@ -93,13 +97,16 @@ class Calling:
                 await self._call.hang_up("failed")
         await self._end(AttemptEnd(Outcome.UNKNOWN, _now(), end_reason="failed"))
 
-    async def _dial(self) -> None:
+    async def _dial(self, receive_sent: Callable[[], None]) -> None:
         attempt, policy = self.attempt, self._policy
         self._sending.set()
         try:
-            self._call = call = await self._line.place(
-                attempt, policy, self._caller_ids.choose(attempt.number, attempt.index)
-            )
+            try:
+                self._call = call = await self._line.place(
+                    attempt, policy, self._caller_ids.choose(attempt.number, attempt.index)
+                )
+            finally:
+                receive_sent()
         except (BadAddress, DestinationBarred) as fault:
             outcome = Outcome.INVALID_NUMBER if isinstance(fault, BadAddress) else Outcome.REJECTED
             reason = "bad_address" if isinstance(fault, BadAddress) else "barred"
