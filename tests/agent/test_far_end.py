@@ -496,3 +496,25 @@ def test_whatever_is_heard_timeouts_lead_on_and_a_call_ends_once(
     assert sum(isinstance(event, LeaveMessage) for event in found) <= 3
     ends = [event.reason for event in found if isinstance(event, EndCall)]
     assert len([reason for reason in ends if reason != "on_hold_too_long"]) <= 1
+
+
+def test_a_long_turn_of_a_known_person_is_not_in_doubt() -> None:
+    _, events = heard("Hello?", LONG)
+    assert not any(isinstance(event, InDoubt) for event in events)
+
+
+def test_who_speaks_long_after_the_message_began_does_not_break_it_off() -> None:
+    far_end, _ = heard("Leave a message.")
+    far_end.receive_tone(BEEP, 7.0)
+    far_end.events()
+    far_end.receive_speech(13.5)
+    assert run_to(far_end, 30.0) == []
+
+
+def test_the_last_message_is_said_to_its_end_whoever_speaks() -> None:
+    far_end, _ = heard("Leave a message.")
+    for second in (7.0, 8.0, 9.0):
+        far_end.receive_tone(BEEP, second)
+    assert far_end.events().count(LEAVE) == 3
+    far_end.receive_speech(9.5)
+    assert run_to(far_end, 30.0) == []
