@@ -98,7 +98,8 @@ FarEndEvent = FarEndRecognized | FloorOffered | FallSilent | LeaveMessage | EndC
 
 _GREETING_PAUSE_S = 2.5
 """A voicemail that is silent for so long records: its beep was none that we know."""
-_PERSONS_WORDS_PAUSE_S = 0.5
+_PERSONS_WORDS_PAUSE_S, _PERSONS_QUESTION_PAUSE_S = 0.5, 0.4
+"""After "hello." and "hello?": recordings greet, too, but do not ask. (Speech recognition hears the difference.)"""
 _INTRODUCTION_PAUSE_S = 1.0
 """After a name, or thanks for calling, recordings pause as people do, and then go on."""
 _UNTOLD_S = 0.3
@@ -148,6 +149,7 @@ class FarEnd:
         self._is_music = False
         self._music_since: float | None = None
         """Until it is known to be all that is to be heard."""
+        self._persons_pause_s = 0.0
         self._persons_words_at: float | None = None
         """When the newest words were some that people say, and wait."""
         self._owes_floor = False
@@ -315,7 +317,7 @@ class FarEnd:
         if self._silent_since is None or self._persons_words_at is None or not self._is_open or self._owes_floor:
             return None
         told_all = self._persons_words_at > self._silent_since - _UNTOLD_S
-        return self._silent_since + _PERSONS_WORDS_PAUSE_S if told_all else None
+        return self._silent_since + self._persons_pause_s if told_all else None
 
     @property
     def _has_barely_spoken(self) -> bool:
@@ -325,6 +327,7 @@ class FarEnd:
     def _receive_nobodys_words(self, text: str, now: float, is_final: bool) -> None:
         """Words that no machine says, or not yet."""
         self._persons_words_at = now if is_persons(text) else None
+        self._persons_pause_s = _PERSONS_QUESTION_PAUSE_S if "?" in text else _PERSONS_WORDS_PAUSE_S
         if is_asked(text) and self.kind in (FarEndKind.UNKNOWN, FarEndKind.MACHINE):
             self._owes_floor = self._silent_since is None
             self._recognize(FarEndKind.PERSON, "words", _PERSONS_WORDS, now)

@@ -27,7 +27,8 @@ _SCREENING = re.compile(
     r"|why you(?:'re| are) calling)\b"
 )
 _VOICEMAIL = re.compile(
-    r"\b(?:leave (?:me |us )?(?:a|your|the) (?:\w+ )?(?:message|name|number)|(?:after|at) the (?:tone|beep|signal)"
+    r"\b(?:leave (?:me |us )?(?:a|your|the) (?:\w+ )?(?:message|name|number)"
+    r"|(?:after|at) the (?:tone|beep|signal|beat|beef|peep|piece)"
     r"|(?:record|leave) (?:your|a) (?:\w+ )?message|voice ?mail(?:box)?|mail ?box|answering (?:machine|service)"
     r"|your name and (?:\w+ )?number|name,? (?:and )?number and|forwarded to (?:an?|voice|the)"
     r"|(?:please )?leave (?:it|one) (?:after|at)|(?:start|begin) (?:recording|speaking)|you know what to do"
@@ -54,7 +55,7 @@ _MENU = re.compile(
     r"(?:zero|one|two|three|four|five|six|seven|eight|nine|star|pound|hash|\d)"
     r"|for (?:sales|service|support|billing|english|spanish)\b.*\bpress|main menu|(?:following|these) options"
     r"|menu options|say or (?:press|enter)|in a few words|enter your|dial your party|listen (?:closely|carefully)"
-    r"|options have changed|know your party)\b"
+    r"|options have changed|know your party|you wish to (?:call|dial|reach))\b"
 )
 _HOLD = re.compile(
     r"\b(?:please (?:stay|remain) on the line|(?:please )?(?:continue to )?hold(?: the line)?,? (?:please|while)"

@@ -201,8 +201,8 @@ def test_a_hello_offers_the_floor_at_once_and_is_a_person_a_moment_later() -> No
     far_end = FarEnd(MESSAGE)
     spoken(far_end, (1.0, 1.5))
     (floor, person) = run_to(far_end, 5.0)
-    assert floor == (1.8, FloorOffered(1.5))
-    assert person == (2.2, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
+    assert floor == (1.75, FloorOffered(1.5))
+    assert person == (2.1, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
     assert far_end.verdict is Verdict.HUMAN
 
 
@@ -210,6 +210,13 @@ def test_hello_in_words_makes_it_a_person_sooner() -> None:
     far_end = FarEnd(MESSAGE)
     spoken(far_end, (1.0, 1.5))
     far_end.receive_words("Hello?", 1.7, is_final=False)
+    assert run_to(far_end, 5.0)[-1] == (1.9, FarEndRecognized(FarEndKind.PERSON, "words", 0.95))
+
+
+def test_a_hello_that_does_not_ask_may_be_a_recordings() -> None:
+    far_end = FarEnd(MESSAGE)
+    spoken(far_end, (1.0, 1.5))
+    far_end.receive_words("Hello.", 1.7, is_final=False)
     assert run_to(far_end, 5.0)[-1] == (2.0, FarEndRecognized(FarEndKind.PERSON, "words", 0.95))
 
 
@@ -227,7 +234,7 @@ def test_words_that_are_told_just_before_the_end_are_all_that_was_said() -> None
     far_end.receive_speech(1.0)
     far_end.receive_words("Yeah, hello?", 1.6, is_final=False)
     far_end.receive_silence(1.8)
-    assert run_to(far_end, 5.0)[-1] == (2.3, FarEndRecognized(FarEndKind.PERSON, "words", 0.95))
+    assert run_to(far_end, 5.0)[-1] == (2.2, FarEndRecognized(FarEndKind.PERSON, "words", 0.95))
 
 
 def test_words_that_were_told_long_before_the_end_are_not() -> None:
@@ -235,7 +242,7 @@ def test_words_that_were_told_long_before_the_end_are_not() -> None:
     far_end.receive_speech(1.0)
     far_end.receive_words("Hello", 1.4, is_final=False)
     far_end.receive_silence(2.0)
-    assert run_to(far_end, 5.0)[-1] == (2.7, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
+    assert run_to(far_end, 5.0)[-1] == (2.6, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
 
 
 def test_after_a_name_is_waited_longer() -> None:
@@ -489,3 +496,25 @@ def test_whatever_is_heard_timeouts_lead_on_and_a_call_ends_once(
     assert sum(isinstance(event, LeaveMessage) for event in found) <= 3
     ends = [event.reason for event in found if isinstance(event, EndCall)]
     assert len([reason for reason in ends if reason != "on_hold_too_long"]) <= 1
+
+
+def test_a_long_turn_of_a_known_person_is_not_in_doubt() -> None:
+    _, events = heard("Hello?", LONG)
+    assert not any(isinstance(event, InDoubt) for event in events)
+
+
+def test_who_speaks_long_after_the_message_began_does_not_break_it_off() -> None:
+    far_end, _ = heard("Leave a message.")
+    far_end.receive_tone(BEEP, 7.0)
+    far_end.events()
+    far_end.receive_speech(13.5)
+    assert run_to(far_end, 30.0) == []
+
+
+def test_the_last_message_is_said_to_its_end_whoever_speaks() -> None:
+    far_end, _ = heard("Leave a message.")
+    for second in (7.0, 8.0, 9.0):
+        far_end.receive_tone(BEEP, second)
+    assert far_end.events().count(LEAVE) == 3
+    far_end.receive_speech(9.5)
+    assert run_to(far_end, 30.0) == []

@@ -37,12 +37,16 @@ def told(
 
 
 def test_a_hello_and_a_silence_are_a_persons() -> None:
-    assert told(0.5, 3.0) == [(0.8, GreetingPaused), (1.2, SoundsLikePerson)]
+    assert told(0.5, 3.0) == [(0.75, GreetingPaused), (1.1, SoundsLikePerson)]
 
 
 def test_the_more_was_said_the_longer_must_a_person_wait() -> None:
-    assert told(1.4, 3.0)[-1] == (2.3, SoundsLikePerson)
+    assert told(1.4, 3.0)[-1] == (2.2, SoundsLikePerson)
     assert told(2.8, 3.0)[-1] == (3.9, SoundsLikePerson)
+
+
+def test_a_click_or_a_note_is_hardly_a_persons_word() -> None:
+    assert told(0.15, 3.0)[-1] == (1.65, SoundsLikePerson)
 
 
 def test_a_pause_for_breath_is_none() -> None:

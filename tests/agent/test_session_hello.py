@@ -68,7 +68,7 @@ async def test_words_that_come_late_are_not_lost_and_not_said_twice() -> None:
 async def test_who_goes_on_before_we_are_heard_is_listened_to_and_greeted_then() -> None:
     async with Scene(config=CONFIG, is_placed=True) as scene:
         await scene.leg.speak("hello", ms=400)
-        await scene.leg.pause_for(240)
+        await scene.leg.pause_for(180)
         ended_at = await scene.leg.speak("this is jane", ms=900)
         await scene.wait_for(ReplyFinished)
         assert [reply.text for reply in scene.all(ReplyFinished)] == [GREETING]

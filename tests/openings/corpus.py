@@ -38,6 +38,13 @@ _RECORDED: Mapping[str, Sequence[tuple[str, tuple[str, ...]]]] = {
         ("menu", ("vm-enter-num-to-call",)),
         ("personal", ("vm-rec-name",)),
     ),
+    "last": (
+        ("carrier", ("vm-theperson", "digits/3", "digits/6", "digits/8", "vm-isonphone", "vm-intro")),
+        ("queue", ("queue-thereare", "digits/2", "queue-quantity2")),
+        ("failed", ("ss-noservice",)),
+        ("failed", ("all-circuits-busy-now",)),
+        ("menu", ("vm-forward",)),
+    ),
     "held": (
         ("carrier", ("vm-theperson", "digits/4", "digits/0", "digits/2", "vm-isunavail", "vm-intro")),
         ("carrier", ("vm-theperson", "digits/7", "digits/1", "vm-isonphone", "vm-intro")),
