@@ -206,8 +206,8 @@ async def test_the_message_is_rendered_before_the_machine_records() -> None:
 async def test_the_message_begins_after_the_beep_whether_or_not_the_machines_turn_is_over() -> None:
     config = CONFIG.model_copy(update={"far_end": FarEndConfig(voicemail="message", message="Call us back.")})
     async with Scene(config=config, tts=ScriptedTts(first_byte_s=0.0), is_placed=True) as scene:
-        await scene.leg.speak("please leave a message and", ms=1_500)
-        beeped_at = await scene.leg.sound(tone((1000.0,), 400, 8000) // 32)  # too soft for the scripted detector
+        await scene.leg.speak("please leave a message and", ms=2_600)
+        beeped_at = await scene.leg.sound(tone((1000.0,), 200, 8000) // 32)  # too soft for the scripted detector
         await scene.wait_for(HangUpRequested)
         assert 0.0 < scene.first_sound_after(beeped_at) - beeped_at <= 0.6
         assert [turn.text for turn in scene.all(TurnCommitted)] == ["please leave a message and"]
