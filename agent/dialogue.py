@@ -29,6 +29,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.far_end_judge import FarEndJudge
 from agent.filler import Filler
 from agent.intents import IntentClassifier
 from agent.interruption import Saying
@@ -79,6 +80,8 @@ class AgentServices:
     """Measures how callers sound; None: nobody listens for it."""
     realtime: SpeechToSpeech | None = None
     """One service in place of all this, but for the tools (agent/realtime_session.py)."""
+    far_end_judge: FarEndJudge | None = None
+    """Who is asked who took a call that we placed, when nothing else tells; None: nobody."""
     joins_sentences: bool = False
     """The text to speech says several sentences better, or cheaper, in one request than one by one."""
 
@@ -225,10 +228,12 @@ class Dialogue:
             assert prepared.reply.turn_index is not None, "it answers a turn"
             self._on_event(ReplyPrepared(prepared.reply.turn_index, "wasted"))
 
-    def open(self, answer: Answer, text: str) -> None:
-        """Answer the far end's first words with what is known beforehand."""
+    def open(self, answer: Answer, text: str, *, hang_up: str | None = None) -> None:
+        """Answer a turn (the far end's first words, a request that rules understand) with what is known beforehand.
+        `hang_up`: end the call for this reason when it has been heard."""
+        self.drop_prepared()
         self.note_or_await(answer)
-        reply = Reply(answer.reply_id, answer.turn_index, answer.marks, announcement=plain_text(text))
+        reply = Reply(answer.reply_id, answer.turn_index, answer.marks, announcement=plain_text(text), hang_up=hang_up)
         self._begin(reply, _words(text))
 
     def note_or_await(self, answer: Answer) -> None:
