@@ -26,7 +26,7 @@ def test_a_gateway_that_is_killed_amid_a_campaign_calls_nobody_twice_and_loses_n
     retried = {"max": 2, "busy": {"after_s": [0.5]}, "failed": {"after_s": [0.5]}}
     with line as trunk, in_thread() as services, Nodes(tmp_path, trunk.address, 1, services.toml) as nodes:
         run = CampaignRun(nodes, listed, agent="openai", concurrency=12, cps=20, ring_s=5, attempts=retried)
-        *_, last = run.run(kills=1, seed=1, limit_s=60, dawdle_s=0.3)
+        *_, last = run.run(kills=1, seed=1, limit_s=90, dawdle_s=0.3)
         found = run.audit(read_truth(trunk.truth.lines))
     assert found.is_clean, found
     assert len(nodes.killed_at) == 1
