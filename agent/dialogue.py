@@ -29,6 +29,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.far_end_judge import FarEndJudge
 from agent.filler import Filler
 from agent.intents import IntentClassifier
 from agent.interruption import Saying
@@ -79,6 +80,8 @@ class AgentServices:
     """Measures how callers sound; None: nobody listens for it."""
     realtime: SpeechToSpeech | None = None
     """One service in place of all this, but for the tools (agent/realtime_session.py)."""
+    far_end_judge: FarEndJudge | None = None
+    """Who is asked who took a call that we placed, when nothing else tells; None: nobody."""
     joins_sentences: bool = False
     """The text to speech says several sentences better, or cheaper, in one request than one by one."""
 

@@ -98,13 +98,16 @@ FarEndEvent = FarEndRecognized | FloorOffered | FallSilent | LeaveMessage | EndC
 
 _GREETING_PAUSE_S = 2.5
 """A voicemail that is silent for so long records: its beep was none that we know."""
-_PERSONS_WORDS_PAUSE_S = 0.5
-_INTRODUCTION_PAUSE_S = 0.9
-"""After a name recordings pause as people do, and then go on."""
+_PERSONS_WORDS_PAUSE_S, _PERSONS_QUESTION_PAUSE_S = 0.5, 0.4
+"""After "hello." and "hello?": recordings greet, too, but do not ask. (Speech recognition hears the difference.)"""
+_INTRODUCTION_PAUSE_S = 1.0
+"""After a name, or thanks for calling, recordings pause as people do, and then go on."""
 _UNTOLD_S = 0.3
 """Words that were told no longer before the end of speech are all that was said."""
 _STRADDLES_S = 1.0
 """Who is heard for so long before the answer, and goes on, is no person who took the call."""
+_MUSIC_S = 1.0
+"""So long after the last word music is no background any more."""
 _LONE_BEEP_S = 1.5
 """A beep before a word was said is somebody's equipment, unless so much silence follows."""
 _MESSAGE_AGAIN_S = (0.2, 6.0)
@@ -144,6 +147,9 @@ class FarEnd:
         self._beeped_at: float | None = None
         """Before anything was said."""
         self._is_music = False
+        self._music_since: float | None = None
+        """Until it is known to be all that is to be heard."""
+        self._persons_pause_s = 0.0
         self._persons_words_at: float | None = None
         """When the newest words were some that people say, and wait."""
         self._owes_floor = False
@@ -175,16 +181,18 @@ class FarEnd:
             self._cadence.receive_speech(max(now, self._speaks_since))
         if goes_on:
             self._recognize(FarEndKind.MACHINE, "cadence", _MAYBE_WORDS, now)
+        elif self.kind is FarEndKind.MACHINE:
+            self.kind, self.confidence = FarEndKind.UNKNOWN, 0.0  # "you are being connected": the network's
 
     def receive_words(self, text: str, now: float, *, is_final: bool) -> None:
         """What the far end says, or said so far in this turn."""
         said = said_by_machine(text)
         is_opening = self._turns_taken <= 1
-        if said is not None and said.kind is FarEndKind.MACHINE and is_asked(text):
-            said = None  # who answers for somebody else
+        if said is not None and said.kind in (FarEndKind.MACHINE, FarEndKind.HOLD) and is_asked(text):
+            said = None  # who answers for somebody else, or asks us to hold
         if said is not None and (is_opening or said.kind in _PUT_THROUGH_TO):
             self._recognize(said.kind, "words", said.confidence, now)
-        elif text.strip() and not self._is_music and self.is_answered:
+        elif text.strip() and self.is_answered and not (self._is_music and self.kind is FarEndKind.HOLD):
             self._receive_nobodys_words(text, now, is_final)  # speech recognition hears words in music, too
 
     def receive_tone(self, event: ProgressEvent, now: float) -> None:
@@ -203,9 +211,10 @@ class FarEnd:
                 self._cadence = GreetingCadence()  # it rings on: put through to someone who is not there yet
 
     def receive_music(self, is_playing: bool, now: float) -> None:
+        """Who speaks over it has it in the background."""
         self._is_music = is_playing
-        if is_playing and self.is_answered:
-            self._recognize(FarEndKind.HOLD, "music", _MUSIC, now)
+        self._music_since = now if is_playing else None
+        self.handle_timeout(now)
 
     def receive_judgement(self, kind: FarEndKind, confidence: float, now: float) -> None:
         """What a language model makes of the text of `InDoubt`; `UNKNOWN` if nothing. Too late, it is ignored."""
@@ -230,14 +239,18 @@ class FarEnd:
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` wants to be called next, monotonic seconds."""
-        dues = (self._hold_ends_at, self._records_at, self._resumes_at, self._lone_beep_at, self._person_at)
         cadence_due = self._cadence.next_timeout() if self._is_open else None
-        return min((due for due in (*dues, cadence_due) if due is not None), default=None)
+        message_dues = (self._records_at, self._resumes_at, self._lone_beep_at)
+        dues = (self._hold_ends_at, self._music_at, *message_dues, self._person_at, cadence_due)
+        return min((due for due in dues if due is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
         if (due := self._hold_ends_at) is not None and now >= due:
             self._held_since = None
             self._events.append(EndCall("on_hold_too_long"))
+        if (due := self._music_at) is not None and now >= due:
+            self._music_since = None
+            self._recognize(FarEndKind.HOLD, "music", _MUSIC, now)
         if (due := self._records_at) is not None and now >= due:
             self._recognize(FarEndKind.VOICEMAIL, "cadence", _MAYBE_WORDS, now)
             self._leave_message(now)
@@ -265,16 +278,25 @@ class FarEnd:
         if self._is_suspected and self._speaks_since is None:
             return False
         is_open = self.kind in (FarEndKind.UNKNOWN, FarEndKind.MACHINE) or self._owes_floor
-        return is_open and self.is_answered and not self._is_music
+        return is_open and self.is_answered
 
     @property
     def _hold_ends_at(self) -> float | None:
         return None if self._held_since is None else self._held_since + self._config.max_hold_s
 
     @property
+    def _music_at(self) -> float | None:
+        """When music is all that there is."""
+        if self._music_since is None or self._speaks_since is not None or not self.is_answered:
+            return None
+        return (
+            self._music_since if self._silent_since is None else max(self._music_since, self._silent_since + _MUSIC_S)
+        )
+
+    @property
     def _records_at(self) -> float | None:
         is_due = self.kind is FarEndKind.VOICEMAIL and self._config.voicemail == "message"
-        if self._silent_since is None or self._left_message_at is not None:
+        if self._silent_since is None or self._left_message_at is not None or not self.is_answered:
             return None
         return self._silent_since + _GREETING_PAUSE_S if is_due or self.kind is FarEndKind.MACHINE else None
 
@@ -295,16 +317,17 @@ class FarEnd:
         if self._silent_since is None or self._persons_words_at is None or not self._is_open or self._owes_floor:
             return None
         told_all = self._persons_words_at > self._silent_since - _UNTOLD_S
-        return self._silent_since + _PERSONS_WORDS_PAUSE_S if told_all else None
+        return self._silent_since + self._persons_pause_s if told_all else None
 
     @property
     def _has_barely_spoken(self) -> bool:
         """A greeting at most ("Hi, this is Bob"): a beep after it makes it a voicemail's; later it is just a beep."""
-        return self.kind in (FarEndKind.UNKNOWN, FarEndKind.PERSON, FarEndKind.HOLD) and self._turns_taken <= 1
+        return self.kind not in _FINAL and self._turns_taken <= 1
 
     def _receive_nobodys_words(self, text: str, now: float, is_final: bool) -> None:
         """Words that no machine says, or not yet."""
         self._persons_words_at = now if is_persons(text) else None
+        self._persons_pause_s = _PERSONS_QUESTION_PAUSE_S if "?" in text else _PERSONS_WORDS_PAUSE_S
         if is_asked(text) and self.kind in (FarEndKind.UNKNOWN, FarEndKind.MACHINE):
             self._owes_floor = self._silent_since is None
             self._recognize(FarEndKind.PERSON, "words", _PERSONS_WORDS, now)

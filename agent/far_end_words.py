@@ -27,7 +27,8 @@ _SCREENING = re.compile(
     r"|why you(?:'re| are) calling)\b"
 )
 _VOICEMAIL = re.compile(
-    r"\b(?:leave (?:me |us )?(?:a|your|the) (?:\w+ )?(?:message|name|number)|(?:after|at) the (?:tone|beep|signal)"
+    r"\b(?:leave (?:me |us )?(?:a|your|the) (?:\w+ )?(?:message|name|number)"
+    r"|(?:after|at) the (?:tone|beep|signal|beat|beef|peep|piece)"
     r"|(?:record|leave) (?:your|a) (?:\w+ )?message|voice ?mail(?:box)?|mail ?box|answering (?:machine|service)"
     r"|your name and (?:\w+ )?number|name,? (?:and )?number and|forwarded to (?:an?|voice|the)"
     r"|(?:please )?leave (?:it|one) (?:after|at)|(?:start|begin) (?:recording|speaking)|you know what to do"
@@ -50,10 +51,11 @@ _ABSENT = re.compile(
 )
 """So speak voicemails, and those who answer for somebody else ("he is not available, may I take a message?")."""
 _MENU = re.compile(
-    r"\b(?:(?:press|dial|push|enter) (?:\w+ )?(?:zero|one|two|three|four|five|six|seven|eight|nine|star|pound|hash|\d)"
+    r"\b(?:(?:press|dial|push|enter) (?!nine one one|9[- ]?1[- ]?1)(?:\w+ )?"
+    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|star|pound|hash|\d)"
     r"|for (?:sales|service|support|billing|english|spanish)\b.*\bpress|main menu|(?:following|these) options"
     r"|menu options|say or (?:press|enter)|in a few words|enter your|dial your party|listen (?:closely|carefully)"
-    r"|options have changed|know your party)\b"
+    r"|options have changed|know your party|you wish to (?:call|dial|reach))\b"
 )
 _HOLD = re.compile(
     r"\b(?:please (?:stay|remain) on the line|(?:please )?(?:continue to )?hold(?: the line)?,? (?:please|while)"
@@ -74,14 +76,17 @@ _BY_WORDS: tuple[tuple[FarEndKind, float, re.Pattern[str]], ...] = (
 _ASKED_BY_PEOPLE = re.compile(
     r"\b(?:(?:how|what) (?:can|may|could) (?:i|we) (?:help|do|assist|direct)|may i help|can i help"
     r"|who(?:'s| is) (?:this|that|calling|there|it|speaking)|who am i|are you there|can you hear|what do you want"
-    r"|(?:may|can|could|shall) i (?:take|ask|tell|have your|give)"
-    r"|what(?:'s| is) (?:this|it) about|where are you|what's up)\b"
+    r"|(?:may|can|could|shall) i (?:take|ask|tell|have your|give)|(?:can|could|would|will) you (?:please )?hold"
+    r"|(?<!start )(?<!begin )(?<!are )speaking(?! with| to| after)|what(?:'s| is) (?:this|it) about"
+    r"|where are you|what's up)\b"
 )
 _SAID_BY_PEOPLE = re.compile(
-    r"\b(?:speaking|here|residence)[?.!]?$|\b(?:just a|one) (?:second|moment|minute)\b|\bhold on\b|\bis (?:this|that)\b"
+    r"\b(?:here|residence)[?.!]?$|\bfor calling\b.* (?:this is|it's|my name is) [\w'-]+[.!?]?$"
+    r"|\b(?:just a|one) (?:second|moment|minute)\b|\bhold on\b|\bis (?:this|that)\b"
 )
 _INTRODUCTION = re.compile(
     r"(?:(?:hello|hi|hey|good \w+|yes)\b[\s,.!?-]*)*(?:this is|it'?s|it is|my name is|i'm|i am)(?: [\w'-]+){1,4}[.!?]?"
+    r"|.*\bfor calling\b(?: [\w'-]+){0,4}[.!?]?"
 )
 _ALONE = re.compile(
     r"(?:(?:hello|hi|hey|yes|yeah|yep|ja|hallo|good (?:morning|afternoon|evening|day)|what|who is it|speaking|ok(?:ay)?"
@@ -112,7 +117,7 @@ def is_persons(text: str) -> bool:
 
 
 def is_introduction(text: str) -> bool:
-    """Whether it is a name and no more: voicemails begin like that, and so do people."""
+    """Whether it is a name, or thanks for calling, and no more: voicemails begin like that, and so do people."""
     return bool(_INTRODUCTION.fullmatch(_plain(text)))
 
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 _BREATH_S = 0.2
 """A gap within a word or a sentence."""
-_PAUSE_S = 0.3
+_PAUSE_S = 0.25
 _LONGEST_INVITING_S = 2.2
 """Who has spoken for so long, and pauses for `_PAUSE_S` only, may go on."""
 _LONG_PAUSE_S = 0.6
-_PERSON_AFTER_S = ((1.1, 0.6), (1.6, 0.8), (2.6, 0.9), (float("inf"), 1.1))
-"""Up to so many seconds of speech, so much silence."""
-_RECORDING_S, _WORDLESS_RECORDING_S = 4.0, 3.0
+_PERSON_AFTER_S = ((0.2, 1.5), (1.1, 0.6), (1.6, 0.8), (2.6, 0.9), (float("inf"), 1.1))
+"""Up to so many seconds of speech, so much silence; the least of it may be a click or a note."""
+_RECORDING_S, _WORDLESS_RECORDING_S = 5.0, 3.5
 """Words tell sooner as a rule; who is understood and says nothing that machines say may go on for longer."""
 _CERTAINLY_RECORDED_S = 8.0
 _NO_RECORDING_S, _LONGEST_ANSWER_S = 1.8, 4.5

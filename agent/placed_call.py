@@ -12,7 +12,7 @@ from typing import assert_never
 import structlog
 
 from agent.config import AgentConfig
-from agent.dialogue import Dialogue
+from agent.dialogue import AgentServices, Dialogue
 from agent.do_not_call import REFUSED, asks_not_to_be_called
 from agent.early_ear import EarlyEar
 from agent.errors import ServiceError
@@ -27,10 +27,10 @@ from agent.far_end import (
     InDoubt,
     LeaveMessage,
 )
+from agent.far_end_judge import CONFIDENCE, FarEndJudge
 from agent.far_end_watch import FarEndWatch
 from agent.first_words import FirstWords
 from agent.pause_questions import PauseQuestions
-from agent.phrases import Phrases
 from agent.recognition import Recognition
 from agent.services.stt import Transcript
 from agent.speech import SpeechEnded, SpeechEvent, SpeechStarted
@@ -59,11 +59,12 @@ class PlacedCall:
         dialogue: Dialogue,
         questions: PauseQuestions,
         recognition: Recognition,
-        phrases: Phrases,
+        services: AgentServices,
         tasks: SessionTasks,
         *,
         on_event: Callable[[AgentEvent], None],
         hang_up: Callable[[str, float], None],
+        drain: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         """`early_ear`: what has listened until the answer, if anything was to be heard."""
@@ -84,7 +85,9 @@ class PlacedCall:
         self._on_event = on_event
         self._hang_up = hang_up
         self._clock = clock
-        self._phrases = phrases
+        self._drain = drain
+        self._phrases = services.phrases
+        self._judge = services.far_end_judge
         self._tasks = tasks
         self._message = config.far_end.message
         """To be rendered before it is needed; empty once that is under way."""
@@ -222,6 +225,8 @@ class PlacedCall:
                 self._turns.announce(text, now, hang_up=reason)
             case EndCall(reason):
                 self._hang_up(reason, now)
+            case InDoubt(text) if self._judge is not None:
+                self._tasks.errand(self._ask(self._judge, text))
             case InDoubt():
                 pass
             case _:
@@ -261,13 +266,22 @@ class PlacedCall:
         """So that it can begin right after the beep."""
         message, self._message = self._message, ""
         if message:
-            self._tasks.render(self._render(message))
+            self._tasks.errand(self._render(message))
 
     async def _render(self, message: str) -> None:
         try:
             await self._phrases.prepare([message])
         except ServiceError as error:  # it is rendered when it is needed, then
             log.info("message_not_rendered_ahead", service=error.service)
+
+    async def _ask(self, judge: FarEndJudge, text: str) -> None:
+        try:
+            kind = await judge.judge(text)
+        except ServiceError as error:  # then length and pauses have to tell
+            log.info("far_end_not_judged", service=error.service)
+        else:
+            self._far_end.receive_judgement(kind, CONFIDENCE, self._clock())
+            self._drain()
 
     def _receive_late_words(self, transcript: Transcript | None) -> None:
         if not self._awaits_words:

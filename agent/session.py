@@ -179,10 +179,11 @@ class AgentSession:
                 self._dialogue,
                 self._questions,
                 self._recognition,
-                services.phrases,
+                services,
                 self._tasks,
                 on_event=on_event,
                 hang_up=self._hang_up,
+                drain=self._drain,
                 clock=clock,
             )
 

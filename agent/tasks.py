@@ -22,8 +22,7 @@ class SessionTasks:
         self._filler: asyncio.Task[None] | None = None
         """What covers up that the reply takes its time."""
         self._intent: asyncio.Task[None] | None = None
-        self._rendering: asyncio.Task[None] | None = None
-        """What may be said later."""
+        self._errands: set[asyncio.Task[None]] = set()
         self._tools: set[asyncio.Task[None]] = set()
         """As many as the model asks for at once, and what is left of former replies."""
         self._timer: asyncio.TimerHandle | None = None
@@ -67,9 +66,11 @@ class SessionTasks:
         """What no turn waits for. One at a time: the one before is over."""
         self._aside = self._start(work, "agent-aside")
 
-    def render(self, work: Work) -> None:
-        """Once a call."""
-        self._rendering = self._start(work, "agent-render")
+    def errand(self, work: Work) -> None:
+        """What nothing waits for: a few in a call, and each ends by itself."""
+        task = self._start(work, "agent-errand")
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     @property
     def is_using_tool(self) -> bool:
@@ -128,8 +129,7 @@ class SessionTasks:
         self._cancel(self._ear)
         self._cancel(self._aside)
         self._cancel(self._intent)
-        self._cancel(self._rendering)
-        for task in tuple(self._tools):
+        for task in (*self._errands, *self._tools):
             task.cancel()
         if self._timer is not None:
             self._timer.cancel()

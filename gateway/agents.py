@@ -16,6 +16,7 @@ from agent.clauses import plain_clauses
 from agent.config import AgentConfig
 from agent.dialogue import AgentServices
 from agent.errors import ServiceError
+from agent.far_end_judge import LlmFarEndJudge
 from agent.intents import IntentSource
 from agent.knowledge.library import Knowledge
 from agent.local.engines import OfflineEngines
@@ -76,7 +77,7 @@ class Staff:
             sources: list[ContextSource] = [] if intents is None else [IntentSource(intents)]
             receptionist = offline_receptionist(config, knowledge[name])
             llm: LanguageModel = receptionist
-            summarizer = None
+            summarizer, judge = None, None
             if config.llm == LOCAL:
                 self._offline[name] = receptionist
             else:
@@ -84,7 +85,7 @@ class Staff:
                 sources += [lookups[name]] if name in lookups else []
                 model = self._services.llm(config.llm, receptionist)
                 llm = answering_again(model, config, knowledge[name], engines, partial(_count_answer, metrics))
-                summarizer = LlmSummarizer(model)
+                summarizer, judge = LlmSummarizer(model), LlmFarEndJudge(model)
                 self.models[name] = model
             services[name] = AgentServices(
                 stt=self._stt(config),
@@ -97,6 +98,7 @@ class Staff:
                 tools=Toolbox(config.tools, agent_tools(config.transfers, tools), tools.sources),
                 summarizer=summarizer,
                 prosody=PooledProsody(engines.pool),
+                far_end_judge=judge,
                 joins_sentences=config.tts != LOCAL,
                 realtime=None if config.realtime == "off" else self._services.realtime(config.realtime),
             )

@@ -5,7 +5,6 @@ outcome what really happened.
 truth (INVITEs by number) + attempts and results (by the API) + when gateways were killed > Audit
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,11 +65,11 @@ class Invite:
         return outcome in _ACCEPTED[self.behaviour.kind]
 
 
-def read_truth(lines: Iterable[str]) -> list[Invite]:
+def read_truth(lines: Iterable[Mapping[str, Any]]) -> list[Invite]:
     """In order of their coming; what is told of a call's end replaces what was told of its beginning."""
     found: dict[tuple[str, float], Invite] = {}
-    for text in lines:
-        invite = Invite.parse(json.loads(text))
+    for line in lines:
+        invite = Invite.parse(line)
         found[invite.call_id, invite.at] = invite
     return sorted(found.values(), key=lambda invite: invite.at)
 
@@ -84,6 +83,8 @@ class Attempt:
     outcome: Outcome | None
     started_at: float
     ended_at: float | None
+    cause: str = ""
+    """What else the campaign says of its end: reason and far end."""
 
     @classmethod
     def parse(cls, record: Mapping[str, Any]) -> Self:
@@ -94,6 +95,7 @@ class Attempt:
             outcome=None if record["outcome"] is None else Outcome(record["outcome"]),
             started_at=_seconds(record["started_at"]),
             ended_at=None if record["ended_at"] is None else _seconds(record["ended_at"]),
+            cause=f" ({record['end_reason']}, {record['far_end']})",
         )
 
 
@@ -174,7 +176,7 @@ def _audit_number(
         elif not own:
             found.lost.append(f"{what}: {attempt.outcome.value}, and no INVITE came")
         elif not own[0].accepts(attempt.outcome):
-            found.wrong.append(f"{what}: {own[0].behaviour.value} became {attempt.outcome.value}")
+            found.wrong.append(f"{what}: {own[0].behaviour.value} became {attempt.outcome.value}{attempt.cause}")
     found.lost += [f"{number}: an INVITE that no attempt tells of" for _ in waiting]
 
 

@@ -24,17 +24,15 @@ _TRUNK_SIM = Path(__file__).resolve().parents[1] / "scripts/bench/trunk_sim"
 _AREAS = ("113", "114", "115", "116", "117", "118", "121", "131", "141", "151", "161")
 """Of each of these 496 0000 to 496 0999 are kept free for films (Ofcom): nobody has them."""
 _PAGE = 500
-_AGENT = """
+_BATCH = 1000
+_TRUNK = """
 [[trunk]]
 name = "simulated"
 host = "{trunk}"
-[[route]]
-action = "agent"
-agent = "receptionist"
-[agents.receptionist]
 """
+RECEPTIONIST = '[[route]]\naction = "agent"\nagent = "receptionist"\n[agents.receptionist]\n'
+"""The agent that needs no services, and its own voice and ears."""
 POLICY: Mapping[str, Any] = {
-    "agent": "receptionist",
     "trunk": "simulated",
     "zone": "Europe/London",
     "windows": [{"from": "00:00", "to": "24:00"}],
@@ -102,13 +100,13 @@ class Trunk:
 
     def invites(self) -> list[Invite]:
         """All that came, with what is known of each by now."""
-        return read_truth(self.truth.read_text(encoding="utf-8").splitlines())
+        return read_truth(json.loads(line) for line in self.truth.read_text(encoding="utf-8").splitlines())
 
 
 class Nodes:
     """Gateways on one data folder."""
 
-    def __init__(self, folder: Path, trunk: str, count: int, settings: str = "") -> None:
+    def __init__(self, folder: Path, trunk: str, count: int, agents: str = RECEPTIONIST) -> None:
         data = folder / "data"
         data.mkdir()
         self.killed_at: list[float] = []
@@ -117,7 +115,7 @@ class Nodes:
             own = folder / f"node{index}"
             own.mkdir()
             (own / "data").symlink_to(data)
-            self._gateways.append(GatewayProcess(own, _AGENT.format(trunk=trunk) + settings, record=False))
+            self._gateways.append(GatewayProcess(own, _TRUNK.format(trunk=trunk) + agents, record=False))
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -163,14 +161,12 @@ class CampaignRun:
         self.numbers = listed
         made = nodes.ask("POST", "/campaigns", json={"name": "run", "policy": {**POLICY, **policy}})
         self.id: str = made.json()["campaign_id"]
-        rows = "".join(f"{number},{line}\n" for line, number in enumerate(listed))
-        report = nodes.ask(
-            "POST",
-            f"/campaigns/{self.id}/contacts",
-            content=f"number,name\n{rows}".encode(),
-            headers={"Content-Type": "text/csv"},
-        ).json()
-        assert report["accepted"] == len(listed), report
+        accepted = 0
+        for begin in range(0, len(listed), _BATCH):
+            rows = [{"number": number} for number in listed[begin : begin + _BATCH]]
+            report = nodes.ask("POST", f"/campaigns/{self.id}/contacts", json={"contacts": rows}).json()
+            accepted += report["accepted"]
+        assert accepted == len(listed), report
 
     def tell(self, verb: str) -> None:
         """start, pause, resume, drain or cancel."""
@@ -181,9 +177,9 @@ class CampaignRun:
         found: Mapping[str, Any] = self.nodes.ask("GET", f"/campaigns/{self.id}").json()
         return found
 
-    def run(self, kills: int, seed: int, limit_s: float) -> Iterator[Mapping[str, Any]]:
+    def run(self, kills: int, seed: int, limit_s: float, *, dawdle_s: float = 1.5) -> Iterator[Mapping[str, Any]]:
         """Start it and see it through, with each state that was seen; a gateway is killed whenever one of as many
-        random shares of the contacts is done. Raises `TimeoutError`."""
+        random shares of the contacts is done, up to `dawdle_s` later. Raises `TimeoutError`."""
         chance = random.Random(seed)
         thresholds = sorted(chance.uniform(0.0, 0.95) * len(self.numbers) for _ in range(kills))
         self.tell("start")
@@ -192,7 +188,7 @@ class CampaignRun:
             yield state
             if thresholds and state["progress"]["done"] >= thresholds[0]:
                 thresholds.pop(0)
-                time.sleep(chance.uniform(0.0, 1.5))
+                time.sleep(chance.uniform(0.0, dawdle_s))
                 self.nodes.kill(chance.randrange(len(self.nodes)))
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the campaign is not done within {limit_s:.0f} s: {state['progress']}")

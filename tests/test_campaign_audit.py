@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The judge of campaigns has to see every fault that a campaign could have."""
 
-import json
 from collections.abc import Sequence
 
 import pytest
@@ -119,7 +118,7 @@ def test_who_may_have_been_called_is_not_called_again() -> None:
 
 def test_the_truth_s_later_word_replaces_the_earlier() -> None:
     begun = {"event": "invite", "at": 1.5, "number": _ONE, "call_id": "x", "behaviour": "fax_plain"}
-    lines = [json.dumps(begun), json.dumps({**begun, "event": "end", "ended_at": 4.0, "message_ms": None})]
+    lines = [begun, {**begun, "event": "end", "ended_at": 4.0, "message_ms": None}]
     assert read_truth(lines) == [Invite(_ONE, "x", 1.5, Behaviour.FAX_PLAIN, 4.0)]
     assert read_truth(lines[:1]) == [Invite(_ONE, "x", 1.5, Behaviour.FAX_PLAIN)]
 

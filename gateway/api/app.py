@@ -41,7 +41,6 @@ from gateway.telemetry import Metrics
 
 BASE_PATH = "/api/v1"
 _MAX_BODY_BYTES = 64 * 1024
-_STREAMED = rf"{BASE_PATH}/campaigns/[^/]+/contacts"
 
 
 class LiveCalls(CallControl, BridgeControl, Protocol):
@@ -97,7 +96,7 @@ def create_app(
         app.router.routes.append(Route("/mcp", endpoint=mcp, include_in_schema=False))
     install_problem_handlers(app)
     # Added last is asked first: no key, no body.
-    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES, streamed=_STREAMED)
+    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
     app.add_middleware(BearerGate, keys=keys, rate=rate, prefix=BASE_PATH)
 
     def openapi() -> dict[str, Any]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HTTP and WebSocket connections that a slow or hostile client cannot hold: uvicorn's own, with deadlines and bounds.
 
-- A request is whole 15 s after its first byte (or after connecting), or the connection ends.
+- A request is whole 15 s after its first byte (or after connecting), or the connection ends. Of lists, which may be
+  long (`gateway.api.limits`), a piece comes every 15 s while we read.
 - Who reads nothing for 10 s (WebSocket) or 30 s (HTTP) is cut off. Until then nothing more is written for them than the
   kernel holds.
 - What a WebSocket sends is read when the application asks for it: one message may have 4 MiB, in any number of
@@ -16,6 +17,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 from websockets.frames import Frame
 from websockets.http11 import Request
+
+from gateway.api.limits import STREAMED_PATH
 
 MAX_HTTP_CONNECTIONS = 500
 """More than that are answered 503: slow clients must not take the descriptors that calls need."""
@@ -72,8 +75,20 @@ class HttpConnection(H11Protocol):
             return
         state = str(self.conn.their_state)
         if state == "SEND_BODY" or (state == "IDLE" and self.conn.trailing_data[0]):
+            if self._is_streaming:
+                self._drop_request_deadline()
             self._expect_request()
-        elif self._request_deadline is not None:
+        else:
+            self._drop_request_deadline()
+
+    @property
+    def _is_streaming(self) -> bool:
+        """The application is reading a body that may be long."""
+        is_unanswered = self.cycle is not None and not self.cycle.response_complete
+        return is_unanswered and STREAMED_PATH.fullmatch(self.scope["path"]) is not None
+
+    def _drop_request_deadline(self) -> None:
+        if self._request_deadline is not None:
             self._request_deadline.cancel()
             self._request_deadline = None
 
@@ -93,12 +108,15 @@ class HttpConnection(H11Protocol):
             self._reader_deadline = None
 
     def _expect_request(self) -> None:
-        """The deadline counts from the first byte: more bytes do not move it."""
+        """The deadline counts from the first byte: more bytes do not move it, but for a body that may be long."""
         if self._request_deadline is None:
             self._request_deadline = self.loop.call_later(_REQUEST_S, self._give_up_request)
 
     def _give_up_request(self) -> None:
         self._request_deadline = None
+        if self._is_streaming and self.flow.read_paused:  # it is we who are slow
+            self._expect_request()
+            return
         if str(self.conn.our_state) in ("IDLE", "SEND_RESPONSE") and not self.transport.is_closing():
             self.transport.write(_TOO_SLOW)
         self.transport.abort()

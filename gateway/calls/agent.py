@@ -375,6 +375,7 @@ class ConfiguredAgents:
         if service is not None:
             toolbox = self._services[name].tools
             tools = toolbox.specs() if toolbox is not None and self.control_of is not None else ()
+            config = _as_ordered(config, call)
             fresh = History(config.prompt)
             talk = EarlyTalk(service, talk_order(config, self._leg_hz, fresh, tools, config.greeting))
             self._early_talks[call] = (name, talk)
@@ -387,9 +388,12 @@ class ConfiguredAgents:
             stt = self._services[name].stt
             early = EarlyStt(stt, sample_rate_hz=self._leg_hz, hints=config.hints, language=config.language)
         warm_voice = self._warm_voice.get(name)
-        if early is None and warm_voice is None:
+        own_greeting = None
+        if config.greeting != self._configs[name].greeting:
+            own_greeting = (self._services[name].phrases.of_call(), config.greeting)
+        if early is None and warm_voice is None and own_greeting is None:
             return None
-        expected = self._expected[call] = Expected(name, early, warm_voice, self._leg_hz)
+        expected = self._expected[call] = Expected(name, early, warm_voice, self._leg_hz, own_greeting)
         return expected.run(call.until_over)
 
     def start(self, name: str, call: Call) -> Activity:
@@ -406,6 +410,8 @@ class ConfiguredAgents:
             expected.answered(self._leg_hz)
             if expected.agent == name and expected.stt is not None:
                 services = replace(services, stt=expected.stt)
+            if expected.agent == name and expected.phrases is not None:
+                services = replace(services, phrases=expected.phrases)
         early_agent, early_talk = self._early_talks.pop(call, ("", None))
         if early_talk is not None and early_agent == name:
             services = replace(services, realtime=early_talk)

@@ -28,8 +28,6 @@ log = structlog.get_logger(__name__)
 
 _STORE_PAUSE_S = 1.0
 """Before the database is asked again to write down what must not be lost."""
-_RETRY_SEND_S = 2.0
-"""Before somebody is tried again whose INVITE could not be sent: we are full, or the trunk is not to be found."""
 Written = TypeVar("Written")
 Settled = Callable[[ClaimedAttempt, AttemptEnd], Awaitable[None]]
 """Told when an attempt is over and written down."""
@@ -59,7 +57,7 @@ class Calling:
         self._sending = asyncio.Event()
         """It is too late to withdraw it."""
         self.could_not_send = False
-        """The INVITE is not out, for a reason that passes: the campaign should take a breath."""
+        """The INVITE is not out, since we are full, or the trunk is not to be found: the campaign takes a breath."""
 
     @property
     def is_sent(self) -> bool:
@@ -72,14 +70,18 @@ class Calling:
         if self._call is not None:
             await (self._call.hang_up("campaign_cancelled") if hang_up else self._call.give_up())
 
-    async def run(self, until_slot: Callable[[ClaimedAttempt], Awaitable[None]]) -> None:
-        """Everything. `until_slot` returns when the INVITE may go out."""
+    async def run(
+        self, until_slot: Callable[[ClaimedAttempt], Awaitable[None]], receive_sent: Callable[[], None]
+    ) -> None:
+        """Everything. `until_slot` returns when the INVITE may go out; `receive_sent` is told when it is, or never
+        will be."""
         try:
             await until_slot(self.attempt)
             if self._is_cancelled:
+                receive_sent()
                 await self._withdraw()
                 return
-            await self._dial()
+            await self._dial(receive_sent)
         except asyncio.CancelledError:
             # The gateway ends. An attempt whose INVITE is not out is nobody's; of others a restart says `UNKNOWN`.
             if self._call is None and not self.is_sent:
@@ -93,13 +95,16 @@ class Calling:
                 await self._call.hang_up("failed")
         await self._end(AttemptEnd(Outcome.UNKNOWN, _now(), end_reason="failed"))
 
-    async def _dial(self) -> None:
+    async def _dial(self, receive_sent: Callable[[], None]) -> None:
         attempt, policy = self.attempt, self._policy
         self._sending.set()
         try:
-            self._call = call = await self._line.place(
-                attempt, policy, self._caller_ids.choose(attempt.number, attempt.index)
-            )
+            try:
+                self._call = call = await self._line.place(
+                    attempt, policy, self._caller_ids.choose(attempt.number, attempt.index)
+                )
+            finally:
+                receive_sent()
         except (BadAddress, DestinationBarred) as fault:
             outcome = Outcome.INVALID_NUMBER if isinstance(fault, BadAddress) else Outcome.REJECTED
             reason = "bad_address" if isinstance(fault, BadAddress) else "barred"
@@ -108,7 +113,6 @@ class Calling:
         except CallError as fault:
             log.warning("campaign_call_not_sent", campaign_id=attempt.campaign_id, cause=type(fault).__name__)
             self.could_not_send = True
-            await asyncio.sleep(_RETRY_SEND_S)
             await self._withdraw()
             return
         if self._is_cancelled:

@@ -5,10 +5,13 @@ from gateway.campaigns.line import CallReport
 from gateway.campaigns.outcome import Outcome
 
 _BY_FAR_END = {
+    "machine": Outcome.MACHINE,
     "voicemail": Outcome.MACHINE,
     "menu": Outcome.MACHINE,
     "hold": Outcome.MACHINE,
     "fax": Outcome.FAX,
+    "busy": Outcome.BUSY,
+    "unreachable": Outcome.NO_ANSWER,
     "failed": Outcome.INVALID_NUMBER,
 }
 _BY_CODE = {

@@ -21,7 +21,7 @@ from gateway.campaigns.line import Line
 from gateway.campaigns.outcome import CampaignState, Outcome
 from gateway.campaigns.pacing import Load, wanted
 from gateway.campaigns.policy import Policy
-from gateway.campaigns.slots import SendWindow, gap_s
+from gateway.campaigns.slots import SendPermits, gap_s
 from gateway.campaigns.windows import CallingWindows
 from gateway.errors import StoreError, WrongCampaignState
 from gateway.store import SessionStore
@@ -66,7 +66,7 @@ class Drive:
         self._ended = ended
         self._windows = CallingWindows(self.policy)
         self._caller_ids = CallerIds(self.policy)
-        self._sends = SendWindow(self.policy.cps)
+        self._sends = SendPermits(self.policy.cps)
         self._callings: dict[str, Calling] = {}
         self._changed = asyncio.Event()
         self._is_leaving = False
@@ -223,7 +223,7 @@ class Drive:
 
     async def _see_through(self, calling: Calling) -> None:
         try:
-            await calling.run(self._until_slot)
+            await calling.run(self._until_slot, self._sends.receive_sent)
         except Exception:
             # A fault of ours on one attempt must not end the others, which share a task group.
             log.exception("campaign_attempt_fault", campaign_id=self.campaign_id, call_id=calling.attempt.call_id)
@@ -243,10 +243,7 @@ class Drive:
     async def _until_slot(self, attempt: ClaimedAttempt) -> None:
         if (delay_s := attempt.slot_at - time.time()) > 0:
             await asyncio.sleep(delay_s)
-        now = time.monotonic()
-        leaves_at = self._sends.next_at(now)
-        self._sends.receive_sent(leaves_at)
-        await asyncio.sleep(leaves_at - now)
+        await self._sends.take()
 
 
 def _load(load: CampaignLoad) -> Load:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a campaign calls: whom when, how many at once, how often again, and what it may cost (docs/campaign_policy.md).
+"""How a campaign calls: whom when, how many at once, how often again, and what it may cost (docs/campaigns.md).
 
 TOML file or JSON object > Policy, or every fault at once
 """

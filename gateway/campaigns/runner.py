@@ -25,8 +25,8 @@ from gateway.store.campaign_records import AttemptEnd, CampaignRecord, ClaimedAt
 
 log = structlog.get_logger(__name__)
 
-_LOOK_S = 0.1
-"""How often it is looked whether somebody has stopped, or begun, a campaign elsewhere."""
+_LOOK_S, _IDLE_LOOK_S = 0.1, 1.0
+"""How often it is looked whether somebody has stopped, or begun, a campaign elsewhere; without campaigns seldom."""
 _BEAT_S = 4.0
 _LEASE_S = 20.0
 """A gateway that has not been heard of for so long is dead, and so are its calls."""
@@ -59,9 +59,9 @@ class Runner:
         self._drives: dict[str, Drive] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._extractions = asyncio.Semaphore(_EXTRACTIONS)
-        self._alone = self.node if store.was_alone else None
-        """Nobody else used the database when we began: what is open there is the dead's."""
         self._is_leaving = False
+        self._news = asyncio.Event()
+        """A campaign has been started here."""
         self._driving: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -69,13 +69,15 @@ class Runner:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             await self._beat()
-            await self._recover()
-            self._alone = None
+            # When nobody else used the database as we opened it, whoever has not been heard of since then is dead.
+            await self._recover(self._store.opened_at if self._store.was_alone else _lease_began())
             tasks.create_task(self._keep_alive(), name="campaign-beat")
             tasks.create_task(self._tell_progress(), name="campaign-progress")
             while True:
                 await self._look()
-                await asyncio.sleep(_LOOK_S)
+                self._news.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), _LOOK_S if self._drives else _IDLE_LOOK_S)
 
     async def leave(self, limit_s: float) -> None:
         """Claim nobody any more, and wait until our calls are over and written down, at most `limit_s`."""
@@ -142,6 +144,7 @@ class Runner:
         )
         if (drive := self._drives.get(campaign_id)) is not None:
             drive.receive_state(to, hang_up=hang_up)
+        self._news.set()
         return campaign
 
     # What goes on
@@ -218,20 +221,18 @@ class Runner:
         while True:
             await asyncio.sleep(_BEAT_S)
             await self._beat()
-            await self._recover()
+            await self._recover(_lease_began())
 
     async def _beat(self) -> None:
         now = datetime.now(UTC)
         with contextlib.suppress(StoreError):  # the next beat may be written
             await self._store.attempts.beat(self.node, now, now - timedelta(seconds=_FORGET_S))
 
-    async def _recover(self) -> None:
+    async def _recover(self, alive_since: datetime) -> None:
         """What dead gateways have left."""
-        now = datetime.now(UTC)
-        alive_since = now - timedelta(seconds=_LEASE_S)
         try:
-            unknown = await self._store.attempts.recover(now, alive_since, self._alone)
-            unread = await self._store.attempts.awaiting_extraction(alive_since, self._alone)
+            unknown = await self._store.attempts.recover(datetime.now(UTC), alive_since)
+            unread = await self._store.attempts.awaiting_extraction(alive_since)
         except StoreError as fault:
             log.error("campaign_store_failed", cause=str(fault))
             return
@@ -270,3 +271,7 @@ class Runner:
 async def extract_nothing(policy: Policy, record: AttemptRecord) -> Mapping[str, Extracted]:
     """For gateways that cannot: every field is empty."""
     return {field.name: None for field in policy.extract}
+
+
+def _lease_began() -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=_LEASE_S)

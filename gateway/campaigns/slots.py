@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """When INVITEs may go out, so that a rate of calls holds over any second, not on the average only."""
 
+import asyncio
 import math
-from collections import deque
 
 _WINDOW_S = 1.02
 """A second, and what two INVITEs may be nearer together where they arrive than where they left."""
@@ -16,20 +16,19 @@ def gap_s(cps: float) -> float:
     return _WINDOW_S / math.floor(cps) if cps >= 1 else _WINDOW_S / cps
 
 
-class SendWindow:
-    """This gateway's INVITEs of the last second: after a stall of the machine, those that have waited must not leave
-    together."""
+class SendPermits:
+    """This gateway's INVITEs of the last second. After a stall of the machine, those that have waited must not leave
+    together; and what leaves slowly must not be caught up with. So an INVITE counts until a second after it is out.
+    """
 
     def __init__(self, cps: float) -> None:
-        self._window_s = _WINDOW_S if cps >= 1 else gap_s(cps)
-        self._sent: deque[float] = deque(maxlen=max(1, math.floor(cps)))
+        self._window_s = 1.0 if cps >= 1 else 1.0 / cps
+        self._free = asyncio.Semaphore(max(1, math.floor(cps)))
 
-    def next_at(self, now: float) -> float:
-        """When the next one may leave, monotonic seconds; `now`: at once."""
-        if len(self._sent) < (self._sent.maxlen or 1):
-            return now
-        return max(now, self._sent[0] + self._window_s)
+    async def take(self) -> None:
+        """Returns when the next one may leave; `receive_sent` is owed for it."""
+        await self._free.acquire()
 
-    def receive_sent(self, at: float) -> None:
-        """One leaves then."""
-        self._sent.append(at)
+    def receive_sent(self) -> None:
+        """One is out, or will never be."""
+        asyncio.get_running_loop().call_later(self._window_s, self._free.release)

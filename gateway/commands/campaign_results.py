@@ -11,7 +11,6 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
@@ -32,7 +31,8 @@ def results_kind(file: Path) -> "ResultsKind | None":
 
 
 class ResultsFile:
-    """Used with `with`. What was in the file is gone; only its owner may read a new one, for it names people."""
+    """Used with `with`. What was in the file is gone with the first batch. A new one is its owner's alone to read: it
+    names people."""
 
     def __init__(self, path: Path, kind: "ResultsKind") -> None:
         """Raises `OSError`."""
@@ -41,7 +41,7 @@ class ResultsFile:
         """That are in the file."""
         self._kind = kind
         self._has_begun = False
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb")
 
     def __enter__(self) -> Self:
         return self
@@ -50,8 +50,8 @@ class ResultsFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        if not self._has_begun:
-            self.path.unlink(missing_ok=True)  # it would stand in the way of the next try
+        if not self._has_begun and self.path.is_file() and self.path.stat().st_size == 0:
+            self.path.unlink()  # it would stand in the way of the next try
 
     async def catch_up(self, parley: "ParleyClient", campaign_id: str) -> int:
         """Write the rows that have come since; how many. Raises `ParleyError`, `OSError`."""
@@ -60,9 +60,11 @@ class ResultsFile:
                 async for block in blocks:
                     batch.write(block)
             batch.seek(0)
-            # Only what begins with the first row has a header; it may have come once before any row did.
-            rows, header_bytes = _counted(batch, self._kind, has_header=self.rows == 0)
-            batch.seek(header_bytes if self._has_begun else 0)
+            rows = _rows(batch, self._kind, has_header=self.rows == 0)
+            batch.seek(0)
+            if self.rows == 0:  # a header that came before any row does not know the columns of the list
+                self._file.seek(0)
+                self._file.truncate()
             shutil.copyfileobj(batch, self._file)
         self._file.flush()
         self._has_begun = True
@@ -70,24 +72,12 @@ class ResultsFile:
         return rows
 
 
-def _counted(batch: IO[bytes], kind: "ResultsKind", *, has_header: bool) -> tuple[int, int]:
-    """Rows, and the length of the header before them."""
+def _rows(batch: IO[bytes], kind: "ResultsKind", *, has_header: bool) -> int:
+    """How many there are."""
     if kind == "jsonl":
-        return sum(1 for _ in batch), 0
+        return sum(1 for _ in batch)
     text = io.TextIOWrapper(batch, encoding="utf-8", newline="")
-    read_bytes = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal read_bytes
-        for line in text:
-            read_bytes += len(line.encode())
-            yield line
-
     csv.field_size_limit(_LONGEST_CELL)  # a transcript; the default is 131,072
-    rows = csv.reader(lines())  # not lines: a quoted cell may have several
-    if has_header:
-        next(rows, None)
-    header_bytes = read_bytes
-    count = sum(1 for _ in rows)
+    rows = sum(1 for _ in csv.reader(text))  # not lines: a quoted cell may have several
     text.detach()
-    return count, header_bytes
+    return rows - 1 if has_header and rows else rows

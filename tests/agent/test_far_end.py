@@ -201,7 +201,7 @@ def test_a_hello_offers_the_floor_at_once_and_is_a_person_a_moment_later() -> No
     far_end = FarEnd(MESSAGE)
     spoken(far_end, (1.0, 1.5))
     (floor, person) = run_to(far_end, 5.0)
-    assert floor == (1.8, FloorOffered(1.5))
+    assert floor == (1.75, FloorOffered(1.5))
     assert person == (2.1, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
     assert far_end.verdict is Verdict.HUMAN
 
@@ -210,6 +210,13 @@ def test_hello_in_words_makes_it_a_person_sooner() -> None:
     far_end = FarEnd(MESSAGE)
     spoken(far_end, (1.0, 1.5))
     far_end.receive_words("Hello?", 1.7, is_final=False)
+    assert run_to(far_end, 5.0)[-1] == (1.9, FarEndRecognized(FarEndKind.PERSON, "words", 0.95))
+
+
+def test_a_hello_that_does_not_ask_may_be_a_recordings() -> None:
+    far_end = FarEnd(MESSAGE)
+    spoken(far_end, (1.0, 1.5))
+    far_end.receive_words("Hello.", 1.7, is_final=False)
     assert run_to(far_end, 5.0)[-1] == (2.0, FarEndRecognized(FarEndKind.PERSON, "words", 0.95))
 
 
@@ -222,6 +229,56 @@ def test_a_question_makes_it_a_person_while_it_is_asked_and_the_floor_is_offered
     assert run_to(far_end, 9.0) == [(4.0, FloorOffered(3.4))]
 
 
+def test_words_that_are_told_just_before_the_end_are_all_that_was_said() -> None:
+    far_end = FarEnd(MESSAGE)
+    far_end.receive_speech(1.0)
+    far_end.receive_words("Yeah, hello?", 1.6, is_final=False)
+    far_end.receive_silence(1.8)
+    assert run_to(far_end, 5.0)[-1] == (2.2, FarEndRecognized(FarEndKind.PERSON, "words", 0.95))
+
+
+def test_words_that_were_told_long_before_the_end_are_not() -> None:
+    far_end = FarEnd(MESSAGE)
+    far_end.receive_speech(1.0)
+    far_end.receive_words("Hello", 1.4, is_final=False)
+    far_end.receive_silence(2.0)
+    assert run_to(far_end, 5.0)[-1] == (2.6, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
+
+
+def test_after_a_name_is_waited_longer() -> None:
+    far_end = FarEnd(MESSAGE)
+    spoken(far_end, (1.0, 2.0))
+    far_end.receive_words("Hi, this is Anna.", 2.2, is_final=False)
+    assert run_to(far_end, 5.0)[-1] == (3.0, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
+
+
+def test_music_behind_a_voice_is_no_queue() -> None:
+    far_end = FarEnd(MESSAGE)
+    far_end.receive_speech(1.0)
+    far_end.receive_music(True, 6.0)
+    assert not any(event == FarEndRecognized(FarEndKind.HOLD, "music", 0.8) for _, event in run_to(far_end, 8.0))
+    far_end.receive_silence(8.0)
+    assert run_to(far_end, 8.9) == []
+    assert (9.0, FarEndRecognized(FarEndKind.HOLD, "music", 0.8)) in run_to(far_end, 9.1)
+
+
+def test_who_asks_us_to_hold_is_a_person() -> None:
+    _, events = heard("Green Valley Clinic, can you hold please?")
+    assert events == [FarEndRecognized(FarEndKind.PERSON, "words", 0.95)]
+
+
+def test_a_queue_is_no_mere_machine_again() -> None:
+    far_end, _ = heard("Please stay on the line.", "You have reached Acme.")
+    assert far_end.kind is FarEndKind.HOLD
+
+
+def test_ringing_after_the_answer_begins_anew() -> None:
+    far_end = FarEnd(MESSAGE)
+    spoken(far_end, (1.0, 3.0))
+    far_end.receive_tone(RingbackHeard("us", 3_100), 3.1)
+    assert run_to(far_end, 9.0) == []
+
+
 def test_a_sound_that_may_be_speech_is_waited_for() -> None:
     far_end = FarEnd(MESSAGE)
     spoken(far_end, (1.0, 1.5))
@@ -231,12 +288,12 @@ def test_a_sound_that_may_be_speech_is_waited_for() -> None:
     assert [type(event) for _, event in run_to(far_end, 5.0)] == [FloorOffered, FarEndRecognized]
 
 
-def test_who_speaks_for_three_seconds_is_a_machine_but_is_not_hung_up_on_for_it() -> None:
+def test_who_speaks_on_and_on_is_a_machine_but_is_not_hung_up_on_for_it() -> None:
     far_end = FarEnd(FarEndConfig())
     far_end.receive_speech(1.0)
     assert run_to(far_end, 8.0) == [
-        (4.0, FarEndRecognized(FarEndKind.MACHINE, "cadence", 0.8)),
-        (4.0, FallSilent()),
+        (4.5, FarEndRecognized(FarEndKind.MACHINE, "cadence", 0.8)),
+        (4.5, FallSilent()),
     ]
 
 
@@ -252,10 +309,10 @@ def test_a_long_greeting_and_a_silence_are_a_voicemail_without_a_word_or_a_beep(
 
 def test_a_machine_by_its_length_that_then_waits_is_a_person_and_gets_the_floor() -> None:
     far_end = FarEnd(MESSAGE)
-    spoken(far_end, (1.0, 4.5))
+    spoken(far_end, (1.0, 5.0))
     assert run_to(far_end, 9.0)[-2:] == [
-        (6.3, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.6)),
-        (6.3, FloorOffered(4.5)),
+        (6.8, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.6)),
+        (6.8, FloorOffered(5.0)),
     ]
 
 
@@ -299,6 +356,18 @@ def test_early_media_tells_of_numbers_that_do_not_exist_and_of_voicemails() -> N
     voicemail.answered(4.5)
     voicemail.receive_tone(BEEP, 5.0)
     assert voicemail.events() == [FarEndRecognized(FarEndKind.VOICEMAIL, "words", 0.95), FallSilent(), LEAVE]
+
+
+def test_an_announcement_before_the_answer_says_nothing_of_who_answers() -> None:
+    far_end = FarEnd(FarEndConfig(), is_answered=False)
+    far_end.receive_speech(1.0)
+    far_end.receive_words("Your call is being connected.", 2.0, is_final=False)
+    far_end.receive_silence(3.0)
+    assert [type(event) for _, event in run_to(far_end, 9.0)] == [FarEndRecognized, FallSilent]
+    far_end.answered(9.0)
+    assert far_end.listens
+    spoken(far_end, (10.0, 10.5))
+    assert run_to(far_end, 15.0)[-1][1] == FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85)
 
 
 def test_who_speaks_long_before_the_answer_and_goes_on_is_a_recording() -> None:
@@ -427,3 +496,25 @@ def test_whatever_is_heard_timeouts_lead_on_and_a_call_ends_once(
     assert sum(isinstance(event, LeaveMessage) for event in found) <= 3
     ends = [event.reason for event in found if isinstance(event, EndCall)]
     assert len([reason for reason in ends if reason != "on_hold_too_long"]) <= 1
+
+
+def test_a_long_turn_of_a_known_person_is_not_in_doubt() -> None:
+    _, events = heard("Hello?", LONG)
+    assert not any(isinstance(event, InDoubt) for event in events)
+
+
+def test_who_speaks_long_after_the_message_began_does_not_break_it_off() -> None:
+    far_end, _ = heard("Leave a message.")
+    far_end.receive_tone(BEEP, 7.0)
+    far_end.events()
+    far_end.receive_speech(13.5)
+    assert run_to(far_end, 30.0) == []
+
+
+def test_the_last_message_is_said_to_its_end_whoever_speaks() -> None:
+    far_end, _ = heard("Leave a message.")
+    for second in (7.0, 8.0, 9.0):
+        far_end.receive_tone(BEEP, second)
+    assert far_end.events().count(LEAVE) == 3
+    far_end.receive_speech(9.5)
+    assert run_to(far_end, 30.0) == []

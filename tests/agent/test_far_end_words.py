@@ -48,6 +48,17 @@ def test_people_are_no_machines(text: str) -> None:
     assert said_by_machine(text) is None
 
 
+def test_an_emergency_number_makes_no_menu() -> None:
+    assert said_by_machine("If this is an emergency, please dial nine one one.") is None
+    assert said_by_machine("If this is an emergency, please dial 911.") is None
+
+
+def test_who_says_that_he_is_speaking_is_a_person() -> None:
+    assert is_asked("Westside Pharmacy, Carol speaking,")
+    assert not is_asked("You may start speaking after the tone.")
+    assert not is_asked("You are speaking with an automated system.")
+
+
 def test_who_is_absent_may_be_spoken_for_by_a_person() -> None:
     said = said_by_machine("He is not available.")
     assert said is not None

@@ -37,7 +37,7 @@ def told(
 
 
 def test_a_hello_and_a_silence_are_a_persons() -> None:
-    assert told(0.5, 3.0) == [(0.8, GreetingPaused), (1.1, SoundsLikePerson)]
+    assert told(0.5, 3.0) == [(0.75, GreetingPaused), (1.1, SoundsLikePerson)]
 
 
 def test_the_more_was_said_the_longer_must_a_person_wait() -> None:
@@ -45,24 +45,28 @@ def test_the_more_was_said_the_longer_must_a_person_wait() -> None:
     assert told(2.8, 3.0)[-1] == (3.9, SoundsLikePerson)
 
 
+def test_a_click_or_a_note_is_hardly_a_persons_word() -> None:
+    assert told(0.15, 3.0)[-1] == (1.65, SoundsLikePerson)
+
+
 def test_a_pause_for_breath_is_none() -> None:
     assert told(0.6, 0.25, 0.6, 0.25, 0.4, 0.1) == []
 
 
-def test_who_goes_on_for_three_seconds_is_a_recording_and_after_eight_certainly() -> None:
-    assert told(9.0) == [(3.0, SoundsLikeRecording), (8.0, SoundsLikeRecording)]
+def test_who_goes_on_for_three_seconds_and_a_half_is_a_recording_and_after_eight_certainly() -> None:
+    assert told(9.0) == [(3.5, SoundsLikeRecording), (8.0, SoundsLikeRecording)]
 
 
 def test_short_pauses_do_not_stop_the_count() -> None:
-    assert told(1.5, 0.4, 1.2, 0.4, 2.0)[-1] == (3.8, SoundsLikeRecording)  # 3 s of speech
+    assert told(1.5, 0.4, 1.2, 0.4, 2.0)[-1] == (4.3, SoundsLikeRecording)  # 3.5 s of speech
 
 
 def test_one_who_is_understood_may_go_on_for_longer() -> None:
-    assert told(9.0, understood=True)[0] == (4.0, SoundsLikeRecording)
+    assert told(9.0, understood=True)[0] == (5.0, SoundsLikeRecording)
 
 
 def test_one_who_answers_for_a_firm_was_no_recording_when_nothing_follows() -> None:
-    assert told(3.5, 4.0)[-1] == (5.3, SoundsLikePerson)
+    assert told(4.0, 4.0)[-1] == (5.8, SoundsLikePerson)
     assert told(6.0, 9.0)[-1][1] is not SoundsLikePerson
 
 
@@ -73,8 +77,8 @@ def test_after_a_name_a_person_has_to_wait_longer() -> None:
 def test_a_person_is_less_certain_who_was_taken_for_a_recording() -> None:
     cadence = GreetingCadence()
     cadence.receive_speech(0.0)
-    cadence.handle_timeout(3.5)
-    cadence.receive_silence(3.5)
+    cadence.handle_timeout(4.0)
+    cadence.receive_silence(4.0)
     cadence.handle_timeout(10.0)
     confidences = [one.confidence for one in cadence.evidence() if isinstance(one, SoundsLikePerson)]
     assert confidences == [0.6]

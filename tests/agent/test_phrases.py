@@ -27,3 +27,16 @@ async def test_a_voice_that_fails_keeps_what_was_rendered_before() -> None:
         await phrases.prepare(["One.", "Two."])
     assert phrases.get("One.") is not None
     assert phrases.get("Two.") is None
+
+
+@in_virtual_time
+async def test_what_one_call_says_is_not_kept_for_all() -> None:
+    tts = ScriptedTts()
+    phrases = Phrases(tts)
+    await phrases.prepare(["Good morning."])
+    own = phrases.of_call()
+    await own.prepare(["Good morning.", "This is for Jane."])
+    assert tts.spoken == ["Good morning.", "This is for Jane."]
+    assert own.get("This is for Jane.") is not None
+    assert own.get("Good morning.") is not None
+    assert phrases.get("This is for Jane.") is None

@@ -4,6 +4,7 @@
 import asyncio
 
 from agent.config import AgentConfig, FarEndConfig, TurnConfig
+from agent.errors import ServiceUnavailable
 from agent.events import (
     FarEndKnown,
     HangUpRequested,
@@ -14,6 +15,7 @@ from agent.events import (
     TurnMeasured,
     TurnReopened,
 )
+from agent.far_end_kind import FarEndKind
 from tests.fakes.scene import QUICK, Scene
 from tests.fakes.services import ScriptedTts
 from tests.fakes.virtual_time import in_virtual_time
@@ -66,7 +68,7 @@ async def test_words_that_come_late_are_not_lost_and_not_said_twice() -> None:
 async def test_who_goes_on_before_we_are_heard_is_listened_to_and_greeted_then() -> None:
     async with Scene(config=CONFIG, is_placed=True) as scene:
         await scene.leg.speak("hello", ms=400)
-        await scene.leg.pause_for(240)
+        await scene.leg.pause_for(180)
         ended_at = await scene.leg.speak("this is jane", ms=900)
         await scene.wait_for(ReplyFinished)
         assert [reply.text for reply in scene.all(ReplyFinished)] == [GREETING]
@@ -151,3 +153,49 @@ async def test_who_breaks_into_our_first_word_is_greeted_from_the_beginning() ->
         assert said.text == GREETING
         assert scene.first_sound_after(ended_at + 0.1) - ended_at <= 0.5
         assert not scene.llm.asked
+
+
+class Judge:
+    def __init__(self, kind: FarEndKind | None) -> None:
+        self.asked: list[str] = []
+        self._kind = kind
+
+    async def judge(self, text: str) -> FarEndKind:
+        self.asked.append(text)
+        await asyncio.sleep(0.3)
+        if self._kind is None:
+            raise ServiceUnavailable("llm", "away")
+        return self._kind
+
+
+DOUBTFUL = "thank you for thinking of the people of our little town we are so glad that you do"
+
+
+@in_virtual_time
+async def test_words_that_tell_nothing_are_shown_to_a_language_model() -> None:
+    judge = Judge(FarEndKind.VOICEMAIL)
+    async with Scene(config=CONFIG, is_placed=True, far_end_judge=judge) as scene:
+        await scene.leg.speak(DOUBTFUL, ms=2_800)
+        await scene.wait_for(HangUpRequested)
+        assert judge.asked == [DOUBTFUL]
+        assert scene.all(FarEndKnown)[-1].cause == "judgement"
+
+
+@in_virtual_time
+async def test_a_language_model_that_fails_leaves_it_to_the_pauses() -> None:
+    judge = Judge(None)
+    async with Scene(config=CONFIG, is_placed=True, far_end_judge=judge) as scene:
+        await scene.leg.speak(DOUBTFUL, ms=2_800)
+        await scene.wait_for(ReplyFinished)
+        assert judge.asked
+        assert scene.all(FarEndKnown)[-1].kind == "person"
+
+
+@in_virtual_time
+async def test_the_message_is_rendered_before_the_machine_records() -> None:
+    config = CONFIG.model_copy(update={"far_end": FarEndConfig(voicemail="message", message="Call us back.")})
+    tts = ScriptedTts(first_byte_s=0.9)
+    async with Scene(config=config, tts=tts, is_placed=True) as scene:
+        ended_at = await scene.leg.speak("please leave a message", ms=4_000)
+        await scene.wait_for(HangUpRequested)
+        assert scene.first_sound_after(ended_at) - ended_at < 2.5 + 0.2

@@ -51,5 +51,5 @@ def test_a_voicemail_hears_the_message_after_its_beep(gateway: GatewayProcess, v
         callee.respond(bye, 200)
     assert gateway.newest_session()["end_reason"] == "voicemail_message"
     assert "holiday" in voice.hear(line.heard[recorded_from:], 8000).lower()
-    kinds = [event["data"] for event in gateway.get("/events?kinds=far_end.recognized&after=0")["events"]]
-    assert {"far_end": "voicemail", "cause": "words"} in kinds
+    kinds = [event["data"]["far_end"] for event in gateway.get("/events?kinds=far_end.recognized&after=0")["events"]]
+    assert "voicemail" in kinds

@@ -12,6 +12,7 @@ from agent.config import AgentConfig, TurnConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
 from agent.events import AgentEvent
+from agent.far_end_judge import FarEndJudge
 from agent.intents import IntentClassifier
 from agent.phrases import Phrases
 from agent.services.context import ContextSource
@@ -52,6 +53,7 @@ class Scene:
         tools: Sequence[Tool] = (),
         is_placed: bool = False,
         prosody: ProsodyAnalyser | None = None,
+        far_end_judge: FarEndJudge | None = None,
     ) -> None:
         """Without a greeting, unless `config` has one. `prepared`: apologies are rendered beforehand. `tools`: besides
         the built-in ones; the agent has those that `config.tools` names. `is_placed`: we called."""
@@ -76,6 +78,7 @@ class Scene:
         self._tools = tuple(tools)
         self._is_placed = is_placed
         self._prosody = prosody
+        self._far_end_judge = far_end_judge
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -99,6 +102,7 @@ class Scene:
             tools=toolbox,
             summarizer=self._summarizer,
             prosody=self._prosody,
+            far_end_judge=self._far_end_judge,
         )
         self.session = AgentSession(
             self.config,

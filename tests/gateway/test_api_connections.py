@@ -159,6 +159,22 @@ async def test_a_byte_now_and_then_does_not_move_the_deadline(
     dripping.cancel()
 
 
+async def test_a_long_list_may_take_its_time_as_long_as_pieces_of_it_come(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_REQUEST_S", 1.5)
+    reader, writer = await running.raw()
+    writer.write(b"POST /api/v1/campaigns/c/contacts HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n")
+    for _ in range(11):
+        writer.write(b"x")
+        await asyncio.sleep(0.2)
+    async with asyncio.timeout(WAIT_S):
+        assert (await reader.readuntil(b"pong\r\n0\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    writer.write(b"POST /api/v1/campaigns/c/contacts HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nxx")
+    assert b"408 Request Timeout" in await rest_of(reader)
+    writer.close()
+
+
 async def test_a_request_that_is_whole_in_time_may_take_long_to_answer_and_another_may_follow(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All openings of a half: every text with a voice of that half, its pauses, tones, levels and noise drawn from a seed.
+"""All openings of a part: every text with a voice of that part, its pauses, tones, levels and noise drawn from a seed.
 
 Half of the people say hello and little more; one in five answers for a firm. Machines are voicemails, most of them with
 a beep of 0.1 to 2 s, some with two, some with a chirp before it, some without any; and menus, queues, announcements,
@@ -30,6 +30,21 @@ _RECORDED: Mapping[str, Sequence[tuple[str, tuple[str, ...]]]] = {
         ("failed", ("all-circuits-busy-now", "please-try-call-later")),
         ("menu", ("privacy-prompt",)),
     ),
+    "fresh": (
+        ("carrier", ("vm-theperson", "digits/9", "digits/5", "vm-isunavail", "vm-intro")),
+        ("carrier", ("vm-nobodyavail", "vm-intro")),
+        ("queue", ("queue-youarenext",)),
+        ("failed", ("cannot-complete-as-dialed",)),
+        ("menu", ("vm-enter-num-to-call",)),
+        ("personal", ("vm-rec-name",)),
+    ),
+    "last": (
+        ("carrier", ("vm-theperson", "digits/3", "digits/6", "digits/8", "vm-isonphone", "vm-intro")),
+        ("queue", ("queue-thereare", "digits/2", "queue-quantity2")),
+        ("failed", ("ss-noservice",)),
+        ("failed", ("all-circuits-busy-now",)),
+        ("menu", ("vm-forward",)),
+    ),
     "held": (
         ("carrier", ("vm-theperson", "digits/4", "digits/0", "digits/2", "vm-isunavail", "vm-intro")),
         ("carrier", ("vm-theperson", "digits/7", "digits/1", "vm-isonphone", "vm-intro")),
@@ -46,24 +61,32 @@ _SOUNDS = ("fax", "fax", "busy", "congestion", "music", "sit", "sit")
 _WITH_BEEP = ("personal", "carrier", "closed", "prank")
 
 
-def speakers_of(half: str, voice: PiperVoiceModel) -> list[Speaker]:
-    """The voices of a half; needs Flite."""
-    if half == "tune":
+def speakers_of(part: str, voice: PiperVoiceModel) -> list[Speaker]:
+    """The voices of a part; needs Flite."""
+    if part == "tune":
         return [piper(voice), piper(voice, 1.15, 0.92), flite("kal"), flite("awb")]
-    return [piper(voice, 0.9, 1.1), flite("rms"), flite("slt"), flite("rms", 0.92), flite("slt", 1.06)]
+    if part == "held":
+        return [piper(voice, 0.9, 1.1), flite("rms"), flite("slt"), flite("rms", 0.92), flite("slt", 1.06)]
+    return [
+        piper(voice, 1.05, 0.96),
+        piper(voice, 1.0, 1.16),
+        flite("rms", 1.1),
+        flite("slt", 0.94),
+        flite("awb", 1.08),
+    ]
 
 
-def load_openings(half: str, speakers: Sequence[Speaker], seed: int) -> list[Opening]:
+def load_openings(part: str, speakers: Sequence[Speaker], seed: int) -> list[Opening]:
     """Some 62 people and 65 machines; recorded ones only where the prompts' package is."""
-    texts = tomllib.loads(_TEXTS.read_text(encoding="utf-8"))[half]
-    maker = OpeningMaker(half, speakers, seed)
+    texts = tomllib.loads(_TEXTS.read_text(encoding="utf-8"))[part]
+    maker = OpeningMaker(part, speakers, seed)
     made: list[Opening] = []
     for kind, said in texts["human"].items():
         made += [maker.person(kind, said[index % len(said)]) for index in range(_SHARES[kind])]
     for kind, said in texts["machine"].items():
         made += [maker.machine(kind, said[index % len(said)], index) for index in range(_SHARES[kind])]
     if SOUNDS_FOLDER.exists():
-        made += [maker.recorded(kind, names, index) for index, (kind, names) in enumerate(_RECORDED[half])]
+        made += [maker.recorded(kind, names, index) for index, (kind, names) in enumerate(_RECORDED[part])]
     made += [maker.sound(kind, index) for index, kind in enumerate(_SOUNDS)]
     return made
 
@@ -71,8 +94,8 @@ def load_openings(half: str, speakers: Sequence[Speaker], seed: int) -> list[Ope
 class OpeningMaker:
     """Draws everything that the texts leave open: one after the other, so that an opening depends on those before."""
 
-    def __init__(self, half: str, speakers: Sequence[Speaker], seed: int) -> None:
-        self._half = half
+    def __init__(self, part: str, speakers: Sequence[Speaker], seed: int) -> None:
+        self._part = part
         self._speakers = speakers
         self._draw = random.Random(seed)
         self._seed = seed
@@ -164,6 +187,7 @@ class OpeningMaker:
 
     def _end_machine(self, tape: Tape, kind: str, text: str, index: int, dbov: float, *, is_early: bool) -> Opening:
         draw = self._draw
+        tape.greeted_s = tape.length_s
         if is_early and kind == "failed":
             tape.answered_s = tape.length_s  # it never was
         if kind in _WITH_BEEP:
@@ -210,7 +234,7 @@ class OpeningMaker:
         self._made += 1
         return tape.finish(
             text,
-            self._half,
+            self._part,
             kind,
             truth,
             noise_dbov=max(-70.0, noise_dbov),

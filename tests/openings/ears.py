@@ -65,8 +65,9 @@ class TimedPool(InferencePool):
     """Computes at once, for the clock outside, and tells so much later by the loop's own."""
 
     def __init__(self, workers: int) -> None:
-        super().__init__(1)  # whose thread is never given anything
+        """Not `super().__init__()`, which starts threads."""
         self.workers = workers
+        self.running = 0
         self._queue: deque[Job[object]] = deque()
         self._ages = 0
 

@@ -18,8 +18,8 @@ class Opening:
     """Seconds are from the first sample."""
 
     name: str
-    half: str
-    """`tune` or `held`."""
+    part: str
+    """`tune`, `held` or `fresh`."""
     kind: str
     """As in the file of texts, or of sound alone: `fax`, `busy`, ..."""
     truth: Verdict
@@ -41,6 +41,8 @@ class Tape:
     pieces: list[PcmSamples] = field(default_factory=list)
     answered_s: float = 0.0
     spoke_s: float | None = None
+    greeted_s: float | None = None
+    """When a recorded greeting ended, and with it what is heard beneath it."""
     recording_s: float | None = None
     _silences: list[tuple[float, float]] = field(default_factory=list)
 
@@ -75,7 +77,7 @@ class Tape:
     def finish(
         self,
         name: str,
-        half: str,
+        part: str,
         kind: str,
         truth: Verdict,
         *,
@@ -90,13 +92,13 @@ class Tape:
         noisy[:begin] *= 0.1  # it is the far end's
         if bed is not None:
             under = np.resize(bed.astype(float), len(clean))
-            until = len(clean) if self.recording_s is None else round(self.recording_s * RATE_HZ)
+            until = len(clean) if self.greeted_s is None else round(self.greeted_s * RATE_HZ)
             noisy[begin:until] += under[begin:until]
         law = mu_law()
         line = law.decode(law.encode(np.clip(np.rint(clean + noisy), -32768, 32767).astype(np.int16)))
         assert self.spoke_s is not None, "something was heard"
         return Opening(
-            name, half, kind, truth, line, self.answered_s, self.spoke_s, tuple(self._silences), self.recording_s
+            name, part, kind, truth, line, self.answered_s, self.spoke_s, tuple(self._silences), self.recording_s
         )
 
 

@@ -78,9 +78,9 @@ class TrunkSounds:
     """A second of what a line sounds like when nobody speaks."""
 
 
-def load_trunk_sounds(models: Path | None = None, kept: Path | None = None) -> TrunkSounds:
-    """From the cache or made now. `models`: the folder of the offline engines. Raises `ModelError`, `OSError`."""
-    return _Maker(models or default_model_folder(os.environ), kept or _default_cache(os.environ)).make()
+def load_trunk_sounds(*, voices: int = len(_VOICES)) -> TrunkSounds:
+    """From the cache, or made now, which takes some three seconds for each voice. Raises `ModelError`, `OSError`."""
+    return _Maker(default_model_folder(os.environ), _default_cache(os.environ)).make(_VOICES[:voices])
 
 
 def _default_cache(environment: Mapping[str, str]) -> Path:
@@ -94,14 +94,14 @@ class _Maker:
         self._kept = kept
         self._voice: PiperVoiceModel | None = None
 
-    def make(self) -> TrunkSounds:
+    def make(self, voices: Sequence[tuple[float, float]]) -> TrunkSounds:
         return TrunkSounds(
-            hellos=[self._said(text, *voice) for voice in _VOICES for text in _HELLOS],
-            replies=[self._said(text, *voice) for voice in _VOICES for text in _REPLIES],
-            goodbyes=[self._said(text, *voice) for voice in _VOICES for text in _GOODBYES],
-            do_not_call=[self._said(text, *voice) for voice in _VOICES for text in _DO_NOT_CALL],
+            hellos=[self._said(text, *voice) for voice in voices for text in _HELLOS],
+            replies=[self._said(text, *voice) for voice in voices for text in _REPLIES],
+            goodbyes=[self._said(text, *voice) for voice in voices for text in _GOODBYES],
+            do_not_call=[self._said(text, *voice) for voice in voices for text in _DO_NOT_CALL],
             greetings=[
-                *(self._said(text, *_VOICES[index % len(_VOICES)]) for index, text in enumerate(_GREETINGS)),
+                *(self._said(text, *voices[index % len(voices)]) for index, text in enumerate(_GREETINGS)),
                 *(self._recorded(names) for names in _RECORDED_GREETINGS),
             ],
             beeps=[Sound(f"beep {hz:.0f} Hz", _packets(tone((hz,), ms, _RATE_HZ))) for hz, ms in _BEEPS],
