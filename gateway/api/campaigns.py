@@ -138,7 +138,7 @@ class AttemptPage(BaseModel):
     """Attempts, newest first."""
 
     attempts: list[AttemptInfo]
-    next: datetime | None = None
+    next: str | None = None
     """Ask again with this as `before` for older ones; null: there are none."""
 
 
@@ -279,13 +279,13 @@ def campaigns_router(campaigns: Campaigns, runner: Runner) -> APIRouter:
     async def list_attempts(
         campaign_id: CampaignId,
         limit: Annotated[int, Query(ge=1, le=_PAGE)] = 100,
-        before: Annotated[datetime | None, Query()] = None,
+        before: Annotated[str | None, Query(max_length=64)] = None,
         outcome: Annotated[list[Outcome] | None, Query()] = None,
     ) -> AttemptPage:
         """Single attempts, newest first."""
         found = await campaigns.attempts(campaign_id, before=before, outcomes=outcome or (), limit=limit)
         page = [_attempt(one) for one in found]
-        return AttemptPage(attempts=page, next=page[-1].started_at if len(page) == limit else None)
+        return AttemptPage(attempts=page, next=page[-1].attempt_id if len(page) == limit else None)
 
     @router.get(
         "/{campaign_id}/results",
@@ -375,16 +375,13 @@ async def pages(campaigns: Campaigns, campaign_id: str, after: int) -> AsyncIter
 
 
 async def csv_rows(campaigns: Campaigns, campaign_id: str, policy: Policy, after: int) -> AsyncIterator[str]:
-    """The results; the columns of the list are those of the first row."""
-    columns: tuple[str, ...] | None = None
+    """The results; of the list's columns those of the contact that was done first."""
+    first = await campaigns.results(campaign_id, 0, 1)
+    columns = tuple(first[0].metadata) if first else ()
+    if after == 0:
+        yield csv_header(policy, columns)
     async for page in pages(campaigns, campaign_id, after):
-        if columns is None:
-            columns = tuple(page[0].metadata)
-            if after == 0:
-                yield csv_header(policy, columns)
         yield "".join(csv_row(policy, columns, one) for one in page)
-    if columns is None and after == 0:
-        yield csv_header(policy, ())
 
 
 async def json_rows(campaigns: Campaigns, campaign_id: str, after: int) -> AsyncIterator[str]:

@@ -128,7 +128,7 @@ class Campaigns:
         return await self._store.attempts.results(campaign_id, after, limit)
 
     async def attempts(
-        self, campaign_id: str, *, before: datetime | None, outcomes: Sequence[Outcome], limit: int
+        self, campaign_id: str, *, before: str | None, outcomes: Sequence[Outcome], limit: int
     ) -> list[AttemptRecord]:
         """As `AttemptRows.attempts`. Raises `NoSuchCampaign`."""
         await self.get(campaign_id)

@@ -10,14 +10,17 @@ whole list unreadable (not UTF-8, no column with numbers) raises; what is wrong 
 import codecs
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from gateway.campaigns.numbers import normalised, zones_of
 from gateway.campaigns.policy import Policy
+from gateway.campaigns.windows import CallingWindows
 from gateway.errors import BadAddress, ListUnreadable
 
 ListKind = Literal["csv", "jsonl"]
@@ -26,6 +29,11 @@ _MOST_COLUMNS = 40
 _LONGEST_NAME, _LONGEST_VALUE = 64, 1024
 _DELIMITERS = ",;\t"
 _CONSENTS = frozenset({"yes", "y", "true", "1", "x"})
+_MOST_METADATA = 50
+"""Of a call: the list's columns and the policy's `metadata`."""
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""JSON can write halves of characters (RFC 8259, section 8.2), UTF-8 and databases cannot."""
+_SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 _OTHER_ENCODINGS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
@@ -59,7 +67,7 @@ def read_list(body: Iterable[bytes], kind: ListKind, policy: Policy) -> Iterator
     """The rows of a list, whose bytes come in pieces of any size. Raises `ListUnreadable`, perhaps after some rows."""
     lines = _text_lines(body)
     rows = _csv_rows(lines, policy) if kind == "csv" else _json_rows(lines)
-    zones = _zones()
+    zones = _Zones(policy)
     for line, row in rows:
         yield row if isinstance(row, ListProblem) else _contact(line, row, policy, zones)
 
@@ -67,10 +75,10 @@ def read_list(body: Iterable[bytes], kind: ListKind, policy: Policy) -> Iterator
 def contact_of(line: int, row: Mapping[str, str], policy: Policy) -> Contact | ListProblem:
     """One row, that did not come as a list."""
     problem = _unfit(line, row)
-    return _contact(line, row, policy, _zones()) if problem is None else problem
+    return _contact(line, row, policy, _Zones(policy)) if problem is None else problem
 
 
-def _contact(line: int, row: Mapping[str, str], policy: Policy, zones: frozenset[str]) -> Contact | ListProblem:
+def _contact(line: int, row: Mapping[str, str], policy: Policy, zones: "_Zones") -> Contact | ListProblem:
     number_column, consent_column, zone_column = policy.number_column, policy.consent_column, policy.zone_column
     if number_column not in row:
         return ListProblem(line, number_column, "is missing")
@@ -81,34 +89,53 @@ def _contact(line: int, row: Mapping[str, str], policy: Policy, zones: frozenset
     except BadAddress as fault:
         return ListProblem(line, number_column, str(fault))
     zone = "" if zone_column is None else row.get(zone_column, "").strip()
-    if zone and zone not in zones:
+    if zone and zone not in zones.names:
         return ListProblem(line, zone_column or "", "is no time zone of the IANA database, like Europe/Berlin")
-    zone = zone or _known(zones_of(number), zones) or policy.zone or ""
+    zone = zone or zones.told_by(number) or policy.zone or ""
     if not zone:
         return ListProblem(
             line, number_column, "does not tell its time zone: name the policy's `zone` or `zone_column`"
         )
     metadata = {name: value for name, value in row.items() if name != number_column}
+    if policy.metadata and len({*policy.metadata, *metadata}) > _MOST_METADATA:
+        return ListProblem(line, "", f"makes, with the policy's metadata, more than {_MOST_METADATA} fields of a call")
     return Contact(line, number, zone, metadata)
 
 
 @cache
-def _zones() -> frozenset[str]:
+def _zone_names() -> frozenset[str]:
     """All that this machine knows: it reads hundreds of files for that."""
     return frozenset(available_timezones())
 
 
-def _known(zones: str, all_zones: frozenset[str]) -> str:
-    """What the numbers' library calls a zone, as far as this machine knows it."""
-    return " ".join(zone for zone in zones.split() if zone in all_zones or _exists(zone))
+class _Zones:
+    """Where a number may be, as far as that helps to know when it may be called."""
 
+    def __init__(self, policy: Policy) -> None:
+        self.names = _zone_names()
+        usual = policy.model_copy(update={"until": _SOME_DAY + timedelta(days=15), "holidays": ()})
+        self._windows = CallingWindows(usual)
+        self._useful = cache(self._of)  # of some hundreds of combinations at most
 
-def _exists(zone: str) -> bool:
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
+    def told_by(self, number: str) -> str:
+        """Zones in which it may be; empty: it does not tell. Numbers of no place (+1 800) may be in so many that it is
+        never time to call in all of them: those do not tell, either."""
+        return self._useful(zones_of(number))
+
+    def _of(self, zones: str) -> str:
+        known = " ".join(zone for zone in zones.split() if self._exists(zone))
+        is_alone = " " not in known
+        return known if is_alone or self._windows.next_open(known, _SOME_DAY) is not None else ""
+
+    def _exists(self, zone: str) -> bool:
+        """Whether this machine knows what the numbers' library calls a zone."""
+        if zone in self.names:
+            return True
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            return False
+        return True
 
 
 # Lines
@@ -162,6 +189,7 @@ def _csv_rows(lines: Iterator[str], policy: Policy) -> Iterator[_Row]:
     if first is None or not first.strip():
         raise ListUnreadable("has no first line: the names of its columns belong there")
     delimiter = max(_DELIMITERS, key=lambda one: _unquoted(first).count(one))
+    begins_at = 1
     reader = csv.reader(_again(first, lines), delimiter=delimiter, strict=True)
     try:
         names = _column_names(next(reader), policy)
@@ -172,7 +200,8 @@ def _csv_rows(lines: Iterator[str], policy: Policy) -> Iterator[_Row]:
                 continue
             yield line, _row(line, names, cells)
     except csv.Error as error:
-        raise ListUnreadable(f"line {reader.line_num}: {error}") from error
+        where = f"line {begins_at}" if reader.line_num <= begins_at else f"the row that begins in line {begins_at}"
+        raise ListUnreadable(f"{where}: {error}") from error
 
 
 def _again(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -250,4 +279,6 @@ def _unfit(line: int, row: Mapping[str, str]) -> ListProblem | None:
             return ListProblem(line, name[:_LONGEST_NAME], f"is a name of none or more than {_LONGEST_NAME} characters")
         if len(value) > _LONGEST_VALUE:
             return ListProblem(line, name, f"is longer than {_LONGEST_VALUE} characters")
+        if _NO_TEXT.search(name) or _NO_TEXT.search(value):
+            return ListProblem(line, "", "holds a zero byte or half a character")
     return None

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Telephone numbers of lists: in one form, valid, and with the time zones that they tell."""
 
+import re
+
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, timezone
 
@@ -9,6 +11,10 @@ from gateway.sip.uri import SipUri, UriError
 
 _UNKNOWN_ZONE = "Etc/Unknown"
 _LONGEST = 256
+_FRACTION = re.compile(r"\d{6}[.,]0+$|\d[.,]?\d*[eE][+-]?\d+$")
+"""What spreadsheets and data frames make of numbers, `4.93E+11` and `493012345678.0`; the latter would be dialled with
+a digit too many."""
+_BEGINS = re.compile(r"[\d+\uff0b(\[]")
 
 
 def normalised(text: str, region: str | None) -> str:
@@ -23,7 +29,11 @@ def normalised(text: str, region: str | None) -> str:
         try:
             return str(SipUri.parse(written))
         except UriError as error:
-            raise BadAddress(f"is no SIP URI: {error}") from error
+            raise BadAddress("is no SIP URI like sip:user@host:5060") from error
+    if _FRACTION.search(written):
+        raise BadAddress("is a number that a spreadsheet has rounded: keep the column as text")
+    if _BEGINS.match(_bare(written)) is None:  # the library would skip whatever stands before the digits
+        raise BadAddress("is no telephone number")
     try:
         number = phonenumbers.parse(written, region)
     except NumberParseException as error:
@@ -35,6 +45,12 @@ def normalised(text: str, region: str | None) -> str:
     if not phonenumbers.is_valid_number(number):
         raise BadAddress(_why(number))
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def _bare(written: str) -> str:
+    """Without what stands before numbers: RFC 3966's scheme, a spreadsheet's apostrophe, marks of direction."""
+    plain = "".join(one for one in written if one.isprintable()).lstrip("' \u00a0")
+    return plain[4:] if plain[:4].lower() == "tel:" else plain
 
 
 def zones_of(number: str) -> str:

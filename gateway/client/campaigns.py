@@ -8,7 +8,6 @@ await parley.campaigns.start(campaign.campaign_id)
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -94,12 +93,12 @@ class Campaigns:
         await self._http.request("DELETE", _of(campaign_id))
 
     async def attempts(
-        self, campaign_id: str, *, limit: int = 100, before: datetime | None = None, outcomes: Sequence[Outcome] = ()
+        self, campaign_id: str, *, limit: int = 100, before: str | None = None, outcomes: Sequence[Outcome] = ()
     ) -> AttemptPage:
         """Single attempts, newest first; `before=page.next` for older ones."""
         parameters: dict[str, str | Sequence[str]] = {"limit": str(limit), "outcome": list(outcomes)}
         if before is not None:
-            parameters["before"] = before.isoformat()
+            parameters["before"] = before
         return await self._http.get(f"{_of(campaign_id)}/attempts", AttemptPage, parameters)
 
     def results(

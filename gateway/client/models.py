@@ -76,7 +76,7 @@ class AttemptPage(Model):
     """Attempts, newest first."""
 
     attempts: tuple[AttemptInfo, ...]
-    next: datetime | None = None
+    next: str | None = None
 
 
 class Backoff(Model):

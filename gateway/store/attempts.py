@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Row, Select, and_, delete, insert, select, update
+from sqlalchemy import Row, Select, and_, delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.campaigns.attempt import AttemptRecord, Extracted
@@ -365,18 +365,22 @@ class AttemptRows:
         return found[0] if found else None
 
     async def attempts(
-        self, campaign_id: str, *, before: datetime | None, outcomes: Collection[Outcome], limit: int
+        self, campaign_id: str, *, before: str | None, outcomes: Collection[Outcome], limit: int
     ) -> list[AttemptRecord]:
-        """Newest first, of those that began before then; `outcomes`: none: all."""
+        """Newest first; `before`, an attempt's id, continues after that one. `outcomes`: none: all."""
         query = _RECORD.join(AttemptRow, AttemptRow.contact_id == ContactRow.contact_id).outerjoin(
             SessionRow, SessionRow.call_id == AttemptRow.call_id
         )
         query = query.where(AttemptRow.campaign_id == campaign_id)
         if before is not None:
-            query = query.where(AttemptRow.started_at < before)
+            anchor = select(AttemptRow.started_at, AttemptRow.attempt_id).where(AttemptRow.attempt_id == before)
+            place = tuple_(AttemptRow.started_at, AttemptRow.attempt_id)
+            query = query.where(place < anchor.scalar_subquery())
         if outcomes:
             query = query.where(AttemptRow.outcome.in_([one.value for one in outcomes]))
-        return await self._records(query.order_by(AttemptRow.started_at.desc(), AttemptRow.attempt_id).limit(limit))
+        return await self._records(
+            query.order_by(AttemptRow.started_at.desc(), AttemptRow.attempt_id.desc()).limit(limit)
+        )
 
     async def results(self, campaign_id: str, after: int, limit: int) -> list[AttemptRecord]:
         """Contacts that are done, in the order in which they became so, from the sequence number after this one on;

@@ -101,6 +101,7 @@ def test_each_faulty_row_is_told_by_its_line_and_the_others_are_called() -> None
         (b'number,name\n+493090182001,"a"b\n', "line 2"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "line 1, byte 1 is not UTF-8"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # some are long
 )
 def test_what_is_no_list_is_refused_with_its_line(raw: bytes, problem: str) -> None:
     with pytest.raises(ListUnreadable) as raised:
@@ -166,3 +167,47 @@ def test_a_long_list_takes_no_more_memory_than_a_short_one() -> None:
 
     peak(100)  # what is loaded once
     assert peak(6_000) < 2 * peak(600) + 100_000
+
+
+def test_a_number_of_no_place_tells_no_zone_when_all_it_may_be_in_are_never_open_at_once() -> None:
+    noon = {"windows": [{"from": "12:00", "to": "13:00"}]}
+    (asked,) = read("number\n+18003569377\n", policy=Policy.model_validate(noon))
+    assert isinstance(asked, ListProblem)
+    assert "time zone" in asked.problem
+    (usual,) = read("number\n+18003569377\n", policy=Policy.model_validate(noon | {"zone": "America/Chicago"}))
+    assert isinstance(usual, Contact)
+    assert usual.zone == "America/Chicago"
+    (always,) = read(
+        "number\n+18003569377\n", policy=Policy.model_validate({"windows": [{"from": "00:00", "to": "24:00"}]})
+    )
+    assert isinstance(always, Contact)
+    assert len(always.zone.split()) > 10
+
+
+@pytest.mark.parametrize("row", [r'"name": "\ud800"', r'"\udfff": "x"', r'"name": "a\u0000b"'])
+def test_json_that_no_database_can_keep_is_told_and_does_not_end_the_reading(row: str) -> None:
+    found = read('{"number": "+493090182001", ' + row + '}\n{"number": "+493090182002"}\n', "jsonl")
+    assert [(line, problem) for line, _, problem in problems(found)] == [(1, "holds a zero byte or half a character")]
+    assert isinstance(found[1], Contact)
+    json.dumps(dict(found[1].metadata), ensure_ascii=False).encode()
+
+
+def test_more_fields_than_a_call_may_have_are_told_before_anybody_is_called() -> None:
+    policy = Policy.model_validate({"zone": "Europe/Berlin", "metadata": {f"fixed{index}": "x" for index in range(30)}})
+    names = ",".join(f"c{index}" for index in range(21))
+    (problem,) = read(f"number,{names}\n+493090182001{',x' * 21}\n", policy=policy)
+    assert isinstance(problem, ListProblem)
+    assert "more than 50 fields" in problem.problem
+
+
+def test_a_quote_that_is_left_open_is_told_with_the_row_it_begins_in() -> None:
+    text = 'number,name\n+493090182001,ok\n+493090182002,"open\n' + "+493090182003,x\n" * 100
+    with pytest.raises(ListUnreadable, match=r"the row that begins in line 3: unexpected end of data"):
+        read(text)
+
+
+def test_a_formula_is_kept_as_the_text_that_it_is_and_is_no_number() -> None:
+    found = read('number,name\n"=HYPERLINK(""http://x"")",a\n+493090182001,=1+2\n')
+    assert [(line, column) for line, column, _ in problems(found)] == [(2, "number")]
+    assert isinstance(found[1], Contact)
+    assert found[1].metadata == {"name": "=1+2"}

@@ -47,7 +47,7 @@ async def test_a_list_becomes_calls_and_calls_become_results(parley: ParleyClien
     assert json.loads(row)["sequence"] == 2
     page = await campaigns.attempts(draft.campaign_id, outcomes=["talked", "busy"])
     assert sorted(one.metadata["name"] for one in page.attempts) == ["Ann", "Cid"]
-    oldest = page.attempts[-1].started_at
+    oldest = page.attempts[-1].attempt_id
     assert (await campaigns.attempts(draft.campaign_id, before=oldest, outcomes=["busy"])).attempts == ()
     await campaigns.save_report(draft.campaign_id, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text().startswith("<!")
