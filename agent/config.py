@@ -182,6 +182,9 @@ class PhrasesConfig(_Table):
     goodbye: str = "I'm sorry, something is not working on our side. Please call again later. Goodbye."
     """Services failed `max_failures` times in a row; then the agent hangs up."""
     max_failures: Annotated[int, Field(ge=1, le=20)] = 3
+    do_not_call: str = "I am sorry to have bothered you. You will not be called again. Goodbye."
+    """Said, in place of the model's answer, to whoever asks not to be called any more (agent/do_not_call.py); then the
+    agent hangs up. Empty: the request is kept all the same, and the model answers."""
     filler: tuple[str, ...] = ("One moment, please.", "I am still working on it.")
     """Said, each once, while an answer is being prepared and nothing else is to be heard; empty: nothing."""
     filler_after_ms: Milliseconds = 1_300
@@ -380,8 +383,8 @@ class AgentConfig(_Table):
     """Names and words of the trade that speech recognition should expect."""
     tools: tuple[str, ...] = ("hang_up",)
     """What the model may do besides talking (docs/tools.md): `hang_up`, `transfer`, `send_dtmf`, `hold`, `resume`,
-    `expect`, `collect_digits`, names of `[tools]`, and `NAME.*` for all that a server has. The offline receptionist
-    knows `hang_up` alone."""
+    `expect`, `collect_digits`, `do_not_call`, names of `[tools]`, and `NAME.*` for all that a server has. The
+    offline receptionist knows `hang_up` alone."""
     tool_use: ToolUseConfig = ToolUseConfig()
     transfers: dict[str, str] = {}
     """Who callers may be put through to, and nobody else: name (which the model knows) to SIP URI or number."""

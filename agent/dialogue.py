@@ -228,10 +228,12 @@ class Dialogue:
             assert prepared.reply.turn_index is not None, "it answers a turn"
             self._on_event(ReplyPrepared(prepared.reply.turn_index, "wasted"))
 
-    def open(self, answer: Answer, text: str) -> None:
-        """Answer the far end's first words with what is known beforehand."""
+    def open(self, answer: Answer, text: str, *, hang_up: str | None = None) -> None:
+        """Answer a turn (the far end's first words, a request that rules understand) with what is known beforehand.
+        `hang_up`: end the call for this reason when it has been heard."""
+        self.drop_prepared()
         self.note_or_await(answer)
-        reply = Reply(answer.reply_id, answer.turn_index, answer.marks, announcement=plain_text(text))
+        reply = Reply(answer.reply_id, answer.turn_index, answer.marks, announcement=plain_text(text), hang_up=hang_up)
         self._begin(reply, _words(text))
 
     def note_or_await(self, answer: Answer) -> None:

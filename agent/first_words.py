@@ -17,7 +17,7 @@ It says when; the words are the agent's greeting.
 from dataclasses import dataclass
 from enum import Enum
 
-_PAUSE_S = 0.3
+_PAUSE_S = 0.25
 """After which a person whom we have not greeted yet is."""
 _AS_GOOD_AS_NOTHING_S = 1.0
 

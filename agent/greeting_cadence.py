@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 _BREATH_S = 0.2
 """A gap within a word or a sentence."""
-_PAUSE_S = 0.3
+_PAUSE_S = 0.25
 _LONGEST_INVITING_S = 2.2
 """Who has spoken for so long, and pauses for `_PAUSE_S` only, may go on."""
 _LONG_PAUSE_S = 0.6

@@ -13,6 +13,7 @@ import structlog
 
 from agent.config import AgentConfig
 from agent.dialogue import AgentServices, Dialogue
+from agent.do_not_call import REFUSED, asks_not_to_be_called
 from agent.early_ear import EarlyEar
 from agent.errors import ServiceError
 from agent.events import AgentEvent, FarEndKnown
@@ -75,6 +76,8 @@ class PlacedCall:
         self._greeting_is_protected = False
         self._first_words = FirstWords(config.far_end.greet_after_s, answered_at)
         self._waits = config.far_end.greet_after_s > 0
+        self._refused = config.phrases.do_not_call
+        """What those hear who do not want to be called."""
         self._turns = turns
         self._dialogue = dialogue
         self._questions = questions
@@ -187,6 +190,11 @@ class PlacedCall:
         self._await_late_words()
         return True
 
+    def receive_refusal(self, text: str, now: float) -> None:
+        """A turn of a person's who does not want to be called, which is answered without a greeting."""
+        self._far_end.receive_words(text, now, is_final=True)
+        self._greeting = ""
+
     def follow(self, now: float) -> bool:
         """Do what follows from what was heard; False: nothing did."""
         events, self._events = [*self._events, *self._far_end.events()], []
@@ -284,4 +292,8 @@ class PlacedCall:
             self._recognition.ear.forget()
         if transcript is not None:
             self._dialogue.note_late(transcript.text, transcript.confidence)
-            self._far_end.receive_words(transcript.text, self._clock(), is_final=True)
+            now = self._clock()
+            self._far_end.receive_words(transcript.text, now, is_final=True)
+            if self._refused and self._far_end.listens and asks_not_to_be_called(transcript.text):
+                self._turns.stop_speaking(now)
+                self._turns.announce(self._refused, now, hang_up=REFUSED)

@@ -25,6 +25,7 @@ from agent.config import AgentConfig
 from agent.conversation import History
 from agent.cues import pressed_keys
 from agent.dialogue import AgentServices, Dialogue, LastWordHeard, ReplyAudible, ReplyOver
+from agent.do_not_call import REFUSED, asks_not_to_be_called
 from agent.ear import Ear
 from agent.early_ear import EarlyEar
 from agent.errors import ServiceError
@@ -164,6 +165,7 @@ class AgentSession:
         )
         self._hung_up: asyncio.Future[str] | None = None
         self._drained_at = 0.0
+        self._can_bar = control is not None and bool(config.phrases.do_not_call)
         self._keys = SecretKeys(config.secret_keys)
         self._is_suspicious = False
         self._placed: PlacedCall | None = None
@@ -402,6 +404,11 @@ class AgentSession:
                 self._questions.ask(pause_id)
             case StopAsking():
                 self._tasks.stop_asking()
+            case Answer() if self._refuses_calls(action.text):
+                if self._placed is not None:
+                    self._placed.receive_refusal(action.text, now)
+                self._dialogue.open(action, self._config.phrases.do_not_call, hang_up=REFUSED)
+                self._speculation.receive_answer()
             case Answer() if self._placed is not None and self._placed.takes(action, now):
                 self._speculation.receive_answer()
             case Answer():
@@ -507,6 +514,10 @@ class AgentSession:
     def _listens(self) -> bool:
         """Whether there is sense in answering the far end."""
         return self._placed is None or self._placed.listens
+
+    def _refuses_calls(self, text: str) -> bool:
+        """Whether the far end asks not to be called any more, and it is for us to answer that."""
+        return self._can_bar and self._listens() and asks_not_to_be_called(text)
 
     def _track_intent(self, turn_index: int, text: str, *, is_final: bool) -> None:
         if self._intents is not None and self._intents.hear(turn_index, text, is_final=is_final):

@@ -174,8 +174,8 @@ def _count_answer(metrics: Metrics, outcome: str) -> None:
 def _always_said(config: AgentConfig) -> tuple[str, ...]:
     """The greeting first: the next caller hears it."""
     asides = config.tool_use.filler if set(config.tools) - {"hang_up"} else ()
-    said = (config.greeting, config.phrases.trouble, config.phrases.goodbye, *config.phrases.filler, *asides)
-    return tuple(text for text in said if text)
+    said = (config.greeting, config.phrases.trouble, config.phrases.goodbye, config.phrases.do_not_call)
+    return tuple(text for text in (*said, *config.phrases.filler, *asides) if text)
 
 
 def _asides(config: AgentConfig) -> Iterator[str]:

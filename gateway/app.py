@@ -8,6 +8,7 @@ import gc
 import signal
 import ssl
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from gateway.api.auth import api_keys
 from gateway.api.campaigns import campaigns_router, do_not_call_router
 from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
+from gateway.calls.call import Call
 from gateway.calls.campaign_line import SwitchboardLine
 from gateway.calls.control import SwitchboardControl
 from gateway.calls.exchange import Exchange
@@ -34,6 +36,7 @@ from gateway.calls.hands import CallHands
 from gateway.calls.journal import Journal
 from gateway.calls.memory import CallerMemories
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
+from gateway.calls.refusal import bar
 from gateway.calls.switchboard import Switchboard
 from gateway.calls.toll_audit import TollAudit
 from gateway.calls.voices import Voices
@@ -147,6 +150,13 @@ async def _serve(config: Config) -> None:
         settings = endpoint_settings(config, public_address)
         switchboard = Switchboard(config, settings, hub, agents, journal, metrics, events.bus, streams, exchange)
         agents.control_of = partial(CallHands, switchboard)
+
+        def refused(call: Call, numbers: Sequence[str]) -> None:
+            journal.audited("do_not_call_added", "all")
+            written = bar(numbers, store.do_not_call.add, datetime.now(UTC), call.call_id)
+            tasks.create_task(written, name=f"{call.call_id}:do-not-call")
+
+        switchboard.on_do_not_call = refused
         if public_address is not None:
             switchboard.registration_failed = public_address.ask_soon
         await stack.enter_async_context(switchboard)

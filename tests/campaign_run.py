@@ -177,9 +177,9 @@ class CampaignRun:
         found: Mapping[str, Any] = self.nodes.ask("GET", f"/campaigns/{self.id}").json()
         return found
 
-    def run(self, kills: int, seed: int, limit_s: float) -> Iterator[Mapping[str, Any]]:
+    def run(self, kills: int, seed: int, limit_s: float, *, dawdle_s: float = 1.5) -> Iterator[Mapping[str, Any]]:
         """Start it and see it through, with each state that was seen; a gateway is killed whenever one of as many
-        random shares of the contacts is done. Raises `TimeoutError`."""
+        random shares of the contacts is done, up to `dawdle_s` later. Raises `TimeoutError`."""
         chance = random.Random(seed)
         thresholds = sorted(chance.uniform(0.0, 0.95) * len(self.numbers) for _ in range(kills))
         self.tell("start")
@@ -188,7 +188,7 @@ class CampaignRun:
             yield state
             if thresholds and state["progress"]["done"] >= thresholds[0]:
                 thresholds.pop(0)
-                time.sleep(chance.uniform(0.0, 1.5))
+                time.sleep(chance.uniform(0.0, dawdle_s))
                 self.nodes.kill(chance.randrange(len(self.nodes)))
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the campaign is not done within {limit_s:.0f} s: {state['progress']}")

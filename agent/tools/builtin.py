@@ -14,7 +14,7 @@ _TRANSFER = ToolTraits(timeout_ms=90_000, fills=False, ends_reply=True, on_inter
 """It rings at the target's. Who says no before he was put through is not."""
 _EXPECTED: tuple[ExpectedKind, ...] = get_args(ExpectedKind)
 
-BUILTIN = ("hang_up", "transfer", "send_dtmf", "hold", "resume", "expect", "collect_digits")
+BUILTIN = ("hang_up", "transfer", "send_dtmf", "hold", "resume", "expect", "collect_digits", "do_not_call")
 
 
 def builtin_tools(transfers: Mapping[str, str]) -> tuple[Tool, ...]:
@@ -55,6 +55,14 @@ def builtin_tools(transfers: Mapping[str, str]) -> tuple[Tool, ...]:
             _collect_digits,
             _AT_ONCE,
             optional=("length", "secret"),
+        ),
+        _tool(
+            "do_not_call",
+            "Put the other side on the do-not-call list, for good. Only when they ask not to be called any more; not"
+            " when it merely suits them badly now. Then confirm it in a few words, say goodbye and end the call.",
+            {},
+            _do_not_call,
+            _AT_ONCE,
         ),
     ]
     if transfers:
@@ -112,6 +120,11 @@ async def _collect_digits(arguments: Mapping[str, object], call: OnCall) -> str:
     call.talk.keep_keys_secret(arguments.get("secret") is True, _length(arguments))
     call.talk.expect_answer("digits", _length(arguments))
     return "Ask for the keys now; they will be the caller's next message."
+
+
+async def _do_not_call(arguments: Mapping[str, object], call: OnCall) -> str:
+    call.control.do_not_call()
+    return "They will not be called again. Say so in a few words, say goodbye and end the call."
 
 
 def _length(arguments: Mapping[str, object]) -> int | None:

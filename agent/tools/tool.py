@@ -26,6 +26,10 @@ class CallControl(Protocol):
 
     async def resume(self) -> None: ...
 
+    def do_not_call(self) -> None:
+        """Never call the far end again, from this call on."""
+        ...
+
 
 class CallTalk(Protocol):
     """The conversation, for tools: the session."""

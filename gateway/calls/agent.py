@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An agent on a call: the session gets the leg's audio, the record gets what was said, the metrics get every turn."""
 
+import contextlib
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Mapping
@@ -13,9 +14,11 @@ from agent.call_facts import CallFacts
 from agent.config import AgentConfig
 from agent.conversation import History
 from agent.dialogue import AgentServices
+from agent.do_not_call import asks_not_to_be_called
 from agent.early_ear import EarlyEar
 from agent.early_stt import EarlyStt
 from agent.early_talk import EarlyTalk
+from agent.errors import ToolFailed
 from agent.events import (
     AgentEvent,
     CallerProsody,
@@ -89,6 +92,7 @@ class AgentActivity:
         `early_ear`: what has listened until the answer of a call that we placed."""
         self._call = call
         self._memory = memory
+        self._control = control
         self._follow = follow
         self._uplink = uplink
         facts = call.facts
@@ -132,6 +136,8 @@ class AgentActivity:
             )
         self._said: dict[int, TurnCommitted] = {}
         """Turns of the caller that are not in the record yet: they may be reopened until they are answered."""
+        self._last_partial = ""
+        """Of a turn that is not over: who is angry hangs up before it is."""
         self._next_partial_at = 0.0
         self._first_turn = call.turn_count
         """What the session counts from 0."""
@@ -165,6 +171,7 @@ class AgentActivity:
             self._call.awaits_secret_keys = lambda: False
             for turn_index in list(self._said):
                 self._record_caller(turn_index)
+            self._heed(self._last_partial)
             if self._memory is not None:
                 self._memory.end()
 
@@ -185,6 +192,7 @@ class AgentActivity:
         match event:
             case TurnCommitted():
                 self._said[event.turn_index] = event
+                self._last_partial = ""
                 self._call.turn_count = self._first_turn + event.turn_index + 1
                 if isinstance(self._session, RealtimeSession):  # it opens no turn again
                     self._record_caller(event.turn_index)
@@ -210,6 +218,7 @@ class AgentActivity:
                 self._call.journal.turn(self._call.call_id, turn)
                 self._call.publish("turn.measured", own_ms=ledger.own_ms, **turn.model_dump())
             case TranscriptPartial():
+                self._last_partial = event.text
                 self._tell_partial(event, time.monotonic())
             case SilencePrompted():
                 self._call.publish("silence.prompted", number=event.number, text=event.text)
@@ -257,8 +266,15 @@ class AgentActivity:
         said = self._said.pop(turn_index, None) if turn_index is not None else None
         if said is not None:
             self._record("user", said.text, None, said.started_at, said.ended_at, interrupted=False)
+            self._heed(said.text)
             if self._memory is not None:
                 self._memory.receive_caller(said.text)
+
+    def _heed(self, text: str) -> None:
+        """Whoever does not want to be called any more will not be."""
+        if self._control is not None and asks_not_to_be_called(text):
+            with contextlib.suppress(ToolFailed):  # it is not known who they are
+                self._control.do_not_call()
 
     def _remember(self, heard_text: str, turn_index: int | None) -> None:
         if self._memory is not None:
@@ -359,6 +375,7 @@ class ConfiguredAgents:
         if service is not None:
             toolbox = self._services[name].tools
             tools = toolbox.specs() if toolbox is not None and self.control_of is not None else ()
+            config = _as_ordered(config, call)
             fresh = History(config.prompt)
             talk = EarlyTalk(service, talk_order(config, self._leg_hz, fresh, tools, config.greeting))
             self._early_talks[call] = (name, talk)
@@ -371,9 +388,12 @@ class ConfiguredAgents:
             stt = self._services[name].stt
             early = EarlyStt(stt, sample_rate_hz=self._leg_hz, hints=config.hints, language=config.language)
         warm_voice = self._warm_voice.get(name)
-        if early is None and warm_voice is None:
+        own_greeting = None
+        if config.greeting != self._configs[name].greeting:
+            own_greeting = (self._services[name].phrases.of_call(), config.greeting)
+        if early is None and warm_voice is None and own_greeting is None:
             return None
-        expected = self._expected[call] = Expected(name, early, warm_voice, self._leg_hz)
+        expected = self._expected[call] = Expected(name, early, warm_voice, self._leg_hz, own_greeting)
         return expected.run(call.until_over)
 
     def start(self, name: str, call: Call) -> Activity:
@@ -390,6 +410,8 @@ class ConfiguredAgents:
             expected.answered(self._leg_hz)
             if expected.agent == name and expected.stt is not None:
                 services = replace(services, stt=expected.stt)
+            if expected.agent == name and expected.phrases is not None:
+                services = replace(services, phrases=expected.phrases)
         early_agent, early_talk = self._early_talks.pop(call, ("", None))
         if early_talk is not None and early_agent == name:
             services = replace(services, realtime=early_talk)

@@ -3,8 +3,6 @@
 
 import asyncio
 import contextlib
-import re
-from collections.abc import Mapping
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -14,7 +12,7 @@ from gateway.api.orders import PlaceCall
 from gateway.calls.activity import DeafActivity
 from gateway.calls.announcements import Announcements
 from gateway.calls.call import Call
-from gateway.calls.campaign_order import CampaignOrder
+from gateway.calls.campaign_order import CampaignOrder, filled_in
 from gateway.calls.facts import utc
 from gateway.calls.state import CallState
 from gateway.calls.switchboard import Switchboard
@@ -24,8 +22,6 @@ from gateway.campaigns.policy import Policy
 from gateway.errors import BadAddress, CallError
 from gateway.events import Event
 from gateway.store.campaign_records import ClaimedAttempt
-
-_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 class SwitchboardLine:
@@ -53,17 +49,20 @@ class SwitchboardLine:
             )
         except ValidationError as error:
             raise BadAddress("the number, or what the list says of it, is not fit for a call") from error
-        leaves_message = policy.machine.action == "message"
+        message = filled_in(policy.machine.message, metadata)
         placed = self._calls[attempt.call_id] = _SwitchboardCall(self._voices)
         try:
             placed.call = await self._switchboard.place(
                 order,
                 call_id=attempt.call_id,
                 campaign=CampaignOrder(
-                    machine_action=policy.machine.action,
-                    message=filled_in(policy.machine.message, metadata) if leaves_message else "",
+                    machine_action="hang_up"
+                    if not message and policy.machine.action == "message"
+                    else policy.machine.action,
+                    message=message,
                     max_duration_s=policy.max_duration_s,
                     detect=policy.machine.detect,
+                    about=metadata,
                 ),
             )
         except BaseException:
@@ -147,8 +146,3 @@ class _Apology(DeafActivity):
     async def run(self) -> str:
         await self._announcements.say_to_its_end(self._speech)
         return "abandoned"
-
-
-def filled_in(text: str, metadata: Mapping[str, str]) -> str:
-    """`Hello {name}`: with the column `name` of the list; without such a column, with nothing."""
-    return _PLACEHOLDER.sub(lambda found: metadata.get(found[1].strip(), ""), text).strip()

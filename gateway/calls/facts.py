@@ -36,7 +36,8 @@ class CallFacts:
     `backend_unreachable`, `flow_failed`, `bridge_ended`, `supervision_ended`, `silence` (the caller said nothing),
     `max_call` (it lasted too long), `lost` (our process died), `answered_elsewhere`, `session_expired` (the far end
     did not refresh it, RFC 4028), `no_codec` (its answer has none of ours), `campaign_cancelled`,
-    `abandoned` (a campaign had nobody to talk to them), or `sip_CODE` and `q850_CAUSE`: a call that
+    `abandoned` (a campaign had nobody to talk to them), `do_not_call` (they asked not to be called any more), or
+    `sip_CODE` and `q850_CAUSE`: a call that
     was refused, or ended for that reason."""
     far_end: str | None = None
     """Who took the call that we placed, as far as is known: the value of an `agent.far_end.FarEndKind`."""
@@ -44,6 +45,8 @@ class CallFacts:
     """How sure that is, 0 to 1."""
     message_left: bool = False
     """A machine has recorded all of the message that was to be left."""
+    do_not_call: bool = False
+    """The far end has asked not to be called any more."""
 
 
 def utc(wall_time: float) -> datetime:

@@ -40,6 +40,10 @@ class CallHands:
         with _told():
             await self._switchboard.endpoint.resume(self._call.call_id)
 
+    def do_not_call(self) -> None:
+        with _told():
+            self._switchboard.do_not_call(self._call)
+
 
 @contextmanager
 def _told() -> Iterator[None]:

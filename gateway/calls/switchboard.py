@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -27,6 +27,7 @@ from gateway.calls.journal import Journal
 from gateway.calls.prompts import Prompt
 from gateway.calls.purposes import Agents, Purposes
 from gateway.calls.recording import CallRecording
+from gateway.calls.refusal import numbers_of
 from gateway.calls.route import RouteConfig
 from gateway.calls.said_headers import metadata_of
 from gateway.calls.succession import Succession
@@ -110,6 +111,8 @@ class Switchboard:
         self._trunk_watch = TrunkWatch(config.alarms.limits, metrics, events)
         self.registration_failed: Callable[[], None] = lambda: None
         """Told whenever a registrar does not want us, or is silent."""
+        self.on_do_not_call: Callable[[Call, Sequence[str]], None] = lambda call, numbers: None
+        """Told, once a call, that its far end does not want to be called any more, and by which numbers."""
         self.is_draining = False
         """No new calls are taken."""
 
@@ -410,6 +413,16 @@ class Switchboard:
             await self.transfer(call, "", self.call(request.to))
         else:
             await self.transfer(call, request.to)
+
+    def do_not_call(self, call: Call) -> None:
+        """The far end of this call has asked not to be called any more. Raises `BadAddress`: it is not known who they
+        are."""
+        if call.facts.do_not_call:
+            return
+        numbers = numbers_of(call.facts)
+        call.facts.do_not_call = True
+        call.publish("call.do_not_call", numbers=list(numbers))
+        self.on_do_not_call(call, numbers)
 
     def hand_to_agent(self, call: Call, name: str | None) -> None:
         """Whatever has the call loses it to this agent (None: the only one). Raises `NoSuchAgent`, `WrongCallState`."""

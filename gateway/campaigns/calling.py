@@ -28,8 +28,6 @@ log = structlog.get_logger(__name__)
 
 _STORE_PAUSE_S = 1.0
 """Before the database is asked again to write down what must not be lost."""
-_RETRY_SEND_S = 2.0
-"""Before somebody is tried again whose INVITE could not be sent: we are full, or the trunk is not to be found."""
 Written = TypeVar("Written")
 Settled = Callable[[ClaimedAttempt, AttemptEnd], Awaitable[None]]
 """Told when an attempt is over and written down."""
@@ -59,7 +57,7 @@ class Calling:
         self._sending = asyncio.Event()
         """It is too late to withdraw it."""
         self.could_not_send = False
-        """The INVITE is not out, for a reason that passes: the campaign should take a breath."""
+        """The INVITE is not out, since we are full, or the trunk is not to be found: the campaign takes a breath."""
 
     @property
     def is_sent(self) -> bool:
@@ -115,7 +113,6 @@ class Calling:
         except CallError as fault:
             log.warning("campaign_call_not_sent", campaign_id=attempt.campaign_id, cause=type(fault).__name__)
             self.could_not_send = True
-            await asyncio.sleep(_RETRY_SEND_S)
             await self._withdraw()
             return
         if self._is_cancelled:

@@ -12,6 +12,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -58,7 +59,7 @@ def read_list(body: Iterable[bytes], kind: ListKind, policy: Policy) -> Iterator
     """The rows of a list, whose bytes come in pieces of any size. Raises `ListUnreadable`, perhaps after some rows."""
     lines = _text_lines(body)
     rows = _csv_rows(lines, policy) if kind == "csv" else _json_rows(lines)
-    zones = available_timezones()
+    zones = _zones()
     for line, row in rows:
         yield row if isinstance(row, ListProblem) else _contact(line, row, policy, zones)
 
@@ -66,10 +67,10 @@ def read_list(body: Iterable[bytes], kind: ListKind, policy: Policy) -> Iterator
 def contact_of(line: int, row: Mapping[str, str], policy: Policy) -> Contact | ListProblem:
     """One row, that did not come as a list."""
     problem = _unfit(line, row)
-    return _contact(line, row, policy, available_timezones()) if problem is None else problem
+    return _contact(line, row, policy, _zones()) if problem is None else problem
 
 
-def _contact(line: int, row: Mapping[str, str], policy: Policy, zones: set[str]) -> Contact | ListProblem:
+def _contact(line: int, row: Mapping[str, str], policy: Policy, zones: frozenset[str]) -> Contact | ListProblem:
     number_column, consent_column, zone_column = policy.number_column, policy.consent_column, policy.zone_column
     if number_column not in row:
         return ListProblem(line, number_column, "is missing")
@@ -91,7 +92,13 @@ def _contact(line: int, row: Mapping[str, str], policy: Policy, zones: set[str])
     return Contact(line, number, zone, metadata)
 
 
-def _known(zones: str, all_zones: set[str]) -> str:
+@cache
+def _zones() -> frozenset[str]:
+    """All that this machine knows: it reads hundreds of files for that."""
+    return frozenset(available_timezones())
+
+
+def _known(zones: str, all_zones: frozenset[str]) -> str:
     """What the numbers' library calls a zone, as far as this machine knows it."""
     return " ".join(zone for zone in zones.split() if zone in all_zones or _exists(zone))
 

@@ -59,8 +59,6 @@ class Runner:
         self._drives: dict[str, Drive] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._extractions = asyncio.Semaphore(_EXTRACTIONS)
-        self._alone = self.node if store.was_alone else None
-        """Nobody else used the database when we began: what is open there is the dead's."""
         self._is_leaving = False
         self._news = asyncio.Event()
         """A campaign has been started here."""
@@ -71,8 +69,8 @@ class Runner:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             await self._beat()
-            await self._recover()
-            self._alone = None
+            # When nobody else used the database as we opened it, whoever has not been heard of since then is dead.
+            await self._recover(self._store.opened_at if self._store.was_alone else _lease_began())
             tasks.create_task(self._keep_alive(), name="campaign-beat")
             tasks.create_task(self._tell_progress(), name="campaign-progress")
             while True:
@@ -223,20 +221,18 @@ class Runner:
         while True:
             await asyncio.sleep(_BEAT_S)
             await self._beat()
-            await self._recover()
+            await self._recover(_lease_began())
 
     async def _beat(self) -> None:
         now = datetime.now(UTC)
         with contextlib.suppress(StoreError):  # the next beat may be written
             await self._store.attempts.beat(self.node, now, now - timedelta(seconds=_FORGET_S))
 
-    async def _recover(self) -> None:
+    async def _recover(self, alive_since: datetime) -> None:
         """What dead gateways have left."""
-        now = datetime.now(UTC)
-        alive_since = now - timedelta(seconds=_LEASE_S)
         try:
-            unknown = await self._store.attempts.recover(now, alive_since, self._alone)
-            unread = await self._store.attempts.awaiting_extraction(alive_since, self._alone)
+            unknown = await self._store.attempts.recover(datetime.now(UTC), alive_since)
+            unread = await self._store.attempts.awaiting_extraction(alive_since)
         except StoreError as fault:
             log.error("campaign_store_failed", cause=str(fault))
             return
@@ -275,3 +271,7 @@ class Runner:
 async def extract_nothing(policy: Policy, record: AttemptRecord) -> Mapping[str, Extracted]:
     """For gateways that cannot: every field is empty."""
     return {field.name: None for field in policy.extract}
+
+
+def _lease_began() -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=_LEASE_S)

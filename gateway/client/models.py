@@ -620,6 +620,7 @@ class EventInfo(Model):
         "call.bridged",
         "call.unbridged",
         "call.quality",
+        "call.do_not_call",
         "transcript.partial",
         "transcript.final",
         "turn.measured",

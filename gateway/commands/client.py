@@ -29,7 +29,7 @@ def talk(options: argparse.Namespace, work: "Callable[[ParleyClient], Awaitable[
     try:
         return asyncio.run(run())
     except NotReachable as error:
-        failed(no_gateway(address, error.__cause__ or error))
+        failed(no_gateway(address, str(error.__cause__ or "") or type(error.__cause__ or error).__name__))
     except httpx.InvalidURL as error:
         failed(no_gateway(address, error))
     except ApiError as error:

@@ -77,6 +77,10 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         {"quality": "as `quality` of the session, so far"},
         is_kept=False,
     ),
+    "call.do_not_call": KindFacts(
+        "The far end has asked an agent not to be called any more. No campaign calls these numbers again.",
+        {"numbers": "by which they are known: E.164, or SIP URIs"},
+    ),
     "transcript.partial": KindFacts(
         "While the caller speaks, at most four times a second.",
         {"turn_index": "of the turn that is being spoken", "text": "what it sounds like so far"},

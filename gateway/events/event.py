@@ -21,6 +21,7 @@ EventKind = Literal[
     "call.bridged",
     "call.unbridged",
     "call.quality",
+    "call.do_not_call",
     "transcript.partial",
     "transcript.final",
     "turn.measured",

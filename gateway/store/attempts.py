@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, select, update
+from sqlalchemy import Row, Select, and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.campaigns.attempt import AttemptRecord, Extracted
@@ -322,13 +322,10 @@ class AttemptRows:
         async with self._writing() as connection:
             await connection.execute(delete(RunnerRow).where(RunnerRow.node == node))
 
-    async def recover(self, now: datetime, alive_since: datetime, alone: str | None) -> list[str]:
+    async def recover(self, now: datetime, alive_since: datetime) -> list[str]:
         """End what gateways have left that are gone, as `UNKNOWN`; the attempts' ids. Gone are those that have not been
-        alive since then; `alone`: all but this one."""
-        living = select(RunnerRow.node).where(RunnerRow.beat_at >= alive_since)
-        of_the_dead: ColumnElement[bool] = AttemptRow.node.not_in(living)
-        if alone is not None:
-            of_the_dead = AttemptRow.node != alone
+        alive since then."""
+        of_the_dead = AttemptRow.node.not_in(select(RunnerRow.node).where(RunnerRow.beat_at >= alive_since))
         left = select(AttemptRow.campaign_id).where(AttemptRow.ended_at.is_(None), of_the_dead).distinct()
         async with self._reading() as connection:
             campaign_ids = list(await connection.scalars(left))
@@ -348,10 +345,9 @@ class AttemptRows:
                         recovered.append(row.attempt_id)
         return recovered
 
-    async def awaiting_extraction(self, alive_since: datetime, alone: str | None) -> list[str]:
+    async def awaiting_extraction(self, alive_since: datetime) -> list[str]:
         """Attempts whose gateway died before it had extracted anything: their ids."""
-        living = select(RunnerRow.node).where(RunnerRow.beat_at >= alive_since)
-        of_the_dead = AttemptRow.node.not_in(living) if alone is None else AttemptRow.node != alone
+        of_the_dead = AttemptRow.node.not_in(select(RunnerRow.node).where(RunnerRow.beat_at >= alive_since))
         query = select(AttemptRow.attempt_id).where(
             AttemptRow.is_extracted.is_(False), AttemptRow.ended_at.is_not(None), of_the_dead
         )

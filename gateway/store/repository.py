@@ -134,6 +134,7 @@ class SessionStore:
         self.campaigns = CampaignRows(self._writing, self._reading, self._sealer, NumberKeys(key), engine.dialect.name)
         self.attempts = AttemptRows(self._writing, self._reading, self._sealer, self.campaigns)
         self.do_not_call = DoNotCallRows(self._writing, self._reading, self._sealer, NumberKeys(key))
+        self.opened_at = datetime.now(UTC)
         self.was_alone = folder.is_alone
         """No other gateway used the folder when we began: what one has left unfinished is ours to finish."""
         self.on_erased: Callable[[str], None] = lambda call_id: None

@@ -201,7 +201,7 @@ def test_a_hello_offers_the_floor_at_once_and_is_a_person_a_moment_later() -> No
     far_end = FarEnd(MESSAGE)
     spoken(far_end, (1.0, 1.5))
     (floor, person) = run_to(far_end, 5.0)
-    assert floor == (1.8, FloorOffered(1.5))
+    assert floor == (1.75, FloorOffered(1.5))
     assert person == (2.1, FarEndRecognized(FarEndKind.PERSON, "cadence", 0.85))
     assert far_end.verdict is Verdict.HUMAN
 

@@ -84,5 +84,5 @@ def test_a_person_who_was_not_greeted_yet_is_greeted_in_the_next_pause() -> None
     words.receive_silence(4.0)
     words.handle_timeout(4.2)
     assert not words.events()
-    words.handle_timeout(4.3)
+    words.handle_timeout(4.25)
     assert words.events() == [SpeakNow()]

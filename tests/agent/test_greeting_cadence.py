@@ -37,7 +37,7 @@ def told(
 
 
 def test_a_hello_and_a_silence_are_a_persons() -> None:
-    assert told(0.5, 3.0) == [(0.8, GreetingPaused), (1.1, SoundsLikePerson)]
+    assert told(0.5, 3.0) == [(0.75, GreetingPaused), (1.1, SoundsLikePerson)]
 
 
 def test_the_more_was_said_the_longer_must_a_person_wait() -> None:

@@ -16,6 +16,7 @@ from agent.events import (
     TurnReopened,
 )
 from agent.far_end_kind import FarEndKind
+from media.tones import tone
 from tests.fakes.scene import QUICK, Scene
 from tests.fakes.services import ScriptedTts
 from tests.fakes.virtual_time import in_virtual_time
@@ -68,7 +69,7 @@ async def test_words_that_come_late_are_not_lost_and_not_said_twice() -> None:
 async def test_who_goes_on_before_we_are_heard_is_listened_to_and_greeted_then() -> None:
     async with Scene(config=CONFIG, is_placed=True) as scene:
         await scene.leg.speak("hello", ms=400)
-        await scene.leg.pause_for(240)
+        await scene.leg.pause_for(180)
         ended_at = await scene.leg.speak("this is jane", ms=900)
         await scene.wait_for(ReplyFinished)
         assert [reply.text for reply in scene.all(ReplyFinished)] == [GREETING]
@@ -199,3 +200,14 @@ async def test_the_message_is_rendered_before_the_machine_records() -> None:
         ended_at = await scene.leg.speak("please leave a message", ms=4_000)
         await scene.wait_for(HangUpRequested)
         assert scene.first_sound_after(ended_at) - ended_at < 2.5 + 0.2
+
+
+@in_virtual_time
+async def test_the_message_begins_after_the_beep_whether_or_not_the_machines_turn_is_over() -> None:
+    config = CONFIG.model_copy(update={"far_end": FarEndConfig(voicemail="message", message="Call us back.")})
+    async with Scene(config=config, tts=ScriptedTts(first_byte_s=0.0), is_placed=True) as scene:
+        await scene.leg.speak("please leave a message and", ms=2_600)
+        beeped_at = await scene.leg.sound(tone((1000.0,), 200, 8000) // 32)  # too soft for the scripted detector
+        await scene.wait_for(HangUpRequested)
+        assert 0.0 < scene.first_sound_after(beeped_at) - beeped_at <= 0.6
+        assert [turn.text for turn in scene.all(TurnCommitted)] == ["please leave a message and"]

@@ -82,9 +82,12 @@ class FakeLeg:
         """
         count = ms * self.sample_rate_hz // 1000
         number = self.utterances.add(text, count) if level is None else level
-        samples = np.full(count, number, np.int16)
+        return await self.sound(np.full(count, number, np.int16))
+
+    async def sound(self, samples: PcmSamples) -> float:
+        """The caller's line sounds like this; returns when its last frame has come in, and that moment."""
         size = round(FRAME_S * self.sample_rate_hz)
-        frames = [samples[begin : begin + size] for begin in range(0, count, size)]
+        frames = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
         self._said.extend(frames)
         while self._said:  # noqa: ASYNC110 - virtual time: a poll costs nothing
             await asyncio.sleep(FRAME_S / 4)

@@ -33,6 +33,9 @@ class ScriptedControl:
     async def resume(self) -> None:
         self._do("resume", "")
 
+    def do_not_call(self) -> None:
+        self._do("do_not_call", "")
+
     def _do(self, what: str, to: str) -> None:
         if self.refuses:
             raise ToolFailed(self.refuses)

@@ -127,8 +127,8 @@ async def test_what_a_dead_gateway_has_left_is_unknown_and_never_dialled_again(t
         (dead,) = (await claim(store, 1, node="dead")).attempts
         (living,) = (await claim(store, 2, node="n1")).attempts
         await store.attempts.beat("n1", NOON, NOON)
-        assert await store.attempts.recover(NOON, NOON - timedelta(seconds=20), None) == [dead.attempt_id]
-        assert await store.attempts.recover(NOON, NOON - timedelta(seconds=20), "n1") == []
+        assert await store.attempts.recover(NOON, NOON - timedelta(seconds=20)) == [dead.attempt_id]
+        assert await store.attempts.recover(NOON, NOON - timedelta(seconds=20)) == []
         (settled,) = await store.attempts.results("c", 0, 10)
         assert (settled.line, settled.outcome, settled.call_id) == (1, Outcome.UNKNOWN, dead.call_id)
         claimed = (await claim(store, now=NOON + timedelta(days=9))).attempts
@@ -217,7 +217,7 @@ async def test_a_conversation_is_settled_when_it_has_been_extracted_and_a_dead_g
         (attempt,) = (await claim(store, node="dead")).attempts
         await store.attempts.end(attempt, ended(Outcome.TALKED, awaits_extraction=True))
         assert await store.attempts.results("c", 0, 10) == []
-        assert await store.attempts.awaiting_extraction(NOON, None) == [attempt.attempt_id]
+        assert await store.attempts.awaiting_extraction(NOON) == [attempt.attempt_id]
         assert await store.attempts.extracted(attempt.attempt_id, {"date": "tomorrow", "sure": True})
         assert not await store.attempts.extracted(attempt.attempt_id, {})
         (result,) = await store.attempts.results("c", 0, 10)

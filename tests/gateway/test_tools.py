@@ -50,7 +50,7 @@ def test_an_agent_with_a_model_may_have_tools(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (AGENT + 'tools = ["fly"]', "agents.a.tools: there is no tool 'fly': collect_digits, expect, hang_up, hold"),
+        (AGENT + 'tools = ["fly"]', "agents.a.tools: there is no tool 'fly': collect_digits, do_not_call, expect"),
         (AGENT + 'tools = ["transfer"]', "agents.a.transfers: is missing"),
         ('[agents.a]\ntools = ["hang_up", "hold"]', 'agents.a.tools: hold: llm "local" can only hang_up'),
         (HOOK.replace("https://h/{id}", "https://{id}/"), "tools.crm.url: must begin with scheme and host"),

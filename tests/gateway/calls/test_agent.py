@@ -10,6 +10,7 @@ import pytest
 from agent.config import AgentConfig
 from agent.dialogue import AgentServices
 from agent.phrases import Phrases
+from agent.services.stt import Transcript
 from agent.session import AgentSession
 from gateway.calls.agent import AgentActivity, ConfiguredAgents
 from gateway.calls.call import Call
@@ -18,6 +19,7 @@ from gateway.calls.facts import CallFacts
 from gateway.store.records import TranscriptEntry, TurnRecord
 from tests.fakes.leg import FakeLeg
 from tests.fakes.services import ScriptedDetector, ScriptedLlm, ScriptedModel, ScriptedStt, ScriptedTts
+from tests.fakes.tools import ScriptedControl
 from tests.fakes.virtual_time import in_virtual_time
 
 
@@ -46,7 +48,8 @@ class LineCall:
         self.facts = CallFacts("call_1", "inbound", "+15550100", "+15550101", answered_at=1.0)
         self.call_id = self.facts.call_id
         self.leg = Line()
-        self.journal = self.metrics = self
+        self.journal = self.metrics = self.story = self
+        self.is_watched = False
         self.campaign: CampaignOrder | None = None
         self.keys_secret = False
         self.awaits_secret_keys: Callable[[], bool] = lambda: False
@@ -91,9 +94,10 @@ class Attended:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-def two_agents(call: LineCall) -> ConfiguredAgents:
+def two_agents(call: LineCall, stt: ScriptedStt | None = None) -> ConfiguredAgents:
     tts = ScriptedTts()
-    services = AgentServices(ScriptedStt(call.leg.utterances), ScriptedLlm(), tts, ScriptedDetector(), Phrases(tts))
+    stt = stt or ScriptedStt(call.leg.utterances)
+    services = AgentServices(stt, ScriptedLlm(), tts, ScriptedDetector(), Phrases(tts))
     configs = {"desk": AgentConfig(greeting="Desk here."), "night": AgentConfig(greeting="Night desk here.")}
     return ConfiguredAgents(configs, dict.fromkeys(configs, services), ScriptedModel, echo_gate=False)
 
@@ -152,3 +156,25 @@ async def test_the_call_knows_when_the_agent_awaits_secret_keys() -> None:
         desk.session.keep_keys_secret(True, 4)
         assert call.awaits_secret_keys()
     assert not call.awaits_secret_keys()
+
+
+@pytest.mark.parametrize("said", ["please take me off your list", "please take me off hold"])
+@pytest.mark.parametrize("stays_s", [0.1, 10.0])
+@in_virtual_time
+async def test_who_does_not_want_to_be_called_is_heard_even_when_they_hang_up_in_anger(
+    said: str, stays_s: float
+) -> None:
+    call, control = LineCall(), ScriptedControl()
+    stt = ScriptedStt(call.leg.utterances)
+    agents, clock = two_agents(call, stt), asyncio.create_task(call.leg.run())
+    agents.control_of = lambda _: control
+    async with Attended(agents, call, "desk") as activity:
+        call.leg.on_frames = activity.session.feed
+        await asyncio.sleep(5)
+        await call.leg.speak(said)
+        stt.streams[-1].on_partial(Transcript(said, False, 0.9))
+        await asyncio.sleep(stays_s)
+        if stays_s < 1:
+            assert not control.done  # they may go on: "... in the waiting room"
+    assert [done for done, _ in control.done] == (["do_not_call"] if "list" in said else [])
+    clock.cancel()

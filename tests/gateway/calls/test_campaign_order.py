@@ -47,3 +47,13 @@ def test_a_message_without_the_action_and_the_action_without_a_message_are_refus
         CampaignOrder("hang_up", "Hello")
     with pytest.raises(GatewayMisuse):
         CampaignOrder(max_duration_s=0)
+
+
+def test_what_the_list_says_is_in_the_prompt_and_in_the_places_that_the_greeting_has_for_it() -> None:
+    agent = AgentConfig(prompt="You call for {practice}.", greeting="Hello {name}, this is {practice}. {unknown}")
+    about = {"name": "Ann", "practice": "Green Lane", "note": ""}
+    config = CampaignOrder(about=about).applied_to(agent)
+    assert config.greeting == "Hello Ann, this is Green Lane. {unknown}"
+    assert config.prompt.startswith("You call for Green Lane.\n")
+    assert config.prompt.endswith("\n- name: Ann\n- practice: Green Lane")
+    assert CampaignOrder().applied_to(agent).prompt == "You call for {practice}."

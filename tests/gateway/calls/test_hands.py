@@ -9,7 +9,7 @@ import pytest
 from agent.errors import ToolFailed
 from gateway.calls.hands import CallHands
 from gateway.calls.transfer import Transfer
-from gateway.errors import WrongCallState
+from gateway.errors import BadAddress, WrongCallState
 from gateway.sip.events import TransferReported
 
 
@@ -26,6 +26,7 @@ class _Switchboard:
 
     def __init__(self, fault: Exception | None = None) -> None:
         self.transfers: list[Transfer] = []
+        self.refusals = 0
         self._fault = fault
 
     async def transfer(self, call: Any, to: str) -> Transfer:
@@ -33,6 +34,11 @@ class _Switchboard:
             raise self._fault
         self.transfers.append(Transfer(call, to))
         return self.transfers[-1]
+
+    def do_not_call(self, call: Any) -> None:
+        if self._fault is not None:
+            raise self._fault
+        self.refusals += 1
 
 
 def hands(switchboard: _Switchboard) -> CallHands:
@@ -68,3 +74,11 @@ async def test_a_transfer_ends_when_the_far_end_says_how(code: int, told: str | 
 async def test_what_the_call_does_not_allow_is_told_without_details() -> None:
     with pytest.raises(ToolFailed, match=r"^it cannot be done now \(WrongCallState\)$"):
         await hands(_Switchboard(WrongCallState("sip:secret@h"))).transfer("sip:200@h")
+
+
+async def test_a_caller_whose_number_is_not_known_cannot_be_put_on_the_do_not_call_list() -> None:
+    with pytest.raises(ToolFailed, match="BadAddress"):
+        hands(_Switchboard(BadAddress("+15550100"))).do_not_call()
+    known = _Switchboard()
+    hands(known).do_not_call()
+    assert known.refusals == 1
