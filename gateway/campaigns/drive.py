@@ -34,6 +34,8 @@ _LOOK_S = 1.0
 """How often it is looked what other gateways have done."""
 _HORIZON_S = 0.1
 """So far ahead INVITEs are claimed: a campaign that is cancelled has at most so many to withdraw."""
+_LATE_S = 0.03
+"""An INVITE that leaves more than so long after its slot takes another one."""
 _BREATH_S = 2.0
 """Without calls, after one that could not be sent."""
 Spawn = Callable[[Coroutine[object, object, None], str], object]
@@ -244,6 +246,13 @@ class Drive:
         if (delay_s := attempt.slot_at - time.time()) > 0:
             await asyncio.sleep(delay_s)
         await self._sends.take()
+        slot_at = attempt.slot_at
+        with contextlib.suppress(StoreError):  # then it leaves late
+            while time.time() - slot_at > _LATE_S:
+                # Another gateway may have the slots since then.
+                gap = gap_s(self.policy.cps)
+                slot_at = await self._store.attempts.later_slot(self.campaign_id, datetime.now(UTC), gap)
+                await asyncio.sleep(max(0.0, slot_at - time.time()))
 
 
 def _load(load: CampaignLoad) -> Load:

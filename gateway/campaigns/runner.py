@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 _LOOK_S, _IDLE_LOOK_S = 0.1, 1.0
 """How often it is looked whether somebody has stopped, or begun, a campaign elsewhere; without campaigns seldom."""
 _BEAT_S = 4.0
-_LEASE_S = 20.0
+_LEASE_S = 30.0
 """A gateway that has not been heard of for so long is dead, and so are its calls."""
 _FORGET_S = 86_400.0
 _EXTRACTIONS = 4
@@ -231,8 +231,8 @@ class Runner:
     async def _recover(self, alive_since: datetime) -> None:
         """What dead gateways have left."""
         try:
-            unknown = await self._store.attempts.recover(datetime.now(UTC), alive_since)
-            unread = await self._store.attempts.awaiting_extraction(alive_since)
+            unknown = await self._store.attempts.recover(self.node, datetime.now(UTC), alive_since)
+            unread = await self._store.attempts.awaiting_extraction(self.node, alive_since)
         except StoreError as fault:
             log.error("campaign_store_failed", cause=str(fault))
             return

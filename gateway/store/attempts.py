@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Row, Select, and_, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.campaigns.attempt import AttemptRecord, Extracted
@@ -205,6 +205,16 @@ class AttemptRows:
             update(CampaignRow).where(CampaignRow.campaign_id == campaign_id).values(slot_at=slot_at)
         )
 
+    async def later_slot(self, campaign_id: str, now: datetime, gap_s: float) -> float:
+        """Another moment for an INVITE that has missed its own, as `ClaimedAttempt.slot_at`."""
+        async with self._writing() as connection:
+            await locked_campaign(connection, campaign_id)
+            of_campaign = CampaignRow.campaign_id == campaign_id
+            next_at: float = await connection.scalar(select(CampaignRow.slot_at).where(of_campaign)) or 0.0
+            slot_at = max(next_at, now.timestamp())
+            await connection.execute(update(CampaignRow).where(of_campaign).values(slot_at=slot_at + gap_s))
+        return slot_at
+
     async def withdraw(self, attempt: ClaimedAttempt, now: datetime) -> None:
         """Its INVITE was not sent, and will not be: it is as if it had never been claimed."""
         async with self._writing() as connection:
@@ -322,10 +332,10 @@ class AttemptRows:
         async with self._writing() as connection:
             await connection.execute(delete(RunnerRow).where(RunnerRow.node == node))
 
-    async def recover(self, now: datetime, alive_since: datetime) -> list[str]:
+    async def recover(self, node: str, now: datetime, alive_since: datetime) -> list[str]:
         """End what gateways have left that are gone, as `UNKNOWN`; the attempts' ids. Gone are those that have not been
-        alive since then."""
-        of_the_dead = AttemptRow.node.not_in(select(RunnerRow.node).where(RunnerRow.beat_at >= alive_since))
+        alive since then; this one (`node`) never is."""
+        of_the_dead = _of_the_dead(node, alive_since)
         left = select(AttemptRow.campaign_id).where(AttemptRow.ended_at.is_(None), of_the_dead).distinct()
         async with self._reading() as connection:
             campaign_ids = list(await connection.scalars(left))
@@ -345,9 +355,9 @@ class AttemptRows:
                         recovered.append(row.attempt_id)
         return recovered
 
-    async def awaiting_extraction(self, alive_since: datetime) -> list[str]:
-        """Attempts whose gateway died before it had extracted anything: their ids."""
-        of_the_dead = AttemptRow.node.not_in(select(RunnerRow.node).where(RunnerRow.beat_at >= alive_since))
+    async def awaiting_extraction(self, node: str, alive_since: datetime) -> list[str]:
+        """Attempts whose gateway died before it had extracted anything: their ids. As `recover`."""
+        of_the_dead = _of_the_dead(node, alive_since)
         query = select(AttemptRow.attempt_id).where(
             AttemptRow.is_extracted.is_(False), AttemptRow.ended_at.is_not(None), of_the_dead
         )
@@ -439,6 +449,11 @@ class AttemptRows:
             recording=row.recording is not None,
             cost=row.cost or 0.0,
         )
+
+
+def _of_the_dead(node: str, alive_since: datetime) -> ColumnElement[bool]:
+    living = select(RunnerRow.node).where(RunnerRow.beat_at >= alive_since)
+    return and_(AttemptRow.node != node, AttemptRow.node.not_in(living))
 
 
 def _slots(begin_at: float, until: float, gap_s: float) -> list[float]:

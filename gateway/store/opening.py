@@ -22,7 +22,8 @@ from gateway.store.sealing import ColumnSealer
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 
-_BUSY_TIMEOUT_S = 5.0
+_BUSY_TIMEOUT_S = 30.0
+"""How long a write waits for those of other gateways on the same database."""
 
 log = structlog.get_logger(__name__)
 

@@ -126,15 +126,27 @@ async def test_what_a_dead_gateway_has_left_is_unknown_and_never_dialled_again(t
         await campaign(store)
         (dead,) = (await claim(store, 1, node="dead")).attempts
         (living,) = (await claim(store, 2, node="n1")).attempts
-        await store.attempts.beat("n1", NOON, NOON)
-        assert await store.attempts.recover(NOON, NOON - timedelta(seconds=20)) == [dead.attempt_id]
-        assert await store.attempts.recover(NOON, NOON - timedelta(seconds=20)) == []
+        (other,) = (await claim(store, 3, node="n2")).attempts
+        await store.attempts.beat("n2", NOON, NOON)  # n1 has not said so: it knows that it lives
+        assert await store.attempts.recover("n1", NOON, NOON - timedelta(seconds=20)) == [dead.attempt_id]
+        assert await store.attempts.recover("n1", NOON, NOON - timedelta(seconds=20)) == []
         (settled,) = await store.attempts.results("c", 0, 10)
         assert (settled.line, settled.outcome, settled.call_id) == (1, Outcome.UNKNOWN, dead.call_id)
         claimed = (await claim(store, now=NOON + timedelta(days=9))).attempts
         assert dead.contact_id not in [one.contact_id for one in claimed]
         assert not await store.attempts.end(dead, ended(Outcome.TALKED)), "it was taken for dead"
         assert await store.attempts.end(living, ended(Outcome.TALKED))
+        assert await store.attempts.end(other, ended(Outcome.TALKED))
+
+
+async def test_an_invite_that_missed_its_slot_gets_one_that_nobody_else_has(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store, opened(tmp_path) as other:
+        await campaign(store, 3)
+        (first,) = (await claim(store, 1, gap_s=0.5)).attempts
+        late = NOON + timedelta(seconds=0.2)
+        slots = [first.slot_at, *[await one.attempts.later_slot("c", late, 0.5) for one in (store, other, store)]]
+        assert [round(slot - NOON.timestamp(), 3) for slot in slots] == [0.0, 0.5, 1.0, 1.5]
+        assert await store.attempts.later_slot("c", NOON + timedelta(seconds=9), 0.5) == NOON.timestamp() + 9
 
 
 async def test_a_claim_that_was_not_dialled_is_given_back_as_it_was(tmp_path: Path) -> None:
@@ -217,7 +229,7 @@ async def test_a_conversation_is_settled_when_it_has_been_extracted_and_a_dead_g
         (attempt,) = (await claim(store, node="dead")).attempts
         await store.attempts.end(attempt, ended(Outcome.TALKED, awaits_extraction=True))
         assert await store.attempts.results("c", 0, 10) == []
-        assert await store.attempts.awaiting_extraction(NOON) == [attempt.attempt_id]
+        assert await store.attempts.awaiting_extraction("n1", NOON) == [attempt.attempt_id]
         assert await store.attempts.extracted(attempt.attempt_id, {"date": "tomorrow", "sure": True})
         assert not await store.attempts.extracted(attempt.attempt_id, {})
         (result,) = await store.attempts.results("c", 0, 10)
