@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 _STORE_PAUSE_S = 1.0
 """Before the database is asked again to write down what must not be lost."""
+_LAST_WRITE_S = 3.0
+"""For what is written as we end."""
 Written = TypeVar("Written")
 Settled = Callable[[ClaimedAttempt, AttemptEnd], Awaitable[None]]
 """Told when an attempt is over and written down."""
@@ -71,21 +73,24 @@ class Calling:
             await (self._call.hang_up("campaign_cancelled") if hang_up else self._call.give_up())
 
     async def run(
-        self, until_slot: Callable[[ClaimedAttempt], Awaitable[None]], receive_sent: Callable[[], None]
+        self, until_slot: Callable[[ClaimedAttempt], Awaitable[bool]], receive_sent: Callable[[], None]
     ) -> None:
-        """Everything. `until_slot` returns when the INVITE may go out; `receive_sent` is told when it is, or never
-        will be."""
+        """Everything. `until_slot` returns when the INVITE may go out; False: it may not any more. `receive_sent` is
+        told when it is out, or never will be."""
         try:
-            await until_slot(self.attempt)
-            if self._is_cancelled:
+            may_leave = await until_slot(self.attempt)
+            if self._is_cancelled or not may_leave:
                 receive_sent()
                 await self._withdraw()
                 return
             await self._dial(receive_sent)
         except asyncio.CancelledError:
             # The gateway ends. An attempt whose INVITE is not out is nobody's; of others a restart says `UNKNOWN`.
+            # Tried once: a database that has failed must not keep us.
             if self._call is None and not self.is_sent:
-                await asyncio.shield(self._withdraw())
+                with contextlib.suppress(StoreError, TimeoutError):
+                    async with asyncio.timeout(_LAST_WRITE_S):
+                        await self._store.attempts.withdraw(self.attempt, _now())
             raise
 
     async def give_up_on_it(self) -> None:

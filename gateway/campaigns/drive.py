@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 import structlog
@@ -229,7 +229,11 @@ class Drive:
         except Exception:
             # A fault of ours on one attempt must not end the others, which share a task group.
             log.exception("campaign_attempt_fault", campaign_id=self.campaign_id, call_id=calling.attempt.call_id)
-            await calling.give_up_on_it()
+            try:
+                await calling.give_up_on_it()
+            except Exception:
+                # Not even that (the campaign was removed): then `AttemptRows.recover` ends it.
+                log.exception("campaign_attempt_lost", campaign_id=self.campaign_id, call_id=calling.attempt.call_id)
         finally:
             self._callings.pop(calling.attempt.attempt_id, None)
             if calling.could_not_send:
@@ -242,17 +246,27 @@ class Drive:
         except Exception:
             log.exception("campaign_cancel_fault", campaign_id=self.campaign_id, call_id=calling.attempt.call_id)
 
-    async def _until_slot(self, attempt: ClaimedAttempt) -> None:
+    async def _until_slot(self, attempt: ClaimedAttempt) -> bool:
+        """Until the INVITE may go out; False: the campaign stands still, or the hour has passed."""
         if (delay_s := attempt.slot_at - time.time()) > 0:
             await asyncio.sleep(delay_s)
         await self._sends.take()
         slot_at = attempt.slot_at
+        ahead_s = 0.0
         with contextlib.suppress(StoreError):  # then it leaves late
-            while time.time() - slot_at > _LATE_S:
-                # Another gateway may have the slots since then.
-                gap = gap_s(self.policy.cps)
-                slot_at = await self._store.attempts.later_slot(self.campaign_id, datetime.now(UTC), gap)
+            while time.time() - slot_at > _LATE_S and self._state is CampaignState.RUNNING:
+                # Another gateway may have the slots since then. The next one lies so far ahead that it is not past
+                # when a database as slow as the last time has written it down.
+                asked_at = datetime.now(UTC)
+                ahead = asked_at + timedelta(seconds=ahead_s)
+                slot_at = await self._store.attempts.later_slot(self.campaign_id, ahead, gap_s(self.policy.cps))
+                ahead_s = 2 * max(ahead_s, time.time() - asked_at.timestamp())
                 await asyncio.sleep(max(0.0, slot_at - time.time()))
+        return self._state is CampaignState.RUNNING and self._windows.is_open(attempt.zone, datetime.now(UTC))
+
+    def held(self) -> list[str]:
+        """The attempts that are in our hands: their ids."""
+        return list(self._callings)
 
 
 def _load(load: CampaignLoad) -> Load:

@@ -93,11 +93,11 @@ async def add_list(
             await _add(batch, campaign_id, policy, campaigns, report)
             if report.rows % _TOLD_ROWS < len(batch):
                 print(json.dumps({"rows": report.rows}), flush=True)
+        while await campaigns.release(campaign_id):
+            pass
     except CampaignError:
         await _discard(campaign_id, campaigns)
         raise
-    while await campaigns.release(campaign_id):
-        pass
     return report
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import structlog
+from pydantic import ValidationError
 
 from gateway.campaigns import telling
 from gateway.campaigns.attempt import AttemptRecord, Extracted
@@ -35,7 +36,7 @@ _EXTRACTIONS = 4
 """Conversations that are read at once."""
 _PROGRESS_S = 1.0
 Extract = Callable[[Policy, AttemptRecord], Awaitable[Mapping[str, Extracted]]]
-"""What came of a conversation, by the policy's `extract`; must not raise."""
+"""What came of a conversation, by the policy's `extract`. `StoreError`: it is asked again."""
 
 
 class Runner:
@@ -63,12 +64,18 @@ class Runner:
         self._news = asyncio.Event()
         """A campaign has been started here."""
         self._driving: set[asyncio.Task[None]] = set()
+        self._extracting: set[str] = set()
+        """Attempts whose conversations are being read, or will be."""
+        self._unreadable: set[str] = set()
+        """Campaigns whose policies this version does not understand."""
 
     async def run(self) -> None:
         """Until cancelled; `leave` first, so that nothing is left UNKNOWN."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            await self._beat()
+            # Until others see us alive they would take our attempts for a dead one's.
+            while not await self._beat():  # noqa: ASYNC110
+                await asyncio.sleep(_IDLE_LOOK_S)
             # When nobody else used the database as we opened it, whoever has not been heard of since then is dead.
             await self._recover(self._store.opened_at if self._store.was_alone else _lease_began())
             tasks.create_task(self._keep_alive(), name="campaign-beat")
@@ -160,7 +167,8 @@ class Runner:
         if self._is_leaving:
             return
         for campaign_id, state in states.items():
-            if campaign_id not in self._drives and state is not CampaignState.PAUSED:
+            is_known = campaign_id in self._drives or campaign_id in self._unreadable
+            if not is_known and state is not CampaignState.PAUSED:
                 await self._begin(campaign_id)
 
     async def _begin(self, campaign_id: str) -> None:
@@ -172,50 +180,79 @@ class Runner:
             return
         assert self._tasks is not None
         tasks = self._tasks
-        drive = self._drives[campaign_id] = Drive(
-            campaign,
-            self._store,
-            self._line,
-            self.node,
-            self._new_call_id,
-            lambda work, name: tasks.create_task(work, name=name),
-            self._receive_end,
-            self._tell_end,
-        )
+        try:
+            drive = Drive(
+                campaign,
+                self._store,
+                self._line,
+                self.node,
+                self._new_call_id,
+                lambda work, name: tasks.create_task(work, name=name),
+                self._receive_end,
+                self._tell_end,
+            )
+        except ValidationError as fault:  # another version has written it
+            self._unreadable.add(campaign_id)
+            log.error("campaign_policy_unreadable", campaign_id=campaign_id, faults=fault.error_count())
+            return
+        self._drives[campaign_id] = drive
         task = tasks.create_task(self._see_through(drive), name=f"campaign:{campaign_id}")
         self._driving.add(task)
         task.add_done_callback(self._driving.discard)
 
     async def _see_through(self, drive: Drive) -> None:
         try:
-            await drive.run()
-        except NoSuchCampaign:
-            log.info("campaign_removed", campaign_id=drive.campaign_id)
-        except Exception:
-            # A fault of ours in one campaign must not end the others, which share a task group; it is begun again.
-            log.exception("campaign_fault", campaign_id=drive.campaign_id)
-            await asyncio.sleep(_LEASE_S)
+            while True:
+                try:
+                    return await drive.run()
+                except NoSuchCampaign:
+                    log.info("campaign_removed", campaign_id=drive.campaign_id)
+                    return
+                except Exception:
+                    # A fault of ours in one campaign must not end the others, which share a task group. It goes on as
+                    # it is, for the calls that stand can be cancelled through it alone.
+                    log.exception("campaign_fault", campaign_id=drive.campaign_id)
+                    await asyncio.sleep(_LEASE_S)
         finally:
             self._drives.pop(drive.campaign_id, None)
 
     async def _receive_end(self, attempt: ClaimedAttempt, end: AttemptEnd) -> None:
         if end.awaits_extraction:
-            assert self._tasks is not None
-            self._tasks.create_task(self._extract_one(attempt.attempt_id), name=f"extract:{attempt.call_id}")
+            self._extract_soon(attempt.attempt_id)
         else:
             await self._tell_outcome(attempt.attempt_id)
 
+    def _extract_soon(self, attempt_id: str) -> None:
+        assert self._tasks is not None
+        if attempt_id not in self._extracting:
+            self._extracting.add(attempt_id)
+            self._tasks.create_task(self._extract_one(attempt_id), name=f"extract:{attempt_id}")
+
     async def _extract_one(self, attempt_id: str) -> None:
-        async with self._extractions:
-            with contextlib.suppress(StoreError, NoSuchCampaign):  # the next start does it
-                await self._store.flush()  # what was said
-                record = await self._store.attempts.record(attempt_id)
-                if record is None:
-                    return
-                campaign = await self._store.campaigns.get(record.campaign_id)
-                found = await self._extract(Policy.model_validate_json(campaign.policy), record)
-                if await self._store.attempts.extracted(attempt_id, found):
-                    await self._tell_outcome(attempt_id)
+        try:
+            async with self._extractions:
+                with contextlib.suppress(StoreError, NoSuchCampaign):  # `_recover` finds it once more
+                    await self._store.flush()  # what was said
+                    record = await self._store.attempts.record(attempt_id)
+                    if record is None:
+                        return
+                    campaign = await self._store.campaigns.get(record.campaign_id)
+                    if await self._store.attempts.extracted(attempt_id, await self._extracted(campaign, record)):
+                        await self._tell_outcome(attempt_id)
+        finally:
+            self._extracting.discard(attempt_id)
+
+    async def _extracted(self, campaign: CampaignRecord, record: AttemptRecord) -> Mapping[str, Extracted]:
+        try:
+            policy = Policy.model_validate_json(campaign.policy)
+        except ValidationError:  # another version has written it
+            return {}
+        try:
+            return await self._extract(policy, record)
+        except Exception:
+            # A fault of ours in reading one conversation must neither end the campaigns nor hold this one up for ever.
+            log.exception("campaign_extraction_fault", call_id=record.call_id)
+            return await extract_nothing(policy, record)
 
     async def _keep_alive(self) -> None:
         while True:
@@ -223,15 +260,19 @@ class Runner:
             await self._beat()
             await self._recover(_lease_began())
 
-    async def _beat(self) -> None:
+    async def _beat(self) -> bool:
         now = datetime.now(UTC)
-        with contextlib.suppress(StoreError):  # the next beat may be written
+        try:
             await self._store.attempts.beat(self.node, now, now - timedelta(seconds=_FORGET_S))
+        except StoreError:  # the next beat may be written
+            return False
+        return True
 
     async def _recover(self, alive_since: datetime) -> None:
-        """What dead gateways have left."""
+        """What dead gateways have left; and of ours what a failing database has made us lose."""
+        held = [attempt_id for drive in self._drives.values() for attempt_id in drive.held()]
         try:
-            unknown = await self._store.attempts.recover(self.node, datetime.now(UTC), alive_since)
+            unknown = await self._store.attempts.recover(self.node, datetime.now(UTC), alive_since, held)
             unread = await self._store.attempts.awaiting_extraction(self.node, alive_since)
         except StoreError as fault:
             log.error("campaign_store_failed", cause=str(fault))
@@ -240,9 +281,8 @@ class Runner:
             log.warning("campaign_attempts_unknown", attempts=len(unknown))
         for attempt_id in unknown:
             await self._tell_outcome(attempt_id)
-        assert self._tasks is not None
         for attempt_id in unread:
-            self._tasks.create_task(self._extract_one(attempt_id), name=f"extract:{attempt_id}")
+            self._extract_soon(attempt_id)
 
     # What is told
 

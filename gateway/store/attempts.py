@@ -8,6 +8,7 @@ A contact with an attempt that is not over is in no other gateway's reach, and o
 comes back: nobody is called twice, whenever a gateway dies. As `gateway.store.campaigns` on transactions and errors.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.campaigns.attempt import AttemptRecord, Extracted
 from gateway.campaigns.outcome import DIALLED, CampaignState, ContactState, Outcome
+from gateway.errors import NoSuchCampaign
 from gateway.store.campaign_records import (
     AttemptEnd,
     CampaignLoad,
@@ -232,6 +234,8 @@ class AttemptRows:
     async def answered(self, attempt: ClaimedAttempt, answered_at: datetime) -> int:
         """How many attempts of the campaign are answered and not over, this one among them."""
         async with self._writing() as connection:
+            # Two gateways that count at once would each miss the other's, and both give the last slot away.
+            await locked_campaign(connection, attempt.campaign_id)
             await connection.execute(
                 update(AttemptRow)
                 .where(AttemptRow.attempt_id == attempt.attempt_id, AttemptRow.ended_at.is_(None))
@@ -332,20 +336,23 @@ class AttemptRows:
         async with self._writing() as connection:
             await connection.execute(delete(RunnerRow).where(RunnerRow.node == node))
 
-    async def recover(self, node: str, now: datetime, alive_since: datetime) -> list[str]:
+    async def recover(self, node: str, now: datetime, alive_since: datetime, held: Collection[str] = ()) -> list[str]:
         """End what gateways have left that are gone, as `UNKNOWN`; the attempts' ids. Gone are those that have not been
-        alive since then; this one (`node`) never is."""
-        of_the_dead = _of_the_dead(node, alive_since)
-        left = select(AttemptRow.campaign_id).where(AttemptRow.ended_at.is_(None), of_the_dead).distinct()
+        alive since then. This one (`node`) never is; but attempts of its own from before then that it does not hold
+        it has lost: a claim whose COMMIT was not answered."""
+        dropped = and_(AttemptRow.node == node, AttemptRow.started_at < alive_since, AttemptRow.attempt_id.not_in(held))
+        left_behind = and_(AttemptRow.ended_at.is_(None), or_(_of_the_dead(node, alive_since), dropped))
+        left = select(AttemptRow.campaign_id).where(left_behind).distinct()
         async with self._reading() as connection:
             campaign_ids = list(await connection.scalars(left))
         recovered = []
         for campaign_id in campaign_ids:
             async with self._writing() as connection:
-                await locked_campaign(connection, campaign_id)
+                with contextlib.suppress(NoSuchCampaign):  # removed meanwhile, and the attempts with it
+                    await locked_campaign(connection, campaign_id)
                 rows = await connection.execute(
                     select(AttemptRow.attempt_id, AttemptRow.contact_id, AttemptRow.answered_at).where(
-                        AttemptRow.campaign_id == campaign_id, AttemptRow.ended_at.is_(None), of_the_dead
+                        AttemptRow.campaign_id == campaign_id, left_behind
                     )
                 )
                 for row in rows.all():
@@ -356,10 +363,13 @@ class AttemptRows:
         return recovered
 
     async def awaiting_extraction(self, node: str, alive_since: datetime) -> list[str]:
-        """Attempts whose gateway died before it had extracted anything: their ids. As `recover`."""
-        of_the_dead = _of_the_dead(node, alive_since)
+        """Attempts whose gateway died before it had extracted anything: their ids. As `recover`; of this one those that
+        ended before then."""
+        own = and_(AttemptRow.node == node, AttemptRow.ended_at < alive_since)
         query = select(AttemptRow.attempt_id).where(
-            AttemptRow.is_extracted.is_(False), AttemptRow.ended_at.is_not(None), of_the_dead
+            AttemptRow.is_extracted.is_(False),
+            AttemptRow.ended_at.is_not(None),
+            or_(_of_the_dead(node, alive_since), own),
         )
         async with self._reading() as connection:
             return list(await connection.scalars(query))

@@ -112,11 +112,14 @@ class CampaignRows:
         allowed: Collection[CampaignState],
         end_reason: str | None = None,
     ) -> CampaignRecord:
-        """Into another state. Raises `NoSuchCampaign`; `WrongCampaignState` when it is in none of `allowed`."""
+        """Into another state. Raises `NoSuchCampaign`; `WrongCampaignState` when it is in none of `allowed`, or to be
+        done before all its contacts are."""
         async with self._writing() as connection:
             before = await self._locked(connection, campaign_id)
             if before.state not in allowed:
                 raise WrongCampaignState(f"the campaign is {before.state.value}")
+            if to is CampaignState.DONE and before.sums.settled < before.sums.contacts:
+                raise WrongCampaignState("contacts were added")  # since whoever asks has looked
             changes: dict[str, object] = {"state": to.value}
             if to is CampaignState.RUNNING and before.started_at is None:
                 changes["started_at"] = now
@@ -136,6 +139,8 @@ class CampaignRows:
             campaign = await self._locked(connection, campaign_id)
             if campaign.state not in (CampaignState.DRAFT, CampaignState.DONE, CampaignState.CANCELLED):
                 raise WrongCampaignState(f"the campaign is {campaign.state.value}: cancel it first")
+            if any(await standing(connection, campaign_id)):
+                raise WrongCampaignState("calls of the campaign still stand: wait for their ends, or hang up")
             await connection.execute(delete(DoNotCallRow).where(DoNotCallRow.campaign_id == campaign_id))
             await connection.execute(delete(CampaignRow).where(CampaignRow.campaign_id == campaign_id))
 
@@ -185,9 +190,12 @@ class CampaignRows:
         return duplicates, barred
 
     async def release(self, campaign_id: str) -> int:
-        """Make some of those that are listed the campaign's; how many there were, 0: none are left."""
+        """Make some of those that are listed the campaign's; how many there were, 0: none are left. Raises
+        `NoSuchCampaign`; `WrongCampaignState` when it is over."""
         async with self._writing() as connection:
-            await self._locked(connection, campaign_id)
+            campaign = await self._locked(connection, campaign_id)
+            if campaign.state is CampaignState.DONE:
+                raise WrongCampaignState("the campaign is done: nobody can be added")
             listed = await self._listed(connection, campaign_id)
             for begin in range(0, len(listed), _BATCH):
                 some = ContactRow.contact_id.in_(listed[begin : begin + _BATCH])

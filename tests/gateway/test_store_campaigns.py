@@ -213,6 +213,8 @@ async def test_those_who_wait_are_settled_with_a_cancelled_campaign_and_it_can_b
         await store.campaigns.move("c", CampaignState.CANCELLED, NOON, allowed=[RUNNING], end_reason="cancelled")
         assert await store.campaigns.settle_waiting("c", Outcome.CANCELLED) == 2
         assert await store.campaigns.settle_waiting("c", Outcome.CANCELLED) == 0
+        with pytest.raises(WrongCampaignState, match="still stand"):
+            await store.campaigns.remove("c")
         await store.attempts.end(attempt, ended(Outcome.CANCELLED))
         assert [one.sequence for one in await store.attempts.results("c", 1, 10)] == [2, 3]
         assert await store.campaigns.outcomes("c") == {Outcome.CANCELLED: 3}
@@ -238,6 +240,20 @@ async def test_a_conversation_is_settled_when_it_has_been_extracted_and_a_dead_g
         assert await store.attempts.attempts("c", before=None, outcomes=[Outcome.BUSY], limit=5) == []
         assert len(await store.attempts.attempts("c", before=None, outcomes=[], limit=5)) == 1
     assert b"tomorrow" not in bytes_on_disk(tmp_path)
+
+
+async def test_no_campaign_is_done_before_its_contacts_and_none_is_added_afterwards(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await campaign(store, 1)
+        (attempt,) = (await claim(store)).attempts
+        await store.campaigns.add_contacts("c", [Listed(9, "+4930999999")], NOON)
+        with pytest.raises(WrongCampaignState, match="contacts were added"):
+            await store.campaigns.move("c", CampaignState.DONE, NOON, allowed=[RUNNING])
+        await store.attempts.end(attempt, ended(Outcome.TALKED))
+        await store.campaigns.move("c", CampaignState.DONE, NOON, allowed=[RUNNING])
+        with pytest.raises(WrongCampaignState, match="nobody can be added"):
+            await store.campaigns.release("c")
+        assert (await store.campaigns.get("c")).sums.contacts == 1
 
 
 async def test_a_list_is_the_campaigns_when_it_has_been_read_to_its_end_and_not_before(tmp_path: Path) -> None:
