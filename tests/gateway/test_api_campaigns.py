@@ -37,7 +37,7 @@ async def run(api: Api, campaign_id: str, until: str = "done") -> dict[str, Any]
 
 
 async def wait(api: Api, campaign_id: str, until: str = "done") -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while True:
             campaign: dict[str, Any] = (await api.client.get(f"/api/v1/campaigns/{campaign_id}")).json()
             progress = campaign["progress"]
@@ -48,7 +48,7 @@ async def wait(api: Api, campaign_id: str, until: str = "done") -> dict[str, Any
 
 async def calls(api: Api, number: int) -> None:
     """Until so many have been placed."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while len(api.line.calls) < number:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
