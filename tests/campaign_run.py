@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -196,17 +195,15 @@ class CampaignRun:
         yield state
 
     def attempts(self) -> list[Attempt]:
-        """All of them. Several may have begun at the same moment: pages overlap."""
-        found: dict[str, Attempt] = {}
-        more: dict[str, Any] = {}
+        """All of them."""
+        found: list[Attempt] = []
+        more: dict[str, str] = {}
         while True:
             page = self.nodes.ask("GET", f"/campaigns/{self.id}/attempts", params={"limit": _PAGE, **more}).json()
-            known = len(found)
-            found.update({one["attempt_id"]: Attempt.parse(one) for one in page["attempts"]})
-            if page["next"] is None or len(found) == known:
-                return list(found.values())
-            last = datetime.fromisoformat(page["next"])
-            more = {"before": (last + timedelta(milliseconds=1)).isoformat()}
+            found += [Attempt.parse(one) for one in page["attempts"]]
+            if page["next"] is None:
+                return found
+            more = {"before": page["next"]}
 
     def results(self) -> list[tuple[str, Outcome]]:
         """Number and outcome of each row."""
