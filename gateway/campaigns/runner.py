@@ -250,6 +250,8 @@ class Runner:
             return {}
         try:
             return await self._extract(policy, record)
+        except StoreError:
+            raise
         except Exception:
             # A fault of ours in reading one conversation must neither end the campaigns nor hold this one up for ever.
             log.exception("campaign_extraction_fault", call_id=record.call_id)

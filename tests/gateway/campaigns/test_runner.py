@@ -194,6 +194,21 @@ async def test_a_conversation_is_read_again_when_what_came_of_it_could_not_be_wr
         assert await it.outcomes() == {Outcome.TALKED: 1}
 
 
+async def test_a_conversation_is_read_again_when_it_could_not_be_looked_up(tmp_path: Path, short_lease: None) -> None:
+    failing = [True]
+
+    async def failing_once(policy: Policy, record: AttemptRecord) -> Mapping[str, Extracted]:
+        if failing:
+            failing.pop()
+            raise StoreError("the server is gone")
+        return {"sure": True}
+
+    async with office(tmp_path, failing_once) as it:
+        await it.campaign(contacts=1, extract=[FIELD])
+        assert await it.outcomes() == {Outcome.TALKED: 1}
+        assert [one.disposition for one in await it.store.attempts.results("c", 0, 9)] == [{"sure": True}]
+
+
 async def test_a_conversation_is_read_once_however_long_that_takes(tmp_path: Path, short_lease: None) -> None:
     reads, may_end = list[str](), asyncio.Event()
 
