@@ -24,7 +24,6 @@ from agent.intents import Vectors
 from agent.services.llm import Conversation, LanguageModel, Message, TextDelta
 from gateway.campaigns.attempt import AttemptRecord, Extracted
 from gateway.campaigns.policy import ExtractField, Policy
-from gateway.errors import StoreError
 from gateway.store import SessionStore, TranscriptEntry
 
 log = structlog.get_logger(__name__)
@@ -58,7 +57,7 @@ class Extractor(Protocol):
 
 
 class Extraction:
-    """For the runner: never raises."""
+    """For the runner. Raises `StoreError` only: then it is asked again."""
 
     def __init__(self, store: SessionStore, extractors: Mapping[str, Extractor], usual: Extractor) -> None:
         """`extractors`: by agent; `usual`: those of the other agents, and when those fail."""
@@ -69,11 +68,7 @@ class Extraction:
     async def __call__(self, policy: Policy, record: AttemptRecord) -> Mapping[str, Extracted]:
         """Of the attempt's call."""
         nothing: dict[str, Extracted] = {field.name: None for field in policy.extract}
-        try:
-            session = None if record.call_id is None else await self._store.get(record.call_id)
-        except StoreError as fault:
-            log.error("extraction_failed", call_id=record.call_id, cause=str(fault))
-            return nothing
+        session = None if record.call_id is None else await self._store.get(record.call_id)
         if session is None or not any(entry.role == "user" for entry in session.transcript):
             return nothing
         for extractor in (self._extractors.get(session.agent or ""), self._usual):

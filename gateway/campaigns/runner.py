@@ -50,7 +50,7 @@ class Runner:
         extract: Extract,
         new_call_id: Callable[[], str],
     ) -> None:
-        self.node = uuid4().hex
+        self.node = f"{store.folder_name}/{uuid4().hex}"
         """Of this run of this gateway: what one with another name has left is not ours."""
         self._store = store
         self._line = line
@@ -76,8 +76,9 @@ class Runner:
             # Until others see us alive they would take our attempts for a dead one's.
             while not await self._beat():  # noqa: ASYNC110
                 await asyncio.sleep(_IDLE_LOOK_S)
-            # When nobody else used the database as we opened it, whoever has not been heard of since then is dead.
-            await self._recover(self._store.opened_at if self._store.was_alone else _lease_began())
+            # When nobody else used the folder as we opened it, whoever did before, and has not been heard of since, is
+            # dead. Those with other folders may live on other machines.
+            await self._recover(self._store.opened_at if self._store.was_alone else None)
             tasks.create_task(self._keep_alive(), name="campaign-beat")
             tasks.create_task(self._tell_progress(), name="campaign-progress")
             while True:
@@ -249,6 +250,8 @@ class Runner:
             return {}
         try:
             return await self._extract(policy, record)
+        except StoreError:
+            raise
         except Exception:
             # A fault of ours in reading one conversation must neither end the campaigns nor hold this one up for ever.
             log.exception("campaign_extraction_fault", call_id=record.call_id)
@@ -258,7 +261,7 @@ class Runner:
         while True:
             await asyncio.sleep(_BEAT_S)
             await self._beat()
-            await self._recover(_lease_began())
+            await self._recover(None)
 
     async def _beat(self) -> bool:
         now = datetime.now(UTC)
@@ -268,12 +271,15 @@ class Runner:
             return False
         return True
 
-    async def _recover(self, alive_since: datetime) -> None:
+    async def _recover(self, alone_since: datetime | None) -> None:
         """What dead gateways have left; and of ours what a failing database has made us lose."""
+        alive_since = _lease_began()
         held = [attempt_id for drive in self._drives.values() for attempt_id in drive.held()]
         try:
-            unknown = await self._store.attempts.recover(self.node, datetime.now(UTC), alive_since, held)
-            unread = await self._store.attempts.awaiting_extraction(self.node, alive_since)
+            unknown = await self._store.attempts.recover(
+                self.node, datetime.now(UTC), alive_since, held=held, alone_since=alone_since
+            )
+            unread = await self._store.attempts.awaiting_extraction(self.node, alive_since, alone_since=alone_since)
         except StoreError as fault:
             log.error("campaign_store_failed", cause=str(fault))
             return

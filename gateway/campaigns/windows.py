@@ -2,7 +2,9 @@
 """When somebody may be called, by their own clock: days, hours, holidays, and what the clock does in spring and autumn.
 
 A window's `from` and `to` are times on the wall (RFC 5545, section 3.3.5, is the model). An hour that the clocks leave
-out is nobody's; one that comes twice is the window's both times, since people's clocks say so. A contact whose number
+out is nobody's; one that comes twice is the window's both times, since people's clocks say so. Only a window that
+begins within it begins the second time, and one that ends within it ends the first: so no clock ever shows an hour
+outside. A contact whose number
 fits several time zones (`"America/New_York America/Chicago"`) may be called when all of them allow it.
 """
 
@@ -94,9 +96,12 @@ class CallingWindows:
 
 
 def _begin(zone: ZoneInfo, day: date, at: time) -> datetime:
-    """The first moment when the clocks show this time or a later one."""
+    """The first moment from which on the clocks show this time or a later one."""
     local = datetime.combine(day, at, zone)
     moment = local.astimezone(UTC)
+    again = local.replace(fold=1).astimezone(UTC)
+    if again > moment and _jump(zone, moment).astimezone(zone).time() < at:
+        return again  # between the two they go back to before it
     if moment.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
         return moment
     # The clocks leave it out: from when they have jumped on.
@@ -104,10 +109,10 @@ def _begin(zone: ZoneInfo, day: date, at: time) -> datetime:
 
 
 def _end(zone: ZoneInfo, day: date, at: time) -> datetime:
-    """The moment from which on the clocks never show an earlier time of that day again."""
+    """The first moment when the clocks show this time or a later one."""
     if at == _DAY_ENDS:
         return _begin(zone, day + timedelta(days=1), time.min)
-    local = datetime.combine(day, at.replace(fold=1), zone)
+    local = datetime.combine(day, at, zone)
     moment = local.astimezone(UTC)
     if moment.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
         return moment

@@ -336,12 +336,21 @@ class AttemptRows:
         async with self._writing() as connection:
             await connection.execute(delete(RunnerRow).where(RunnerRow.node == node))
 
-    async def recover(self, node: str, now: datetime, alive_since: datetime, held: Collection[str] = ()) -> list[str]:
+    async def recover(
+        self,
+        node: str,
+        now: datetime,
+        alive_since: datetime,
+        *,
+        held: Collection[str] = (),
+        alone_since: datetime | None = None,
+    ) -> list[str]:
         """End what gateways have left that are gone, as `UNKNOWN`; the attempts' ids. Gone are those that have not been
         alive since then. This one (`node`) never is; but attempts of its own from before then that it does not hold
-        it has lost: a claim whose COMMIT was not answered."""
+        it has lost: a claim whose COMMIT was not answered. `alone_since`: since then no other gateway with our data
+        folder (the first part of `node`, before a slash) can live but those heard of."""
         dropped = and_(AttemptRow.node == node, AttemptRow.started_at < alive_since, AttemptRow.attempt_id.not_in(held))
-        left_behind = and_(AttemptRow.ended_at.is_(None), or_(_of_the_dead(node, alive_since), dropped))
+        left_behind = and_(AttemptRow.ended_at.is_(None), or_(_of_the_dead(node, alive_since, alone_since), dropped))
         left = select(AttemptRow.campaign_id).where(left_behind).distinct()
         async with self._reading() as connection:
             campaign_ids = list(await connection.scalars(left))
@@ -362,14 +371,16 @@ class AttemptRows:
                         recovered.append(row.attempt_id)
         return recovered
 
-    async def awaiting_extraction(self, node: str, alive_since: datetime) -> list[str]:
+    async def awaiting_extraction(
+        self, node: str, alive_since: datetime, *, alone_since: datetime | None = None
+    ) -> list[str]:
         """Attempts whose gateway died before it had extracted anything: their ids. As `recover`; of this one those that
         ended before then."""
         own = and_(AttemptRow.node == node, AttemptRow.ended_at < alive_since)
         query = select(AttemptRow.attempt_id).where(
             AttemptRow.is_extracted.is_(False),
             AttemptRow.ended_at.is_not(None),
-            or_(_of_the_dead(node, alive_since), own),
+            or_(_of_the_dead(node, alive_since, alone_since), own),
         )
         async with self._reading() as connection:
             return list(await connection.scalars(query))
@@ -461,9 +472,16 @@ class AttemptRows:
         )
 
 
-def _of_the_dead(node: str, alive_since: datetime) -> ColumnElement[bool]:
-    living = select(RunnerRow.node).where(RunnerRow.beat_at >= alive_since)
-    return and_(AttemptRow.node != node, AttemptRow.node.not_in(living))
+def _of_the_dead(node: str, alive_since: datetime, alone_since: datetime | None) -> ColumnElement[bool]:
+    dead: ColumnElement[bool] = AttemptRow.node.not_in(_alive(alive_since))
+    if alone_since is not None:
+        of_the_folder = AttemptRow.node.startswith(node.partition("/")[0] + "/", autoescape=True)
+        dead = or_(dead, and_(of_the_folder, AttemptRow.node.not_in(_alive(alone_since))))
+    return and_(AttemptRow.node != node, dead)
+
+
+def _alive(since: datetime) -> Select[Any]:
+    return select(RunnerRow.node).where(RunnerRow.beat_at >= since)
 
 
 def _slots(begin_at: float, until: float, gap_s: float) -> list[float]:

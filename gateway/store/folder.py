@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The data folder: made, tried out, and marked as in use by this process."""
 
+import contextlib
 import fcntl
 import os
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
 from gateway.errors import StartupError
 
@@ -30,13 +32,15 @@ class DataFolder:
             self.recordings.chmod(0o700)  # also when somebody else has made it
             with tempfile.TemporaryFile(dir=path):
                 pass
-            self._lock = (path / _LOCK_FILE).open("a")
+            self._lock = (path / _LOCK_FILE).open("a+")
         except OSError as error:
             raise StartupError(
                 f"data folder {path} cannot be written: {error.strerror}. "
                 "Make it writable, or name another one: store.data_dir or PARLEY_STORE__DATA_DIR"
             ) from error
         self.is_alone = self._mark()
+        self.name = self._name()
+        """The same for all processes that use this folder, one after the other or together; no other folder has it."""
 
     def _mark(self) -> bool:
         try:
@@ -45,6 +49,15 @@ class DataFolder:
             fcntl.flock(self._lock, fcntl.LOCK_SH)
             return False
         return True
+
+    def _name(self) -> str:
+        self._lock.seek(0)
+        name = self._lock.read()
+        if not name and self.is_alone:
+            name = uuid4().hex
+            with contextlib.suppress(OSError):  # a full disk: then it is ours alone
+                os.write(self._lock.fileno(), name.encode())
+        return name
 
     def admit_others(self) -> None:
         """What only a process that is alone may do is done."""

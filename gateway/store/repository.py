@@ -137,6 +137,8 @@ class SessionStore:
         self.opened_at = datetime.now(UTC)
         self.was_alone = folder.is_alone
         """No other gateway used the folder when we began: what one has left unfinished is ours to finish."""
+        self.folder_name = folder.name
+        """Of all gateways that use the folder."""
         self.on_erased: Callable[[str], None] = lambda call_id: None
         """Told the call whose session has been erased."""
 

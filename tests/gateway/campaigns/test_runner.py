@@ -20,8 +20,9 @@ from gateway.campaigns.runner import Extract, Runner, extract_nothing
 from gateway.errors import NoSuchCampaign, StoreError
 from gateway.events import EventBus
 from gateway.sip.sip_thread import new_handle
-from gateway.store import SessionStore
+from gateway.store import SessionStore, open_store
 from gateway.store.campaign_records import AttemptEnd, CampaignRecord, ClaimedAttempt
+from gateway.telemetry import Metrics
 from tests.fakes.campaign_line import ScriptedLine
 from tests.gateway.test_store_campaigns import Listed, opened
 
@@ -68,8 +69,12 @@ async def until_true(check: Callable[[], Awaitable[bool]]) -> None:
 
 
 @asynccontextmanager
-async def office(folder: Path, extract: Extract = extract_nothing) -> AsyncIterator[Office]:
-    async with opened(folder) as store:
+async def office(
+    folder: Path, extract: Extract = extract_nothing, *, database: Path | None = None
+) -> AsyncIterator[Office]:
+    """`database`: the folder of the database, if it is another one."""
+    url = f"sqlite+aiosqlite:///{database or folder}/parley.db"
+    async with open_store(url, folder, Metrics()) as store:
         line = ScriptedLine()
         runner = Runner(store, line, EventBus((await store.events.begin_run())[0]), extract, new_handle)
         task = asyncio.create_task(runner.run())
@@ -189,6 +194,21 @@ async def test_a_conversation_is_read_again_when_what_came_of_it_could_not_be_wr
         assert await it.outcomes() == {Outcome.TALKED: 1}
 
 
+async def test_a_conversation_is_read_again_when_it_could_not_be_looked_up(tmp_path: Path, short_lease: None) -> None:
+    failing = [True]
+
+    async def failing_once(policy: Policy, record: AttemptRecord) -> Mapping[str, Extracted]:
+        if failing:
+            failing.pop()
+            raise StoreError("the server is gone")
+        return {"sure": True}
+
+    async with office(tmp_path, failing_once) as it:
+        await it.campaign(contacts=1, extract=[FIELD])
+        assert await it.outcomes() == {Outcome.TALKED: 1}
+        assert [one.disposition for one in await it.store.attempts.results("c", 0, 9)] == [{"sure": True}]
+
+
 async def test_a_conversation_is_read_once_however_long_that_takes(tmp_path: Path, short_lease: None) -> None:
     reads, may_end = list[str](), asyncio.Event()
 
@@ -242,3 +262,38 @@ async def test_a_gateway_ends_though_its_database_has_failed(tmp_path: Path) -> 
         it.task.cancel()
         await asyncio.wait([it.task], timeout=10)
         assert it.task.cancelled()
+
+
+async def test_a_gateway_on_another_machine_is_not_taken_for_dead_when_one_begins(tmp_path: Path) -> None:
+    async with office(tmp_path / "one") as it:
+        it.line.answer = lambda attempt: None  # it rings
+        await it.campaign(contacts=1)
+
+        async def calls() -> bool:
+            return len(it.line.calls) > 0
+
+        await until_true(calls)
+        async with office(tmp_path / "two", database=tmp_path / "one") as other:
+            await until_true(lambda: has_beaten(other))
+        (attempt,) = await it.store.attempts.attempts("c", before=None, outcomes=(), limit=9)
+        assert attempt.outcome is None
+
+
+async def test_what_a_killed_gateway_has_left_is_unknown_as_soon_as_the_next_one_has_its_folder(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path) as it:
+        it.line.answer = lambda attempt: None
+        await it.campaign(contacts=1)
+
+        async def calls() -> bool:
+            return len(it.line.calls) > 0
+
+        await until_true(calls)
+    async with office(tmp_path) as it:
+        assert await it.outcomes() == {Outcome.UNKNOWN: 1}
+
+
+async def has_beaten(it: Office) -> bool:
+    """It has looked for what dead gateways have left: its drives have begun."""
+    return "c" in it.runner._drives

@@ -53,6 +53,31 @@ def shows_open(policy: Policy, zone: str, at: datetime) -> bool:
     return False
 
 
+FOLDS = {
+    "Europe/Berlin": datetime(2027, 10, 31, 1, tzinfo=UTC),
+    "America/New_York": datetime(2027, 11, 7, 6, tzinfo=UTC),
+    "America/Havana": datetime(2027, 11, 7, 5, tzinfo=UTC),  # to midnight
+    "America/Scoresbysund": datetime(2027, 10, 31, 1, tzinfo=UTC),  # to the day before
+    "Australia/Lord_Howe": datetime(2027, 4, 3, 15, tzinfo=UTC),
+}
+"""When the clocks go back."""
+quarters = st.sampled_from([time(hour, minute) for hour in (*range(5), 22, 23) for minute in (0, 15, 30, 45)])
+
+
+@settings(max_examples=300, deadline=None)
+@given(quarters, quarters, st.sampled_from(sorted(FOLDS)), st.integers(-240, 240))
+@example(time(1), time(2), "Europe/Berlin", -30)
+@example(time(2, 30), time(5), "Europe/Berlin", 15)
+def test_in_a_night_that_has_an_hour_twice_nobody_is_called_while_the_clock_shows_another(
+    begin: time, end: time, zone: str, minutes: int
+) -> None:
+    policy = Policy.model_validate({"windows": [{"from": begin, "to": end}]})
+    at = FOLDS[zone] + timedelta(minutes=minutes)
+    is_open = CallingWindows(policy).is_open(zone, at)
+    assert not is_open or shows_open(policy, zone, at)
+    assert (CallingWindows(policy).next_open(zone, at) == at) == is_open
+
+
 @settings(max_examples=300, deadline=None)
 @given(windows, holidays, st.sampled_from(ZONES), moments)
 def test_it_is_open_only_when_every_clock_shows_an_hour_of_a_window(
