@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
@@ -44,7 +44,7 @@ class CreateCampaign(Body):
 class CancelCampaign(Body):
     """How to end a campaign."""
 
-    hang_up: bool = False
+    hang_up: StrictBool = False
     """Hang up on those who talk, too."""
 
 

@@ -4,13 +4,25 @@
 TOML file or JSON object > Policy, or every fault at once
 """
 
+import re
 import tomllib
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
+from gateway.api.numbers import JSON_NUMBER
 from gateway.campaigns.outcome import Outcome
 from gateway.errors import Fault, PolicyError
 
@@ -18,6 +30,7 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 RETRIED = (Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.MACHINE, Outcome.ABANDONED)
 """Outcomes after which somebody may be called again. After `UNKNOWN`: never."""
+_TIME_OF_DAY = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
 Column = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -37,11 +50,26 @@ def _region(name: str) -> str:
 
 def _wall_clock(value: Any) -> Any:
     """`"24:00"` ends a day."""
-    return "23:59:59.999999" if value == "24:00" else value
+    if value == "24:00":
+        return "23:59:59.999999"
+    is_text = isinstance(value, str) and re.fullmatch(_TIME_OF_DAY, value)
+    if not is_text and not (isinstance(value, time) and value.tzinfo is None):
+        raise ValueError('must be a time of day like "09:00", or "24:00"')
+    return value
+
+
+def _no_number(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError("must be a date, or a moment with an offset from UTC, not a number")
+    return value
 
 
 ZoneName = Annotated[str, AfterValidator(_zone)]
-_TimeOfDay = Annotated[time, BeforeValidator(_wall_clock)]
+_TimeOfDay = Annotated[
+    time,
+    BeforeValidator(_wall_clock),
+    WithJsonSchema({"type": "string", "pattern": f"^({_TIME_OF_DAY}|24:00)$"}),
+]
 
 
 class Part(BaseModel):
@@ -64,18 +92,18 @@ class Window(Part):
 class Backoff(Part):
     """After one outcome."""
 
-    after_s: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+    after_s: Annotated[tuple[Annotated[float, Field(ge=0), JSON_NUMBER], ...], Field(min_length=1)]
     """How long to wait before the next attempt, after the first, second... such outcome; the last one repeats."""
-    max: Annotated[int, Field(ge=1, le=100)] = 100
+    max: Annotated[int, Field(ge=1, le=100), JSON_NUMBER] = 100
     """Attempts that may end so; after them the contact is done."""
 
 
 class Attempts(Part):
     """How often somebody is called. An outcome without a table here is not tried again."""
 
-    max: Annotated[int, Field(ge=1, le=100)] = 3
+    max: Annotated[int, Field(ge=1, le=100), JSON_NUMBER] = 3
     """Of each contact, in all."""
-    max_per_day: Annotated[int, Field(ge=1, le=100)] = 2
+    max_per_day: Annotated[int, Field(ge=1, le=100), JSON_NUMBER] = 2
     """Of the contact's own day."""
     busy: Backoff | None = Backoff(after_s=(600, 1800))
     no_answer: Backoff | None = Backoff(after_s=(4 * 3600,))
@@ -93,13 +121,13 @@ class Attempts(Part):
 class Budget(Part):
     """What may be spent: no call begins that could pass a cap, however long it lasted."""
 
-    max_minutes: Annotated[float, Field(gt=0)] | None = None
+    max_minutes: Annotated[float, Field(gt=0), JSON_NUMBER] | None = None
     """From answer to end, of all calls."""
-    max_cost: Annotated[float, Field(gt=0)] | None = None
+    max_cost: Annotated[float, Field(gt=0), JSON_NUMBER] | None = None
     """In whatever currency the next two are in."""
-    cost_per_minute: Annotated[float, Field(ge=0)] = 0.0
+    cost_per_minute: Annotated[float, Field(ge=0), JSON_NUMBER] = 0.0
     """Of answered calls, by the second."""
-    cost_per_call: Annotated[float, Field(ge=0)] = 0.0
+    cost_per_call: Annotated[float, Field(ge=0), JSON_NUMBER] = 0.0
     """Of each answered call, besides."""
 
     @model_validator(mode="after")
@@ -115,9 +143,9 @@ class Pacing(Part):
     mode: Literal["fixed", "progressive", "predictive"] = "fixed"
     """fixed: as many as `concurrency` and `cps` allow. progressive: one for each free slot of `agents`. predictive:
     more than that, by how many people answer, as long as the share that find nobody stays under the cap."""
-    agents: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    agents: Annotated[int, Field(ge=1, le=10_000), JSON_NUMBER] | None = None
     """Conversations that can be held at once. None: as many as `concurrency`."""
-    abandonment_cap: Annotated[float, Field(ge=0, le=1)] = 0.03
+    abandonment_cap: Annotated[float, Field(ge=0, le=1), JSON_NUMBER] = 0.03
     """Of the calls that people answer. 3 % is the law in the USA (47 CFR 64.1200(a)(7)) and the United Kingdom."""
     abandon_message: Annotated[str, Field(max_length=1000)] = "Sorry, nobody is free to talk to you now. Goodbye."
     """What those hear for whom no slot is free."""
@@ -126,7 +154,7 @@ class Pacing(Part):
 class Machine(Part):
     """What to do about answering machines."""
 
-    detect: bool = True
+    detect: StrictBool = True
     """Tell machines from people. False: the agent talks to whatever answers."""
     action: Literal["hang_up", "message", "retry"] = "hang_up"
     """message: say `message` after the beep. hang_up: the contact is done. retry: call again, as `attempts.machine`
@@ -164,19 +192,19 @@ class Policy(Part):
     """Who talks; None: the only agent of the configuration."""
     trunk: Annotated[str, Field(max_length=64)] | None = None
     """None: as the configuration chooses for each number."""
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 5
+    concurrency: Annotated[int, Field(ge=1, le=10_000), JSON_NUMBER] = 5
     """Calls at once, those that ring among them."""
-    cps: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    cps: Annotated[float, Field(gt=0, le=1000), JSON_NUMBER] = 1.0
     """Calls begun in any second, of all gateways together."""
-    ring_s: Annotated[float, Field(ge=5, le=180)] = 30.0
+    ring_s: Annotated[float, Field(ge=5, le=180), JSON_NUMBER] = 30.0
     """How long it rings before we give up."""
-    max_duration_s: Annotated[float, Field(ge=10, le=4 * 3600)] = 600.0
+    max_duration_s: Annotated[float, Field(ge=10, le=4 * 3600), JSON_NUMBER] = 600.0
     """Of a conversation."""
     caller_ids: Annotated[tuple[Annotated[str, Field(pattern=r"^\+[0-9]{4,15}$")], ...], Field(max_length=1000)] = ()
     """Our numbers, one of which each call shows; none: the trunk's."""
     caller_id_rotation: Literal["attempt", "contact"] = "contact"
     """attempt: another one for each attempt at the same contact. contact: always the same for the same contact."""
-    local_presence: bool = False
+    local_presence: StrictBool = False
     """Of the caller ids prefer those that share the longest beginning with the number."""
     windows: Annotated[tuple[Window, ...], Field(min_length=1)] = (
         Window.model_validate({"days": ("mon", "tue", "wed", "thu", "fri"), "from": "09:00", "to": "20:00"}),
@@ -188,9 +216,9 @@ class Policy(Part):
     """Of contacts for which neither column nor number tells one. None: those are invalid."""
     region: Annotated[str, AfterValidator(_region)] | None = None
     """Country of numbers that are written without one."""
-    holidays: tuple[date, ...] = ()
+    holidays: tuple[Annotated[date, BeforeValidator(_no_number)], ...] = ()
     """Days on which nobody is called."""
-    until: datetime | None = None
+    until: Annotated[datetime | None, BeforeValidator(_no_number)] = None
     """When the campaign ends, whoever has not been reached; with an offset from UTC."""
     attempts: Attempts = Attempts()
     budget: Budget = Budget()
