@@ -110,7 +110,7 @@ async def attack(port: int, token: str, protocol: ProtocolName, seed: int) -> No
 
 
 async def test_hostile_backends_leave_neither_tasks_nor_descriptors_behind(tmp_path: Path) -> None:
-    async with running_api(tmp_path) as api, asyncio.TaskGroup() as tasks:
+    async with running_api(tmp_path, runs_campaigns=False) as api, asyncio.TaskGroup() as tasks:
         streams, tokens = Streams(tasks), StreamTokens()
         app = create_app(
             ScriptedCalls(),

@@ -178,7 +178,11 @@ class Api:
 
 @asynccontextmanager
 async def running_api(
-    folder: Path, key: EncryptionKey | None = None, *, twilio_auth_token: str | None = None
+    folder: Path,
+    key: EncryptionKey | None = None,
+    *,
+    twilio_auth_token: str | None = None,
+    runs_campaigns: bool = True,
 ) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
         calls, metrics, not_ready, tokens = ScriptedCalls(), Metrics(), list[str](), StreamTokens()
@@ -191,8 +195,8 @@ async def running_api(
         events = EventLog(EventBus((await store.events.begin_run())[0]), store.events, journal.event)
         line = ScriptedLine()
         campaigns, runner = Campaigns(store, url), Runner(store, line, events.bus, extract_nothing, new_handle)
-        running = tasks.create_task(runner.run())
-        stack.callback(running.cancel)
+        if runs_campaigns:
+            stack.callback(tasks.create_task(runner.run()).cancel)
         app = create_app(
             calls,
             store,
