@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 _LOOK_S = 1.0
 """How often it is looked what other gateways have done."""
+_SHORTEST_LOOK_S = 0.05
+"""While all calls that there may be stand: each look takes the database's write lock."""
 _HORIZON_S = 0.1
 """So far ahead INVITEs are claimed: a campaign that is cancelled has at most so many to withdraw."""
 _LATE_S = 0.03
@@ -170,7 +172,7 @@ class Drive:
             return 0.0
         if claim.is_exhausted and await self._maybe_finish():
             return None
-        return min(_LOOK_S, gap_s(self.policy.cps))
+        return min(_LOOK_S, max(_SHORTEST_LOOK_S, gap_s(self.policy.cps)))
 
     async def _maybe_finish(self) -> bool:
         """If every contact is done, so is the campaign."""
