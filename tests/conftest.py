@@ -39,5 +39,14 @@ def loggers_follow_their_configuration() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def logging_is_as_it_was() -> Iterator[None]:
+    """A command that was run here may log errors only: the next test may look for a warning."""
+    before = structlog.get_config()
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
+
+
 def _makes_calls(item: pytest.Item) -> bool:
     return item.path.is_relative_to(_CALLS)
