@@ -80,3 +80,18 @@ local_llm() {
     fi
     "$PYTHON" -m agent.local.models --small-llm --folder "$CACHE/local-llm-models" >&2
 }
+
+# axe_core: the accessibility checker that tests run in pages, $AXE_CORE/axe.min.js.
+axe_core() {
+    local wanted="axe-core@4.14.1"
+    AXE_CORE="$CACHE/$wanted"
+    [ -f "$AXE_CORE/axe.min.js" ] && return
+    say "fetching $wanted"
+    local folder
+    folder="$(mktemp -d "$CACHE/axe.XXXXXX")"
+    (cd "$folder" && npm pack --silent "$wanted" >/dev/null && tar xzf axe-core-*.tgz) >"$CACHE/npm.log" 2>&1 ||
+        { tail -n 15 "$CACHE/npm.log" >&2; rm -rf "$folder"; fail "npm pack $wanted (log: $CACHE/npm.log)"; }
+    rm -rf "$AXE_CORE"
+    mv "$folder/package" "$AXE_CORE"
+    rm -rf "$folder"
+}

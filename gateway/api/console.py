@@ -1,54 +1,75 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`/console`: pages for operators. They hold nothing: they ask the API, with the key of whoever looks.
+"""The pages for people: the console at `/`, the call page at `/call`. They hold nothing: they ask the API, with the key
+of whoever looks.
 
-Their own script and style are all that they may run, by hash; nothing from elsewhere is loaded, and nobody frames them.
+    gateway/console/*.html      pages
+    gateway/console/static/     their scripts (ES modules) and styles, at /static/, as they lie there: no build step
+
+Pages may run what comes from /static/ and nothing else; nothing is loaded from elsewhere.
 """
 
-import base64
 import hashlib
-import re
-from collections.abc import Awaitable, Callable
+import mimetypes
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import RedirectResponse, Response
 
-_PAGES = ("campaigns",)
+_PAGES = {"/": "index.html", "/call": "call.html"}
+_MOVED = {"/console/campaigns": "/#/campaigns"}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""CSP level 3: `'self'` of connect-src holds for WebSockets as well."""
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",  # ask again, and get 304: a new version of the gateway shows its own pages at once
+}
 
 
 def console_router() -> APIRouter:
-    """The pages, read now."""
+    """The pages and what they are made of, read now."""
     router = APIRouter()
-    for name in _PAGES:
-        html = files("gateway.console").joinpath(f"{name}.html").read_text(encoding="utf-8")
-        router.add_route(f"/console/{name}", _page(html), methods=["GET"], include_in_schema=False)
+    folder = files("gateway.console")
+    for path, name in _PAGES.items():
+        page = _content(folder.joinpath(name).read_bytes(), "text/html", {"Content-Security-Policy": _POLICY})
+        router.add_route(path, page, methods=["GET"], include_in_schema=False)
+    for path, content, kind in _static(folder.joinpath("static"), "/static"):
+        router.add_route(path, _content(content, kind, {}), methods=["GET"], include_in_schema=False)
+    for path, target in _MOVED.items():
+        router.add_route(path, _redirect(target), methods=["GET"], include_in_schema=False)
     return router
 
 
-def _page(html: str) -> Callable[[Request], Awaitable[Response]]:
-    headers = {
-        "Content-Security-Policy": _policy(html),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
-    }
-
-    async def page(request: Request) -> Response:
-        return HTMLResponse(html, headers=headers)
-
-    return page
+def _static(folder: Traversable, path: str) -> Iterator[tuple[str, bytes, str]]:
+    """Every file below: its address, content and type."""
+    for one in sorted(folder.iterdir(), key=lambda each: each.name):
+        if one.is_dir():
+            yield from _static(one, f"{path}/{one.name}")
+        else:
+            kind = "text/javascript" if one.name.endswith(".js") else mimetypes.guess_type(one.name)[0]
+            yield f"{path}/{one.name}", one.read_bytes(), kind or "application/octet-stream"
 
 
-def _policy(html: str) -> str:
-    """CSP level 3: `'self'` of connect-src holds for WebSockets as well."""
-    scripts = " ".join(_hash(text) for text in re.findall(r"<script>(.*?)</script>", html, re.DOTALL))
-    styles = " ".join(_hash(text) for text in re.findall(r"<style>(.*?)</style>", html, re.DOTALL))
-    return (
-        f"default-src 'none'; script-src {scripts}; style-src {styles}; connect-src 'self'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    )
+def _content(content: bytes, kind: str, headers: dict[str, str]) -> Callable[[Request], Awaitable[Response]]:
+    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    headers = {**_HEADERS, **headers, "ETag": tag}
+
+    async def answer(request: Request) -> Response:
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=kind, headers=headers)
+
+    return answer
 
 
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+def _redirect(target: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        return RedirectResponse(target, 308)
+
+    return answer
