@@ -37,13 +37,13 @@ LossProtection::LossProtection(pjmedia_stream *stream, const pjmedia_stream_info
     : stream_(stream), policy_(protection == Protection::kAlways ? 1 : 0) {
     if (protection == Protection::kOff)
         return;
-    if (is_opus(info)) {
-        opus_ = peer_uses_fec(info);
-    } else if (info.tx_red_pt > 0 && info.tx_red_level > 0) {
+    if (info.tx_red_pt > 0 && info.tx_red_level > 0) {
         red_.emplace(static_cast<uint8_t>(info.tx_red_pt), static_cast<uint8_t>(info.tx_pt));
         max_generations_ = std::min(static_cast<unsigned>(info.tx_red_level), RedEncoder::kMaxGenerations);
         red_->set_generations(std::min(policy_.generations(), max_generations_));
         generations_ = red_->generations();
+    } else if (is_opus(info)) { // what redundancy repeats is as good as the original, in-band FEC is not
+        opus_ = peer_uses_fec(info);
     }
     tell_opus();
 }

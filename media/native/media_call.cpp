@@ -5,12 +5,10 @@
 #include <utility>
 #include <vector>
 
-#include <pjmedia/jbuf.h>
 #include <pjmedia/null_port.h>
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "capabilities.hpp"
-#include "codecs.hpp"
 #include "dialog_rules.hpp"
 #include "media_gate.hpp"
 #include "sdp_codecs.hpp"
@@ -49,43 +47,10 @@ class Bridge final : public Ticker {
 
 std::shared_ptr<Bridge> bridge;
 
-// Ends the waiting for late packets, and wakes Python for what came since the last beat. It shares its deadlines with
-// the calls' groups, so that one wake-up tells of both.
-class Pulse final : public Ticker {
-  public:
-    void tick(int64_t now_ns) noexcept override { pcm_hub().pulse(now_ns); }
-    void skipped(unsigned) noexcept override {}
-};
-
-// The SIP thread's: the pulse beats while any call has audio.
-const std::shared_ptr<Pulse> pulse = std::make_shared<Pulse>();
-size_t calls_with_audio = 0;
-
-void audio_begins() {
-    if (calls_with_audio++ == 0)
-        media_clock().attach(pulse, PcmHub::kPulse_ns);
-}
-
-void audio_ends() {
-    if (--calls_with_audio == 0)
-        media_clock().detach(pulse.get());
-}
-
-void register_thread() {
-    thread_local pj_thread_desc desc;
-    pj_thread_t *thread;
-    if (!pj_thread_is_registered())
-        pj_thread_register("parley-clock", desc, &thread);
-}
-
 const MediaGate *gate_of(int call) {
     if (call < 0 || pjsua_var.calls[call].med_cnt == 0)
         return nullptr;
     return MediaGate::of(pjsua_var.calls[call].media[0].tp);
-}
-
-bool made_up(void *stream) {
-    return pjmedia_stream_get_last_jb_frame_type(static_cast<pjmedia_stream *>(stream)) != PJMEDIA_JB_NORMAL_FRAME;
 }
 
 } // namespace
@@ -96,8 +61,17 @@ PcmHub &pcm_hub() {
 }
 
 MediaClock &media_clock() {
-    static MediaClock *const clock = new MediaClock({register_thread, nullptr});
+    static MediaClock *const clock = new MediaClock({[] { register_thread("parley-clock"); }, nullptr});
     return *clock;
+}
+
+std::shared_ptr<PcmPort> new_port() { return std::make_shared<PcmPort>(pcm_hub(), next_port_id++); }
+
+void register_thread(const char *name) {
+    thread_local pj_thread_desc desc;
+    pj_thread_t *thread;
+    if (!pj_thread_is_registered())
+        pj_thread_register(name, desc, &thread);
 }
 
 void silence_pjlib() { pj_log_set_level(0); }
@@ -118,7 +92,7 @@ void stop_media_clock() {
 }
 
 MediaCall::MediaCall(pj::Account &account, int call_id)
-    : pj::Call(account, call_id), port_(std::make_shared<PcmPort>(pcm_hub(), next_port_id++)) {}
+    : pj::Call(account, call_id), port_(new_port()) {}
 
 MediaCall::~MediaCall() { release(); }
 
@@ -157,27 +131,7 @@ void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {
 }
 
 void MediaCall::attach(const pjmedia_stream_info &info) {
-    StreamTap tap;
-    tap.port = stream_port_;
-    tap.rate_hz = PJMEDIA_PIA_SRATE(&stream_port_->info);
-    tap.channels = static_cast<uint16_t>(PJMEDIA_PIA_CCNT(&stream_port_->info));
-    tap.frame_samples = static_cast<uint16_t>(PJMEDIA_PIA_SPF(&stream_port_->info) / tap.channels);
-    tap.sends = (info.dir & PJMEDIA_DIR_ENCODING) != 0;
-    tap.receives = (info.dir & PJMEDIA_DIR_DECODING) != 0;
-    tap.takes_events = info.tx_event_pt > 0;
-    tap.sends_events = info.rx_event_pt > 0;
-    tap.concealed = made_up;
-    tap.stream = stream_;
-    const StreamFormat format = format_of(info);
-    if (jitter_ != kPjmediaJitter) {
-        tap.decoder = make_decoder(format);
-        tap.rtp_rate_hz = format.rtp_rate_hz;
-        tap.policy = static_cast<JitterPolicy>(jitter_);
-    }
-    port_->attach(tap);
-    hook_ = std::make_unique<PacketHook>(stream_, info, format, *port_, tap.decoder != nullptr, protection_);
-    audio_begins();
-    media_clock().attach(port_, int64_t{tap.frame_samples} * 1'000'000'000 / tap.rate_hz);
+    link_ = std::make_unique<StreamLink>(stream_, stream_port_, info, port_, jitter_, protection_);
 }
 
 void MediaCall::onStreamDestroyed(pj::OnStreamDestroyedParam &param) {
@@ -250,26 +204,11 @@ void MediaCall::receive_info(pjsip_transaction *tsx, pjsip_rx_data *rdata) {
 
 RtpStats MediaCall::rtpStats() const {
     RtpStats all = rtp_;
-    pjmedia_rtcp_stat stat;
-    if (!stream_ || pjmedia_stream_get_stat(stream_, &stat) != PJ_SUCCESS)
+    if (!link_)
         return all;
-    all.rx_packets += stat.rx.pkt;
+    link_->count(all);
     if (const MediaGate *gate = gate_of(getId()))
         all.rx_strangers = gate->strangers(); // of the whole call
-    all.rx_lost += stat.rx.loss;
-    all.rx_gaps += static_cast<uint64_t>(stat.rx.loss_period.n);
-    all.rx_jitter_us = static_cast<uint32_t>(stat.rx.jitter.mean);
-    all.tx_packets += stat.tx.pkt;
-    all.tx_reports += stat.tx.update_cnt;
-    // 24 bits and a sign: duplicates can bring it below 0 (RFC 3550 section 6.4.1), which PJMEDIA does not know.
-    if (!(stat.tx.loss & 0x800000))
-        all.tx_lost += stat.tx.loss;
-    all.tx_jitter_us = static_cast<uint32_t>(stat.tx.jitter.mean);
-    all.rtt_us = static_cast<uint32_t>(stat.rtt.mean);
-    const ProtectionCounters protection = hook_->protection().counters();
-    all.tx_redundant += protection.packets;
-    all.tx_generations = protection.generations;
-    all.tx_reported_loss = protection.reported_loss;
     return all;
 }
 
@@ -292,23 +231,14 @@ bool MediaCall::isSilent() const {
            (!inv->invite_tsx || inv->invite_tsx->status_code == 0);
 }
 
-void MediaCall::detach() {
-    media_clock().detach(port_.get()); // from here on the clock does not touch the stream
-    audio_ends();
-    hook_.reset(); // nor do packets reach the port
-    port_->detach();
-}
-
 void MediaCall::leavePort() {
-    if (stream_)
-        detach();
-    port_ = std::make_shared<PcmPort>(pcm_hub(), next_port_id++);
+    link_.reset();
+    port_ = new_port();
     reattach();
 }
 
 void MediaCall::takePort(const std::shared_ptr<PcmPort> &port) {
-    if (stream_)
-        detach();
+    link_.reset();
     port_ = port;
     reattach();
 }
@@ -348,7 +278,7 @@ void MediaCall::receive_refer(pjsip_transaction *tsx, pjsip_rx_data *rdata) {
 void MediaCall::release() {
     if (!stream_)
         return;
-    detach();
+    link_.reset();
     stream_ = nullptr;
     pjmedia_port_dec_ref(std::exchange(stream_port_, nullptr));
 }

@@ -10,15 +10,19 @@
 
 #include "clock.hpp"
 #include "hub.hpp"
-#include "packet_hook.hpp"
 #include "pcm_port.hpp"
 #include "refer_report.hpp"
+#include "stream_link.hpp"
 
 namespace parley {
 
 // The process's clock and hub. They are never destroyed: at exit no order of destruction would be safe.
 MediaClock &media_clock();
 PcmHub &pcm_hub();
+// A leg's audio, with an id that no other has.
+std::shared_ptr<PcmPort> new_port();
+// From here on the calling thread may enter PJLIB, which knows it by this name.
+void register_thread(const char *name);
 
 // Start the clock, on a thread known to PJLIB, and let it also drive PJSUA's conference bridge (which must have no
 // sound device): 2.17 queues adding and removing its ports, and only the bridge's clock works that queue off. To be
@@ -26,23 +30,6 @@ PcmHub &pcm_hub();
 void start_media_clock();
 // To be called before Endpoint::libDestroy(). Calls that still have audio fall silent.
 void stop_media_clock();
-
-// What RTP and RTCP counted (RFC 3550 section 6.4). Times are 0 when nothing was measured.
-struct RtpStats {
-    uint64_t rx_packets = 0;
-    uint64_t rx_strangers = 0; // packets of others, which nobody heard
-    uint64_t rx_lost = 0;
-    uint64_t rx_gaps = 0; // runs of lost packets
-    uint32_t rx_jitter_us = 0; // mean of the last stream
-    uint64_t tx_packets = 0;
-    uint64_t tx_reports = 0;   // of the peer
-    uint64_t tx_lost = 0;      // as the peer reported
-    uint32_t tx_jitter_us = 0; // as the peer reported, mean of the last stream
-    uint32_t rtt_us = 0;  // mean of the last stream
-    uint64_t tx_redundant = 0;   // packets that also carried what was sent before them
-    uint32_t tx_generations = 0; // of redundancy, at the end of the last stream
-    double tx_reported_loss = 0; // share the peer reported lost of late, smoothed, at the end of the last stream
-};
 
 // Before Endpoint::libCreate(): what PJLIB says of itself while it starts would otherwise go to standard output.
 void silence_pjlib();
@@ -60,8 +47,7 @@ class MediaCall : public pj::Call {
     // RTCP's counts over all streams the call has had, the running one included. SIP thread.
     RtpStats rtpStats() const;
 
-    // For streams to come: a JitterPolicy, or kPjmediaJitter for PJMEDIA's own jitter buffer (scripts/bench compares).
-    static constexpr int kPjmediaJitter = -1;
+    // For streams to come: a JitterPolicy, or StreamLink::kPjmediaJitter.
     void setJitter(int policy) { jitter_ = policy; }
 
     // Whether our INVITE waits for a first response of any kind. SIP thread.
@@ -109,7 +95,6 @@ class MediaCall : public pj::Call {
 
     void attach(const pjmedia_stream_info &info);
     void reattach();
-    void detach();
     void receive_refer(pjsip_transaction *tsx, pjsip_rx_data *rdata);
 
     std::shared_ptr<PcmPort> port_;
@@ -118,7 +103,7 @@ class MediaCall : public pj::Call {
     Protection protection_ = Protection::kOff;
     pjmedia_stream *stream_ = nullptr;
     pjmedia_port *stream_port_ = nullptr;
-    std::unique_ptr<PacketHook> hook_;
+    std::unique_ptr<StreamLink> link_;
     RtpStats rtp_;
     std::string cancel_reasons_;
     std::vector<std::string> codecs_;

@@ -10,6 +10,7 @@
 #include "keep_alive.hpp"
 #include "media_call.hpp"
 #include "media_gate.hpp"
+#include "packet_leg.hpp"
 #include "public_address.hpp"
 #include "sip_gate.hpp"
 #include "sip_probe.hpp"
@@ -140,6 +141,19 @@ static PyObject *heard_tuple(const parley::Heard &heard) {
     if (!list)
         SWIG_fail;
     $result = Py_BuildValue("(NK)", list, (unsigned long long)taken.left_out);
+}
+
+// A packet in: any object with the buffer protocol, read in place.
+%typemap(in) (const uint8_t *packet, size_t size) (Py_buffer view, bool held = false) {
+    if (PyObject_GetBuffer($input, &view, PyBUF_SIMPLE) != 0)
+        SWIG_fail;
+    held = true;
+    $1 = static_cast<uint8_t *>(view.buf);
+    $2 = static_cast<size_t>(view.len);
+}
+%typemap(freearg) (const uint8_t *packet, size_t size) {
+    if (held$argnum)
+        PyBuffer_Release(&view$argnum);
 }
 
 %shared_ptr(parley::PcmPort)
@@ -343,6 +357,38 @@ class SipGate {
     void limitUnknown(unsigned per_second);
     void know(const std::string &network);
     parley::GateCounters counters() const;
+};
+
+}
+
+// Packets are many and their handling is short: it keeps the GIL.
+%nothread parley::PacketLeg::receive;
+%exception parley::PacketLeg::PacketLeg {
+    try {
+        $action
+    } catch (const std::exception &fault) {
+        SWIG_exception(SWIG_RuntimeError, fault.what());
+    }
+}
+
+namespace parley {
+
+struct PacketLegFormat {
+    int opus_pt;
+    int red_pt;
+    int event_pt;
+    uint32_t rate_hz;
+    bool in_band_fec;
+};
+
+class PacketLeg {
+  public:
+    PacketLeg(int socket, const parley::PacketLegFormat &format, int jitter, int protection);
+    ~PacketLeg();
+    std::shared_ptr<parley::PcmPort> pcmPort() const;
+    void receive(const uint8_t *packet, size_t size);
+    parley::RtpStats rtpStats() const;
+    void close();
 };
 
 }
