@@ -28,6 +28,8 @@ from gateway.api.auth import api_keys
 from gateway.api.campaigns import campaigns_router, do_not_call_router
 from gateway.api.keyring import KeyRing
 from gateway.api.server import address_of, bind_http, serving
+from gateway.api.webrtc import browser_events_router, webrtc_router
+from gateway.calls.browsers import BrowserCalls
 from gateway.calls.call import Call
 from gateway.calls.campaign_line import SwitchboardLine
 from gateway.calls.control import SwitchboardControl
@@ -70,6 +72,8 @@ from gateway.trunks.dns import Family
 from gateway.trunks.names import Names
 from gateway.trunks.nameserver import SystemNameserver
 from gateway.trunks.selection import host_and_port
+from gateway.webrtc.legs import BrowserLegs
+from gateway.webrtc.tokens import PageTokens
 from media.ports import JitterPolicy, PcmHub
 
 if TYPE_CHECKING:
@@ -186,6 +190,15 @@ async def _serve(config: Config) -> None:
         switchboard.events.follow(
             lambda event: tokens.forget_call(event.call_id) if event.kind == "call.ended" else None
         )
+        pages = PageTokens()
+        browser_legs = BrowserLegs(
+            config.webrtc,
+            switchboard.endpoint,
+            switchboard.receive,
+            lambda: config.sip.public_address or ("" if public_address is None else public_address.address),
+            fec=config.media.fec is not False,
+        )
+        browsers = BrowserCalls(config, switchboard, browser_legs)
         prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
         streams.find = prompts.from_url
         keys = KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys())
@@ -207,6 +220,12 @@ async def _serve(config: Config) -> None:
             keys=keys,
             tokens=tokens,
             campaigns=(campaigns_router(campaigns, runner), do_not_call_router(campaigns)),
+            pages=pages,
+            browsers=(
+                webrtc_router(browsers, pages, config.webrtc),
+                browser_events_router(events, metrics, browsers, pages),
+            ),
+            origins=config.webrtc.origins,
             rate=_rate(config.http),
             attach=attach_router(streams, reception, tokens, switchboard.call),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open

@@ -43,6 +43,7 @@ from gateway.streams.twilio import ACCOUNT_SID
 from gateway.trunks.alarms import AlarmLimits
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.profile import Codec, Transport
+from gateway.webrtc.config import WebRtcConfig
 from media.encryption import EncryptionKey
 
 MAX_CALLS = 2000
@@ -348,6 +349,7 @@ class Config(Section):
     events: EventsConfig = EventsConfig()
     webhook: tuple[WebhookConfig, ...] = ()
     stream: StreamConfig = StreamConfig()
+    webrtc: WebRtcConfig = WebRtcConfig()
     trace: TraceConfig = TraceConfig()
     alarms: AlarmsConfig = AlarmsConfig()
     twilio: TwilioConfig = TwilioConfig()

@@ -102,6 +102,13 @@ def _web_url(value: str) -> str:
     return value
 
 
+def _web_origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or value != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("must be an origin like https://shop.example, without a path")
+    return value.lower()
+
+
 def _service_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
@@ -136,4 +143,5 @@ EncryptionKeyText = Annotated[SecretStr, AfterValidator(_encryption_key)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 FallbackText = Annotated[str, AfterValidator(_fallback)]
 ServiceUrl = Annotated[str, AfterValidator(_service_url)]
+WebOrigin = Annotated[str, AfterValidator(_web_origin)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]

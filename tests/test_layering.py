@@ -24,6 +24,7 @@ DIRECTION = {
 
 # Each foreign library, and the only folder or files that may know it.
 DOORS = {
+    "aioice": ["gateway/webrtc/"],
     "aiortc": ["gateway/webrtc/"],
     "aiosqlite": ["gateway/store/"],
     "alembic": ["gateway/store/"],
@@ -45,6 +46,7 @@ DOORS = {
     "prometheus_client": ["gateway/telemetry/"],
     "pypdf": ["agent/knowledge/pdf.py"],
     "referencing": ["agent/tools/running.py"],
+    "pylibsrtp": ["gateway/webrtc/"],
     "rich": ["gateway/commands/campaign_display.py"],
     "soxr": ["media/resample.py"],
     "sqlalchemy": ["gateway/store/"],

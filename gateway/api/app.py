@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import HTTPBearer
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -38,6 +39,7 @@ from gateway.sip.signalling import SipMessage
 from gateway.store import SessionStore
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
+from gateway.webrtc.tokens import PageTokens
 
 BASE_PATH = "/api/v1"
 _MAX_BODY_BYTES = 64 * 1024
@@ -55,17 +57,21 @@ def create_app(
     *,
     keys: KeyRing,
     tokens: StreamTokens,
+    pages: PageTokens,
     ready: Callable[[], list[str]],
     rate: Rate | None = None,
     attach: APIRouter | None = None,
     campaigns: Sequence[APIRouter] = (),
+    browsers: Sequence[APIRouter] = (),
+    origins: Sequence[str] = (),
     twilio_auth_token: str | None = None,
     mcp: ASGIApp | None = None,
     live_signalling: Callable[[str], Sequence[SipMessage]] = lambda _: (),
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
     key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`). `campaigns`: the routes of
-    `gateway.api.campaigns`. `mcp`: what is at `/mcp`; keys are
+    `gateway.api.campaigns`. `browsers`: those of
+    `gateway.api.webrtc`; `origins`: sites whose pages may use them. `mcp`: what is at `/mcp`; keys are
     its own business. `live_signalling`: the SIP messages of a call that is not over."""
     app = FastAPI(
         title="Parley",
@@ -80,10 +86,10 @@ def create_app(
     api.include_router(sessions_router(store, live_signalling))
     api.include_router(memories_router(store.memories))
     api.include_router(events_router(events, metrics))
-    for router in campaigns:
+    for router in (*campaigns, *browsers):
         api.include_router(router)
     api.include_router(keys_router(store, keys))
-    api.include_router(tokens_router(tokens, calls))
+    api.include_router(tokens_router(tokens, pages, calls))
     if attach is not None:
         api.include_router(attach)
     api.include_router(stream_schema_router())
@@ -98,6 +104,14 @@ def create_app(
     # Added last is asked first: no key, no body.
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
     app.add_middleware(BearerGate, keys=keys, rate=rate, prefix=BASE_PATH)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["DELETE", "GET", "PATCH", "POST"],
+            allow_headers=["Authorization", "Content-Type", "If-Match"],
+            expose_headers=["ETag", "Location"],
+        )
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

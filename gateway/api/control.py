@@ -18,7 +18,7 @@ CallStateName = Literal["offered", "dialing", "active", "held", "ended"]
 
 RecordingOrder = Literal["start", "pause", "resume", "stop"]
 RecordingStateName = Literal["off", "on", "paused", "ended"]
-ActivityKind = Literal["agent", "stream", "echo", "play", "bridge", "supervise"]
+ActivityKind = Literal["agent", "stream", "echo", "play", "bridge", "supervise", "desk"]
 MuteSide = Literal["ours", "theirs"]
 TransferMode = Literal["blind", "attended"]
 TransferStatus = Literal["trying", "ringing", "completed", "failed"]

@@ -8,6 +8,7 @@ gets what he missed, then what happens. Who reads nothing for ten seconds is cut
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from gateway.api.problems import problem_response, problem_responses
 from gateway.errors import StoreError
 from gateway.events import KEPT_KINDS, EventKind, EventLog, Wanted, kinds_matching
 from gateway.events.catalogue import CATALOGUE
+from gateway.events.event import Event
 from gateway.store.records import Record
 from gateway.telemetry import Metrics
 
@@ -112,29 +114,49 @@ def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
                 problem_response(422, "after is a cursor, kinds are separated by commas (docs/events.md)")
             )
             return
-        # A browser's own check: of the protocols that it offers, one has to be taken (RFC 6455 section 4.1).
-        offered = socket.scope.get("subprotocols", ())
-        await socket.accept(FEED_PROTOCOL if FEED_PROTOCOL in offered else None)
-        metrics.event_feeds.inc()
-        feed = _Feed(socket, events, wanted, query.after)
-        try:
-            await feed.run()
-        except StoreError as error:
-            log.warning("event_feed_closed", cause=str(error))
-            await feed.close()
-        finally:
-            metrics.event_feeds.dec()
+        await feed_events(socket, events, metrics, wanted, query.after)
 
     return router
+
+
+async def feed_events(
+    socket: WebSocket,
+    events: EventLog,
+    metrics: Metrics,
+    wanted: Wanted,
+    after: int | None = None,
+    as_text: Callable[[Event], str] = Event.as_json,
+) -> None:
+    """Accept the WebSocket and tell it what happens, until it goes."""
+    # A browser's own check: of the protocols that it offers, one has to be taken (RFC 6455 section 4.1).
+    offered = socket.scope.get("subprotocols", ())
+    await socket.accept(FEED_PROTOCOL if FEED_PROTOCOL in offered else None)
+    metrics.event_feeds.inc()
+    feed = _Feed(socket, events, wanted, after, as_text)
+    try:
+        await feed.run()
+    except StoreError as error:
+        log.warning("event_feed_closed", cause=str(error))
+        await feed.close()
+    finally:
+        metrics.event_feeds.dec()
 
 
 class _Feed:
     """One WebSocket. It holds no queue: `position` is where it reads on in the log."""
 
-    def __init__(self, socket: WebSocket, events: EventLog, wanted: Wanted, after: int | None) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        events: EventLog,
+        wanted: Wanted,
+        after: int | None,
+        as_text: Callable[[Event], str] = Event.as_json,
+    ) -> None:
         self._socket = socket
         self._events = events
         self._wanted = wanted
+        self._as_text = as_text
         self._position = events.end if after is None else min(after, events.end)
         self._is_complete = after is None or _is_complete(events, after)
 
@@ -164,7 +186,7 @@ class _Feed:
             while True:
                 page = await self._events.read(self._position, _PAGE_EVENTS, self._wanted)
                 for event in page.events:
-                    await self._socket.send_text(event.as_json())
+                    await self._socket.send_text(self._as_text(event))
                     self._position = event.cursor
                 self._position = page.position
                 await self._events.wait(self._position)

@@ -18,10 +18,16 @@ from gateway.api.problems import problem_of, problem_response
 from gateway.api.scopes import allows, scope_needed
 from gateway.errors import ScopeMissing
 from gateway.rates import Rate, TokenBucket
+from gateway.webrtc.tokens import PREFIX
 
 _ATTACH_PATH = re.compile(r"/calls/[^/]+/stream")
 """The only address that a token opens (its route looks at it): elsewhere keys have no business in a URL."""
 _KEY_PROTOCOL = "parley.key."
+_PAGES_PATH = re.compile(r"/webrtc/[^/]+(/events)?")
+"""What page tokens open (their routes look at them)."""
+_PAGE_TOKEN = PREFIX.encode()
+_OPEN_PATH = "/webrtc/token"
+"""What needs no key: where pages get their tokens."""
 
 
 class BearerGate:
@@ -58,9 +64,14 @@ class BearerGate:
         """The answer to who may not pass."""
         if scope["type"] == "websocket" and _ATTACH_PATH.fullmatch(path) and _has_token(scope):
             return None
+        if path == _OPEN_PATH:
+            return None
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         header = header or _offered_key(scope)
         scheme, _, given = header.partition(b" ")
+        if scheme.lower() == b"bearer" and given.startswith(_PAGE_TOKEN) and _PAGES_PATH.fullmatch(path):
+            scope.setdefault("state", {}).update(page_token=given.decode("latin-1"), scopes=())
+            return None
         holder = self._keys.holder(given.strip(), datetime.now(UTC)) if scheme.lower() == b"bearer" else None
         if holder is None:
             challenge = 'Bearer error="invalid_token"' if header else "Bearer"

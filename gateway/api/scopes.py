@@ -36,6 +36,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...] | None, Scope], ...] = (
     (r"/webhooks(/.*)?", None, "events"),
     (r"/campaigns(/.*)?", None, "campaigns"),
     (r"/do-not-call(/.*)?", None, "campaigns"),
+    (r"/webrtc(/.*)?", None, "calls:write"),
 )
 
 

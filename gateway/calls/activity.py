@@ -186,6 +186,16 @@ class DeafActivity:
         """Announcements and lines see it themselves."""
 
 
+class Desk(DeafActivity):
+    """An operator's own leg: silent, until it supervises a call or takes one over."""
+
+    kind: ActivityKind = "desk"
+
+    async def run(self) -> str:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("a desk ends by cancellation only")
+
+
 class PlayPrompt(DeafActivity):
     """Plays a recording that the API named, as an announcement."""
 

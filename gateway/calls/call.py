@@ -19,6 +19,7 @@ from gateway.calls.ending import reason_of_end
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
 from gateway.calls.keypad import Keypad
+from gateway.calls.leg_control import LegControl
 from gateway.calls.quality import quality_record
 from gateway.calls.recording import CallRecording, RecordingState
 from gateway.calls.state import CallEvent, CallState, next_state
@@ -27,7 +28,6 @@ from gateway.calls.transfer import Transfer
 from gateway.calls.verdict import BeforeAnswer, Verdict
 from gateway.errors import CallError, CallRejected, WrongCallState
 from gateway.events import EventBus, EventKind
-from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import (
     CallConfirmed,
     CallDialled,
@@ -72,7 +72,7 @@ class Call:
     def __init__(
         self,
         facts: CallFacts,
-        endpoint: SipEndpoint,
+        legs: LegControl,
         hub: PcmHub,
         journal: Journal,
         metrics: Metrics,
@@ -102,9 +102,10 @@ class Call:
         """Whether the activity has asked for keys that nobody else is to see."""
         self.turn_count = 0
         """Turns of the caller that agents have answered: the next one's index."""
-        self.keypad = Keypad(facts.call_id, endpoint, self._receive_press)
+        self.keypad = Keypad(facts.call_id, legs, self._receive_press)
         self._log = log.bind(call_id=facts.call_id)  # events come from outside the call's own context
-        self._endpoint = endpoint
+        self.legs = legs
+        """What carries it."""
         self._hub = hub
         self.journal = journal
         self.metrics = metrics
@@ -229,7 +230,7 @@ class Call:
     async def answer_early(self) -> None:
         """Let the caller hear us before we answer: 183 with our session description. Raises `NoSuchCall`,
         `WrongCallState`."""
-        await self._endpoint.answer(self.call_id, _SESSION_PROGRESS)
+        await self.legs.answer(self.call_id, _SESSION_PROGRESS)
 
     def reject(self, code: int, reason: str = "") -> None:
         """Refuse it, with this SIP status and reason phrase (empty: the usual one). Raises the same."""
@@ -345,7 +346,7 @@ class Call:
         """`hang_up` for those who cannot wait."""
         self._our_reason = self._our_reason or reason
         self._disinherit()
-        self._endpoint.refuse(self.call_id, 0, reason_of(reason))
+        self.legs.refuse(self.call_id, 0, reason_of(reason))
 
     def expect_end(self, reason: str | None) -> None:
         """Call it this when the far end hangs up, from now on; None: what it is called by itself."""
@@ -363,7 +364,7 @@ class Call:
 
     async def quality(self) -> Quality | None:
         """How the call sounds so far; None before it has audio. Raises `NoSuchCall` when it has just ended."""
-        return None if self.audio is None else self._rate(self.audio, await self._endpoint.quality(self.call_id))
+        return None if self.audio is None else self._rate(self.audio, await self.legs.quality(self.call_id))
 
     async def tell_quality(self) -> None:
         """Publish it, when the call stands. Raises `NoSuchCall` when it has just ended."""
@@ -380,7 +381,7 @@ class Call:
         """End the call; `run` returns when it is over. `code` is the final response of a call not answered yet."""
         self._our_reason = self._our_reason or reason
         self._disinherit()
-        await self._endpoint.hang_up(self.call_id, code, phrase, reason_of(reason))
+        await self.legs.hang_up(self.call_id, code, phrase, reason_of(reason))
 
     def _disinherit(self) -> None:
         if self.succession is not None:
@@ -417,7 +418,7 @@ class Call:
     async def _answer(self) -> bool:
         """Answer, once whoever decides has said so; False: it is refused, or over already."""
         if self._verdict is not None:
-            await self._endpoint.answer(self.call_id, _RINGING)
+            await self.legs.answer(self.call_id, _RINGING)
             try:
                 if not await self._verdict.wait(self, self._over):
                     return False
@@ -425,7 +426,7 @@ class Call:
                 await self.hang_up("rejected", rejection.code, rejection.reason)
                 await self._over.wait()
                 return False
-        await self._endpoint.answer(self.call_id)
+        await self.legs.answer(self.call_id)
         return True
 
     async def _finish(self) -> None:
@@ -434,7 +435,7 @@ class Call:
             if not self._over.is_set():
                 with contextlib.suppress(TimeoutError, CallError):
                     self._disinherit()
-                    await self._endpoint.hang_up(self.call_id, reason=reason_of(self._our_reason or "failed"))
+                    await self.legs.hang_up(self.call_id, reason=reason_of(self._our_reason or "failed"))
                     await asyncio.wait_for(self._over.wait(), 5)
         finally:
             await self._record_end()

@@ -51,12 +51,12 @@ class SwitchboardControl:
 
     async def hold(self, call_id: str) -> CallInfo:
         call = self._standing(call_id)
-        await self._switchboard.endpoint.hold(call_id)
+        await call.legs.hold(call_id)
         return _info(call)
 
     async def resume(self, call_id: str) -> CallInfo:
         call = self._standing(call_id)
-        await self._switchboard.endpoint.resume(call_id)
+        await call.legs.resume(call_id)
         return _info(call)
 
     async def mute(self, call_id: str, side: MuteSide, *, muted: bool) -> CallInfo:

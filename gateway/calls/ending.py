@@ -13,6 +13,8 @@ def reason_of_end(facts: CallFacts, event: CallEnded | None, expected: str | Non
     """As `CallFacts.end_reason` has it. `expected`: what it is called when the far end hangs up; None: by itself."""
     if event is None:
         return "lost"
+    if event.because:
+        return event.because
     was_answered = facts.answered_at is not None
     # A final response says more than its Reason: most carriers' is Q.850's word for the same.
     if was_answered or facts.direction == "inbound":

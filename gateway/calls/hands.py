@@ -34,11 +34,11 @@ class CallHands:
 
     async def hold(self) -> None:
         with _told():
-            await self._switchboard.endpoint.hold(self._call.call_id)
+            await self._call.legs.hold(self._call.call_id)
 
     async def resume(self) -> None:
         with _told():
-            await self._switchboard.endpoint.resume(self._call.call_id)
+            await self._call.legs.resume(self._call.call_id)
 
     def do_not_call(self) -> None:
         with _told():

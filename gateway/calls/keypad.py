@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine
 
 import structlog
 
+from gateway.calls.leg_control import LegControl
 from gateway.errors import CallError, CallRefused, WrongCallState
-from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import DigitReceived
 from gateway.sip.info import InfoDigit
 from media.keys import (
@@ -31,11 +31,11 @@ _MOST_PASSED_ON = 32
 
 
 class Keypad:
-    """Give it what the leg's audio and the SIP endpoint hear; `on_press` is told each digit."""
+    """Give it what the leg's audio and signalling hear; `on_press` is told each digit."""
 
-    def __init__(self, call_id: str, endpoint: SipEndpoint, on_press: Callable[[str], None]) -> None:
+    def __init__(self, call_id: str, legs: LegControl, on_press: Callable[[str], None]) -> None:
         self._call_id = call_id
-        self._endpoint = endpoint
+        self._legs = legs
         self._on_press = on_press
         self.usual: KeyMethod | None = None
         """How keys are pressed when whoever does so does not say. None: by events, or as tones."""
@@ -109,6 +109,6 @@ class Keypad:
                     await asyncio.sleep((pause_ms(keys[index - 1]) or duration_ms + KEY_GAP_MS) / 1000)
                 if pause_ms(key):
                     continue
-                code = await self._endpoint.send_info(self._call_id, InfoDigit(key, duration_ms))
+                code = await self._legs.send_info(self._call_id, InfoDigit(key, duration_ms))
                 if code >= 300:
                     raise CallRefused(code, "to an INFO with a key")

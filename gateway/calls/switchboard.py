@@ -24,6 +24,7 @@ from gateway.calls.dialplan import Destination, host_of, presentation
 from gateway.calls.exchange import Exchange
 from gateway.calls.facts import CallFacts
 from gateway.calls.journal import Journal
+from gateway.calls.leg_control import LegControl
 from gateway.calls.prompts import Prompt
 from gateway.calls.purposes import Agents, Purposes
 from gateway.calls.recording import CallRecording
@@ -106,7 +107,7 @@ class Switchboard:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.bridges = Bridges()
-        self._purposes = Purposes(config, agents, streams, self.bridges, self._dial_for)
+        self.purposes = Purposes(config, agents, streams, self.bridges, self._dial_for)
         self.tracing = Tracing(config.trace, journal)
         self._trunk_watch = TrunkWatch(config.alarms.limits, metrics, events)
         self.registration_failed: Callable[[], None] = lambda: None
@@ -218,7 +219,25 @@ class Switchboard:
                 },
             )
             self.tracing.bind(event.sip_call_id, event.handle)
-            self._start(self._new_call(facts, *self._purposes.of_route(route)))
+            self._start(self._new_call(facts, *self.purposes.of_route(route)))
+
+    def take(
+        self,
+        facts: CallFacts,
+        start: StartActivity,
+        before_answer: BeforeAnswer | None,
+        legs: LegControl,
+        carry: Coroutine[object, object, None],
+    ) -> Call:
+        """An inbound call that came by another way than SIP, `legs`; `carry` is its leg's life. Raises
+        `TooManyCalls`."""
+        if self.is_draining or self._tasks is None:
+            carry.close()
+            raise TooManyCalls("the gateway is shutting down")
+        call = self._new_call(facts, start, before_answer, legs=legs)
+        self._tasks.create_task(self._see_through(carry), name=f"{facts.call_id}:leg")
+        self._start(call)
+        return call
 
     def _adopt(self, succession: Succession, dialling: Dialling) -> None:
         """Another leg has a call: what it costs is counted there."""
@@ -239,12 +258,13 @@ class Switchboard:
         start: StartActivity,
         before_answer: BeforeAnswer | None = None,
         campaign: CampaignOrder | None = None,
+        legs: LegControl | None = None,
     ) -> Call:
         recording = CallRecording(self.recordings, self._journal.recordings_dir, facts.call_id)
         inband_keys = ToneDetection[self._config.media.inband_dtmf.upper()]
         call = Call(
             facts,
-            self.endpoint,
+            legs or self.endpoint,
             self._hub,
             self._journal,
             self._metrics,
@@ -332,7 +352,7 @@ class Switchboard:
         """
         if self.is_draining or self._tasks is None:
             raise TooManyCalls("the gateway is shutting down")
-        agent, start = await self._purposes.of_order(order, play)
+        agent, start = await self.purposes.of_order(order, play)
         headers = tuple(order.headers.items())
         return await self._dial(order, start, agent, headers=headers, call_id=call_id, campaign=campaign)
 
@@ -340,7 +360,7 @@ class Switchboard:
         """Let two calls that stand talk to each other. Raises `NoSuchAgent`, `UnknownLanguage`,
         `WrongCallState`."""
         await self.bridges.join(
-            call, other, give_back=order.on_end == "return", interpreting=self._purposes.interpreting(order.interpret)
+            call, other, give_back=order.on_end == "return", interpreting=self.purposes.interpreting(order.interpret)
         )
 
     async def bridge_by_dialling(self, call: Call, order: BridgeOrder) -> Call:
@@ -349,7 +369,7 @@ class Switchboard:
             call,
             lambda start: self._dial(order, start),
             give_back=order.on_end == "return",
-            interpreting=self._purposes.interpreting(order.interpret),
+            interpreting=self.purposes.interpreting(order.interpret),
         )
 
     async def _dial(
@@ -426,7 +446,7 @@ class Switchboard:
 
     def hand_to_agent(self, call: Call, name: str | None) -> None:
         """Whatever has the call loses it to this agent (None: the only one). Raises `NoSuchAgent`, `WrongCallState`."""
-        _, start = self._purposes.agent(name)
+        _, start = self.purposes.agent(name)
         call.attendance.hand_over(start)
 
     async def transfer(
@@ -446,7 +466,8 @@ class Switchboard:
             raise WrongCallState("a transfer is under way already")
         if other is call:
             raise WrongCallState("a call cannot be transferred to itself")
-        if not self.exchange.takes_refer(call.facts.trunk):
+        by_refer = call.legs.takes_refer and (other is None or other.legs.takes_refer)
+        if not by_refer or not self.exchange.takes_refer(call.facts.trunk):
             return await self._transfer_by_bridge(self._tasks, call, to, other, headers, timeout_s)
         where = None if other is not None else self.exchange.permit(to, call.facts.trunk or None, "transfer")
         transfer = call.transfer = Transfer(call, to, other)
@@ -490,12 +511,12 @@ class Switchboard:
             tasks.create_task(self._see_through(transfer.run_as_bridge(bridge, other)), name=f"{call.call_id}:transfer")
         return transfer
 
-    async def _see_through(self, transfer: Coroutine[object, object, None]) -> None:
+    async def _see_through(self, work: Coroutine[object, object, None]) -> None:
         try:
-            await transfer
+            await work
         except Exception:
             # A fault of ours must not end all calls, which share this task group.
-            log.exception("transfer_fault")
+            log.exception("call_work_fault")
 
     def call(self, call_id: str) -> Call:
         """Raises `NoSuchCall`."""

@@ -270,7 +270,7 @@ class CallInfo(Model):
     """offered: ringing here; dialing: ringing there; held: by us, the peer or both."""
     ringing: bool = False
     """The far end's telephone rings; or ours does, and waits for `answer` or `hangup`."""
-    activity: Literal["agent", "stream", "echo", "play", "bridge", "supervise"] | Literal["none"] = "none"
+    activity: Literal["agent", "stream", "echo", "play", "bridge", "supervise", "desk"] | Literal["none"] = "none"
     """What the call is for at this moment; none: it is not answered, or just over."""
     started_at: datetime
     answered_at: datetime | None = None
@@ -680,8 +680,15 @@ class HangUpOrder(Model):
 class IssueToken(Model):
     """A token to make."""
 
-    scope: Literal["stream", "listen"]
-    """stream: the backend hears, speaks and acts. listen: it hears, and nothing else."""
+    scope: Literal["stream", "listen"] | Literal["call"]
+    """stream: the backend hears, speaks and acts. listen: it hears, and nothing else. call: a page in a browser
+    opens calls to an agent, one at a time (docs/browser.md); the key needs the scope `calls:write`, too."""
+    agent: str | None = None
+    """Scope call: which; may be left out when there is only one."""
+    origins: tuple[str, ...] = ()
+    """Scope call: origins of pages besides our own that may use it, `https://shop.example`."""
+    metadata: dict[str, str] | None = None
+    """Scope call: of the calls that it opens."""
     call_id: str | None = None
     """The only call it is good for; null: any one call, also one that does not exist yet."""
     ttl_s: int = 60
@@ -692,7 +699,7 @@ class IssuedToken(Model):
     """A new token. This is the only time that it is shown."""
 
     token: str
-    scope: Literal["stream", "listen"]
+    scope: Literal["stream", "listen"] | Literal["call"]
     call_id: str | None
     expires_in_s: int
 

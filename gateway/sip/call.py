@@ -274,22 +274,7 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
 
     def quality(self) -> LegQuality:
         """Counts of all the leg's streams, the running one included."""
-        stats = self.rtpStats()
-        return LegQuality(
-            rx_packets=stats["rx_packets"],
-            rx_strangers=stats["rx_strangers"],
-            rx_lost=stats["rx_lost"],
-            rx_gaps=stats["rx_gaps"],
-            rx_jitter_ms=stats["rx_jitter_us"] / 1000,
-            tx_packets=stats["tx_packets"],
-            tx_reports=stats["tx_reports"],
-            tx_lost=stats["tx_lost"],
-            tx_jitter_ms=stats["tx_jitter_us"] / 1000,
-            rtt_ms=stats["rtt_us"] / 1000,
-            tx_redundant=stats["tx_redundant"],
-            tx_generations=stats["tx_generations"],
-            tx_reported_loss=stats["tx_reported_loss"],
-        )
+        return LegQuality.of_native(self.rtpStats())
 
 
 def add_headers(operation: pj.CallOpParam, headers: tuple[tuple[str, str], ...]) -> None:

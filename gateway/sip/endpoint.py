@@ -9,11 +9,12 @@ from typing import TypeVar
 
 import structlog
 
-from gateway.errors import BadAddress, SipThreadFailed, StartupError, WrongCallState
+from gateway.errors import BadAddress, SipThreadFailed, StartupError, TooManyCalls, WrongCallState
 from gateway.sip.command import Command
 from gateway.sip.events import LegQuality, SipEvent
 from gateway.sip.gate import GateCounts
 from gateway.sip.info import InfoDigit
+from gateway.sip.packet_leg import PacketFormat, PacketLeg
 from gateway.sip.reason import Reason
 from gateway.sip.resolver import Answered, Ask
 from gateway.sip.settings import EndpointSettings
@@ -34,6 +35,8 @@ class SipEndpoint:
     `on_event` is called on the event loop, in the order things happened. The command queue is unbounded because each
     command has somebody waiting for its result.
     """
+
+    takes_refer = True
 
     def __init__(
         self, settings: EndpointSettings, on_event: Callable[[SipEvent], None], ask: Ask | None = None
@@ -177,6 +180,29 @@ class SipEndpoint:
         answer: asyncio.Future[int] = loop.create_future()
         await self._in_thread(lambda: self._sip.ask_if_alive(target, host, lambda code: _resolve(loop, answer, code)))
         return await answer
+
+    async def open_packet_leg(self, socket: int, wanted: PacketFormat) -> PacketLeg:
+        """A leg that is no call of SIP: what it sends is written to this socket. Raises `TooManyCalls`."""
+        media = self._settings.media
+        opened: list[PacketLeg] = []
+        try:
+            await self._in_thread(lambda: opened.append(PacketLeg(socket, wanted, media.jitter, media.fec)))
+        except RuntimeError as fault:
+            raise TooManyCalls(f"no audio for another leg: {fault}") from fault
+        return opened[0]
+
+    async def close_packet_leg(self, leg: PacketLeg) -> LegQuality:
+        """End it; its counts at the end."""
+        counted: list[LegQuality] = []
+        await self._in_thread(leg.close)
+        await self._in_thread(lambda: counted.append(leg.quality()))
+        return counted[0]
+
+    async def packet_leg_quality(self, leg: PacketLeg) -> LegQuality:
+        """Its counts up to now."""
+        counted: list[LegQuality] = []
+        await self._in_thread(lambda: counted.append(leg.quality()))
+        return counted[0]
 
     async def _in_thread(self, work: Callable[[], object]) -> None:
         """Run `work` on the endpoint's thread; PJSIP's errors arrive as `WrongCallState`."""

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the SIP thread tells the event loop: primitive values only, copied before the callback returned."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from gateway.sip.reason import Reason
 from gateway.sip.signalling import SipMessage
@@ -144,6 +146,8 @@ class CallEnded:
     """What the far end's Reason headers say (RFC 3326)."""
     contacts: tuple[str, ...] = ()
     """Where a 3xx says to call instead, the best first (RFC 3261 section 8.1.3.4)."""
+    because: str = ""
+    """What its end is called (`CallFacts.end_reason`), where the leg knows better than its status says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,14 @@ class LegQuality:
     """Of redundancy, at the end."""
     tx_reported_loss: float = 0.0
     """Share of our packets that the peer's reports called lost, smoothed, at the end."""
+
+    @classmethod
+    def of_native(cls, stats: Mapping[str, Any]) -> Self:
+        """From `RtpStats` (media/native/stream_link.hpp)."""
+        counts = dict(stats)
+        for name in ("rx_jitter", "tx_jitter", "rtt"):
+            counts[f"{name}_ms"] = counts.pop(f"{name}_us") / 1000
+        return cls(**counts)
 
 
 @dataclass(frozen=True, slots=True)

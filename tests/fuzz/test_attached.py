@@ -30,6 +30,7 @@ from gateway.streams.reception import Reception
 from gateway.streams.session import StreamSession
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
+from gateway.webrtc.tokens import PageTokens
 from tests.fuzz.streams import FuzzLine, Mutator
 from tests.gateway.test_api_calls import ScriptedCalls, running_api
 
@@ -119,6 +120,7 @@ async def test_hostile_backends_leave_neither_tasks_nor_descriptors_behind(tmp_p
             api.events,
             keys=KeyRing([]),
             tokens=tokens,
+            pages=PageTokens(),
             ready=lambda: [],
             attach=attach_router(
                 streams, Reception(), tokens, lambda call_id: cast(Call, SimpleNamespace(call_id=call_id))

@@ -26,6 +26,7 @@ from gateway.streams.order import StreamOrder
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
+from gateway.webrtc.tokens import PageTokens
 from tests.gateway.test_api_calls import KEY, ScriptedCalls, running_api
 
 WAIT_S = 20.0
@@ -158,6 +159,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
             api.events,
             keys=KeyRing([KEY]),
             tokens=tokens,
+            pages=PageTokens(),
             ready=lambda: [],
             attach=attach_router(streams, reception, tokens, find_call),
         )

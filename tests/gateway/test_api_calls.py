@@ -28,6 +28,7 @@ from gateway.store import SessionStore, open_store
 from gateway.streams.control import StreamInfo
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
+from gateway.webrtc.tokens import PageTokens
 from media.encryption import EncryptionKey
 from media.keys import KeyMethod
 from tests.fakes.campaign_line import ScriptedLine
@@ -204,6 +205,7 @@ async def running_api(
             events,
             keys=KeyRing(["other-key", KEY]),
             tokens=tokens,
+            pages=PageTokens(),
             ready=lambda: not_ready,
             twilio_auth_token=twilio_auth_token,
             campaigns=(campaigns_router(campaigns, runner), do_not_call_router(campaigns)),

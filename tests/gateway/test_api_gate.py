@@ -23,6 +23,7 @@ from gateway.rates import Rate
 from gateway.store import ApiKeyRecord
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
+from gateway.webrtc.tokens import PageTokens
 from tests.gateway.test_api_calls import KEY, Api, ScriptedCalls, running_api
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -186,6 +187,7 @@ async def limited(folder: Path, rate: Rate) -> AsyncIterator[httpx.AsyncClient]:
             api.events,
             keys=keys,
             tokens=StreamTokens(),
+            pages=PageTokens(),
             rate=rate,
             ready=lambda: [],
         )
