@@ -222,7 +222,7 @@ async def _serve(config: Config) -> None:
             campaigns=(campaigns_router(campaigns, runner), do_not_call_router(campaigns)),
             pages=pages,
             browsers=(
-                webrtc_router(browsers, pages, config.webrtc),
+                webrtc_router(browsers, pages, config.webrtc, config.public_agents),
                 browser_events_router(events, metrics, browsers, pages),
             ),
             origins=config.webrtc.origins,
@@ -426,6 +426,7 @@ Parley is ready after {seconds:.1f} s.
   call it             {_how_to_call(config, sip)}
   softphone settings  server {sip}, {_softphone_login(config)}
 {routes}
+  in a browser        http://{http}/call to talk, http://{http}/ to look on
   HTTP API            http://{http}/docs
   API key             {config.store.data_dir / "api_key" if not config.http.api_keys else "as configured"}
   data                {config.store.data_dir}

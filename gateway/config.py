@@ -374,6 +374,14 @@ class Config(Section):
         )
 
     @property
+    def public_agents(self) -> tuple[str, ...]:
+        """Agents that pages reach without a key."""
+        if self.webrtc.public_agents is not None:
+            return self.webrtc.public_agents
+        is_embedded = "agents" not in self.model_fields_set
+        return tuple(self.agents) if is_embedded and self.http.host in ("127.0.0.1", "::1", "localhost") else ()
+
+    @property
     def open_files(self) -> int:
         """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else."""
         return self.sip.max_calls * 4 + 1024

@@ -66,7 +66,7 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
                 yield ("agents", name, "knowledge"), f"there is no folder or file {source}"
         if agent.lookup is not None and agent.llm == "local":
             yield ("agents", name, "lookup"), "needs an llm of [services]: the offline one does not read notes"
-    for index, agent_name in enumerate(config.webrtc.public_agents):
+    for index, agent_name in enumerate(config.webrtc.public_agents or ()):
         if agent_name not in config.agents:
             yield ("webrtc", "public_agents", index), f"there is no agent {agent_name!r}"
     yield from service_faults(config)

@@ -96,7 +96,7 @@ def create_app(
     api.include_router(streams_router(calls))
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
-    app.include_router(console_router())
+    app.include_router(console_router(origins))
     app.include_router(twilio_router(calls, lambda given: _may_end_calls(given, keys, twilio_auth_token), rate))
     if mcp is not None:
         app.router.routes.append(Route("/mcp", endpoint=mcp, include_in_schema=False))

@@ -10,7 +10,7 @@ Pages may run what comes from /static/ and nothing else; nothing is loaded from 
 
 import hashlib
 import mimetypes
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -18,13 +18,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-_PAGES = {"/": "index.html", "/call": "call.html"}
 _MOVED = {"/console/campaigns": "/#/campaigns"}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
 )
-"""CSP level 3: `'self'` of connect-src holds for WebSockets as well."""
+"""CSP level 3: `'self'` of connect-src holds for WebSockets as well. Who may frame the page follows."""
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -32,12 +31,16 @@ _HEADERS = {
 }
 
 
-def console_router() -> APIRouter:
-    """The pages and what they are made of, read now."""
+def console_router(origins: Sequence[str] = ()) -> APIRouter:
+    """The pages and what they are made of, read now. `origins`: sites that may have the call page in a frame."""
     router = APIRouter()
     folder = files("gateway.console")
-    for path, name in _PAGES.items():
-        page = _content(folder.joinpath(name).read_bytes(), "text/html", {"Content-Security-Policy": _POLICY})
+    for path, name, framed_by in (
+        ("/", "index.html", "'none'"),
+        ("/call", "call.html", " ".join(("'self'", *origins))),
+    ):
+        policy = {"Content-Security-Policy": _POLICY + framed_by}
+        page = _content(folder.joinpath(name).read_bytes(), "text/html", policy)
         router.add_route(path, page, methods=["GET"], include_in_schema=False)
     for path, content, kind in _static(folder.joinpath("static"), "/static"):
         router.add_route(path, _content(content, kind, {}), methods=["GET"], include_in_schema=False)

@@ -6,7 +6,7 @@ POST /webrtc/offer > 201, our answer, Location > PATCH Location: candidates, ICE
 
 import ipaddress
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -157,10 +157,12 @@ class BrowserControl(Protocol):
     def stands(self, call_id: str) -> bool: ...
 
 
-def webrtc_router(browsers: BrowserControl, tokens: PageTokens, config: WebRtcConfig) -> APIRouter:
-    """The routes over these."""
+def webrtc_router(
+    browsers: BrowserControl, tokens: PageTokens, config: WebRtcConfig, public_agents: Sequence[str] = ()
+) -> APIRouter:
+    """The routes over these. `public_agents`: those that need no key."""
     router = APIRouter(prefix="/webrtc", tags=["webrtc"], responses=problem_responses(401, 422))
-    public = PublicPages(config, tokens, browsers.stands)
+    public = PublicPages(config, public_agents, tokens, browsers.stands)
 
     @router.post(
         "/offer",
@@ -250,8 +252,11 @@ def webrtc_router(browsers: BrowserControl, tokens: PageTokens, config: WebRtcCo
 class PublicPages:
     """Tokens without a key: for whom, from where, how many."""
 
-    def __init__(self, config: WebRtcConfig, tokens: PageTokens, stands: Callable[[str], bool]) -> None:
+    def __init__(
+        self, config: WebRtcConfig, agents: Sequence[str], tokens: PageTokens, stands: Callable[[str], bool]
+    ) -> None:
         self._config = config
+        self._agents = agents
         self._tokens = tokens
         self._stands = stands
         self._buckets: dict[str, TokenBucket] = {}
@@ -259,9 +264,8 @@ class PublicPages:
 
     def issue(self, agent: str | None, request: Request, now: float) -> PageToken:
         """Raises `HTTPException` 403 and 429, `TooManyTokens`."""
-        agents = self._config.public_agents
-        name = agent or (agents[0] if len(agents) == 1 else "")
-        if name not in agents:
+        name = agent or (self._agents[0] if len(self._agents) == 1 else "")
+        if name not in self._agents:
             raise HTTPException(401, "this agent is not open to everybody (webrtc.public_agents): send an API key")
         origin, host = request.headers.get("origin"), request.headers.get("host", "")
         if origin not in self._config.origins and not (_is_ours(origin, host) and _is_no_name(host)):

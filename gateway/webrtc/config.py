@@ -29,12 +29,14 @@ class WebRtcConfig(Section):
     """Use the TURN server always, and no address of ours."""
     reconnect_s: Annotated[float, Field(ge=1, le=300)] = 30.0
     """How long a call whose way is lost waits for its browser to find another one."""
-    public_agents: tuple[Name, ...] = ()
-    """Agents that `/call` reaches without a key, for everybody who sees the page. Pages of `origins` count as ours."""
+    public_agents: tuple[Name, ...] | None = None
+    """Agents that `/call` reaches without a key, for everybody who sees the page. None: nobody's but the built-in
+    receptionist, as long as no agent is configured and the API listens on this machine alone."""
     calls_per_address: Annotated[int, Field(ge=1)] = 4
     """Of those: calls at the same time, and tokens a minute, of one address."""
     origins: tuple[WebOrigin, ...] = ()
-    """Sites that may embed `/call` in a frame, https://shop.example. Ours always may."""
+    """Sites that may embed `/call` in a frame, and whose pages may use the API: https://shop.example. Our own as well,
+    when a proxy gives it a name and `public_agents` are to be reached there."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "WebRtcConfig":
