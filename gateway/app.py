@@ -27,6 +27,8 @@ from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
 from gateway.api.campaigns import campaigns_router, do_not_call_router
 from gateway.api.keyring import KeyRing
+from gateway.api.latency import latency_router
+from gateway.api.meter import meter_router
 from gateway.api.server import address_of, bind_http, serving
 from gateway.api.webrtc import browser_events_router, webrtc_router
 from gateway.calls.browsers import BrowserCalls
@@ -37,6 +39,7 @@ from gateway.calls.exchange import Exchange
 from gateway.calls.hands import CallHands
 from gateway.calls.journal import Journal
 from gateway.calls.memory import CallerMemories
+from gateway.calls.meter import Meters
 from gateway.calls.prompts import FETCH_S, MAX_URL_BYTES, Fetch, Prompts
 from gateway.calls.refusal import bar
 from gateway.calls.switchboard import Switchboard
@@ -66,6 +69,7 @@ from gateway.streams.opening import open_streams
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics, configure_logging, watch_event_loop
+from gateway.telemetry.turns import RecentTurns
 from gateway.tools import open_tools
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.dns import Family
@@ -198,6 +202,8 @@ async def _serve(config: Config) -> None:
             lambda: config.sip.public_address or ("" if public_address is None else public_address.address),
             fec=config.media.fec is not False,
         )
+        recent_turns = RecentTurns()
+        switchboard.events.follow(recent_turns.receive)
         browsers = BrowserCalls(config, switchboard, browser_legs)
         prompts = Prompts(config.media.prompts_dir or config.store.data_dir / "prompts", _prompt_source(config))
         streams.find = prompts.from_url
@@ -221,7 +227,9 @@ async def _serve(config: Config) -> None:
             tokens=tokens,
             campaigns=(campaigns_router(campaigns, runner), do_not_call_router(campaigns)),
             pages=pages,
-            browsers=(
+            more=(
+                meter_router(Meters(switchboard.call)),
+                latency_router(recent_turns),
                 webrtc_router(browsers, pages, config.webrtc, config.public_agents),
                 browser_events_router(events, metrics, browsers, pages),
             ),

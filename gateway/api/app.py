@@ -62,7 +62,7 @@ def create_app(
     rate: Rate | None = None,
     attach: APIRouter | None = None,
     campaigns: Sequence[APIRouter] = (),
-    browsers: Sequence[APIRouter] = (),
+    more: Sequence[APIRouter] = (),
     origins: Sequence[str] = (),
     twilio_auth_token: str | None = None,
     mcp: ASGIApp | None = None,
@@ -70,8 +70,8 @@ def create_app(
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
     key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`). `campaigns`: the routes of
-    `gateway.api.campaigns`. `browsers`: those of
-    `gateway.api.webrtc`; `origins`: sites whose pages may use them. `mcp`: what is at `/mcp`; keys are
+    `gateway.api.campaigns`. `more`: those of browsers and
+    of the console; `origins`: sites whose pages may use them. `mcp`: what is at `/mcp`; keys are
     its own business. `live_signalling`: the SIP messages of a call that is not over."""
     app = FastAPI(
         title="Parley",
@@ -86,7 +86,7 @@ def create_app(
     api.include_router(sessions_router(store, live_signalling))
     api.include_router(memories_router(store.memories))
     api.include_router(events_router(events, metrics))
-    for router in (*campaigns, *browsers):
+    for router in (*campaigns, *more):
         api.include_router(router)
     api.include_router(keys_router(store, keys))
     api.include_router(tokens_router(tokens, pages, calls))

@@ -24,6 +24,7 @@ _READING = ("GET", "HEAD", "OPTIONS")
 # Below the base path, None is every method; the first that matches is meant.
 _TABLE: tuple[tuple[str, tuple[str, ...] | None, Scope], ...] = (
     (r"/calls/[^/]+/stream", None, "streams"),
+    (r"/latency", _READING, "calls:read"),
     (r"/calls(/.*)?", _READING, "calls:read"),
     (r"/calls(/.*)?", None, "calls:write"),
     (r"/streams?(/.*)?", None, "streams"),

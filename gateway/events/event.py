@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -64,9 +64,13 @@ class Event:
     """UTC."""
     data: Mapping[str, object]
     """JSON."""
+    _text: str = field(default="", init=False, repr=False, compare=False)
+    """What `as_json` gave before: every reader wants the same."""
 
     def as_json(self) -> str:
         """As the feed and webhooks tell it: `{"cursor", "kind", "call_id", "at", "data"}`."""
+        if self._text:
+            return self._text
         values = {
             "cursor": self.cursor,
             "kind": self.kind,
@@ -74,4 +78,6 @@ class Event:
             "at": self.at.isoformat().replace("+00:00", "Z"),
             "data": dict(self.data),
         }
-        return json.dumps(values, separators=(",", ":"))
+        text = json.dumps(values, separators=(",", ":"))
+        object.__setattr__(self, "_text", text)
+        return text
