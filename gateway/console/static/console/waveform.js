@@ -3,7 +3,8 @@
 import {openSocket} from "./api.js";
 import {make, setText} from "./dom.js";
 
-const STEP_MS = 50, SHOWN_MS = 20000, QUIET_DBOV = -60;
+const SHOWN_MS = 20000, QUIET_DBOV = -60;
+const SPEECH_DBOV = -45, HANGOVER_MS = 400; // a pause within a word is no silence
 const AGAIN_MS = 2000, MOST_TRIES = 3;
 
 export class Waveform {
@@ -12,6 +13,8 @@ export class Waveform {
   #ours = make("span", {class: "tag ours", text: "We: –"});
   #line = make("span", {class: "small quiet"});
   #steps = []; // {at_ms, caller, ours, caller_speaks, we_speak}, the newest last
+  #step_ms = 40;
+  #loudAt_ms = {caller: -Infinity, ours: -Infinity};
   #marks = []; // when the caller broke in, since the answer
   #socket = null; #timer = 0; #frame = 0; #tries = 0; #isOver = false; #path = "";
   #resized = new ResizeObserver(() => this.#plan());
@@ -57,21 +60,30 @@ export class Waveform {
     };
   }
 
-  #take(told) {
-    const count = Math.max(told.caller.length, told.ours.length);
-    for (let index = 0; index < count; index++) {
-      this.#steps.push({
-        at_ms: told.at_ms - (count - 1 - index) * STEP_MS,
-        caller: told.caller[index] ?? -127, ours: told.ours[index] ?? -127,
-        caller_speaks: told.caller_speaks, we_speak: told.we_speak,
-      });
+  // {at_ms: since the answer, step_ms, caller, ours: [dBov of each step, up to now]}
+  #take({at_ms, step_ms, caller, ours}) {
+    this.#step_ms = step_ms;
+    const count = Math.max(caller.length, ours.length);
+    let last = null;
+    for (let back = count - 1; back >= 0; back--) {
+      last = {at_ms: at_ms - back * step_ms, caller: caller.at(-1 - back) ?? -127, ours: ours.at(-1 - back) ?? -127};
+      last.caller_speaks = this.#speaks("caller", last);
+      last.we_speak = this.#speaks("ours", last);
+      this.#steps.push(last);
     }
-    const begin_ms = told.at_ms - SHOWN_MS - 1000;
+    const begin_ms = at_ms - SHOWN_MS - 1000;
     while (this.#steps.length && this.#steps[0].at_ms < begin_ms) this.#steps.shift();
-    this.#marks = this.#marks.filter((at_ms) => at_ms > begin_ms);
-    this.#say(this.#caller, "Caller", told.caller_speaks);
-    this.#say(this.#ours, "We", told.we_speak);
+    this.#marks = this.#marks.filter((mark_ms) => mark_ms > begin_ms);
+    if (last) {
+      this.#say(this.#caller, "Caller", last.caller_speaks);
+      this.#say(this.#ours, "We", last.we_speak);
+    }
     this.#plan();
+  }
+
+  #speaks(side, step) {
+    if (step[side] > SPEECH_DBOV) this.#loudAt_ms[side] = step.at_ms;
+    return step.at_ms - this.#loudAt_ms[side] < HANGOVER_MS;
   }
 
   #say(tag, name, speaks) {
@@ -95,7 +107,7 @@ export class Waveform {
     if (!this.#steps.length) return;
     const end_ms = this.#steps[this.#steps.length - 1].at_ms;
     const x = (at_ms) => width * (1 - (end_ms - at_ms) / SHOWN_MS);
-    const step = width * STEP_MS / SHOWN_MS;
+    const step = width * this.#step_ms / SHOWN_MS;
     const half = height / 2 - 2 * ratio;
     // A colour of light-dark() is computed on the tags only: canvas knows plain colours.
     const callers = getComputedStyle(this.#caller).borderTopColor, ours = getComputedStyle(this.#ours).borderTopColor;
