@@ -21,7 +21,9 @@ import uvloop
 
 from agent.local.engines import OfflineEngines
 from agent.local.inference import Priority
+from gateway.agent_desk import AgentDesk
 from gateway.agents import Staff
+from gateway.api.agents import agents_router
 from gateway.api.app import BASE_PATH, create_app
 from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
@@ -30,6 +32,9 @@ from gateway.api.keyring import KeyRing
 from gateway.api.latency import latency_router
 from gateway.api.meter import meter_router
 from gateway.api.server import address_of, bind_http, serving
+from gateway.api.services import services_router
+from gateway.api.settings import settings_router
+from gateway.api.trunks import trunks_router
 from gateway.api.webrtc import browser_events_router, webrtc_router
 from gateway.calls.browsers import BrowserCalls
 from gateway.calls.call import Call
@@ -49,6 +54,7 @@ from gateway.campaigns.control import Campaigns
 from gateway.campaigns.extraction import Extraction, LlmExtraction, RuleExtraction
 from gateway.campaigns.runner import Runner
 from gateway.config import Config, HttpConfig, SipConfig
+from gateway.desk import service_infos, trunk_infos
 from gateway.errors import WrongCallState
 from gateway.events import EventBus
 from gateway.feeds import event_retention, open_events, sending_webhooks
@@ -143,6 +149,8 @@ async def _serve(config: Config) -> None:
         tasks.create_task(journal.write_until_closed(), name="journal")
         stack.push_async_callback(journal.close)
         agents.memories = memories = CallerMemories(store.memories, journal)
+        desk = AgentDesk(config.agents, agents, knowledge, store.agent_versions, config.store.data_dir)
+        await desk.open()
         events = await open_events(config, store, journal, metrics)
         await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
         reception = Reception()
@@ -230,6 +238,10 @@ async def _serve(config: Config) -> None:
             more=(
                 meter_router(Meters(switchboard.call)),
                 latency_router(recent_turns),
+                trunks_router(lambda: trunk_infos(config, switchboard)),
+                services_router(lambda: service_infos(config, services, metrics)),
+                settings_router(config),
+                agents_router(desk, journal.audited),
                 webrtc_router(browsers, pages, config.webrtc, config.public_agents),
                 browser_events_router(events, metrics, browsers, pages),
             ),

@@ -6,6 +6,7 @@ Settings that a later version will understand have their shape here already, and
 ignored in silence (see `gateway.contradictions`).
 """
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
+    PrivateAttr,
     SecretStr,
     model_validator,
 )
@@ -362,6 +364,16 @@ class Config(Section):
     services: dict[Name, ServiceConfig] = Field(default_factory=dict)
     tools: dict[Name, ToolConfig] = Field(default_factory=dict)
     """What agents may do besides talking, and the servers that do it (docs/tools.md)."""
+
+    _source_of: Callable[[tuple[str | int, ...]], str] | None = PrivateAttr(default=None)
+
+    def remember_sources(self, source_of: Callable[[tuple[str | int, ...]], str]) -> None:
+        """Who knows where a setting comes from: `file`, `environment` or `default`."""
+        self._source_of = source_of
+
+    def source_of(self, *path: str | int) -> str:
+        """Where this setting comes from."""
+        return "default" if self._source_of is None else self._source_of(path)
 
     @property
     def routes(self) -> tuple[RouteConfig, ...]:

@@ -79,7 +79,21 @@ def load_config(file: Path | None, environ: Mapping[str, str]) -> Config:
     config = _validate(settings, environ)
     if config is None:
         raise ConfigError(tuple(settings.faults))
+    config.remember_sources(lambda path: _source_kind(settings, path))
     return config
+
+
+def _source_kind(settings: _Settings, path: ConfigPath) -> str:
+    """Where the value of a setting comes from: `environment`, `file` or `default`."""
+    if any(path[:length] in settings.variables for length in range(1, len(path) + 1)):
+        return "environment"
+    node: Any = settings.tree
+    for key in path:
+        try:
+            node = node[key]
+        except (KeyError, IndexError, TypeError):
+            return "default"
+    return "file"
 
 
 def _read_file(file: Path | None) -> _Settings:

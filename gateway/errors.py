@@ -23,6 +23,9 @@
     └── CallError              a request about a call that cannot be carried out
         ├── NoSuchCall             whoever asked named a call that is not there
         ├── NoSuchAgent            whoever asked named an agent that is not configured
+        ├── NoSuchVersion          whoever asked named a version of an agent that is not there
+        ├── StaleVersion           an agent was changed by somebody else since it was looked at
+        ├── BadNote                a document for an agent's knowledge that cannot be one
         ├── UnknownLanguage        an agent is to understand what its speech recognition does not know
         ├── NoSuchTrunk            whoever asked named a trunk that is not configured
         ├── DestinationBarred      the trunk, or a far end that sends us there, may not dial this number
@@ -180,6 +183,24 @@ class NoSuchAgent(CallError):
             else "several agents are configured: name one"
         )
         self.name = name
+
+
+class NoSuchVersion(CallError):
+    """The agent has no such version."""
+
+    def __init__(self, agent: str, version: int) -> None:
+        super().__init__(f"agent {agent!r} has no version {version}")
+
+
+class StaleVersion(CallError):
+    """The agent has been changed since."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(f"agent {agent!r} has been changed since you looked at it: look again")
+
+
+class BadNote(CallError, ValueError):
+    """The document cannot be one; the message says why."""
 
 
 class UnknownLanguage(CallError, ValueError):

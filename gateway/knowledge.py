@@ -18,7 +18,7 @@ from agent.knowledge.context import KnowledgeSource
 from agent.knowledge.index import BEARS_ON, THRESHOLD
 from agent.knowledge.library import Knowledge
 from agent.knowledge.reading import DEFAULT_FOLDER
-from agent.knowledge.sources import Fetch, Files, Page, Source, WebPage
+from agent.knowledge.sources import Fetch, Files, Notes, Page, Source, WebPage
 from agent.knowledge.vectors import Vectors
 from agent.local.engines import OfflineEngines
 from agent.local.inference import Priority
@@ -28,6 +28,7 @@ from agent.services.llm import LanguageModel
 from gateway.errors import UrlError
 from gateway.guard import KNOWLEDGE_URL, OutboundGuard
 from gateway.outbound import fetch_page
+from gateway.services.kinds import LOCAL
 
 _FETCH_S = 30.0
 
@@ -37,22 +38,30 @@ async def open_knowledge(
 ) -> dict[str, Knowledge]:
     """By agent. Raises `KnowledgeError`."""
     folder = data_dir / "knowledge"
-    opened: dict[KnowledgeConfig | None, Knowledge] = {}
-    for config in agents.values():
-        if config.knowledge not in opened:
-            opened[config.knowledge] = await _open(config.knowledge, engines, page_fetch(guard), folder)
-    return {name: opened[config.knowledge] for name, config in agents.items()}
+    return {
+        name: await _open(config, engines, page_fetch(guard), folder, notes_folder(data_dir, name))
+        for name, config in agents.items()
+    }
 
 
-async def _open(config: KnowledgeConfig | None, engines: OfflineEngines, fetch: Fetch, folder: Path) -> Knowledge:
+def notes_folder(data_dir: Path, agent: str) -> Path:
+    """What was written in the console lies here, a file a document."""
+    return data_dir / "knowledge" / "notes" / agent
+
+
+async def _open(agent: AgentConfig, engines: OfflineEngines, fetch: Fetch, folder: Path, notes: Path) -> Knowledge:
+    config = agent.knowledge
     if config is None:
-        return await engines.knowledge([Files(DEFAULT_FOLDER)], folder=folder / "vectors")
+        # The example that comes with Parley is nothing that a language model should be told.
+        example = [Files(DEFAULT_FOLDER)] if agent.llm == LOCAL else []
+        return await engines.knowledge([*example, Notes(notes)], folder=folder / "vectors")
     sources: list[Source] = [
         WebPage(source, fetch, folder / "pages", refresh_s=config.refresh_s, max_file_mib=config.max_file_mib)
         if is_url(source)
         else Files(Path(source))
         for source in config.sources
     ]
+    sources.append(Notes(notes))
     return await engines.knowledge(
         sources, folder=folder / "vectors", check_s=config.check_s, max_file_mib=config.max_file_mib
     )
@@ -65,12 +74,10 @@ def offline_receptionist(config: AgentConfig, knowledge: Knowledge) -> Reception
 
 
 def context_sources(config: AgentConfig, knowledge: Knowledge) -> list[ContextSource]:
-    """What a language model is told of the knowledge; nothing of the example that comes with Parley."""
-    if config.knowledge is None:
-        return []
-    wanted = config.knowledge.threshold
-    threshold = BEARS_ON if wanted is None else wanted
-    return [KnowledgeSource(knowledge, most=config.knowledge.passages, threshold=threshold)]
+    """What a language model is told of the knowledge."""
+    settings = config.knowledge or KnowledgeConfig(sources=("notes",))
+    threshold = BEARS_ON if settings.threshold is None else settings.threshold
+    return [KnowledgeSource(knowledge, most=settings.passages, threshold=threshold)]
 
 
 def answering_again(

@@ -8,6 +8,21 @@ from pydantic import Field, SecretStr, model_validator
 from gateway.setting_types import ExistingFile, Section, ServiceUrl
 
 
+class PriceConfig(Section):
+    """`[services.NAME.price]`: what the vendor takes, in your currency, for the console's costs. 0: not counted."""
+
+    prompt_per_million: Annotated[float, Field(ge=0)] = 0.0
+    """Tokens that a language model is given."""
+    cached_per_million: Annotated[float, Field(ge=0)] = 0.0
+    """Of them, those that it remembers."""
+    completion_per_million: Annotated[float, Field(ge=0)] = 0.0
+    """Tokens that it writes."""
+    audio_per_minute: Annotated[float, Field(ge=0)] = 0.0
+    """Speech that is recognised."""
+    characters_per_million: Annotated[float, Field(ge=0)] = 0.0
+    """Text that is spoken."""
+
+
 class ServiceConfig(Section):
     """`[services.NAME]`: a hosted speech or language service, or one of your own, which agents name."""
 
@@ -46,6 +61,7 @@ class ServiceConfig(Section):
     """Sent with each request."""
     extra: dict[str, Any] = Field(default_factory=dict)
     """More fields for the request, as the service has them, or others in place of ours: `reasoning_effort`..."""
+    price: PriceConfig = PriceConfig()
     of: tuple[str, ...] = ()
     """Kind chain: services, and `local`, in the order in which they are asked."""
     hedge_after_ms: Annotated[int, Field(ge=0, le=60_000)] = 0

@@ -46,6 +46,8 @@ class KnowledgeSource:
 
     async def notes(self, conversation: Conversation) -> Sequence[ContextNote]:
         said = [message.text for message in conversation.messages if message.role == "user"]
+        if not self._knowledge.entries:
+            return ()
         if not said or not said[-1].strip() or any(is_cue(said[-1]) for is_cue in _SMALL_TALK):
             return ()
         if cues.pressed_keys(said[-1]) is not None:

@@ -45,14 +45,16 @@ class KnowledgeIndex:
         self.entries = tuple(entry for document in documents for entry in document.entries)
         counts = [len(entry.keys) for entry in self.entries]
         self._starts = np.cumsum([0, *counts[:-1]])
-        self._vectors = np.concatenate([document.vectors for document in documents])
+        self._vectors = np.concatenate([document.vectors for document in documents]) if documents else np.empty((0, 0))
         self._words = WordIndex(entry.words for entry in self.entries)
         self.size = len(self._vectors)
         self.version = content_hash([text for entry in self.entries for text in (entry.source, entry.words)])[:16]
         """The same for the same entries."""
 
     def search(self, question: str, vector: Vectors, most: int) -> list[Match]:
-        """The entries that fit best, the best first, however badly."""
+        """The entries that fit best, the best first, however badly; none when there are none."""
+        if not self.size:
+            return []
         cosines = np.maximum.reduceat(self._vectors @ vector, self._starts)
         scores = cosines + LEXICAL_SHARE * self._words.search(terms_of(question))
         best = np.argsort(-scores, kind="stable")[:most]

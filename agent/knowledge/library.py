@@ -130,7 +130,7 @@ class Knowledge:
         found = await self._look(at_start=at_start)
         changed = [one for one in found if self._is_new(one)]
         gone = self._held.keys() - {one.document.path for one in found}
-        if not changed and not gone:
+        if not changed and not gone and self._index is not None:
             return False
         reads = await read_all([one.document for one in changed], self._max_file_mib)
         self._report(changed, reads, at_start=at_start)

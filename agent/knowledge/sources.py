@@ -76,6 +76,21 @@ class Files:
         return [found for document in documents if (found := _stamped(document)) is not None]
 
 
+class Notes:
+    """A folder of our own, which may be empty."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def look(self, now: float) -> list[Found]:
+        return await asyncio.to_thread(self._look)
+
+    def _look(self) -> list[Found]:
+        if not self._path.is_dir() or not any(self._path.iterdir()):
+            return []
+        return [found for document in documents_in(self._path) if (found := _stamped(document)) is not None]
+
+
 class WebPage:
     """One page on the web."""
 

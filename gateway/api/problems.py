@@ -17,6 +17,7 @@ from starlette.routing import Match
 
 from gateway.errors import (
     BadAddress,
+    BadNote,
     BadPrompt,
     BadStreamOrder,
     CallError,
@@ -31,8 +32,10 @@ from gateway.errors import (
     NoSuchCampaign,
     NoSuchStream,
     NoSuchTrunk,
+    NoSuchVersion,
     NoSuchVoice,
     ScopeMissing,
+    StaleVersion,
     StoreError,
     TokenRefused,
     TooManyCalls,
@@ -53,6 +56,9 @@ _RETRY_AFTER_S = "5"
 _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (NoSuchCall, 404, "no-such-call", "There is no such call"),
     (NoSuchAgent, 422, "no-such-agent", "There is no such agent"),
+    (NoSuchVersion, 404, "no-such-version", "There is no such version"),
+    (StaleVersion, 409, "stale-version", "There is a newer version"),
+    (BadNote, 422, "bad-note", "The document cannot be kept"),
     (UnknownLanguage, 422, "unknown-language", "The agent does not understand the language"),
     (NoSuchTrunk, 422, "no-such-trunk", "There is no such trunk"),
     (DestinationBarred, 403, "destination-barred", "The number may not be dialled"),

@@ -38,6 +38,9 @@ _TABLE: tuple[tuple[str, tuple[str, ...] | None, Scope], ...] = (
     (r"/campaigns(/.*)?", None, "campaigns"),
     (r"/do-not-call(/.*)?", None, "campaigns"),
     (r"/webrtc(/.*)?", None, "calls:write"),
+    (r"/trunks", _READING, "calls:read"),
+    (r"/services", _READING, "calls:read"),
+    (r"/agents(/.*)?", _READING, "calls:read"),
 )
 
 

@@ -342,7 +342,7 @@ class ConfiguredAgents:
         """`memories`: None: no caller is remembered, no call resumed. `warm_voice`: of agents whose voice is a
         service."""
         self.memories = memories
-        self._configs = configs
+        self._configs = dict(configs)
         self._services = services
         self._make_speech_model = make_speech_model
         self._echo_gate = echo_gate
@@ -364,6 +364,16 @@ class ConfiguredAgents:
 
     def __contains__(self, name: str) -> bool:
         return name in self._configs
+
+    def change(self, name: str, prompt: str, greeting: str) -> None:
+        """What the agent is told to be from the next call on."""
+        self._configs[name] = self._configs[name].model_copy(update={"prompt": prompt, "greeting": greeting})
+
+    async def prepare(self, name: str) -> None:
+        """Render its greeting, so that the next call need not wait. Raises `ServiceError`."""
+        phrases, greeting = self._services[name].phrases, self._configs[name].greeting
+        if greeting and phrases is not None:
+            await phrases.prepare((greeting,))
 
     def expect(self, call: Call) -> Coroutine[object, object, None] | None:
         """What is to be run while this call rings, so that services are there when it is answered; None: nothing."""

@@ -109,7 +109,7 @@ class Switchboard:
         self.bridges = Bridges()
         self.purposes = Purposes(config, agents, streams, self.bridges, self._dial_for)
         self.tracing = Tracing(config.trace, journal)
-        self._trunk_watch = TrunkWatch(config.alarms.limits, metrics, events)
+        self.trunk_watch = TrunkWatch(config.alarms.limits, metrics, events)
         self.registration_failed: Callable[[], None] = lambda: None
         """Told whenever a registrar does not want us, or is silent."""
         self.on_do_not_call: Callable[[Call, Sequence[str]], None] = lambda call, numbers: None
@@ -279,7 +279,7 @@ class Switchboard:
         if (trunk := self._config.trunk_named(facts.trunk)) is not None:
             call.keypad.usual = _KEYS_OF_TRUNKS[trunk.dtmf]
             call.takes_early_media = trunk.early_media
-        call.before_last_event = self._trunk_watch.ended
+        call.before_last_event = self.trunk_watch.ended
         self._calls[facts.call_id] = call
         self._none_left.clear()
         return call

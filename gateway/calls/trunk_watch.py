@@ -25,6 +25,10 @@ class TrunkWatch:
         self._metrics = metrics
         self._events = events
 
+    def raised(self, trunk: str) -> tuple[str, ...]:
+        """The alarms of a trunk that stand, by their symptoms."""
+        return self._alarms.raised(trunk)
+
     def ended(self, facts: CallFacts, quality: Quality | None) -> None:
         """A call is over; its last event is not told yet."""
         if not facts.trunk:

@@ -7,7 +7,9 @@ counted as `cancelled`, and so is what nobody wanted any more.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar, assert_never
 
 from agent.chains.events import BreakerChanged, ChainEvent, Failed, FellBack, Hedged
@@ -21,9 +23,21 @@ from gateway.telemetry import Metrics
 from media.frames import PcmSamples
 
 Outcome = Literal["ok", "failed", "rejected", "cancelled"]
+_RECENT = 200
 Clock = Callable[[], float]
 
 Item = TypeVar("Item")
+
+
+@dataclass(slots=True)
+class ServiceRecord:
+    """What the console shows of a service in one role, since the start."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    first_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    """How long the last requests took to their first news."""
+    is_resting: bool = False
+    """Its breaker is open: others are asked."""
 
 
 class Meter:
@@ -39,9 +53,11 @@ class Meter:
         self._opened = metrics.service_opened.labels(service) if role == "stt" else None
         self.audio = metrics.service_audio.labels(service) if role == "stt" else None
         self.characters = metrics.service_characters.labels(service) if role == "tts" else None
+        self.recent = ServiceRecord()
 
     def ended(self, outcome: Outcome) -> None:
         self._requests[outcome].inc()
+        self.recent.outcomes[outcome] += 1
 
     def failed(self, error: ServiceError) -> None:
         self.ended("failed" if error.retryable else "rejected")
@@ -49,6 +65,7 @@ class Meter:
     def answered(self, took_s: float) -> None:
         """The first word, token or sound is there."""
         self._first.observe(took_s)
+        self.recent.first_ms.append(took_s * 1e3)
 
     def opened(self, took_s: float) -> None:
         assert self._opened is not None, "of speech recognition"
@@ -81,8 +98,9 @@ class Meter:
 class ChainMetrics:
     """What happens between the members of chains, counted."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, records: Mapping[tuple[str, Role], ServiceRecord]) -> None:
         self._metrics = metrics
+        self._records = records
 
     def receive(self, event: ChainEvent) -> None:
         match event:
@@ -95,6 +113,8 @@ class ChainMetrics:
             case BreakerChanged(service, role, state):
                 is_resting = state is not BreakerState.CLOSED
                 self._metrics.service_resting.labels(service, role).set(is_resting)
+                if (record := self._records.get((service, role))) is not None:
+                    record.is_resting = is_resting
             case _:
                 assert_never(event)
 

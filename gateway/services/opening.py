@@ -23,7 +23,7 @@ from gateway.errors import StartupError
 from gateway.service_config import ServiceConfig
 from gateway.services import casting
 from gateway.services.kinds import LOCAL, OnUsage, Role, make_client
-from gateway.services.metering import ChainMetrics, Meter, MeteredLlm, MeteredStt, MeteredTts
+from gateway.services.metering import ChainMetrics, Meter, MeteredLlm, MeteredStt, MeteredTts, ServiceRecord
 from gateway.telemetry import Metrics
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ class Services:
     def __init__(self, config: Config, metrics: Metrics) -> None:
         """Raises `StartupError`: a file that a service names cannot be used."""
         self._configs = config.services
-        self._tell = ChainMetrics(metrics).receive
+        self.records: dict[tuple[str, Role], ServiceRecord] = {}
+        """What has become of their requests; those of speech-to-speech services are not counted."""
+        self._tell = ChainMetrics(metrics, self.records).receive
         self._metrics = metrics
         self.clients: dict[tuple[str, Role], Client] = {}
         """As they are, without what counts and without breakers."""
@@ -111,7 +113,9 @@ class Services:
         return self._configs[name].hedge_after_ms
 
     def _member(self, name: str, role: ChainRole, service: Any, limits: Limits) -> Member[Any]:
-        metered = _METERED[role](service, Meter(name, role, self._metrics))
+        meter = Meter(name, role, self._metrics)
+        self.records[name, role] = meter.recent
+        metered = _METERED[role](service, meter)
         return Member(name, role, metered, continues=name != LOCAL, limits=limits, on_event=self._tell)
 
 

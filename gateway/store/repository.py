@@ -29,6 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import StartupError, StoreError
+from gateway.store.agent_versions import AgentVersionRows
 from gateway.store.attempts import AttemptRows
 from gateway.store.campaigns import CampaignRows
 from gateway.store.do_not_call import DoNotCallRows
@@ -133,6 +134,7 @@ class SessionStore:
         """The SIP messages of calls that are over."""
         self.campaigns = CampaignRows(self._writing, self._reading, self._sealer, NumberKeys(key), engine.dialect.name)
         self.attempts = AttemptRows(self._writing, self._reading, self._sealer, self.campaigns)
+        self.agent_versions = AgentVersionRows(self._writing, self._reading, self._sealer)
         self.do_not_call = DoNotCallRows(self._writing, self._reading, self._sealer, NumberKeys(key))
         self.opened_at = datetime.now(UTC)
         self.was_alone = folder.is_alone

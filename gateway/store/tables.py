@@ -171,6 +171,19 @@ class AuditRow(Table):
     subject: Mapped[str] = mapped_column(Text)
 
 
+class AgentVersionRow(Table):
+    """What an agent was told to be, by the console; the configuration is version 0, and stands nowhere."""
+
+    __tablename__ = "agent_versions"
+
+    agent: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    by: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(Text)
+    content: Mapped[str] = mapped_column(Text)
+
+
 class EventRow(Table):
     """Something that was told (`gateway.events`), for a while."""
 

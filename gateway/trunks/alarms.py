@@ -73,6 +73,10 @@ class TrunkAlarms:
         """Whether an alarm stands."""
         return (trunk, symptom) in self._raised
 
+    def raised(self, trunk: str) -> tuple[Symptom, ...]:
+        """The alarms of a trunk that stand."""
+        return tuple(symptom for symptom in Symptom if self.is_raised(trunk, symptom))
+
     def receive(self, trunk: str, call: EndedCall, now: float) -> list[AlarmChanged]:
         """A call has ended; what that changes. `now`: monotonic seconds."""
         calls = self._calls.setdefault(trunk, deque(maxlen=WINDOW_CALLS))

@@ -59,6 +59,16 @@ class _Trunk:
         return self.registered is not False and (not known or any(one.is_well(now) for one in known))
 
 
+@dataclass(frozen=True, slots=True)
+class TrunkState:
+    """What is known of a trunk now."""
+
+    is_up: bool
+    registered: bool | None
+    servers: Mapping[str, bool]
+    """Those heard of, and whether they are well."""
+
+
 class TrunkHealth:
     """Of every trunk. A server is known by any text that names it alone; those not heard of are well."""
 
@@ -75,6 +85,12 @@ class TrunkHealth:
         """Likewise one of its servers."""
         known = self._trunks[trunk].servers.get(server)
         return known is None or known.is_well(now)
+
+    def state(self, trunk: str, now: float) -> TrunkState:
+        """For who looks on."""
+        one = self._trunks[trunk]
+        servers = {name: server.is_well(now) for name, server in one.servers.items()}
+        return TrunkState(one.is_up(now), one.registered, servers)
 
     def receive_servers(self, trunk: str, servers: tuple[str, ...]) -> None:
         """These are its servers now; what was known of others is forgotten."""

@@ -124,6 +124,9 @@ data_dir = "data"
     ) -> httpx.Response:
         return self._http.post(f"/api/v1{path}", json=body or {}, headers=headers)
 
+    def put(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        return self._http.put(f"/api/v1{path}", json=body)
+
     def delete(self, path: str) -> None:
         self._http.delete(f"/api/v1{path}").raise_for_status()
 

@@ -8,11 +8,18 @@ import pytest
 
 from agent.config import AgentConfig, AnswersConfig, KnowledgeConfig
 from agent.errors import KnowledgeError
-from agent.knowledge.sources import Files
+from agent.knowledge.sources import Files, Notes
 from agent.local.engines import OfflineEngines
 from agent.services.llm import Cited, ContextNote, Conversation, LanguageModel, Message, TextDelta
 from gateway.guard import OutboundGuard
-from gateway.knowledge import answering_again, context_sources, offline_receptionist, open_knowledge, page_fetch
+from gateway.knowledge import (
+    answering_again,
+    context_sources,
+    notes_folder,
+    offline_receptionist,
+    open_knowledge,
+    page_fetch,
+)
 from tests.agent.local.conftest import engines, model_folder
 from tests.fakes.services import ScriptedLlm
 
@@ -45,22 +52,30 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-async def test_agents_with_the_same_settings_share_one_knowledge_and_others_do_not(
+async def test_every_agent_has_its_configured_documents_and_the_notes_written_for_it(
     engines: OfflineEngines, folder: Path, tmp_path: Path
 ) -> None:
     same = [AgentConfig(knowledge=KnowledgeConfig(sources=(str(folder),))) for _ in range(2)]
-    agents = {"a": same[0], "b": same[1], "other": AgentConfig()}
+    agents = {"a": same[0], "b": same[1], "hosted": AgentConfig(llm="hosted"), "other": AgentConfig()}
+    notes = notes_folder(tmp_path, "b")
+    notes.mkdir(parents=True)
+    (notes / "boats.md").write_text("# Boats\n## How much is a boat?\nNine euros.\n")
     opened = await open_knowledge(agents, engines, OutboundGuard(), tmp_path)
-    assert opened["a"] is opened["b"]
-    assert opened["a"] is not opened["other"]
     assert [entry.source for entry in opened["a"].entries] == ["hours.md:2"]
+    assert [entry.source for entry in opened["b"].entries] == ["hours.md:2", "boats.md:2"]
+    assert opened["hosted"].entries == ()
+    assert len(opened["other"].entries) > 1
     assert list((tmp_path / "knowledge" / "vectors").rglob("*.npy"))
 
 
-async def test_a_language_model_is_told_of_configured_knowledge_only(engines: OfflineEngines, folder: Path) -> None:
+async def test_a_language_model_is_told_of_what_there_is_and_of_nothing_while_there_is_nothing(
+    engines: OfflineEngines, folder: Path, tmp_path: Path
+) -> None:
     knowledge = await engines.knowledge([Files(folder)])
     question = Conversation((Message("user", "When are you open?"),))
-    assert context_sources(AgentConfig(), knowledge) == []
+    empty = await engines.knowledge([Notes(tmp_path / "none")])
+    (silent,) = context_sources(AgentConfig(llm="hosted"), empty)
+    assert await silent.notes(question) == ()
     config = AgentConfig(knowledge=KnowledgeConfig(sources=(str(folder),)))
     (source,) = context_sources(config, knowledge)
     assert [note.source for note in await source.notes(question)] == ["", "hours.md:2"]
