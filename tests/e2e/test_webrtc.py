@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Browsers' calls on the wire: who may open one, and what a Chromium does with it: keys, another way, a relay, bridges."""
+"""Browsers on the wire: who may open a call, and what a Chromium does with it: keys, another way, a relay, bridges."""
 
 import asyncio
 import contextlib
