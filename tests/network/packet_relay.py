@@ -7,7 +7,7 @@ STUN and DTLS pass untouched, RTP and RTCP suffer. ICE takes the relay for a rou
 import asyncio
 import re
 import time
-from typing import Any, cast
+from collections.abc import Callable
 
 from tests.network.impairment import Line, Network
 
@@ -31,7 +31,7 @@ class PacketRelay:
         loop = asyncio.get_running_loop()
         near, _ = await loop.create_datagram_endpoint(lambda: _Side(self._from_browser), local_addr=(address, 0))
         far, _ = await loop.create_datagram_endpoint(lambda: _Side(self._from_gateway), local_addr=(address, 0))
-        self._near, self._far = cast(asyncio.DatagramTransport, near), cast(asyncio.DatagramTransport, far)
+        self._near, self._far = near, far
 
     def rewrite(self, answer: str) -> str:
         """The answer with our address as the gateway's only one."""
@@ -73,5 +73,10 @@ class PacketRelay:
 
 
 class _Side(asyncio.DatagramProtocol):
-    def __init__(self, receive: Any) -> None:
-        self.datagram_received = receive
+    """One of the relay's sockets."""
+
+    def __init__(self, receive: Callable[[bytes, tuple[str, int]], None]) -> None:
+        self._receive = receive
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._receive(data, addr)
