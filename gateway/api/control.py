@@ -53,6 +53,8 @@ class CallInfo(Record):
     codec: str | None = None
     """None until audio is negotiated."""
     agent: str | None = None
+    trunk: str | None = None
+    """Name of the trunk that carries it."""
     muted: bool = False
     """We send silence."""
     muted_theirs: bool = False

@@ -168,6 +168,7 @@ def _info(call: Call) -> CallInfo:
         answered_at=None if facts.answered_at is None else utc(facts.answered_at),
         codec=facts.codec,
         agent=facts.agent,
+        trunk=facts.trunk or None,
         ringing=call.rings,
         activity="none" if call.activity is None else call.activity.kind,
         muted=call.muted,

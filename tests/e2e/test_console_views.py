@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The console's views of what stays and what is set, in Chromium on a real gateway, each with real content."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.e2e.chromium import AXE_CORE, chromium, complaints
+from tests.e2e.console_page import faults, pictures, signed_in
 from tests.e2e.gateway_process import API_KEY, GatewayProcess
 from tests.e2e.peers import softphone
 
 pytestmark = pytest.mark.xdist_group("chromium")
 
-ARTEFACTS = Path("test-artefacts") / "console"
-WIDTHS = (390, 1024, 1920)
 _SETTINGS = """
 [agents.receptionist]
 [[trunk]]
@@ -38,36 +34,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
         yield gateway
 
 
-@asynccontextmanager
-async def signed_in(
-    gateway: GatewayProcess, *, width: int = 1024, dark: bool = False, refusal: int | None = None
-) -> AsyncIterator[Page]:
-    """A page of the console; what it complains of fails the test, but for an answer with the status `refusal`, which
-    the browser tells of by itself."""
-    async with chromium(width=width, height=900, dark=dark) as browser:
-        page = await browser.new_page()
-        with complaints(page) as said:
-            await page.goto(f"http://{gateway.http_address}/")
-            await page.get_by_label("API key").fill(API_KEY)
-            await page.get_by_role("button", name="Sign in").click()
-            await expect(page.get_by_role("navigation", name="Console")).to_be_visible()
-            yield page
-        assert [one for one in said if refusal is None or f"status of {refusal}" not in one] == []
-        assert API_KEY not in page.url
-
-
 async def look(page: Page, gateway: GatewayProcess, place: str, heading: str) -> None:
     await page.goto(f"http://{gateway.http_address}/#/{place}")
     await expect(page.get_by_role("heading", level=1)).to_have_text(heading)
-
-
-async def faults(page: Page) -> list[str]:
-    """What axe-core finds that is serious."""
-    await page.evaluate(AXE_CORE[-1].read_text(encoding="utf-8"))
-    found = await page.evaluate(
-        "async () => (await axe.run()).violations.map((one) => [one.impact, one.id, one.nodes.length])"
-    )
-    return [f"{name} x{count}" for impact, name, count in found if impact in ("serious", "critical")]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -82,22 +51,15 @@ async def test_every_view_fits_every_width_and_has_no_serious_fault(desk: Gatewa
         "agents/receptionist": "receptionist",
         "services": "Services",
         "settings": "Settings",
-        "latency": "Latency",
-        "calls": "Calls",
     }
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
     async with signed_in(desk, dark=dark) as page:
         for place, heading in places.items():
             await page.goto(f"http://{desk.http_address}/#/{place}")
             shown = page.get_by_role("heading", level=1)
             await (expect(shown).to_be_visible() if heading is None else expect(shown).to_contain_text(heading))
             assert await faults(page) == [], place
-            for width in WIDTHS:
-                await page.set_viewport_size({"width": width, "height": 900})
-                overflow = await page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
-                assert overflow <= 0, (place, width)
-                name = f"{place.split('/')[0]}{'-one' if '/' in place else ''}-{width}{'-dark' if dark else ''}.png"
-                await page.screenshot(path=ARTEFACTS / name, full_page=True)
+            one = "-one" if "/" in place else ""
+            await pictures(page, f"{place.split('/')[0]}{one}-NNN{'-dark' if dark else ''}")
 
 
 async def test_a_recording_is_heard_where_the_transcript_says(desk: GatewayProcess) -> None:

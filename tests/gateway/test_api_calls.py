@@ -251,6 +251,7 @@ async def test_placing_a_call_answers_while_it_rings(api: Api) -> None:
         "answered_at": None,
         "codec": None,
         "agent": "receptionist",
+        "trunk": None,
         "ringing": False,
         "activity": "none",
         "transfer": None,

@@ -1,23 +1,49 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The console: what its page may do, and how it follows events with a key that no URL holds."""
+"""The pages: what they may do, what they are made of, and how they follow events with a key that no URL holds."""
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+import gateway.console
 from gateway.api import bind_http, serving
 from tests.gateway.test_api_calls import KEY, Api, api
 
 __all__ = ["api"]
 
-PAGE = "/console/campaigns"
+FOLDER = Path(gateway.console.__file__).parent
+STATIC = sorted(path for path in (FOLDER / "static").rglob("*") if path.is_file())
+PAGES = {"/": "index.html", "/call": "call.html"}
+KINDS = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".html": "text/html; charset=utf-8",
+}
+NEVER = (
+    "innerHTML",
+    "outerHTML",
+    "insertAdjacentHTML",
+    "document.write",
+    "createContextualFragment",
+    "DOMParser",
+    "eval(",
+    "new Function",
+    "localStorage",
+    "document.cookie",
+)
+"""What makes code of text, or keeps what is to be forgotten."""
+
+
+def address_of(path: Path) -> str:
+    return f"/static/{path.relative_to(FOLDER / 'static').as_posix()}"
 
 
 def offered(key: str) -> list[Subprotocol]:
@@ -32,34 +58,93 @@ async def address(api: Api) -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}/api/v1/events"
 
 
-async def test_the_page_needs_no_key_and_runs_its_own_script_alone(api: Api) -> None:
-    page = await api.stranger.get(PAGE)
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_needs_no_key_and_may_run_what_is_served_beside_it_alone(api: Api, path: str) -> None:
+    page = await api.stranger.get(path)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     directives = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
-    assert directives["default-src"] == directives["frame-ancestors"] == "'none'"
-    assert directives["connect-src"] == "'self'"
-    for kind, tag in (("script-src", "script"), ("style-src", "style")):
-        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page.text, re.DOTALL)
-        assert directives[kind] == f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    assert directives["default-src"] == directives["base-uri"] == directives["form-action"] == "'none'"
+    for kind in ("script-src", "style-src", "connect-src"):
+        assert directives[kind] == "'self'"
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert directives["frame-ancestors"] == ("'none'" if path == "/" else "'self'")
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_nothing_in_the_page_comes_from_elsewhere_or_becomes_html(api: Api) -> None:
-    html = (await api.stranger.get(PAGE)).text
-    assert "<script>" in html
-    assert re.findall(r"(?:src|href)\s*=\s*[\"']|@import|url\(|https?://", html) == []
-    for unsafe in (
-        "innerHTML",
-        "outerHTML",
-        "insertAdjacentHTML",
-        "document.write",
-        "eval(",
-        " onclick",
-        "localStorage",
-    ):
-        assert unsafe not in html
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_has_no_script_and_no_style_of_its_own(api: Api, path: str) -> None:
+    html = (await api.stranger.get(path)).text
+    assert len(re.findall(r"<script[^>]+src=[^>]+></script>", html)) == len(re.findall("<script", html)) == 1
+    assert re.findall(r"<style|\son\w+=|\sstyle=|javascript:", html) == []
+    loaded = re.findall(r"(?:src|href)=\"([^\"]+)\"", html)
+    assert loaded
+    for address in loaded:
+        assert (await api.stranger.get(address)).status_code == 200, address
 
 
-async def test_the_page_follows_campaigns_with_a_key_that_it_offers_as_a_subprotocol(api: Api, address: str) -> None:
+async def test_every_file_is_served_as_it_lies_there(api: Api) -> None:
+    for path, content in ((path, path.read_bytes()) for path in STATIC):
+        answer = await api.stranger.get(address_of(path))
+        assert (answer.status_code, answer.content) == (200, content), path
+        assert answer.headers["content-type"] == KINDS[path.suffix]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/", "/call", "/static/parley.css", "/static/console/main.js"])
+async def test_who_has_the_newest_already_is_told_so(api: Api, path: str) -> None:
+    first = await api.stranger.get(path)
+    assert first.headers["cache-control"] == "no-cache"
+    again = await api.stranger.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    other = await api.stranger.get(path, headers={"If-None-Match": '"another"'})
+    assert (other.status_code, other.content) == (200, first.content)
+
+
+@pytest.mark.parametrize("path", ["/static", "/static/", "/static/console", "/static/../index.html", "/static/none.js"])
+async def test_nothing_else_is_there(api: Api, path: str) -> None:
+    assert (await api.stranger.get(path)).status_code == 404
+
+
+async def test_the_campaigns_old_address_leads_to_their_view(api: Api) -> None:
+    answer = await api.stranger.get("/console/campaigns")
+    assert (answer.status_code, answer.headers["location"]) == (308, "/#/campaigns")
+
+
+@pytest.mark.parametrize("path", [*(FOLDER / name for name in PAGES.values()), *STATIC], ids=lambda path: path.name)
+def test_nothing_comes_from_elsewhere_and_no_text_becomes_code(path: Path) -> None:
+    text = path.read_text()
+    comments_and_names = r"^\s*//.*$|http://www\.w3\.org/\d+/svg"
+    code = re.sub(comments_and_names, "", text, flags=re.MULTILINE)
+    assert re.findall(r"https?://[\w.]+|@import|url\(", code) == []
+    assert [unsafe for unsafe in NEVER if unsafe in text] == []
+
+
+@pytest.mark.parametrize("path", [path for path in STATIC if path.suffix == ".js"], ids=address_of)
+def test_what_a_script_imports_is_there(path: Path) -> None:
+    imports = r"^import .* from \"([^\"]+)\"|import\(\"([^\"]+)\""
+    for named, asked_for in re.findall(imports, path.read_text(), re.MULTILINE):
+        target = named or asked_for
+        if target != "./views/":  # and a name: main.js
+            found = FOLDER / target.removeprefix("/") if target.startswith("/") else path.parent / target
+            assert found.is_file(), target
+
+
+def test_every_place_of_the_console_has_its_view() -> None:
+    console = FOLDER / "static" / "console"
+    main = (console / "main.js").read_text()
+    (places,) = re.findall(r"const PLACES = \[(.*?)\];", main, re.DOTALL)
+    (singles,) = re.findall(r"const ONE_OF = \{(.*?)\};", main)
+    names = re.findall(r"\[\"(\w+)\"", places) + re.findall(r": \"(\w+)\"", singles)
+    assert len(names) == 11
+    for name in names:
+        text = (console / "views" / f"{name}.js").read_text()
+        assert re.search(r"^export const title = ", text, re.MULTILINE), name
+        assert re.search(r"^export (async )?function show\(", text, re.MULTILINE), name
+
+
+async def test_the_console_follows_events_with_a_key_that_it_offers_as_a_subprotocol(api: Api, address: str) -> None:
     async with connect(f"{address}?kinds=campaign.*", subprotocols=offered(KEY)) as feed:
         assert feed.subprotocol == "parley.events"
         assert json.loads(await feed.recv())["kind"] == "feed.started"

@@ -24,9 +24,11 @@ def test_redundancy_stands_first_since_the_first_is_what_is_sent() -> None:
     (audio,) = read.media
     assert audio.fmt == [63, 111, 110]
     assert (audio.rtp.muxId, audio.rtcp_mux, audio.direction) == ("0", True, "sendrecv")
+    assert audio.ice is not None
     assert (audio.ice.usernameFragment, audio.ice.password) == (ICE.ufrag, ICE.password)
     assert [(one.ip, one.port) for one in audio.ice_candidates] == [("198.51.100.1", 40000)]
     assert audio.ice_candidates_complete
+    assert audio.dtls is not None
     assert audio.dtls.role == "client"
     assert audio.dtls.fingerprints[0].value == FINGERPRINT
 

@@ -97,11 +97,11 @@ async function showView() {
     await showView();
     return;
   }
-  for (const link of document.querySelectorAll("nav a")) {
+  for (const link of document.querySelectorAll(".bar nav a")) {
     if (link.dataset.place === place) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const current = document.querySelector("nav a[aria-current]");
+  const current = document.querySelector(".bar nav a[aria-current]");
   if (current) current.scrollIntoView({block: "nearest", inline: "nearest"});
   const mine = ++turn, abort = new AbortController();
   const root = make("div", {class: "view " + (id ? ONE_OF[place] || place : place)});

@@ -9,17 +9,17 @@ import {Waveform} from "../waveform.js";
 
 export const title = "Call";
 
-const TICK_MS = 1000, SETTLE_MS = 150, BATCH_MS = 250;
+const TICK_MS = 1000, BATCH_MS = 250;
 const SUPERVISING = [
   ["listen", "Listen in", "Hear both sides; nobody hears you"],
   ["whisper", "Whisper", "Be heard by our side only"],
   ["barge", "Barge in", "Be heard by both"],
 ];
 
-export async function show(root, {id}, {signal, fail}) {
+export async function show(root, {id}, {signal}) {
   const path = "/calls/" + encodeURIComponent(id);
   const act = (verb, body) => async () => take(await ask(path + "/" + verb, {method: "POST", body}));
-  let call, isOver = false, settling = 0;
+  let call, isOver = false;
   try {
     call = await ask(path, {signal});
   } catch (error) {
@@ -87,40 +87,46 @@ export async function show(root, {id}, {signal, fail}) {
         if (data.interrupted) waveform.mark(data.ended_ms);
         return;
       case "turn.measured": waterfall.add(data); return;
-      case "call.quality": call = {...call, quality: data.quality}; draw(); return;
       case "dtmf.received": transcript.note("Key " + data.digit, since_ms); return;
       case "tool.called": transcript.note("Tool " + data.name + ": " + data.outcome + " in " + milliseconds(data.took_ms), since_ms); return;
       case "silence.prompted": transcript.note(data.number ? "The caller is silent: the agent asks" : "The caller is silent: goodbye", since_ms); return;
-      case "call.transfer": transcript.note("Transfer: " + data.status, since_ms); break;
-      case "call.held": transcript.note(data.by === "us" ? "On hold" : "The caller has put us on hold", since_ms); break;
-      case "call.resumed": transcript.note("Hold is over", since_ms); break;
-      case "call.activity": transcript.note("Taken by " + (data.agent ? "the agent " + data.agent : words(data.activity)), since_ms); break;
-      case "call.bridged": case "call.unbridged": case "call.progress": case "recording.changed": break;
+      case "call.quality": change({quality: data.quality}); return;
+      case "call.progress": change({ringing: data.sip_code === 180}); return;
       case "call.answered":
-        if (!call.answered_at) { call = {...call, answered_at: at, state: "active"}; waveform.begin(id); }
-        break;
+        change({state: "active", ringing: false, codec: data.codec, answered_at: call.answered_at || at});
+        if (since_ms === undefined) waveform.begin(id);
+        return;
+      case "call.held":
+        transcript.note(data.by === "us" ? "On hold" : "The caller has put us on hold", since_ms);
+        change({state: "held"});
+        return;
+      case "call.resumed":
+        transcript.note("Hold is over", since_ms);
+        change({state: "active"});
+        return;
+      case "call.activity":
+        transcript.note(data.activity === "agent" ? "The agent " + data.agent + " has the call" : "The call is for: " + words(data.activity), since_ms);
+        change({activity: data.activity, agent: data.agent || call.agent});
+        return;
+      case "call.transfer":
+        transcript.note("Transfer: " + data.status + (data.sip_code ? " (" + data.sip_code + ")" : ""), since_ms);
+        change({transfer: data});
+        return;
+      case "recording.changed": change({recording: data.state}); return;
       case "call.ended": end(data); return;
       default: return;
     }
-    refresh();
   }
 
-  // Ask how the call is now; several events at once ask once.
-  function refresh() {
-    if (!settling && !isOver) settling = setTimeout(async () => {
-      settling = 0;
-      try {
-        take(await ask(path, {signal}));
-      } catch (error) {
-        if (error.name !== "AbortError" && error.status !== 404 && error.status !== 0) fail(error);
-      }
-    }, SETTLE_MS);
+  // Events tell everything but the two mutes, which the answers to our own requests do.
+  function change(what) {
+    if (isOver) return;
+    call = {...call, ...what};
+    draw();
   }
 
   function take(info) {
-    if (!info || !info.call_id || isOver) return;
-    call = {...info, quality: info.quality || call.quality};
-    draw();
+    if (info && info.call_id) change({...info, quality: info.quality || call.quality});
   }
 
   function end({reason, duration_ms, quality}) {
@@ -185,7 +191,6 @@ export async function show(root, {id}, {signal, fail}) {
     desk.leave();
     waveform.end();
     clearInterval(ticking);
-    clearTimeout(settling);
   };
 }
 
