@@ -209,6 +209,8 @@ class Peer:
                 await self._path.take(way)
         except (TimeoutError, ConnectionError) as fault:
             log.info("browser_not_moved", call_id=self.handle, cause=str(fault) or type(fault).__name__)
+        else:
+            log.info("browser_moved", call_id=self.handle)
 
     # What the path and the sockets bring
 

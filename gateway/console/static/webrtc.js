@@ -2,7 +2,7 @@
 // A call from a browser: an offer to /webrtc/offer, candidates as they come, another way when the one is lost, the end.
 const API = "/api/v1/webrtc";
 const LOST_MS = 2000; // a way that is back by then was no way lost
-const AGAIN_MS = 3000, LONGEST_MS = 60000; // between tries to find another way, and how long it is looked for
+const LOOK_MS = 250, AGAIN_MS = 3000, LONGEST_MS = 60000; // between looks, between tries to find another way, and how long it is looked for
 
 export class CallFailed extends Error {
   // `status`: of the gateway's answer; 0: it gave none.
@@ -77,12 +77,16 @@ export class BrowserCall extends EventTarget {
   // The far end has hung up, as the events of the call tell.
   farEndHungUp() { this.#end("far_end", false); }
 
-  // {rtt_ms, jitter_ms, lost_percent, concealed_percent, codec}, null where nothing is known yet.
+  // {rtt_ms, jitter_ms, lost_percent, concealed_percent, codec, way}, null where nothing is known yet. `way`: "relay" by a
+  // TURN server, else as ICE calls our candidate.
   async stats() {
-    const found = {rtt_ms: null, jitter_ms: null, lost_percent: null, concealed_percent: null, codec: null};
-    for (const one of (await this.#peer.getStats()).values()) {
+    const found = {rtt_ms: null, jitter_ms: null, lost_percent: null, concealed_percent: null, codec: null, way: null};
+    const report = await this.#peer.getStats();
+    for (const one of report.values()) {
       if (one.type === "candidate-pair" && one.nominated && one.currentRoundTripTime !== undefined) {
         found.rtt_ms = one.currentRoundTripTime * 1000;
+        const ours = report.get(one.localCandidateId);
+        if (ours) found.way = ours.candidateType;
       } else if (one.type === "inbound-rtp") {
         found.jitter_ms = one.jitter * 1000;
         const all = one.packetsReceived + Math.max(0, one.packetsLost);
@@ -171,7 +175,18 @@ export class BrowserCall extends EventTarget {
     } finally {
       this.#isRestarting = false;
     }
-    if (this.state !== "ended") this.#timer = setTimeout(() => this.state !== "connected" && this.#restart(), AGAIN_MS);
+    this.#settle(Date.now() + AGAIN_MS);
+  }
+
+  // A way that was not really lost stays "connected" throughout, and no event tells that there is another one.
+  #settle(until) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.state !== "reconnecting") return;
+      if (this.#peer.connectionState === "connected") this.#changed("connected");
+      else if (Date.now() > until) this.#restart();
+      else this.#settle(until);
+    }, LOOK_MS);
   }
 
   #end(reason, tells) {
