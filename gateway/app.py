@@ -122,6 +122,7 @@ def _keep_one_heap() -> None:
 async def _serve(config: Config) -> None:
     begun = time.monotonic()
     metrics = Metrics()
+    metrics.calls_max.set(config.sip.max_calls)
     configure_logging(config.log.level, config.log.format, metrics=metrics)
     stop = _StopSignals()
     async with AsyncExitStack() as stack:
