@@ -125,14 +125,10 @@ def _keep_one_heap() -> None:
 async def _serve(config: Config) -> None:
     begun = time.monotonic()
     metrics = Metrics()
-<<<<<<< HEAD
+    metrics.calls_max.set(config.sip.max_calls)
     writer = configure_logging(config.log.level, config.log.format, metrics=metrics)
     board = WorkBoard()
     board.follow(WorkDisplay(board, writer).receive)
-=======
-    metrics.calls_max.set(config.sip.max_calls)
-    configure_logging(config.log.level, config.log.format, metrics=metrics)
->>>>>>> 498ffea44d4aa48c9d8fa03e24a9faaa8b21ccca
     stop = _StopSignals()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(contextlib.closing(bind_http(config.http.host, config.http.port)))
