@@ -94,7 +94,7 @@ def test_only_the_embedded_default_on_this_machine_is_open_by_itself(
     assert load_config(file, {}).public_agents == public
 
 
-def event(kind: EventKind, call_id: str, at: datetime = NOW, **data: object) -> Event:
+def event(kind: EventKind, call_id: str, at: datetime = NOW, **data: Any) -> Event:
     return Event(1, kind, call_id, at, data)
 
 
@@ -109,10 +109,10 @@ def test_turns_are_found_by_time_and_agent() -> None:
     }
     turns.receive(event("call.activity", "one", agent="desk", activity="agent"))
     turns.receive(event("turn.measured", "one", NOW - timedelta(hours=2), **measured))
-    turns.receive(event("turn.measured", "one", **measured))
-    turns.receive(event("turn.measured", "another", **{**measured, "response_ms": 800.0}))
+    turns.receive(event("turn.measured", "one", NOW, **measured))
+    turns.receive(event("turn.measured", "another", NOW, **{**measured, "response_ms": 800.0}))
     turns.receive(event("call.ended", "one"))
-    turns.receive(event("turn.measured", "one", **{**measured, "response_ms": 900.0}))
+    turns.receive(event("turn.measured", "one", NOW, **{**measured, "response_ms": 900.0}))
     since = NOW - timedelta(hours=1)
     assert [one.response_ms for one in turns.since(since)] == [400.0, 800.0, 900.0]
     assert [one.response_ms for one in turns.since(since, "desk")] == [400.0]
