@@ -3,6 +3,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -100,7 +101,7 @@ def event(kind: EventKind, call_id: str, at: datetime = NOW, **data: Any) -> Eve
 
 def test_turns_are_found_by_time_and_agent() -> None:
     turns = RecentTurns()
-    measured = {
+    measured: dict[str, Any] = {
         "response_ms": 400.0,
         "own_ms": 9.0,
         "segments_ms": {"a": 1.0},
