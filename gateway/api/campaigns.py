@@ -244,7 +244,9 @@ def campaigns_router(campaigns: Campaigns, runner: Runner) -> APIRouter:
         JSON. Answers when all of it has been read; until then nobody on it is called."""
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type in _LIST_TYPES:
-            return await campaigns.add_stream(campaign_id, _LIST_TYPES[media_type], request.stream())
+            size = request.headers.get("content-length", "")
+            size_bytes = int(size) if size.isascii() and size.isdecimal() else None
+            return await campaigns.add_stream(campaign_id, _LIST_TYPES[media_type], request.stream(), size_bytes)
         if media_type != "application/json":
             raise HTTPException(415, "a list is text/csv, application/x-ndjson or application/json")
         rows = await _rows(request)

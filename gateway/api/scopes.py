@@ -41,6 +41,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...] | None, Scope], ...] = (
     (r"/trunks", _READING, "calls:read"),
     (r"/services", _READING, "calls:read"),
     (r"/agents(/.*)?", _READING, "calls:read"),
+    (r"/work", _READING, "calls:read"),
 )
 
 

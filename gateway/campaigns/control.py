@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,14 +19,19 @@ from gateway.campaigns.progress import Progress, eta_s
 from gateway.errors import ListUnreadable, StoreError, WrongCampaignState
 from gateway.store import SessionStore
 from gateway.store.campaign_records import CampaignRecord, DoNotCallEntry
+from gateway.work import Work, WorkBoard
+
+_ROWS = re.compile(rb'\{"rows": (\d+)\}')
 
 
 class Campaigns:
     """One for the process."""
 
-    def __init__(self, store: SessionStore, database_url: str) -> None:
+    def __init__(self, store: SessionStore, database_url: str, board: WorkBoard) -> None:
+        """`board`: has how far the lists are that are being read."""
         self._store = store
         self._database_url = database_url
+        self._board = board
         self._importing: dict[str, asyncio.Lock] = {}
 
     async def create(self, name: str, policy: Policy) -> CampaignRecord:
@@ -84,9 +90,11 @@ class Campaigns:
             found = (contact_of(line, row, policy) for line, row in enumerate(rows, 1))
             return await add_list(found, campaign_id, policy, self._store.campaigns)
 
-    async def add_stream(self, campaign_id: str, kind: ListKind, body: AsyncIterator[bytes]) -> ListReport:
-        """A list of any length, read by a process of its own (`gateway.campaigns.importing`). Raises `ListUnreadable`,
-        `NoSuchCampaign`, `WrongCampaignState`."""
+    async def add_stream(
+        self, campaign_id: str, kind: ListKind, body: AsyncIterator[bytes], size_bytes: int | None = None
+    ) -> ListReport:
+        """A list of any length, read by a process of its own (`gateway.campaigns.importing`). `size_bytes`: None: it is
+        not known before. Raises `ListUnreadable`, `NoSuchCampaign`, `WrongCampaignState`."""
         policy = Policy.model_validate_json((await self.get(campaign_id)).policy)
         key = self._store.key
         order = ImportOrder(
@@ -97,22 +105,27 @@ class Campaigns:
             policy=policy,
         )
         async with self._alone(campaign_id):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "gateway.campaigns.importing",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-            try:
-                said, _ = await asyncio.gather(_last_line(process), _feed(process, order, body))
+            with self._board.working("campaign_list", campaign_id, "bytes", size_bytes) as work:
+                return _report(await self._read_apart(order, body, work))
+
+    async def _read_apart(self, order: ImportOrder, body: AsyncIterator[bytes], work: Work) -> bytes:
+        """The process's last word."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway.campaigns.importing",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            said, _ = await asyncio.gather(_last_line(process, work), _feed(process, order, body, work))
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
                 await process.wait()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-        return _report(said)
+        return said
 
     def _alone(self, campaign_id: str) -> asyncio.Lock:
         lock = self._importing.setdefault(campaign_id, asyncio.Lock())
@@ -158,28 +171,42 @@ class Campaigns:
         return await self._store.do_not_call.listed(after=after, limit=limit)
 
 
-async def _feed(process: asyncio.subprocess.Process, order: ImportOrder, body: AsyncIterator[bytes]) -> None:
+async def _feed(
+    process: asyncio.subprocess.Process, order: ImportOrder, body: AsyncIterator[bytes], work: Work
+) -> None:
     assert process.stdin is not None
+    sent = 0
     try:
         process.stdin.write(order.model_dump_json(by_alias=True).encode() + b"\n")
         async for piece in body:
             process.stdin.write(piece)
             await process.stdin.drain()
+            sent += len(piece)
+            work.update(sent)
         process.stdin.close()
     except (BrokenPipeError, ConnectionResetError):  # it has read enough to know that it is no list
         async for _ in body:
             pass
 
 
-async def _last_line(process: asyncio.subprocess.Process) -> bytes:
+async def _last_line(process: asyncio.subprocess.Process, work: Work) -> bytes:
+    """All that it says before are the rows it has read."""
     assert process.stdout is not None
     last = b""
     buffer = b""
     while piece := await process.stdout.read(1 << 16):
         buffer += piece
         *lines, buffer = buffer.split(b"\n")
-        last = lines[-1] if lines else last
+        if lines:
+            last = lines[-1]
+            work.update(work.facts.done, detail=_rows_text(last))
     return last
+
+
+def _rows_text(said: bytes) -> str | None:
+    """None: it is something else."""
+    found = _ROWS.fullmatch(said)
+    return f"{int(found[1]):,} rows" if found else None
 
 
 def _report(said: bytes) -> ListReport:

@@ -55,6 +55,7 @@ from gateway.client.models import (
     StreamOrder,
     TranscriptEntry,
     TurnRecord,
+    WorkInfo,
 )
 from gateway.client.stream_call import MarkState, StreamCall, StreamItem
 from gateway.streams.parley_messages import (
@@ -125,6 +126,7 @@ __all__ = [
     "TransferMessage",
     "TurnRecord",
     "Unavailable",
+    "WorkInfo",
     "attach",
     "serve",
     "serving",

@@ -57,6 +57,8 @@ from gateway.client.models import (
     StreamOrder,
     SuperviseOrder,
     TransferOrder,
+    WorkInfo,
+    WorkList,
 )
 
 Metadata = Mapping[str, str]
@@ -344,6 +346,12 @@ class ParleyClient:
     async def forget(self, caller: str) -> None:
         """Erase it, and what the caller has answered to being remembered."""
         await self._http.request("DELETE", "/memories", parameters={"caller": caller})
+
+    # The gateway
+
+    async def work(self) -> tuple[WorkInfo, ...]:
+        """What takes a while: what is under way, then what was over last."""
+        return (await self._http.get("/work", WorkList)).work
 
     # API keys
 

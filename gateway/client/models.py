@@ -648,6 +648,7 @@ class EventInfo(Model):
         "campaign.ended",
         "campaign.outcome",
         "campaign.progress",
+        "work.progress",
     ]
     call_id: str
     """Empty: it is of no call."""
@@ -1124,3 +1125,28 @@ class TransferOrder(Model):
     """More headers for the REFER: X-... and User-to-User."""
     timeout_s: float = 60.0
     """How long the far end may take to say how it went."""
+
+
+class WorkInfo(Model):
+    """Something that takes a while."""
+
+    id: str
+    kind: Literal["knowledge", "campaign_list", "phrases", "engines"]
+    """knowledge: an agent's documents are indexed. campaign_list: a list is read into a campaign. phrases: what an
+    agent says is rendered ahead. engines: the offline models are loaded."""
+    name: str
+    """Of the agent, or the campaign's id."""
+    done: int
+    total: int | None
+    """Null: nobody can tell, or not yet."""
+    unit: str
+    """What is counted: `passages`, `bytes`, `sentences` or `models`."""
+    state: Literal["running", "done", "failed"]
+    detail: str
+    """More in words; of what has failed, why."""
+
+
+class WorkList(Model):
+    """Work that is under way, then the last twenty that ended."""
+
+    work: tuple[WorkInfo, ...]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from agent.progress_line import progress_line
 from gateway.commands.complaint import complain
 
 if TYPE_CHECKING:
@@ -130,10 +131,16 @@ class PlainDisplay:
         return None
 
     def uploaded(self, sent: int, total: int) -> None:
-        """Nothing: the report follows."""
+        """A line every ten seconds; the report follows."""
+        now = time.monotonic()
+        if self._next_at and now >= self._next_at:
+            print(progress_line("sending the list", sent, total, "bytes"), flush=True)
+        if not self._next_at or now >= self._next_at:
+            self._next_at = now + _LINE_EVERY_S
 
     def report(self, report: "ListReport") -> None:
         print("\n".join(report_lines(report)), flush=True)
+        self._next_at = 0.0
 
     def campaign(self, campaign: "CampaignInfo") -> None:
         now = time.monotonic()

@@ -253,6 +253,21 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         },
         is_kept=False,
     ),
+    "work.progress": KindFacts(
+        "Something that takes a while has begun, goes on (at most twice a second), or is over. `call_id` is empty.",
+        {
+            "id": "which, as in `GET /work`",
+            "kind": "`knowledge` (documents are indexed), `campaign_list` (a list is read), `phrases` (speech is "
+            "rendered ahead) or `engines` (the offline models are loaded)",
+            "name": "of the agent, or the campaign's id",
+            "done": "how much",
+            "total": "of how much; null: nobody can tell, or not yet",
+            "unit": "what is counted",
+            "state": "`running`, `done` or `failed`",
+            "detail": "more in words; of what has failed, why",
+        },
+        is_kept=False,
+    ),
 }
 
 

@@ -47,6 +47,7 @@ EventKind = Literal[
     "campaign.ended",
     "campaign.outcome",
     "campaign.progress",
+    "work.progress",
 ]
 
 

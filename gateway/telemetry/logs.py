@@ -4,11 +4,14 @@
     structlog event (+ context: call_id) > filter > stamp > redact > render > queue > thread > standard error
     logging record of a library          > the same processors ------------^
 
+On a terminal a status may stand below the lines: what is being worked on.
+
 Nobody puts speech, digits or numbers into a log; `redact` is the net below that rule, for texts that others wrote
 (PJSIP, exceptions). A standard error that takes no lines must not stop a call: the queue drops new ones, and counts.
 """
 
 import atexit
+import contextlib
 import logging
 import queue
 import re
@@ -22,6 +25,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from gateway.telemetry.metrics import Metrics
 
 _QUEUE_LINES = 10_000
+_ERASE = "\r\x1b[K"
+"""The line that the cursor is in, on a terminal (ECMA-48, EL)."""
 
 _ADDRESS = re.compile(r"\b(?:(sips?:)[^@\s<>]+(?=@)|(tel:)[^\s<>;]+)", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.:-])\+?\d(?:[ ()-]{0,2}\d){6,}(?![\w.:])")
@@ -34,6 +39,10 @@ class LogWriter:
     def __init__(self, stream: TextIO, metrics: Metrics | None = None) -> None:
         self._stream = stream
         self._metrics = metrics
+        self.has_status = stream.isatty()
+        """A status is seen."""
+        self._status = ""
+        self._shown = ""
         self._lines: queue.Queue[str | None] = queue.Queue(_QUEUE_LINES)
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
@@ -44,6 +53,12 @@ class LogWriter:
         except queue.Full:
             if self._metrics is not None:
                 self._metrics.log_dropped_lines.inc()
+
+    def show_status(self, status: str) -> None:
+        """Keep this one line below all others, in place of what stood there; empty: nothing. For terminals."""
+        if self.has_status and status != self._status:
+            self._status = status
+            self.write_line("")
 
     def close(self) -> None:
         """Write what is queued, for a second at most, and end the thread."""
@@ -56,11 +71,21 @@ class LogWriter:
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
             try:
-                self._stream.write(line + "\n")
+                if self._shown:
+                    self._stream.write(_ERASE)
+                    self._shown = ""
+                if line:
+                    self._stream.write(line + "\n")
                 if self._lines.empty():
+                    self._shown = self._status
+                    self._stream.write(self._shown)
                     self._stream.flush()
             except (OSError, ValueError):  # a closed pipe or stream: nobody listens, and that is no reason to stop
                 continue
+        if self._shown:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(_ERASE)
+                self._stream.flush()
 
 
 class _QueueLogger:

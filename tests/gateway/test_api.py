@@ -143,6 +143,7 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
         ),
         "/api/v1/do-not-call",
         "/api/v1/do-not-call/{number}",
+        "/api/v1/work",
         "/healthz",
         "/readyz",
         "/metrics",

@@ -18,6 +18,7 @@ from gateway.api.campaigns import campaigns_router, do_not_call_router
 from gateway.api.control import MuteSide, Playback, RecordingOrder, Stopped, StoppedPlayback
 from gateway.api.keyring import KeyRing
 from gateway.api.orders import HangUpOrder, PlaceCall, PlayOrder, SayOrder, StartStream, TransferOrder
+from gateway.api.work import work_router
 from gateway.calls.journal import Journal
 from gateway.campaigns.control import Campaigns
 from gateway.campaigns.runner import Runner, extract_nothing
@@ -29,6 +30,7 @@ from gateway.streams.control import StreamInfo
 from gateway.streams.tokens import StreamTokens
 from gateway.telemetry import Metrics
 from gateway.webrtc.tokens import PageTokens
+from gateway.work import WorkBoard
 from media.encryption import EncryptionKey
 from media.keys import KeyMethod
 from tests.fakes.campaign_line import ScriptedLine
@@ -175,6 +177,7 @@ class Api:
     tokens: StreamTokens
     events: EventLog
     line: ScriptedLine
+    board: WorkBoard
 
 
 @asynccontextmanager
@@ -194,8 +197,8 @@ async def running_api(
         tasks.create_task(journal.write_until_closed())
         stack.push_async_callback(journal.close)
         events = EventLog(EventBus((await store.events.begin_run())[0]), store.events, journal.event)
-        line = ScriptedLine()
-        campaigns, runner = Campaigns(store, url), Runner(store, line, events.bus, extract_nothing, new_handle)
+        line, board = ScriptedLine(), WorkBoard()
+        campaigns, runner = Campaigns(store, url, board), Runner(store, line, events.bus, extract_nothing, new_handle)
         if runs_campaigns:
             stack.callback(tasks.create_task(runner.run()).cancel)
         app = create_app(
@@ -209,6 +212,7 @@ async def running_api(
             ready=lambda: not_ready,
             twilio_auth_token=twilio_auth_token,
             campaigns=(campaigns_router(campaigns, runner), do_not_call_router(campaigns)),
+            more=(work_router(board),),
         )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client, stranger = [
@@ -217,7 +221,7 @@ async def running_api(
             )
             for headers in ({"Authorization": f"Bearer {KEY}"}, {})
         ]
-        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens, events, line)
+        yield Api(client, stranger, app, calls, store, metrics, not_ready, tokens, events, line, board)
 
 
 @pytest.fixture

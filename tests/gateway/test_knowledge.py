@@ -20,6 +20,7 @@ from gateway.knowledge import (
     open_knowledge,
     page_fetch,
 )
+from gateway.work import WorkBoard
 from tests.agent.local.conftest import engines, model_folder
 from tests.fakes.services import ScriptedLlm
 
@@ -60,7 +61,7 @@ async def test_every_agent_has_its_configured_documents_and_the_notes_written_fo
     notes = notes_folder(tmp_path, "b")
     notes.mkdir(parents=True)
     (notes / "boats.md").write_text("# Boats\n## How much is a boat?\nNine euros.\n")
-    opened = await open_knowledge(agents, engines, OutboundGuard(), tmp_path)
+    opened = await open_knowledge(agents, engines, OutboundGuard(), tmp_path, WorkBoard())
     assert [entry.source for entry in opened["a"].entries] == ["hours.md:2"]
     assert [entry.source for entry in opened["b"].entries] == ["hours.md:2", "boats.md:2"]
     assert opened["hosted"].entries == ()

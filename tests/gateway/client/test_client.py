@@ -199,6 +199,7 @@ EVERYTHING: list[Callable[[ParleyClient], Awaitable[object]]] = [
     lambda client: client.forget("+15550100"),
     lambda client: client.save_recording("c", Path("/nonexistent/c.wav")),
     lambda client: client.signalling("c"),
+    lambda client: client.work(),
     lambda client: client.save_capture("c", Path("/nonexistent/c.pcap")),
     lambda client: client.campaigns.create("winter", {}),
     lambda client: client.campaigns.listed(),

@@ -23,6 +23,7 @@ from gateway.store import TranscriptEntry, TurnRecord
 from gateway.store.campaign_records import CampaignLoad, CampaignRecord, RecentCalls, Sums
 from gateway.trunks.alarms import AlarmChanged
 from gateway.trunks.health import TrunkChanged
+from gateway.work import WorkFacts
 
 ROOT = Path(__file__).parents[3]
 FACTS = CallFacts("c1", "inbound", "ann", "desk")
@@ -44,6 +45,7 @@ WHOLE: dict[str, set[str]] = {
     "campaign.resumed": set(telling.named(CAMPAIGN)),
     "campaign.ended": set(telling.ended(CAMPAIGN)),
     "campaign.outcome": set(telling.attempted(ATTEMPT)),
+    "work.progress": {field.name for field in fields(WorkFacts)},
     "campaign.progress": set(telling.progressed("c", CampaignLoad(Sums(), 0, 0, RecentCalls()), {})),
 }
 """Kinds whose data is a whole record."""
