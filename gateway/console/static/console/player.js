@@ -86,10 +86,11 @@ export class Player {
     this.#peaks.forEach((peaks, side) => {
       // A colour of light-dark() is computed on the tags only: canvas knows plain colours.
       pen.fillStyle = getComputedStyle(this.#sides[side]).borderTopColor;
-      peaks.forEach((peak, index) => {
-        const bar = Math.max(1, peak * each * .95);
-        pen.fillRect(index / peaks.length * width, side * each + (each - bar) / 2, Math.max(1, width / peaks.length), bar);
-      });
+      for (let x = 0; x < width; x++) {
+        const from = Math.floor(x * peaks.length / width), to = Math.max(from + 1, Math.floor((x + 1) * peaks.length / width));
+        const bar = Math.max(1, Math.round(Math.max(...peaks.slice(from, to)) * each * .95));
+        pen.fillRect(x, Math.round(side * each + (each - bar) / 2), 1, bar);
+      }
     });
     if (!this.#audio.duration) return;
     pen.fillStyle = getComputedStyle(this.#canvas).color;

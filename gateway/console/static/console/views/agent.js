@@ -8,7 +8,7 @@ import {Versions} from "../versions.js";
 
 export const title = "Agent";
 
-const NOTE_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,60}\.md$/;
+const NOTE_NAME = /^[A-Za-z0-9][A-Za-z0-9_\-]{0,60}\.md$/; // \-: the browser reads it with the flag v
 const drafts = new Map(); // key and agent -> {base, prompt, greeting, notes, why}: typed, not saved, and left
 let isUnsaved = () => false;
 

@@ -12,8 +12,8 @@ const BUTTONS = { // what an operator may do, by state
 };
 const NAMES = {start: "Start", pause: "Pause", resume: "Resume", drain: "Drain…", cancel: "Cancel…"};
 const ASKED = { // before it cannot be undone
-  drain: "Call nobody else, ever? Calls that stand go on.",
-  cancel: "End it now? Calls that ring are ended, nobody else is called.",
+  drain: ["Call nobody else, ever? Calls that stand go on.", "Call nobody else"],
+  cancel: ["End it now? Calls that ring are ended, nobody else is called.", "End it now"],
 };
 const KIND = {running: "good", paused: "warn", draining: "warn", cancelled: "bad"};
 
@@ -46,7 +46,8 @@ export async function show(root, _, {signal, fail}) {
   }
 
   async function act(id, verb) {
-    if (ASKED[verb] && !await confirmAction(ASKED[verb], {yes: NAMES[verb].replace("…", "")})) return;
+    const [asked, yes] = ASKED[verb] || [];
+    if (asked && !await confirmAction(asked, {yes})) return;
     draw(await ask(path(id) + "/" + verb, {method: "POST"}));
   }
 

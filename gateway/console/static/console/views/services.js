@@ -10,19 +10,19 @@ const EVERY_MS = 5000;
 const KIND = {ok: "good", failing: "bad", resting: "warn", idle: ""};
 const ROLE = {stt: "speech to text", llm: "language model", tts: "text to speech", realtime: "speech to speech"};
 const COLUMNS = [
-  {name: "Service", cell: (one) => one.name},
-  {name: "Role", cell: (one) => ROLE[one.role]},
+  {name: "Service", cell: (one) => [one.name, make("div", {class: "small quiet", text: ROLE[one.role] + (one.kind === one.name ? "" : ", " + words(one.kind))})]},
   {name: "State", cell: (one) => tag(one.state, KIND[one.state])},
-  {name: "Kind", class: "wide", cell: (one) => one.kind},
-  {name: "Requests", class: "number", cell: (one) => one.requests.toLocaleString()},
-  {name: "Failed", class: "number", cell: (one) => (one.requests ? percent(one.failures / one.requests) : "–")},
-  {name: "First news p50", class: "number", cell: (one) => milliseconds(one.latency_ms.p50)},
-  {name: "p95", class: "number wide", cell: (one) => milliseconds(one.latency_ms.p95)},
-  {name: "Used", class: "wide", cell: (one) => Object.entries(one.usage).filter(([, value]) => value)
-    .map(([unit, value]) => Math.round(value).toLocaleString() + " " + (unit === "audio_s" ? "s of audio" : words(unit))).join(", ") || "–"},
-  {name: "Cost", class: "number", cell: (one) => (one.cost === null ? "no price set" : one.cost.toFixed(4))},
+  {name: "Requests", class: "number wide", cell: (one) => one.requests.toLocaleString()},
+  {name: "Failed", class: "number wide", cell: (one) => (one.requests ? percent(one.failures / one.requests) : "–")},
+  {name: "First news", class: "number", cell: (one) => [make("div", {title: "p50", text: milliseconds(one.latency_ms.p50)}),
+    one.latency_ms.p95 === null ? null : make("div", {class: "small quiet", text: "p95 " + milliseconds(one.latency_ms.p95)})]},
+  {name: "Used", class: "wide", cell: (one) => Object.entries(one.usage).filter(([, value]) => value).map(([unit, value]) => make("div", {text: used(unit, value)}))},
+  {name: "Cost", class: "number", cell: (one) => (one.cost === null ? make("span", {class: "quiet", text: "no price"}) : one.cost.toFixed(4))},
   {name: "Agents", class: "wide", cell: (one) => one.used_by.join(", ") || "–"},
 ];
+const UNITS = {audio_s: "s of audio", prompt: "tokens given", cached: "of them remembered", completion: "tokens written", characters: "characters"};
+
+function used(unit, value) { return Math.round(value).toLocaleString() + " " + (UNITS[unit] || words(unit)); }
 
 export async function show(root, _, {signal, fail}) {
   const list = make("div"), costs = make("p", {class: "quiet"});

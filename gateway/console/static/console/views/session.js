@@ -16,7 +16,7 @@ export async function show(root, {id}, {signal}) {
   const facts = [["From", session.from], ["To", session.to], ["Agent", session.agent], ["Began", clock(session.started_at)],
     ["Lasted", session.answered_at && session.ended_at ? duration(new Date(session.ended_at) - new Date(session.answered_at)) : null],
     ["End", session.end_reason && words(session.end_reason)], ["Codec", session.codec], ["Trunk", session.trunk],
-    ["Far end", session.far_end && words(session.far_end)], ...Object.entries(session.metadata)];
+    ["Far end", session.far_end && words(session.far_end)], ...Object.entries(session.metadata).filter(([name]) => name !== "trunk")];
   const lines = session.transcript.map((one) => line(one));
   const player = session.recording && session.ended_at ? new Player(path + "/recording", session.recording_facts, mark) : null;
   const transcript = make("ol", {class: "transcript" + (player ? " heard" : ""), tabIndex: 0, aria: {label: "Transcript"}}, lines.map(({element}) => element));
@@ -50,7 +50,7 @@ export async function show(root, {id}, {signal}) {
 
   function signalling() {
     if (!session.sip.length) return [make("p", {class: "quiet", text: "No SIP: it came from a browser, or nothing was kept."})];
-    const columns = [{name: "After", class: "number", cell: (one) => ((new Date(one.at) - new Date(session.started_at)) / 1000).toFixed(3) + " s"},
+    const columns = [{name: "After", class: "number", cell: (one) => ((new Date(one.at) - new Date(session.sip[0].at)) / 1000).toFixed(3) + " s"},
       {name: "Way", cell: (one) => (one.sent ? "→ sent" : "← came")}, {name: "Message", cell: (one) => one.summary},
       {name: "Peer", class: "wide", cell: (one) => one.peer + " " + one.transport}];
     return [table("SIP messages", columns, session.sip, ""),
