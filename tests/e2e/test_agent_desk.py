@@ -10,7 +10,7 @@ from tests.e2e.raw_caller import RawCaller
 from tests.e2e.spoken_line import Line
 
 GREETING = "Welcome to the harbour hotel."
-SAUNA = "# House\n## Where is the sauna?\nThe sauna is on the roof, next to the garden.\n"
+POOL = "# House\n## Where is the swimming pool?\nThe swimming pool is on the roof, next to the garden.\n"
 SILENT = """
 [agents.receptionist]
 greeting = "Hello, how can I help you?"
@@ -19,7 +19,8 @@ greeting = "Hello, how can I help you?"
 
 def said(gateway: GatewayProcess) -> list[str]:
     """By the agent, in the newest call."""
-    return [entry["text"] for entry in gateway.newest_session()["transcript"] if entry["role"] == "assistant"]
+    transcript = gateway.newest_session()["transcript"]
+    return [entry["text"] for entry in transcript if entry["role"] == "assistant"]
 
 
 def edit(gateway: GatewayProcess, order: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def edit(gateway: GatewayProcess, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def ask(gateway: GatewayProcess) -> dict[str, Any]:
-    return softphone(gateway, "agent", "--say", "Where is the sauna?")
+    return softphone(gateway, "agent", "--say", "Where is the swimming pool?")
 
 
 def test_the_next_caller_hears_what_was_edited_and_a_restart_keeps_it(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_the_next_caller_hears_what_was_edited_and_a_restart_keeps_it(tmp_path: 
         with RawCaller(gateway.sip_port) as caller:  # who is there before the edit
             assert caller.invite("agent").code == 200
             Line(caller).listen(1.5)
-            order = {"base_version": 0, "greeting": GREETING, "notes": {"house.md": SAUNA}, "note": "a sauna"}
+            order = {"base_version": 0, "greeting": GREETING, "notes": {"house.md": POOL}, "note": "a pool"}
             assert edit(gateway, order)["version"] == 1
             assert caller.bye("agent").code == 200
         assert said(gateway) == ["Hello, how can I help you?"]
