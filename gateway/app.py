@@ -125,6 +125,7 @@ def _keep_one_heap() -> None:
 async def _serve(config: Config) -> None:
     begun = time.monotonic()
     metrics = Metrics()
+    metrics.calls_max.set(config.sip.max_calls)
     writer = configure_logging(config.log.level, config.log.format, metrics=metrics)
     board = WorkBoard()
     board.follow(WorkDisplay(board, writer).receive)

@@ -10,8 +10,9 @@ import structlog
 
 from gateway.calls.facts import CallFacts, ended
 from gateway.calls.journal import Journal
+from gateway.campaigns.outcome import DIALLED
 from gateway.config import Config
-from gateway.events import EventBus, EventLog, EventRetention, Webhook, WebhookSettings
+from gateway.events import Event, EventBus, EventLog, EventRetention, Webhook, WebhookSettings
 from gateway.guard import WEBHOOK_URL, OutboundGuard
 from gateway.outbound import http_client
 from gateway.signing import SigningSecret
@@ -25,7 +26,7 @@ async def open_events(config: Config, store: SessionStore, journal: Journal, met
     """The log of this run. Calls whose process died before their end are given one. Raises `StoreError`."""
     first_cursor, kept_after = await store.events.begin_run()
     bus = EventBus(first_cursor)
-    bus.follow(lambda event: metrics.events.labels(event.kind).inc())
+    _count_events(bus, metrics)
     wanted = {webhook.label: webhook.wanted for webhook in config.webhook}
     events = EventLog(bus, store.events, journal.event, wanted, kept_after=kept_after)
     store.on_erased = events.forget
@@ -36,6 +37,18 @@ async def open_events(config: Config, store: SessionStore, journal: Journal, met
             if session is not None:
                 bus.publish("call.ended", call_id, ended(_facts(session), session.quality))
     return events
+
+
+def _count_events(bus: EventBus, metrics: Metrics) -> None:
+    """What Prometheus has of them. Outcomes begin at zero: it sees no growth from nothing to one."""
+    attempts = {outcome.value: metrics.campaign_attempts.labels(outcome.value) for outcome in DIALLED}
+
+    def count(event: Event) -> None:
+        metrics.events.labels(event.kind).inc()
+        if event.kind == "campaign.outcome" and (attempted := attempts.get(str(event.data["outcome"]))) is not None:
+            attempted.inc()
+
+    bus.follow(count)
 
 
 @asynccontextmanager

@@ -21,9 +21,9 @@ from starlette.responses import RedirectResponse, Response
 _MOVED = {"/console/campaigns": "/#/campaigns"}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
+    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
 )
-"""CSP level 3: `'self'` of connect-src holds for WebSockets as well. Who may frame the page follows."""
+"""CSP level 3: `'self'` of connect-src holds for WebSockets as well. What frames there may be follows."""
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -35,11 +35,11 @@ def console_router(origins: Sequence[str] = ()) -> APIRouter:
     """The pages and what they are made of, read now. `origins`: sites that may have the call page in a frame."""
     router = APIRouter()
     folder = files("gateway.console")
-    for path, name, framed_by in (
-        ("/", "index.html", "'none'"),
-        ("/call", "call.html", " ".join(("'self'", *origins))),
+    for path, name, frames in (
+        ("/", "index.html", "frame-src 'self'; frame-ancestors 'none'"),  # an agent is tried in a panel
+        ("/call", "call.html", " ".join(("frame-ancestors 'self'", *origins))),
     ):
-        policy = {"Content-Security-Policy": _POLICY + framed_by}
+        policy = {"Content-Security-Policy": _POLICY + frames}
         page = _content(folder.joinpath(name).read_bytes(), "text/html", policy)
         router.add_route(path, page, methods=["GET"], include_in_schema=False)
     for path, content, kind in _static(folder.joinpath("static"), "/static"):

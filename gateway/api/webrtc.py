@@ -326,9 +326,12 @@ def _for_page(event: Event) -> str:
 
 
 def _allowed(order: BrowserOrder, grant: PageGrant) -> BrowserOrder:
-    if order.to is not None or order.desk or order.agent not in (None, grant.agent):
+    """What a page may order. Who calls and what is known of them only the token says: agents, look-ups and records
+    rely on it, and anybody may have written the page."""
+    is_more = order.to is not None or order.desk or order.agent not in (None, grant.agent)
+    if is_more or order.from_ is not None or order.metadata:
         raise ScopeMissing("calls:write")
-    return order.model_copy(update={"agent": grant.agent, "metadata": {**order.metadata, **grant.metadata}})
+    return order.model_copy(update={"agent": grant.agent, "metadata": dict(grant.metadata)})
 
 
 def _grant(connection: HTTPConnection, tokens: PageTokens, call_id: str | None = None) -> PageGrant | None:

@@ -56,6 +56,8 @@ class Exchange:
         self._probing: set[str] = set()
         for name in self.trunks:
             metrics.trunk_up.labels(name).set(1)
+            for bar in _BARS:  # from zero: Prometheus sees no growth from nothing to one
+                metrics.trunk_barred.labels(name, bar)
 
     # Who carries a call
 

@@ -90,6 +90,8 @@ class Webhook:
         self._settle = settle
         self._client = client
         self._metrics = metrics
+        for outcome in Outcome:  # from zero: Prometheus sees no growth from nothing to one
+            metrics.webhook_deliveries.labels(settings.name, outcome.value)
         self._position = 0 if resume else events.begin
         self._queue = DeliveryQueue(random.Random()) if queue is None else queue
         self._timeout_s = timeout_s

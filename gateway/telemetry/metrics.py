@@ -54,6 +54,7 @@ class Metrics:
         ProcessCollector(namespace="parley", registry=registry)
         self.calls_active = Gauge("parley_calls_active", "Calls that are not ended.", ["direction"], registry=registry)
         self.calls = Counter("parley_calls", "Calls ended, by how.", ["direction", "end"], registry=registry)
+        self.calls_max = Gauge("parley_calls_max", "Calls that are taken at most: sip.max_calls.", registry=registry)
         self.trunk_up = Gauge(
             "parley_trunk_up",
             "1 while a trunk is there: 0 is tried only when no other is.",
@@ -277,6 +278,12 @@ class Metrics:
             "parley_store_failed_writes", "Records lost because the database refused them.", registry=registry
         )
         self.events = Counter("parley_events", "Events of calls.", ["kind"], registry=registry)
+        self.campaign_attempts = Counter(
+            "parley_campaign_attempts",
+            "Attempts of campaigns at contacts that are over, by how.",
+            ["outcome"],
+            registry=registry,
+        )
         self.event_feeds = Gauge("parley_event_feeds", "WebSockets that follow the events.", registry=registry)
         self.webhook_queue = Gauge(
             "parley_webhook_queue_events",

@@ -3,6 +3,7 @@
 made by the softphone."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -166,6 +168,34 @@ async def test_a_key_without_the_scope_is_told_which_one(exchange: GatewayProces
         await sign_in(page, made["key"])
         await expect(page.get_by_role("heading", level=1)).to_have_text("This key may not see this")
         await expect(page.locator("main")).to_contain_text("calls:read")
+
+
+async def test_what_takes_a_while_is_shown_until_it_is_over(exchange: GatewayProcess) -> None:
+    campaign_id = exchange.post("/campaigns", {"name": "Long"}).json()["campaign_id"]
+    line, seen = "+14155550100\n", threading.Event()
+
+    def contacts() -> Iterator[bytes]:
+        yield f"number\n{line * 500}".encode()
+        seen.wait(20)
+        yield (line * 500).encode()
+
+    def send() -> httpx.Response:
+        address = f"http://{exchange.http_address}/api/v1/campaigns/{campaign_id}/contacts"
+        size = len("number\n") + 1000 * len(line)
+        headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "text/csv", "Content-Length": str(size)}
+        return httpx.post(address, content=contacts(), headers=headers, timeout=30)
+
+    async with signed_in(exchange) as page:
+        sending = asyncio.ensure_future(asyncio.to_thread(send))
+        work = page.get_by_role("region", name="Work under way")
+        try:
+            await expect(work).to_contain_text(f"Reading the list of {campaign_id}")
+            await expect(work.get_by_role("progressbar", name=campaign_id)).to_be_visible()
+            assert await faults(page) == []
+        finally:
+            seen.set()
+        assert (await sending).status_code == 200
+        await expect(page.get_by_text(f"Reading the list of {campaign_id}")).to_be_hidden()
 
 
 async def test_a_call_appears_and_is_followed_word_by_word_to_its_end(

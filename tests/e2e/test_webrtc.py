@@ -108,6 +108,8 @@ def test_a_page_token_opens_its_agent_from_its_origins_one_call_at_a_time(gatewa
     sdp = {"sdp": CHROMIUM}
     assert post(gateway, "/webrtc/offer", token, json={**sdp, "to": "echo"}).status_code == 403
     assert post(gateway, "/webrtc/offer", token, json={**sdp, "desk": True}).status_code == 403
+    assert post(gateway, "/webrtc/offer", token, json={**sdp, "from": "+14155550100"}).status_code == 403
+    assert post(gateway, "/webrtc/offer", token, json={**sdp, "metadata": {"customer": "4711"}}).status_code == 403
     strange = {"Origin": "https://evil.example"}
     assert post(gateway, "/webrtc/offer", token, json=sdp, headers=strange).status_code == 403
     ours = {"Origin": "https://shop.example"}
@@ -140,7 +142,8 @@ async def test_keys_reach_the_call_and_redundancy_brings_back_nothing_twice(
     await page.evaluate("() => window.call.dtmf('1#')")
     await asyncio.sleep(1.5)
     await page.evaluate("() => window.call.hangUp()")
-    session = gateway.newest_session(lambda one: one["call_id"] == call_id)
+    session = gateway.newest_session(lambda one: one["call_id"] == call_id and one["recording_facts"] is not None)
+    assert session["recording_facts"]["complete"]
     pressed = gateway.get(f"/events?call_id={call_id}&kinds=dtmf.received")["events"]
     assert [one["data"]["digit"] for one in pressed] == ["1", "#"]
     assert session["codec"] == "OPUS"

@@ -119,6 +119,7 @@ def test_nothing_comes_from_elsewhere_and_no_text_becomes_code(path: Path) -> No
     code = re.sub(comments_and_names, "", text, flags=re.MULTILINE)
     assert re.findall(r"https?://[\w.]+|@import|url\(", code) == []
     assert [unsafe for unsafe in NEVER if unsafe in text] == []
+    assert re.findall(r"^(<{7}|>{7}|={7})", text, re.MULTILINE) == [], "a merge that nobody has finished"
 
 
 @pytest.mark.parametrize("path", [path for path in STATIC if path.suffix == ".js"], ids=address_of)

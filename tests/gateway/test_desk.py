@@ -1,138 +1,136 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the console is told of trunks and services, from those who carry and count."""
+"""What the console shows: costs, settings without secrets, percentiles of turns, levels; each by itself."""
 
-import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any
 
+import httpx
+import numpy as np
 import pytest
+from fastapi import FastAPI
 
-from agent.errors import ServiceUnavailable
-from agent.services.tts import TextToSpeech
-from gateway.api.services import ServiceInfo
-from gateway.calls.exchange import Exchange
-from gateway.calls.facts import CallFacts
-from gateway.calls.trunk_watch import TrunkWatch
-from gateway.config import Config
-from gateway.desk import cost_of, service_infos, trunk_infos
+from gateway.api.settings import settings_router
+from gateway.calls.meter import STEP_MS, _Side
+from gateway.desk import cost_of
 from gateway.environment import load_config
-from gateway.events import EventBus
+from gateway.events.event import Event, EventKind
 from gateway.service_config import PriceConfig
-from gateway.services import Services
-from gateway.telemetry import Metrics
-from gateway.trunks.dns import Target
-from gateway.trunks.names import Names
-from tests.fakes.services import ScriptedTts
+from gateway.telemetry.turns import RecentTurns, percentiles
+from media.frames import FrameFlags, PcmFrame
 
-FILE = """
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def test_a_cost_is_the_sum_of_what_was_used_at_its_price_and_none_without_prices() -> None:
+    price = PriceConfig(
+        prompt_per_million=2.0,
+        cached_per_million=1.0,
+        completion_per_million=10.0,
+        audio_per_minute=0.6,
+        characters_per_million=30.0,
+    )
+    assert cost_of(price, {"prompt": 500_000, "cached": 1_000_000, "completion": 100_000}) == 3.0
+    assert cost_of(price, {"audio_s": 90}) == 0.9
+    assert cost_of(price, {"characters": 1000}) == 0.03
+    assert cost_of(PriceConfig(), {"prompt": 1_000_000}) is None
+
+
+async def test_settings_name_their_source_and_keep_their_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "parley.toml"
+    file.write_text(
+        """
+[http]
+api_keys = ["a-secret-key"]
+[store]
+url = "sqlite+aiosqlite:///parley.db"
+[agents.desk]
+llm = "gpt"
+[services.gpt]
+kind = "openai"
+url = "http://user:hidden@127.0.0.1:9/v1"
+api_key = "another-secret"
+model = "m"
+headers = { "X-Key" = "a-third-secret" }
+[[trunk]]
+name = "carrier"
+host = "203.0.113.1"
+password = "a-fourth-secret"
 [[route]]
 action = "agent"
-agent = "clerk"
-[[trunk]]
-name = "acme"
-host = "192.0.2.1"
-username = "us"
-password = "secret"
-register = true
-max_calls = 3
-[[trunk]]
-name = "pbx"
-host = "192.0.2.2"
-[services.mouth]
-kind = "openai"
-url = "http://127.0.0.1:9/v1"
-price = {characters_per_million = 30}
-[services.spare]
-kind = "chain"
-of = ["mouth", "local"]
-[agents.clerk]
-tts = "spare"
-[agents.other]
 """
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    (tmp_path / "parley.toml").write_text(FILE)
-    return load_config(tmp_path / "parley.toml", {"HOME": str(tmp_path)})
-
-
-def test_a_trunk_shows_its_registration_its_servers_its_calls_and_its_alarms(config: Config) -> None:
-    metrics, bus = Metrics(), EventBus()
-    exchange = Exchange(config.trunk, cast(Names, None), metrics, bus)
-    watch = TrunkWatch(config.alarms.limits, metrics, bus)
-    fresh, _ = trunk_infos(config, exchange, watch)
-    assert (fresh.registers, fresh.registered, fresh.is_up, fresh.calls, fresh.max_calls) == (True, None, True, 0, 3)
-    exchange.registered("acme", True)
-    exchange.health.receive_servers("acme", ("udp:192.0.2.1:5060", "udp:192.0.2.9:5060"))
-    exchange.missed("acme", Target("udp", "192.0.2.9", 5060), 408)
-    assert exchange.admit_inbound("call_1", "acme")
-    for number in range(5):
-        watch.ended(CallFacts(f"call_{number}", "inbound", "a", "b", trunk="acme", end_reason="sip_503"), None)
-    acme, pbx = trunk_infos(config, exchange, watch)
-    assert (acme.registered, acme.is_up, acme.calls, acme.alarms) == (True, True, 1, ["failed_percent"])
-    assert {one.address: one.is_up for one in acme.servers} == {"udp:192.0.2.1:5060": True, "udp:192.0.2.9:5060": False}
-    assert (pbx.registers, pbx.registered, pbx.calls, pbx.max_calls, pbx.alarms) == (False, None, 0, 0, [])
-
-
-def named(found: list[ServiceInfo], name: str, role: str) -> ServiceInfo:
-    (one,) = (one for one in found if (one.name, one.role) == (name, role))
-    return one
-
-
-async def say(voice: TextToSpeech, text: str) -> None:
-    async for _ in voice.synthesize(text):
-        pass
-
-
-async def test_a_service_shows_how_it_does_what_it_was_used_for_and_what_that_costs(config: Config) -> None:
-    services = Services(config, Metrics())
-    chain = services.tts("spare", ScriptedTts())
-    offline = services.local_tts(ScriptedTts())
-    before = list(service_infos(config, services))
-    assert named(before, "mouth", "tts").state == "idle"
-    assert named(before, "mouth", "tts").latency_ms.p50 is None
-    for _ in range(3):
-        await say(chain, "Hello there.")  # nobody is at the address of the first member
-    await say(offline, "Hello.")
-    found = list(service_infos(config, services))
-    mouth, local = named(found, "mouth", "tts"), named(found, "local", "tts")
-    assert mouth.state in ("failing", "resting")
-    assert mouth.requests == mouth.failures > 0
-    assert mouth.used_by == ["clerk"]
-    assert mouth.usage["characters"] == mouth.requests * len("Hello there.")
-    assert mouth.cost == pytest.approx(mouth.usage["characters"] * 30 / 1e6)
-    assert (local.kind, local.state, local.requests, local.failures) == ("local", "ok", 4, 0)
-    assert local.cost is None
-    assert local.used_by == ["clerk", "other"]
-    assert local.latency_ms.p95 is not None
-    for client in services.clients.values():
-        await client.aclose()
-
-
-async def test_a_service_that_does_well_again_is_well_however_often_it_had_failed(config: Config) -> None:
-    services = Services(config, Metrics())
-    voice = ScriptedTts(failing_clauses={"Hello.": [ServiceUnavailable("mouth", "is away")] * 40})
-    offline = services.local_tts(voice)
-    for _ in range(40):
-        with pytest.raises(ServiceUnavailable):
-            await say(offline, "Hello.")
-    assert named(list(service_infos(config, services)), "local", "tts").state == "failing"
-    await asyncio.gather(*(say(offline, "Goodbye.") for _ in range(50)))
-    local = named(list(service_infos(config, services)), "local", "tts")
-    assert (local.state, local.requests, local.failures) == ("ok", 90, 40)
+    )
+    config = load_config(file, {"PARLEY_SIP__PORT": "5070"})
+    app = FastAPI()
+    app.include_router(settings_router(config))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/settings")
+    for secret in ("a-secret", "another-secret", "a-third", "a-fourth", "hidden"):
+        assert secret not in answer.text
+    settings = {one["key"]: one for one in answer.json()["settings"]}
+    assert (settings["sip.port"]["value"], settings["sip.port"]["source"]) == (5070, "environment")
+    assert (settings["trunk.0.host"]["value"], settings["trunk.0.host"]["source"]) == ("203.0.113.1", "file")
+    assert settings["media.jitter"]["source"] == "default"
+    assert settings["services.gpt.url"]["value"] == "http://***@127.0.0.1:9/v1"
+    assert [settings["http.api_keys"][name] for name in ("value", "is_secret", "is_set")] == [None, True, True]
+    assert settings["trunk.0.password"]["is_set"]
+    assert "Address to listen on" in settings["sip.bind"]["doc"]
 
 
 @pytest.mark.parametrize(
-    ("price", "usage", "cost"),
+    ("text", "public"),
     [
-        ({}, {"prompt": 5.0}, None),
-        ({"prompt_per_million": 2}, {"prompt": 500_000.0}, 1.0),
-        ({"cached_per_million": 1}, {"prompt": 500_000.0, "cached": 250_000.0}, 0.25),
-        ({"completion_per_million": 8}, {"completion": 1_000.0}, 0.008),
-        ({"audio_per_minute": 0.006}, {"audio_s": 90.0}, 0.009),
-        ({"characters_per_million": 15}, {"characters": 2_000.0}, 0.03),
+        ("", ("receptionist",)),
+        ('[http]\nhost = "0.0.0.0"\n', ()),
+        ("[agents.desk]\n", ()),
+        ('[agents.desk]\n[webrtc]\npublic_agents = ["desk"]\n', ("desk",)),
+        ("[webrtc]\npublic_agents = []\n", ()),
     ],
 )
-def test_a_price_is_of_what_its_name_says(price: dict[str, float], usage: dict[str, float], cost: float | None) -> None:
-    assert cost_of(PriceConfig.model_validate(price), usage) == (None if cost is None else pytest.approx(cost))
+def test_only_the_embedded_default_on_this_machine_is_open_by_itself(
+    tmp_path: Path, text: str, public: tuple[str, ...]
+) -> None:
+    file = tmp_path / "parley.toml"
+    file.write_text(text)
+    assert load_config(file, {}).public_agents == public
+
+
+def event(kind: EventKind, call_id: str, at: datetime = NOW, **data: Any) -> Event:
+    return Event(1, kind, call_id, at, data)
+
+
+def test_turns_are_found_by_time_and_agent() -> None:
+    turns = RecentTurns()
+    measured: dict[str, Any] = {
+        "response_ms": 400.0,
+        "own_ms": 9.0,
+        "segments_ms": {"a": 1.0},
+        "speculative": True,
+        "interrupted": False,
+    }
+    turns.receive(event("call.activity", "one", agent="desk", activity="agent"))
+    turns.receive(event("turn.measured", "one", NOW - timedelta(hours=2), **measured))
+    turns.receive(event("turn.measured", "one", NOW, **measured))
+    turns.receive(event("turn.measured", "another", NOW, **{**measured, "response_ms": 800.0}))
+    turns.receive(event("call.ended", "one"))
+    turns.receive(event("turn.measured", "one", NOW, **{**measured, "response_ms": 900.0}))
+    since = NOW - timedelta(hours=1)
+    assert [one.response_ms for one in turns.since(since)] == [400.0, 800.0, 900.0]
+    assert [one.response_ms for one in turns.since(since, "desk")] == [400.0]
+
+
+def test_percentiles_of_nothing_are_nothing() -> None:
+    assert percentiles([], (50, 95)) == {"p50": None, "p95": None}
+    assert percentiles([100.0, 200.0, 300.0], (50,)) == {"p50": 200.0}
+
+
+@pytest.mark.parametrize("frame_ms", [10, 20, 60])
+def test_levels_come_in_steps_whatever_the_frames_are(frame_ms: int) -> None:
+    side = _Side()
+    samples = np.full(16 * frame_ms, 16384, "<i2")
+    frames = [PcmFrame(samples.tobytes(), 16000, index * len(samples), 0.0, FrameFlags.NONE) for index in range(12)]
+    side.receive(frames)
+    levels = side.take()
+    assert len(levels) == 12 * frame_ms // max(STEP_MS, frame_ms)
+    assert set(levels) == {-6.0}
+    assert side.take() == []

@@ -25,7 +25,8 @@ export function meter(canvas, microphone, remote) {
       const db = 10 * Math.log10(sum / side.samples.length + 1e-12);
       const level = Math.min(1, Math.max(0, 1 - db / FLOOR_DB));
       side.level = Math.max(level, side.level * .9);
-      pen.fillStyle = style.getPropertyValue(side.colour);
+      canvas.style.setProperty("color", `var(${side.colour})`); // a canvas knows no light-dark(), its style does
+      pen.fillStyle = style.color;
       const bar = height / sides.length;
       pen.fillRect(0, index * bar + bar * .2, side.level * width, bar * .6);
     });

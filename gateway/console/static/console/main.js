@@ -2,6 +2,7 @@
 // The console: who looks says a key, then the address after # chooses the view.
 import {ApiError, ask, key} from "./api.js";
 import {button, explain, make, toast} from "./dom.js";
+import {WorkLines} from "./work.js";
 
 const PLACES = [
   ["calls", "Calls"], ["latency", "Latency"], ["sessions", "Sessions"], ["campaigns", "Campaigns"],
@@ -14,6 +15,7 @@ let turn = 0; // of views: one that comes too late is not shown
 let isFirst = true;
 
 const main = make("main", {id: "view", tabIndex: -1});
+const work = new WorkLines();
 const toasts = make("div", {id: "toasts", role: "status", aria: {live: "polite"}});
 
 function begin() {
@@ -27,6 +29,7 @@ function begin() {
 
 function showSignIn(complaint = "") {
   leave();
+  work.end();
   document.title = "Sign in – Parley";
   const field = make("input", {
     type: "password", id: "key", autocomplete: "off", required: true, spellcheck: false, aria: {describedby: "key-hint"},
@@ -84,7 +87,8 @@ function showConsole() {
       make("a", {class: "brand", href: "#/calls", text: "Parley"}),
       make("nav", {aria: {label: "Console"}}, make("ul", {}, links)),
       button("Sign out", () => { key.forget(); showSignIn(); }, {class: "flat"})),
-    main, toasts);
+    work.element, main, toasts);
+  work.begin();
   showView();
 }
 

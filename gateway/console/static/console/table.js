@@ -12,5 +12,15 @@ export function table(caption, columns, things, none) {
         make(index ? "td" : "th", {...(index ? {} : {scope: "row"}), class: one.class}, one.cell(thing))))))));
 }
 
+// A newer table in the place of the one before, which stays when it says the same: focus and scrolling are kept.
+export function renew(place, made) {
+  const old = place.firstElementChild;
+  if (old && old.isEqualNode(made)) return;
+  const hadFocus = old !== null && old === document.activeElement, left = old ? old.scrollLeft : 0;
+  place.replaceChildren(made);
+  made.scrollLeft = left;
+  if (hadFocus) made.focus({preventScroll: true});
+}
+
 // A word with a colour; never the colour alone.
 export function tag(text, kind = "") { return make("span", {class: "tag " + kind, text}); }

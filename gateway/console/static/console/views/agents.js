@@ -7,8 +7,8 @@ export const title = "Agents";
 
 const COLUMNS = [
   {name: "Agent", cell: (one) => make("a", {href: "#/agents/" + encodeURIComponent(one.name), text: one.name})},
-  {name: "Version", class: "number", cell: (one) => (one.version ? String(one.version) : "as configured")},
-  {name: "Edited", cell: (one) => clock(one.edited_at)},
+  {name: "Version", cell: (one) => (one.version ? String(one.version) : "as configured")},
+  {name: "Edited", class: "wide", cell: (one) => clock(one.edited_at)},
   {name: "Speech to text", class: "wide", cell: (one) => (one.realtime === "off" ? one.stt : one.realtime)},
   {name: "Language model", cell: (one) => (one.realtime === "off" ? one.llm : one.realtime)},
   {name: "Voice", class: "wide", cell: (one) => (one.realtime === "off" ? one.tts + (one.voice ? " / " + one.voice : "") : one.realtime)},

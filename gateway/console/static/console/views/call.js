@@ -182,7 +182,7 @@ export async function show(root, {id}, {signal}) {
     if (own.hidden) press(own, false);
     setText(deskState, {
       off: "", connecting: "Connecting your microphone and loudspeaker…", listen: "You are listening; nobody hears you.",
-      whisper: "Our side hears you; the caller does not.", barge: "Everybody hears you.", over: "You talk to the caller. Give back: the agent goes on.",
+      whisper: "Our side hears you; the caller does not.", barge: "Everybody hears you.", over: "You talk to the caller. Give back, or leave this page: the agent goes on.",
     }[desk.mode]);
   }
 

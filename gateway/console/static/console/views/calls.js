@@ -23,7 +23,7 @@ const COLUMNS = [
 ];
 
 export function show(root, _, {signal, fail}) {
-  const rows = new Map(); // call id -> {call, parts, isDirty}
+  const rows = new Map(); // call id -> {call, parts, isDirty, toldAt: of its last event}
   const over = new Set(); // calls that an answer on its way may still have
   let order = {column: 2, isDown: true}, isUnsorted = true;
 
@@ -54,6 +54,7 @@ export function show(root, _, {signal, fail}) {
   load();
 
   async function load() {
+    const began = performance.now();
     let calls;
     try {
       ({calls} = await ask("/calls", {signal}));
@@ -63,8 +64,9 @@ export function show(root, _, {signal, fail}) {
       return;
     }
     const there = new Set(calls.map((call) => call.call_id));
-    for (const id of rows.keys()) if (!there.has(id)) remove(id);
-    for (const call of calls) if (!over.has(call.call_id)) change(call.call_id, call);
+    const isNewer = (id) => rows.has(id) && rows.get(id).toldAt > began; // than the answer: events overtake it
+    for (const id of rows.keys()) if (!there.has(id) && !isNewer(id)) remove(id);
+    for (const call of calls) if (!over.has(call.call_id) && !isNewer(call.call_id)) change(call.call_id, call, 0);
     over.clear();
     draw(true);
   }
@@ -84,14 +86,15 @@ export function show(root, _, {signal, fail}) {
     else if (kind === "call.quality") change(call_id, {quality: data.quality});
   }
 
-  function change(id, what) {
+  function change(id, what, toldAt = performance.now()) {
     const row = rows.get(id);
     if (row) {
       const quality = what.quality || row.call.quality; // a list has none
       row.call = {...row.call, ...what, quality};
       row.isDirty = true;
+      row.toldAt = toldAt;
     } else {
-      rows.set(id, {call: what, parts: null, isDirty: true, begun: 0});
+      rows.set(id, {call: what, parts: null, isDirty: true, begun: 0, toldAt});
     }
     isUnsorted = true;
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Campaigns: how far they are, what came of it, and what an operator may do.
-import {ask, fetchBlob, follow} from "../api.js";
+import {ask, follow} from "../api.js";
 import {button, confirmAction, make, percent, setText, words} from "../dom.js";
+import {download} from "../download.js";
 
 export const title = "Campaigns";
 
@@ -9,6 +10,7 @@ const EVERY_MS = 5000;
 const BUTTONS = { // what an operator may do, by state
   draft: ["start"], running: ["pause", "drain", "cancel"], paused: ["resume", "drain", "cancel"], draining: ["cancel"],
 };
+const NAMES = {start: "Start", pause: "Pause", resume: "Resume", drain: "Drain…", cancel: "Cancel…"};
 const ASKED = { // before it cannot be undone
   drain: "Call nobody else, ever? Calls that stand go on.",
   cancel: "End it now? Calls that ring are ended, nobody else is called.",
@@ -39,13 +41,13 @@ export async function show(root, _, {signal, fail}) {
     row.tag.className = "tag " + (KIND[campaign.state] || "");
     row.tag.textContent = campaign.state;
     row.buttons.replaceChildren(
-      ...(BUTTONS[campaign.state] || []).map((verb) => button(words(verb), () => act(id, verb), {class: verb === "cancel" ? "danger" : ""})),
-      button("results", () => save(id, "results?format=csv", id + ".csv")), button("report", () => save(id, "report", id + ".html")));
+      ...(BUTTONS[campaign.state] || []).map((verb) => button(NAMES[verb], () => act(id, verb), {class: verb === "cancel" ? "danger" : ""})),
+      button("Results", () => download(path(id) + "/results?format=csv", id + ".csv")), button("Report", () => download(path(id) + "/report", id + ".html")));
   }
 
   async function act(id, verb) {
-    if (ASKED[verb] && !await confirmAction(ASKED[verb])) return;
-    draw(await ask("/campaigns/" + encodeURIComponent(id) + "/" + verb, {method: "POST"}));
+    if (ASKED[verb] && !await confirmAction(ASKED[verb], {yes: NAMES[verb].replace("…", "")})) return;
+    draw(await ask(path(id) + "/" + verb, {method: "POST"}));
   }
 
   async function look() {
@@ -78,6 +80,8 @@ export async function show(root, _, {signal, fail}) {
   return () => { clearInterval(timer); stop(); };
 }
 
+function path(id) { return "/campaigns/" + encodeURIComponent(id); }
+
 function details(campaign) {
   const p = campaign.progress, said = [p.done + " of " + p.contacts + " done", p.dialing + " dialing, " + p.talking + " talking"];
   const outcomes = Object.entries(p.outcomes).filter(([, count]) => count).sort((a, b) => b[1] - a[1]);
@@ -97,11 +101,4 @@ function lasting(seconds) {
   if (seconds < 90) return Math.round(seconds) + " s";
   const minutes = Math.round(seconds / 60);
   return minutes < 60 ? minutes + " min" : Math.floor(minutes / 60) + " h " + String(minutes % 60).padStart(2, "0") + " min";
-}
-
-async function save(id, what, name) {
-  const content = await fetchBlob("/campaigns/" + encodeURIComponent(id) + "/" + what);
-  const link = make("a", {href: URL.createObjectURL(content), download: name});
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The speech and language services: health, latency, cost.
 import {ask} from "../api.js";
-import {make, milliseconds, percent, words} from "../dom.js";
-import {table, tag} from "../table.js";
+import {make, milliseconds, percent, setText, words} from "../dom.js";
+import {renew, table, tag} from "../table.js";
 
 export const title = "Services";
 
@@ -31,9 +31,10 @@ export async function show(root, _, {signal, fail}) {
   async function look() {
     const {services} = await ask("/services", {signal});
     const priced = services.filter((one) => one.cost !== null);
-    costs.textContent = "Since the gateway began" + (priced.length
-      ? ": " + priced.reduce((sum, one) => sum + one.cost, 0).toFixed(4) + " in all, by [services.NAME.price]." : ".");
-    list.replaceChildren(table("Services", COLUMNS, services,
+    costs.hidden = !services.length;
+    setText(costs, "Since the gateway began" + (priced.length
+      ? ": " + priced.reduce((sum, one) => sum + one.cost, 0).toFixed(4) + " in all, by [services.NAME.price]." : "."));
+    renew(list, table("Services", COLUMNS, services,
       "All agents work with the offline engines on this machine: nothing is sent anywhere, and nothing costs. Latency has their times."));
   }
 

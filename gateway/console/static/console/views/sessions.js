@@ -22,25 +22,39 @@ const COLUMNS = [
 export async function show(root, _, {signal}) {
   let sessions = [], next = null;
   const find = make("input", {type: "search", id: "find", placeholder: "number, agent, end…"});
-  const list = make("div"), more = button("Older ones", load);
+  const list = make("div"), more = button("Older ones", load), count = make("span", {class: "small quiet", role: "status"});
   root.append(make("div", {class: "head"}, make("h1", {text: title})),
-    make("div", {class: "row"}, make("label", {htmlFor: "find", text: "Find"}), find,
-      make("span", {class: "small quiet", text: "among those that are loaded"})), list, more);
+    make("div", {class: "row"}, make("label", {htmlFor: "find", text: "Find"}), find, count), list, more);
 
+  // With something to find: so far back that there is one more of it.
   async function load() {
-    const page = await ask("/sessions?limit=" + PAGE + (next ? "&before=" + encodeURIComponent(next) : ""), {signal});
-    sessions = [...sessions, ...page.sessions];
-    next = page.next;
+    const before = found().length;
+    do {
+      const page = await ask("/sessions?limit=" + PAGE + (next ? "&before=" + encodeURIComponent(next) : ""), {signal});
+      sessions = [...sessions, ...page.sessions];
+      next = page.next;
+    } while (next !== null && found().length === before);
     more.hidden = next === null;
     draw();
   }
 
+  function found() {
+    const wanted = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    return sessions.filter((one) => wanted.every((word) => searched(one).includes(word)));
+  }
+
   function draw() {
-    const wanted = find.value.toLowerCase();
-    const fits = (one) => [one.from, one.to, one.agent, one.end_reason, one.trunk, one.call_id].some((text) => text && text.toLowerCase().includes(wanted));
-    list.replaceChildren(table("Sessions", COLUMNS, sessions.filter(fits), wanted ? "None of them is like that." : "There was no call yet."));
+    const shown = found(), isAll = shown.length === sessions.length;
+    count.textContent = isAll ? "" : shown.length + " of the newest " + sessions.length;
+    list.replaceChildren(table("Sessions", COLUMNS, shown, isAll ? "There was no call yet." : "None of them is like that."));
   }
 
   find.addEventListener("input", draw);
   await load();
+}
+
+// What the list shows of it, and a little more.
+function searched(one) {
+  return [one.from, one.to, one.agent, one.end_reason && words(one.end_reason), one.trunk, one.codec, one.call_id, one.direction,
+    one.far_end && words(one.far_end), one.recording && "recorded"].filter(Boolean).join(" ").toLowerCase();
 }

@@ -2,7 +2,7 @@
 // The connections to providers and PBXs: registration, servers, alarms.
 import {ask, follow} from "../api.js";
 import {make, words} from "../dom.js";
-import {table, tag} from "../table.js";
+import {renew, table, tag} from "../table.js";
 
 export const title = "Trunks";
 
@@ -26,7 +26,7 @@ export async function show(root, _, {signal, fail}) {
 
   async function look() {
     const {trunks} = await ask("/trunks", {signal});
-    list.replaceChildren(table("Trunks", COLUMNS, trunks,
+    renew(list, table("Trunks", COLUMNS, trunks,
       "There are no trunks: calls come by SIP address and from browsers only. In the configuration: [[trunk]], docs/trunks.md"));
   }
 
