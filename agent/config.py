@@ -33,7 +33,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 class _Table(BaseModel):
     """A table of the configuration file: unknown keys are faults, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class SpeechConfig(_Table):

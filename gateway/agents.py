@@ -81,10 +81,10 @@ class Staff:
             intents = await intent_classifier(config, engines)
             sources: list[ContextSource] = [] if intents is None else [IntentSource(intents)]
             receptionist = offline_receptionist(config, knowledge[name])
-            llm: LanguageModel = receptionist
             summarizer, judge = None, None
             if config.llm == LOCAL:
                 self._offline[name] = receptionist
+                llm = self._services.local_llm(receptionist)
             else:
                 sources += context_sources(config, knowledge[name])
                 sources += [lookups[name]] if name in lookups else []
@@ -157,10 +157,12 @@ class Staff:
             log.info("answers_rendered")
 
     def _stt(self, config: AgentConfig) -> SpeechToText:
-        return self._engines.stt if config.stt == LOCAL else self._services.stt(config.stt, self._engines.stt)
+        local = self._engines.stt
+        return self._services.local_stt(local) if config.stt == LOCAL else self._services.stt(config.stt, local)
 
     def _tts(self, config: AgentConfig) -> TextToSpeech:
-        return self._engines.tts if config.tts == LOCAL else self._services.tts(config.tts, self._engines.tts)
+        local = self._engines.tts
+        return self._services.local_tts(local) if config.tts == LOCAL else self._services.tts(config.tts, local)
 
 
 async def render_until_there(agent: str, phrases: Phrases, said: Sequence[str], work: Work) -> None:

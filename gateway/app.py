@@ -21,7 +21,7 @@ import uvloop
 
 from agent.local.engines import OfflineEngines
 from agent.local.inference import Priority
-from gateway.agent_desk import AgentDesk
+from gateway.agent_desk import AgentDesk, edited_agents
 from gateway.agents import Staff
 from gateway.api.agents import agents_router
 from gateway.api.app import BASE_PATH, create_app
@@ -141,6 +141,7 @@ async def _serve(config: Config) -> None:
         services = await stack.enter_async_context(open_services(config, metrics))
         tools = await stack.enter_async_context(open_tools(config.tools, OutboundGuard(config.outbound.allow)))
         guard = OutboundGuard(config.outbound.allow)
+        edited = await edited_agents(config.agents, store.agent_versions, config.store.data_dir)
         knowledge = await open_knowledge(config.agents, engines, guard, config.store.data_dir, board)
         lookups = {
             name: await stack.enter_async_context(CallLookup(agent.lookup, guard))
@@ -156,8 +157,7 @@ async def _serve(config: Config) -> None:
         tasks.create_task(journal.write_until_closed(), name="journal")
         stack.push_async_callback(journal.close)
         agents.memories = memories = CallerMemories(store.memories, journal)
-        desk = AgentDesk(config.agents, agents, knowledge, store.agent_versions, config.store.data_dir)
-        await desk.open()
+        desk = AgentDesk(config.agents, edited, agents, knowledge, store.agent_versions, config.store.data_dir)
         events = await open_events(config, store, journal, metrics)
         board.follow(lambda work: events.bus.publish("work.progress", "", asdict(work.facts)))
         await stack.enter_async_context(sending_webhooks(config, store, journal, events, metrics))
@@ -193,6 +193,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
             tasks.create_task(memories.expire(), name="memory-expiry"),
             tasks.create_task(staff.render_ahead(), name="render-ahead"),
+            tasks.create_task(desk.render_ahead(), name="render-greetings"),
             *(tasks.create_task(one.follow(), name="knowledge") for one in dict.fromkeys(knowledge.values())),
             tasks.create_task(watch_event_loop(metrics), name="event-loop-lag"),
             tasks.create_task(_publish_counters(hub, engines, switchboard, metrics), name="counters"),
@@ -246,8 +247,8 @@ async def _serve(config: Config) -> None:
             more=(
                 meter_router(Meters(switchboard.call)),
                 latency_router(recent_turns),
-                trunks_router(lambda: trunk_infos(config, switchboard)),
-                services_router(lambda: service_infos(config, services, metrics)),
+                trunks_router(lambda: trunk_infos(config, exchange, switchboard.trunk_watch)),
+                services_router(lambda: service_infos(config, services)),
                 settings_router(config),
                 agents_router(desk, journal.audited),
                 work_router(board),

@@ -62,6 +62,10 @@ def _software_version() -> str:
 VERSION = _software_version()
 
 
+SettingSource = Literal["default", "file", "environment"]
+"""Where a setting comes from."""
+
+
 class SipConfig(Section):
     """`[sip]`: the SIP user agent."""
 
@@ -365,13 +369,13 @@ class Config(Section):
     tools: dict[Name, ToolConfig] = Field(default_factory=dict)
     """What agents may do besides talking, and the servers that do it (docs/tools.md)."""
 
-    _source_of: Callable[[tuple[str | int, ...]], str] | None = PrivateAttr(default=None)
+    _source_of: Callable[[tuple[str | int, ...]], SettingSource] | None = PrivateAttr(default=None)
 
-    def remember_sources(self, source_of: Callable[[tuple[str | int, ...]], str]) -> None:
+    def remember_sources(self, source_of: Callable[[tuple[str | int, ...]], SettingSource]) -> None:
         """Who knows where a setting comes from: `file`, `environment` or `default`."""
         self._source_of = source_of
 
-    def source_of(self, *path: str | int) -> str:
+    def source_of(self, *path: str | int) -> SettingSource:
         """Where this setting comes from."""
         return "default" if self._source_of is None else self._source_of(path)
 

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from agent.config import AgentConfig
 from gateway.api.services import FirstNews, ServiceInfo
 from gateway.api.trunks import TrunkInfo, TrunkServer
-from gateway.calls.switchboard import Switchboard
+from gateway.calls.exchange import Exchange
+from gateway.calls.trunk_watch import TrunkWatch
 from gateway.config import Config
 from gateway.service_config import PriceConfig
 from gateway.services import Services, casting
 from gateway.services.kinds import LOCAL, Role
 from gateway.services.metering import ServiceRecord
-from gateway.telemetry import Metrics
 from gateway.telemetry.turns import percentiles
 
 _FAILING = 0.1
-"""Share of requests that fail."""
+"""Share of the last requests that failed."""
 
 
-def trunk_infos(config: Config, switchboard: Switchboard) -> Sequence[TrunkInfo]:
+def trunk_infos(config: Config, exchange: Exchange, watch: TrunkWatch) -> Sequence[TrunkInfo]:
     """All of `[[trunk]]`."""
-    exchange, now, wall_time = switchboard.exchange, time.monotonic(), time.time()
+    now, wall_time = time.monotonic(), time.time()
     found = []
     for trunk in config.trunk:
         state = exchange.health.state(trunk.name, now)
@@ -38,25 +38,26 @@ def trunk_infos(config: Config, switchboard: Switchboard) -> Sequence[TrunkInfo]
                 calls=exchange.tolls.calls(trunk.name),
                 max_calls=trunk.max_calls,
                 minutes_today=round(exchange.tolls.minutes_today(trunk.name, wall_time), 1),
-                alarms=list(switchboard.trunk_watch.raised(trunk.name)),
+                alarms=list(watch.raised(trunk.name)),
             )
         )
     return found
 
 
-def service_infos(config: Config, services: Services, metrics: Metrics) -> Sequence[ServiceInfo]:
+def service_infos(config: Config, services: Services) -> Sequence[ServiceInfo]:
     """All that agents use, by name and role."""
     roles: dict[tuple[str, Role], None] = dict.fromkeys((*services.clients, *services.records))
-    return [_service_info(config, services, metrics, name, role) for name, role in roles]
+    return [_service_info(config, services, name, role) for name, role in roles]
 
 
-def _service_info(config: Config, services: Services, metrics: Metrics, name: str, role: Role) -> ServiceInfo:
+def _service_info(config: Config, services: Services, name: str, role: Role) -> ServiceInfo:
     record = services.records.get((name, role), ServiceRecord())
     requests = sum(record.outcomes.values())
     failures = record.outcomes["failed"] + record.outcomes["rejected"]
-    usage = _usage(metrics, name, role)
+    usage = {unit: round(amount, 1) for unit, amount in record.usage.items()}
     first = percentiles(record.first_ms, (50, 95))
-    is_failing = requests > 0 and failures / requests > _FAILING
+    lately = record.last.count("failed") + record.last.count("rejected")
+    is_failing = lately > _FAILING * len(record.last)
     return ServiceInfo(
         name=name,
         kind=LOCAL if name == LOCAL else config.services[name].kind,
@@ -73,18 +74,9 @@ def _service_info(config: Config, services: Services, metrics: Metrics, name: st
 
 def _uses(config: Config, agent: AgentConfig, name: str, role: Role) -> bool:
     named = casting.named_by(agent).get(role)
-    return named is not None and name in casting.members(config.services, named)
-
-
-def _usage(metrics: Metrics, name: str, role: Role) -> dict[str, float]:
-    if role == "llm":
-        kinds = ("prompt", "cached", "completion")
-        return {kind: metrics.sample("parley_llm_tokens_total", service=name, kind=kind) for kind in kinds}
-    if role == "stt":
-        return {"audio_s": round(metrics.sample("parley_service_audio_seconds_total", service=name), 1)}
-    if role == "tts":
-        return {"characters": metrics.sample("parley_service_characters_total", service=name)}
-    return {}
+    if named is None:
+        return name == LOCAL and role != "realtime" and agent.realtime == "off"
+    return name in casting.members(config.services, named)
 
 
 def cost_of(price: PriceConfig, usage: dict[str, float]) -> float | None:

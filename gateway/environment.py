@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from agent.local.models import default_model_folder
-from gateway.config import Config
+from gateway.config import Config, SettingSource
 from gateway.contradictions import ConfigPath, contradictions
 from gateway.errors import ConfigError, Fault
 from gateway.trunks.profiles import load_profile
@@ -83,7 +83,7 @@ def load_config(file: Path | None, environ: Mapping[str, str]) -> Config:
     return config
 
 
-def _source_kind(settings: _Settings, path: ConfigPath) -> str:
+def _source_kind(settings: _Settings, path: ConfigPath) -> SettingSource:
     """Where the value of a setting comes from: `environment`, `file` or `default`."""
     if any(path[:length] in settings.variables for length in range(1, len(path) + 1)):
         return "environment"

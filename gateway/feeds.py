@@ -26,7 +26,7 @@ async def open_events(config: Config, store: SessionStore, journal: Journal, met
     """The log of this run. Calls whose process died before their end are given one. Raises `StoreError`."""
     first_cursor, kept_after = await store.events.begin_run()
     bus = EventBus(first_cursor)
-    _count_events(bus, metrics)
+    count_events(bus, metrics)
     wanted = {webhook.label: webhook.wanted for webhook in config.webhook}
     events = EventLog(bus, store.events, journal.event, wanted, kept_after=kept_after)
     store.on_erased = events.forget
@@ -39,7 +39,7 @@ async def open_events(config: Config, store: SessionStore, journal: Journal, met
     return events
 
 
-def _count_events(bus: EventBus, metrics: Metrics) -> None:
+def count_events(bus: EventBus, metrics: Metrics) -> None:
     """What Prometheus has of them. Outcomes begin at zero: it sees no growth from nothing to one."""
     attempts = {outcome.value: metrics.campaign_attempts.labels(outcome.value) for outcome in DIALLED}
 

@@ -124,10 +124,14 @@ class Knowledge:
             await asyncio.sleep(self._check_s)
             await self.refresh()
 
+    async def take_in(self) -> bool:
+        """As `refresh`, for whoever has changed something himself. Raises `KnowledgeError`: it is too much."""
+        return await self._refresh(at_start=False)
+
     async def refresh(self) -> bool:
         """Take in what has changed; whether anything has."""
         try:
-            return await self._refresh(at_start=False)
+            return await self.take_in()
         except (KnowledgeError, ServiceUnavailable, OSError) as error:
             log.warning("knowledge_not_refreshed", cause=str(error))
             return False

@@ -8,6 +8,7 @@ gets what he missed, then what happens. Who reads nothing for ten seconds is cut
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
@@ -200,7 +201,8 @@ class _Feed:
                 self._position = page.position
                 await self._events.wait(self._position)
                 if self._batch_s and len(page.events) < _PAGE_EVENTS:
-                    await asyncio.sleep(self._batch_s)
+                    # Not all at once: fifty that came together would hold up the event loop together.
+                    await asyncio.sleep(self._batch_s * random.uniform(0.9, 1.1))
 
     async def _listen(self) -> None:
         """Nothing is expected of the client but its going."""

@@ -24,8 +24,8 @@ class ServiceInfo(BaseModel):
     kind: str
     role: Literal["stt", "llm", "tts", "realtime"]
     state: Literal["ok", "failing", "resting", "idle"]
-    """resting: left alone for a while after failures. failing: more than one in ten of its requests failed. idle:
-    nobody has asked it."""
+    """resting: left alone for a while after failures. failing: more than one in ten of its last 50 requests failed.
+    idle: nobody has asked it."""
     requests: int
     """Since the gateway began."""
     failures: int
@@ -48,7 +48,7 @@ def services_router(services: Callable[[], Sequence[ServiceInfo]]) -> APIRouter:
 
     @router.get("")
     async def list_services() -> ServiceList:
-        """All of `[services]` that an agent uses, and the offline engines where they stand in a chain."""
+        """All of `[services]` that an agent uses, and the offline engines (`local`)."""
         return ServiceList(services=list(services()))
 
     return router

@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, SecretStr
@@ -14,6 +14,9 @@ from gateway.config import Config
 
 _SECRET_NAMES = re.compile(r"(password|secret|token|api_key|api_keys|encryption_key)s?$")
 _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
+_SECRET_IN_QUERY = re.compile(
+    r"(?<=[?&])([^=&#\s]*(?:key|token|secret|password|sig|signature|auth)[^=&#\s]*)=[^&#\s]*", re.I
+)
 _HIDDEN = "***"
 
 
@@ -24,8 +27,7 @@ class Setting(BaseModel):
     """`sip.port`, `trunk.0.host`."""
     value: Any
     """Null for secrets, and for what is not set."""
-    source: str
-    """`default`, `file` or `environment`."""
+    source: Literal["default", "file", "environment"]
     is_secret: bool
     is_set: bool
     """There is a value, also a secret one."""
@@ -90,5 +92,5 @@ def _plain(value: object) -> Any:
         case dict():
             return {str(name): _plain(one) for name, one in value.items()}
         case str() | Path():
-            return _PASSWORD_IN_URL.sub(f"{_HIDDEN}@", str(value))
+            return _SECRET_IN_QUERY.sub(rf"\1={_HIDDEN}", _PASSWORD_IN_URL.sub(f"{_HIDDEN}@", str(value)))
     return str(value)

@@ -24,6 +24,13 @@ from media.frames import PcmSamples
 
 Outcome = Literal["ok", "failed", "rejected", "cancelled"]
 _RECENT = 200
+_LAST = 50
+_UNITS: Mapping[Role, tuple[str, ...]] = {
+    "stt": ("audio_s",),
+    "llm": ("prompt", "cached", "completion"),
+    "tts": ("characters",),
+    "realtime": (),
+}
 Clock = Callable[[], float]
 
 Item = TypeVar("Item")
@@ -34,8 +41,13 @@ class ServiceRecord:
     """What the console shows of a service in one role, since the start."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    last: deque[Outcome] = field(default_factory=lambda: deque(maxlen=_LAST))
+    """How the last ones ended: a service is judged by what it does now."""
     first_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     """How long the last requests took to their first news."""
+    usage: dict[str, float] = field(default_factory=dict)
+    """What vendors take money for, by unit: tokens as `prompt` (without those that are remembered), `cached` and
+    `completion`; `audio_s`; `characters`."""
     is_resting: bool = False
     """Its breaker is open: others are asked."""
 
@@ -51,13 +63,14 @@ class Meter:
         }
         self._first = metrics.service_first.labels(service, role)
         self._opened = metrics.service_opened.labels(service) if role == "stt" else None
-        self.audio = metrics.service_audio.labels(service) if role == "stt" else None
-        self.characters = metrics.service_characters.labels(service) if role == "tts" else None
-        self.recent = ServiceRecord()
+        self._audio = metrics.service_audio.labels(service) if role == "stt" else None
+        self._characters = metrics.service_characters.labels(service) if role == "tts" else None
+        self.recent = ServiceRecord(usage=dict.fromkeys(_UNITS[role], 0.0))
 
     def ended(self, outcome: Outcome) -> None:
         self._requests[outcome].inc()
         self.recent.outcomes[outcome] += 1
+        self.recent.last.append(outcome)
 
     def failed(self, error: ServiceError) -> None:
         self.ended("failed" if error.retryable else "rejected")
@@ -70,6 +83,18 @@ class Meter:
     def opened(self, took_s: float) -> None:
         assert self._opened is not None, "of speech recognition"
         self._opened.observe(took_s)
+
+    def heard(self, audio_s: float) -> None:
+        """So much speech was sent to be recognised."""
+        assert self._audio is not None, "of speech recognition"
+        self._audio.inc(audio_s)
+        self.recent.usage["audio_s"] += audio_s
+
+    def spoke(self, characters: int) -> None:
+        """So much text was sent to be spoken."""
+        assert self._characters is not None, "of speech synthesis"
+        self._characters.inc(characters)
+        self.recent.usage["characters"] += characters
 
     async def follow(self, items: AsyncIterator[Item]) -> AsyncGenerator[Item, None]:
         """The same items, counted. Closing it closes `items`."""
@@ -143,8 +168,7 @@ class MeteredTts:
     def synthesize(
         self, text: str, *, voice: str | None = None, style: SpeechStyle = PLAIN, sample_rate_hz: int | None = None
     ) -> AsyncGenerator[SpeechChunk, None]:
-        assert self._meter.characters is not None, "of speech synthesis"
-        self._meter.characters.inc(len(text))
+        self._meter.spoke(len(text))
         speech = self._inner.synthesize(text, voice=voice, style=style, sample_rate_hz=sample_rate_hz)
         return self._meter.follow(speech)
 
@@ -221,6 +245,5 @@ class _MeteredStream:
         await self._inner.aclose()
 
     def _count_audio(self) -> None:
-        assert self._meter.audio is not None, "of speech recognition"
-        self._meter.audio.inc(self._samples / self._sample_rate_hz)
+        self._meter.heard(self._samples / self._sample_rate_hz)
         self._samples = 0

@@ -58,6 +58,7 @@ class Services:
         """What has become of their requests; those of speech-to-speech services are not counted."""
         self._tell = ChainMetrics(metrics, self.records).receive
         self._metrics = metrics
+        self._meters: dict[tuple[str, Role], Meter] = {}
         self.clients: dict[tuple[str, Role], Client] = {}
         """As they are, without what counts and without breakers."""
         self._members: dict[tuple[str, Role], Member[Any]] = {}
@@ -65,9 +66,7 @@ class Services:
         for name, role in casting.cast(config):
             service = config.services[name]
             try:
-                client: Client = make_client(
-                    service.kind, role, service_settings(name, service), _counting(name, metrics)
-                )
+                client: Client = make_client(service.kind, role, service_settings(name, service), self._counting(name))
             except ServiceRejected as error:
                 raise StartupError(f"services.{name}: {error.detail}") from error
             self.clients[name, role] = client
@@ -87,6 +86,16 @@ class Services:
     def tts(self, name: str, local: TextToSpeech) -> TextToSpeech:
         members = self._chain(name, "tts", local)
         return TextToSpeechChain(name, members, hedge_after_ms=self._hedge_ms(name), on_event=self._tell)
+
+    def local_stt(self, engine: SpeechToText) -> SpeechToText:
+        """The offline engine of agents that name no service, counted as services are."""
+        return MeteredStt(engine, self._meter(LOCAL, "stt"))
+
+    def local_llm(self, engine: LanguageModel) -> LanguageModel:
+        return MeteredLlm(engine, self._meter(LOCAL, "llm"))
+
+    def local_tts(self, engine: TextToSpeech) -> TextToSpeech:
+        return MeteredTts(engine, self._meter(LOCAL, "tts"))
 
     def warm_voice(self, name: str, voice: str | None) -> Callable[[int], Awaitable[None]]:
         """Has connections ready for this voice, the first member's when the service is a chain, at a leg's rate."""
@@ -113,10 +122,31 @@ class Services:
         return self._configs[name].hedge_after_ms
 
     def _member(self, name: str, role: ChainRole, service: Any, limits: Limits) -> Member[Any]:
-        meter = Meter(name, role, self._metrics)
-        self.records[name, role] = meter.recent
-        metered = _METERED[role](service, meter)
+        metered = _METERED[role](service, self._meter(name, role))
         return Member(name, role, metered, continues=name != LOCAL, limits=limits, on_event=self._tell)
+
+    def _counting(self, name: str) -> OnUsage:
+        """Counts what answers cost."""
+
+        def count(usage: "Usage") -> None:
+            used = self._meter(name, "llm").recent.usage
+            for kind, tokens in (
+                ("prompt", usage.prompt_tokens - usage.cached_tokens),
+                ("cached", usage.cached_tokens),
+                ("completion", usage.completion_tokens),
+            ):
+                self._metrics.llm_tokens.labels(name, kind).inc(max(0, tokens))
+                used[kind] += max(0, tokens)
+
+        return count
+
+    def _meter(self, name: str, role: ChainRole) -> Meter:
+        """One for each, however many agents use it."""
+        meter = self._meters.get((name, role))
+        if meter is None:
+            meter = self._meters[name, role] = Meter(name, role, self._metrics)
+            self.records[name, role] = meter.recent
+        return meter
 
 
 _METERED: Mapping[ChainRole, Callable[[Any, Meter], Any]] = {"stt": MeteredStt, "llm": MeteredLlm, "tts": MeteredTts}
@@ -181,17 +211,3 @@ def service_settings(name: str, service: ServiceConfig) -> ServiceSettings:
         headers={key: value.get_secret_value() for key, value in service.headers.items()},
         extra=service.extra,
     )
-
-
-def _counting(service: str, metrics: Metrics) -> OnUsage:
-    """Counts what answers cost."""
-
-    def count(usage: "Usage") -> None:
-        for kind, tokens in (
-            ("prompt", usage.prompt_tokens - usage.cached_tokens),
-            ("cached", usage.cached_tokens),
-            ("completion", usage.completion_tokens),
-        ):
-            metrics.llm_tokens.labels(service, kind).inc(max(0, tokens))
-
-    return count

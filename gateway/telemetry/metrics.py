@@ -364,10 +364,6 @@ class Metrics:
         self.stream_gaps.inc(gaps)
         self.stream_faults.inc(faults)
 
-    def sample(self, name: str, **labels: str) -> float:
-        """The value of a metric now, 0.0 where nothing was counted yet."""
-        return self.registry.get_sample_value(name, labels) or 0.0
-
     def turn_measured(self, response_ms: float, segments_ms: Mapping[str, float], own_ms: float) -> None:
         """A turn's ledger: whole and parts."""
         self.turn_response.observe(response_ms / 1e3)

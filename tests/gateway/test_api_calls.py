@@ -2,7 +2,7 @@
 """Calls over HTTP. `ScriptedCalls` stands for the live calls, here and in the other API tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from gateway.api import CallInfo, create_app
 from gateway.api.bridging import BridgeInfo, BridgeOrder, SuperviseOrder
@@ -36,6 +36,7 @@ from media.keys import KeyMethod
 from tests.fakes.campaign_line import ScriptedLine
 
 KEY = "test-key"
+Routers = Callable[[SessionStore, Journal], Sequence[APIRouter]]
 STARTED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -187,7 +188,9 @@ async def running_api(
     *,
     twilio_auth_token: str | None = None,
     runs_campaigns: bool = True,
+    routers: Routers = lambda store, journal: (),
 ) -> AsyncIterator[Api]:
+    """`routers`: more of them, over the store that was opened."""
     async with AsyncExitStack() as stack:
         calls, metrics, not_ready, tokens = ScriptedCalls(), Metrics(), list[str](), StreamTokens()
         url = f"sqlite+aiosqlite:///{folder}/parley.db"
@@ -212,7 +215,7 @@ async def running_api(
             ready=lambda: not_ready,
             twilio_auth_token=twilio_auth_token,
             campaigns=(campaigns_router(campaigns, runner), do_not_call_router(campaigns)),
-            more=(work_router(board),),
+            more=(work_router(board), *routers(store, journal)),
         )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client, stranger = [

@@ -83,9 +83,12 @@ def registry() -> dict[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusProcess]:
-    """Prometheus, after three looks at a gateway that has had a call of a second and a half, a trunk where nobody is
-    and a webhook that nobody takes."""
-    with GatewayProcess(tmp_path_factory.mktemp("gateway"), _SETTINGS, record=False) as gateway:
+    """Prometheus, three looks after a call of a second and a half; the gateway has a trunk where nobody is, too, and a
+    webhook that nobody takes."""
+    with (
+        GatewayProcess(tmp_path_factory.mktemp("gateway"), _SETTINGS, record=False) as gateway,
+        PrometheusProcess(tmp_path_factory.mktemp("prometheus"), gateway.http_address) as prometheus,
+    ):
         with RawCaller(gateway.sip_port) as caller:
             assert caller.invite("echo").code == 200
             begun = time.monotonic()
@@ -93,10 +96,8 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusProc
                 caller.speak(SILENCE)
                 time.sleep(max(0.0, begun + 0.02 * (packet + 1) - time.monotonic()))
             assert caller.bye("echo").code == 200
-        gateway.newest_session()
-        with PrometheusProcess(tmp_path_factory.mktemp("prometheus"), gateway.http_address) as prometheus:
-            wait_for(lambda: prometheus.query('count_over_time(up{job="parley"}[1m]) >= 3'), "three scrapes", 20)
-            yield prometheus
+        wait_for(lambda: prometheus.query("count_over_time(parley_call_mos_count[1m]) >= 3"), "three scrapes", 20)
+        yield prometheus
 
 
 # What is spoken of, against the code
@@ -164,6 +165,11 @@ def test_an_alert_says_whom_it_is_about_and_what_to_do(rule: dict[str, Any]) -> 
     assert len(rule["annotations"]["description"]) > 60
 
 
+def test_the_guide_lists_every_alert_and_no_other() -> None:
+    guide = (ROOT / "docs/monitoring.md").read_text()
+    assert set(re.findall(r"`(Parley[A-Z]\w+)`", guide)) == {rule["alert"] for rule in RULES}
+
+
 def test_panels_do_not_lie_on_each_other_and_say_what_they_show() -> None:
     assert len({panel["id"] for panel in PANELS}) == len(PANELS)
     taken: set[tuple[int, int]] = set()
@@ -224,6 +230,8 @@ def test_the_dashboard_tells_what_has_happened(scraped: PrometheusProcess) -> No
     assert value("Room left") == [1]
     assert scraped.query("sum(parley_calls_total)")[0]["value"][1] == "1"
     assert float(scraped.query("sum(parley_call_mos_count)")[0]["value"][1]) >= 1
+    for rare in ("webhook_deliveries_total{outcome='given_up'}", "trunk_barred_total{bar='destination'}"):
+        assert [one["value"][1] for one in scraped.query(f"parley_{rare}")] == ["0"]  # growth from nothing is none
     wait_for(lambda: scraped.query('parley_trunk_up{trunk="provider"} == 0'), "the end of the trunk", 20)
 
 
