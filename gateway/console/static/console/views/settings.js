@@ -7,7 +7,7 @@ import {table, tag} from "../table.js";
 export const title = "Settings";
 
 const COLUMNS = [
-  {name: "Key", cell: (one) => make("code", {text: one.key})},
+  {name: "Key", cell: (one) => [make("code", {text: one.key}), make("div", {class: "narrow small quiet", text: one.doc})]},
   {name: "Value", cell: (one) => value(one)},
   {name: "From", cell: (one) => (one.source === "default" ? "default" : tag(one.source, "good"))},
   {name: "Meaning", class: "wide", cell: (one) => make("span", {class: "small quiet", text: one.doc})},

@@ -8,7 +8,7 @@ export const title = "Trunks";
 
 const EVERY_MS = 10000;
 const COLUMNS = [
-  {name: "Trunk", cell: (one) => one.name},
+  {name: "Trunk", cell: (one) => [one.name, make("div", {class: "narrow small quiet", text: one.host})]},
   {name: "State", cell: (one) => (one.is_up ? tag("up", "good") : tag("down", "bad"))},
   {name: "Registration", cell: (one) => (!one.registers ? "not needed" : one.registered === null ? tag("trying", "warn")
     : one.registered ? tag("registered", "good") : tag("refused", "bad"))},
