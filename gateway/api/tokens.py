@@ -20,7 +20,6 @@ from gateway.setting_types import WebOrigin
 from gateway.streams.tokens import MAX_TTL_S, StreamTokens, TokenScope
 from gateway.webrtc.tokens import PageGrant, PageTokens
 
-
 _Origin = Annotated[WebOrigin, Field(pattern=r"^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$")]
 
 
