@@ -399,7 +399,8 @@ class Config(Section):
 
     @property
     def open_files(self) -> int:
-        """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else."""
+        """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else: requests,
+        and who looks on (`gateway.api.onlookers`)."""
         return self.sip.max_calls * 4 + 1024
 
     def trunk_named(self, name: str | None) -> TrunkConfig | None:

@@ -14,6 +14,7 @@
     ├── TokenRefused           a stream token that is unknown, used, expired or for another call
     ├── ScopeMissing           a key that may not do this (`scope`)
     ├── TooManyTokens          too many stream tokens are outstanding: ask again later
+    ├── TooManyOnlookers       too many WebSockets look on: try again later
     ├── PolicyError            a campaign's policy: all faults at once (`faults`)
     ├── CampaignError          a request about a campaign that cannot be carried out
     │   ├── ListUnreadable         a list of people to call that is no list
@@ -159,6 +160,10 @@ class ScopeMissing(GatewayError):
 
 class TooManyTokens(GatewayError):
     """More tokens are outstanding than are kept."""
+
+
+class TooManyOnlookers(GatewayError):
+    """More WebSockets look on than may."""
 
 
 class CallError(GatewayError):

@@ -19,8 +19,9 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketDisconnect
 
-from gateway.api.problems import problem_response, problem_responses
-from gateway.errors import StoreError
+from gateway.api.onlookers import Onlookers
+from gateway.api.problems import problem_of, problem_response, problem_responses
+from gateway.errors import StoreError, TooManyOnlookers
 from gateway.events import KEPT_KINDS, EventKind, EventLog, Wanted, kinds_matching
 from gateway.events.catalogue import CATALOGUE
 from gateway.events.event import Event
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 FEED_PROTOCOL = "parley.events"
 """Offered by pages, beside `parley.key.KEY` (gateway.api.gate)."""
 _PAGE_EVENTS = 100
+_MOST_FEEDS = 200
 _TRY_AGAIN_LATER = 1013
 """In RFC 6455's registry. Our database does not answer; the reason holds the cursor to go on from."""
 
@@ -82,6 +84,7 @@ class _FeedQuery(BaseModel):
 
 def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
     """The routes over this log."""
+    onlookers = Onlookers(_MOST_FEEDS)
     router = APIRouter(prefix="/events", tags=["events"], responses=problem_responses(401, 422, 503))
 
     @router.get("")
@@ -113,10 +116,12 @@ def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
             wanted = Wanted(_kinds(query.kinds), query.call_id)
         except (ValidationError, ValueError):
             await socket.send_denial_response(
-                problem_response(422, "after is a cursor, kinds are separated by commas (docs/events.md)")
+                problem_response(
+                    422, "after is a cursor, kinds are separated by commas, batch_ms is 0 to 5000 (docs/events.md)"
+                )
             )
             return
-        await feed_events(socket, events, metrics, wanted, query.after, batch_ms=query.batch_ms)
+        await feed_events(socket, events, metrics, onlookers, wanted, query.after, batch_ms=query.batch_ms)
 
     return router
 
@@ -125,20 +130,37 @@ async def feed_events(
     socket: WebSocket,
     events: EventLog,
     metrics: Metrics,
+    onlookers: Onlookers,
     wanted: Wanted,
     after: int | None = None,
     as_text: Callable[[Event], str] = Event.as_json,
     *,
     batch_ms: int = 0,
+    last: EventKind | None = None,
 ) -> None:
-    """Accept the WebSocket and tell it what happens, until it goes. `batch_ms`: so often, in arrays; 0: at once."""
+    """Accept the WebSocket and tell it what happens, until it goes, or after an event of kind `last`.
+
+    `batch_ms`: so often, in arrays; 0: at once.
+    """
+    with contextlib.ExitStack() as places:
+        try:
+            places.enter_context(onlookers.place(wanted.call_id or ""))
+        except TooManyOnlookers as error:
+            await socket.send_denial_response(problem_of(error))
+            return
+        feed = _Feed(socket, events, wanted, after, as_text, batch_ms / 1000, last)
+        await _tell(socket, feed, metrics)
+
+
+async def _tell(socket: WebSocket, feed: "_Feed", metrics: Metrics) -> None:
     # A browser's own check: of the protocols that it offers, one has to be taken (RFC 6455 section 4.1).
     offered = socket.scope.get("subprotocols", ())
     await socket.accept(FEED_PROTOCOL if FEED_PROTOCOL in offered else None)
     metrics.event_feeds.inc()
-    feed = _Feed(socket, events, wanted, after, as_text, batch_ms / 1000)
     try:
         await feed.run()
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it has gone already
+            await socket.close()
     except StoreError as error:
         log.warning("event_feed_closed", cause=str(error))
         await feed.close()
@@ -157,12 +179,14 @@ class _Feed:
         after: int | None,
         as_text: Callable[[Event], str] = Event.as_json,
         batch_s: float = 0.0,
+        last: EventKind | None = None,
     ) -> None:
         self._socket = socket
         self._events = events
         self._wanted = wanted
         self._as_text = as_text
         self._batch_s = batch_s
+        self._last = last
         self._position = events.end if after is None else min(after, events.end)
         self._is_complete = after is None or _is_complete(events, after)
 
@@ -199,6 +223,8 @@ class _Feed:
                         await self._socket.send_text(self._as_text(event))
                         self._position = event.cursor
                 self._position = page.position
+                if self._last is not None and any(event.kind == self._last for event in page.events):
+                    return
                 await self._events.wait(self._position)
                 if self._batch_s and len(page.events) < _PAGE_EVENTS:
                     # Not all at once: fifty that came together would hold up the event loop together.

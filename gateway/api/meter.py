@@ -12,12 +12,14 @@ from collections import deque
 from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gateway.api.onlookers import Onlookers
 from gateway.api.problems import problem_of
 from gateway.calls.meter import STEP_MS, Meters
 from gateway.errors import GatewayError
 
 METER_PROTOCOL = "parley.meter"
 """Offered by pages, beside `parley.key.KEY` (gateway.api.gate)."""
+_MOST_METERS = 200
 _MOST_WAITING = 10
 """Reports for a reader that is slow; the oldest give way."""
 
@@ -25,6 +27,7 @@ _MOST_WAITING = 10
 def meter_router(meters: Meters) -> APIRouter:
     """The route over these."""
     router = APIRouter()
+    onlookers = Onlookers(_MOST_METERS)
 
     @router.websocket("/calls/{call_id}/meter")
     async def follow_meter(socket: WebSocket, call_id: str) -> None:
@@ -36,12 +39,14 @@ def meter_router(meters: Meters) -> APIRouter:
             waiting.append(json.dumps(values, separators=(",", ":")))
             more.set()
 
-        try:
-            call = meters.watch(call_id, report)
-        except GatewayError as error:
-            await socket.send_denial_response(problem_of(error))
-            return
-        try:
+        with contextlib.ExitStack() as ends_with_it:
+            try:
+                ends_with_it.enter_context(onlookers.place(call_id))
+                call = meters.watch(call_id, report)
+                ends_with_it.callback(meters.unwatch, call_id, report)
+            except GatewayError as error:
+                await socket.send_denial_response(problem_of(error))
+                return
             offered = socket.scope.get("subprotocols", ())
             await socket.accept(METER_PROTOCOL if METER_PROTOCOL in offered else None)
             async with asyncio.TaskGroup() as tasks:
@@ -53,8 +58,6 @@ def meter_router(meters: Meters) -> APIRouter:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 for task in ends:
                     task.cancel()
-        finally:
-            meters.unwatch(call_id, report)
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it has gone already
             await socket.close()
 

@@ -39,6 +39,7 @@ from gateway.errors import (
     StoreError,
     TokenRefused,
     TooManyCalls,
+    TooManyOnlookers,
     TooManyTokens,
     TrunkUnreachable,
     UnknownLanguage,
@@ -78,6 +79,7 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (UrlRefused, 422, "url-refused", "The URL is not one to connect to"),
     (UrlUnreachable, 502, "url-unreachable", "Nobody answers at the URL"),
     (TokenRefused, 403, "token-refused", "The token does not open this"),
+    (TooManyOnlookers, 503, "too-many-onlookers", "No more may look on now"),
     (TooManyTokens, 503, "too-many-tokens", "No more tokens are given out now"),
     (ScopeMissing, 403, "scope-missing", "Forbidden"),
     (StoreError, 503, "store-failed", "The database does not work"),
@@ -159,10 +161,14 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _methods_of_path(request: Request) -> list[str]:
+    methods = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+    # An address with a name of its own, or one of those that any name fits.
+    if (named := request.app.openapi()["paths"].get(request.url.path)) is not None:
+        return [method for method in methods if method.lower() in named]
     asked = {"type": "http", "path": request.url.path, "root_path": "", "headers": []}
     return [
         method
-        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        for method in methods
         if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in request.app.routes)
     ]
 

@@ -4,9 +4,10 @@
 POST /webrtc/offer > 201, our answer, Location > PATCH Location: candidates, ICE restart > DELETE Location: the end
 """
 
+import contextlib
 import ipaddress
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from starlette.websockets import WebSocket
 
 from gateway.api.events import feed_events
 from gateway.api.numbers import JSON_NUMBER
+from gateway.api.onlookers import Onlookers
 from gateway.api.orders import NO_CONTROLS, Body, Metadata
 from gateway.api.problems import problem_of, problem_responses
 from gateway.errors import GatewayError, NoSuchCall, ScopeMissing, TokenRefused, TooManyCalls
@@ -27,6 +29,7 @@ from gateway.events import EventLog
 from gateway.events.event import Event, EventKind
 from gateway.events.log import Wanted
 from gateway.rates import Rate, TokenBucket
+from gateway.sites import site_of
 from gateway.telemetry import Metrics
 from gateway.webrtc.config import WebRtcConfig
 from gateway.webrtc.fragment import CONTENT_TYPE as FRAGMENT_TYPE
@@ -39,6 +42,9 @@ _Parsed = TypeVar("_Parsed")
 _SDP_TYPE = "application/sdp"
 _PUBLIC_TTL_S = 600
 _MOST_ADDRESSES = 10_000
+_MOST_FEEDS = 200
+_FEEDS_OF_CALL = 3
+"""A page that has lost its feed comes again before we know that it is gone."""
 _KINDS_FOR_PAGES: frozenset[EventKind] = frozenset(
     {
         "call.answered",
@@ -187,14 +193,16 @@ def webrtc_router(
             else (BrowserOrder(metadata={}), await _text(request, _SDP_TYPE))
         )
         grant = _grant(request, tokens)
-        if grant is not None:
+        description = _parsed(parse_offer, sdp)
+        if grant is None:
+            opened = await browsers.open(order, description, _address(request))
+        else:
             order = _allowed(order, grant)
-            public.admit(grant, order)
-        opened = await browsers.open(order, _parsed(parse_offer, sdp), _address(request))
-        if grant is not None:
-            grant.call_id = opened.call_id
+            with public.opening(grant):
+                opened = await browsers.open(order, description, _address(request))
+                grant.call_id = opened.call_id
         headers = {
-            "Location": f"/api/v1/webrtc/{opened.call_id}",
+            "Location": f"/api/v1/webrtc/calls/{opened.call_id}",
             "ETag": _etag(opened.generation),
             "Cache-Control": "no-store",
         }
@@ -204,7 +212,7 @@ def webrtc_router(
         return Response(opened.answer, 201, headers, _SDP_TYPE)
 
     @router.patch(
-        "/{call_id}",
+        "/calls/{call_id}",
         responses={
             **problem_responses(404, 409, 412, 413, 415, 428),
             200: {
@@ -228,7 +236,7 @@ def webrtc_router(
         headers = {"ETag": _etag(browsers.generation(call_id))}
         return Response(None, 204, headers) if answer is None else Response(answer, 200, headers, FRAGMENT_TYPE)
 
-    @router.delete("/{call_id}", status_code=204, response_model=None, responses=problem_responses(404))
+    @router.delete("/calls/{call_id}", status_code=204, response_model=None, responses=problem_responses(404))
     async def leave(call_id: str, request: Request) -> None:
         """The browser hangs up. Over already is fine for who opened it."""
         _owned(request, tokens, call_id)
@@ -260,7 +268,7 @@ class PublicPages:
         self._tokens = tokens
         self._stands = stands
         self._buckets: dict[str, TokenBucket] = {}
-        """By address; the oldest go first."""
+        """By site; the oldest go first."""
 
     def issue(self, agent: str | None, request: Request, now: float) -> PageToken:
         """Raises `HTTPException` 403 and 429, `TooManyTokens`."""
@@ -270,11 +278,11 @@ class PublicPages:
         origin, host = request.headers.get("origin"), request.headers.get("host", "")
         if origin not in self._config.origins and not (_is_ours(origin, host) and _is_no_name(host)):
             raise HTTPException(403, "the page is none of ours, nor of webrtc.origins")
-        address = _address(request)
-        bucket = self._buckets.pop(address, None) or TokenBucket(
+        site = site_of(_address(request))
+        bucket = self._buckets.pop(site, None) or TokenBucket(
             Rate(self._config.calls_per_address / 60, burst=self._config.calls_per_address), now
         )
-        self._buckets[address] = bucket
+        self._buckets[site] = bucket
         if len(self._buckets) > _MOST_ADDRESSES:
             del self._buckets[next(iter(self._buckets))]
         wait_s = bucket.take(now)
@@ -282,18 +290,26 @@ class PublicPages:
             retry = {"Retry-After": str(int(wait_s) + 1)}
             raise HTTPException(429, "too many calls from here: try again in a moment", headers=retry)
         origins = () if origin is None else (origin,)
-        grant = PageGrant(name, now + _PUBLIC_TTL_S, origins=origins, address=address)
+        grant = PageGrant(name, now + _PUBLIC_TTL_S, origins=origins, site=site)
         return PageToken(token=self._tokens.issue(grant, now), agent=name, expires_in_s=_PUBLIC_TTL_S)
 
-    def admit(self, grant: PageGrant, order: BrowserOrder) -> None:
-        """Whether one more call may be opened with this. Raises `TooManyCalls`."""
-        if grant.call_id is not None and self._stands(grant.call_id):
+    @contextlib.contextmanager
+    def opening(self, grant: PageGrant) -> Iterator[None]:
+        """One more call is opened with this, inside: it takes its place before it stands. Raises `TooManyCalls`."""
+        if self._is_used(grant):
             raise TooManyCalls("the page has a call already: one at a time")
-        if grant.address is None:
-            return
-        standing = self._tokens.calls_of(grant.address)
-        if sum(self._stands(call_id) for call_id in standing) >= self._config.calls_per_address:
-            raise TooManyCalls("too many calls from this address: webrtc.calls_per_address")
+        if grant.site is not None:
+            used = sum(map(self._is_used, self._tokens.of_site(grant.site)))
+            if used >= self._config.calls_per_address:
+                raise TooManyCalls("too many calls from this address: webrtc.calls_per_address")
+        grant.is_opening = True
+        try:
+            yield
+        finally:
+            grant.is_opening = False
+
+    def _is_used(self, grant: PageGrant) -> bool:
+        return grant.is_opening or (grant.call_id is not None and self._stands(grant.call_id))
 
 
 def browser_events_router(
@@ -301,8 +317,9 @@ def browser_events_router(
 ) -> APIRouter:
     """The WebSocket with which a page follows its own call."""
     router = APIRouter(prefix="/webrtc")
+    onlookers = Onlookers(_MOST_FEEDS, _FEEDS_OF_CALL)
 
-    @router.websocket("/{call_id}/events")
+    @router.websocket("/calls/{call_id}/events")
     async def follow_call(socket: WebSocket, call_id: str) -> None:
         try:
             _owned(socket, tokens, call_id)
@@ -312,7 +329,8 @@ def browser_events_router(
             await socket.send_denial_response(problem_of(error))
             return
         # From its beginning: what was said before the page asked is shown as well.
-        await feed_events(socket, events, metrics, Wanted(_KINDS_FOR_PAGES, call_id), events.begin, _for_page)
+        wanted = Wanted(_KINDS_FOR_PAGES, call_id)
+        await feed_events(socket, events, metrics, onlookers, wanted, events.begin, _for_page, last="call.ended")
 
     return router
 

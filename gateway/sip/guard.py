@@ -21,8 +21,8 @@ from typing import Literal
 from gateway.rates import Buckets, Rate
 from gateway.sip.digest import DigestServer, Outcome, stumbles_over_sha
 from gateway.sip.head import Headers, MessageHead
+from gateway.sites import IpAddress, address_of, site_of
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 RETRY_AFTER_S = 10
@@ -199,7 +199,7 @@ class Guard:
 
     def learn(self, trunk: str, source: str) -> None:
         """This address is the trunk's, too: its registrar answered from there, or its name leads there."""
-        address = _address(source)
+        address = address_of(source)
         if address is None or trunk not in self._trunks:
             return
         mine = [known for known, name in self._learned.items() if name == trunk]
@@ -209,7 +209,7 @@ class Guard:
 
     def trunk_of(self, source: str) -> str:
         """Whose address it is, the narrowest network first; empty for nobody's."""
-        address = _address(source)
+        address = address_of(source)
         if address is None:
             return ""
         if address in self._learned:
@@ -222,14 +222,14 @@ class Guard:
         """A call stands, in either direction. `source`: of an incoming one."""
         self._calls[handle] = (source, trunk)
         if source:
-            self._calls_of_source[_site(source)] += 1
+            self._calls_of_source[site_of(source)] += 1
         if trunk:
             self._calls_of_trunk[trunk] += 1
 
     def end_call(self, handle: str) -> None:
         """It is over; unknown ones are fine."""
         source, trunk = self._calls.pop(handle, ("", ""))
-        for counts, key in ((self._calls_of_source, _site(source) if source else ""), (self._calls_of_trunk, trunk)):
+        for counts, key in ((self._calls_of_source, site_of(source) if source else ""), (self._calls_of_trunk, trunk)):
             if key:
                 counts[key] -= 1
                 if counts[key] <= 0:
@@ -289,7 +289,7 @@ class Guard:
             return user
         if not user and not self._takes_stranger(request.source):
             return self._refuse(request, Answer(403, Reason.STRANGER), now)
-        if not self._is_exempt(request.source) and self._rates.take(_site(request.source), now) > 0.0:
+        if not self._is_exempt(request.source) and self._rates.take(site_of(request.source), now) > 0.0:
             return self._refuse(request, _come_again(Reason.RATE), now)
         return self._admit(request, Accept(request.source, user=user))
 
@@ -305,7 +305,7 @@ class Guard:
             return self._challenge(request, Reason.UNANSWERED, now)
         outcome, user = self._digest.verify(header, request.method, request.head.request_uri, now)
         if outcome is Outcome.VALID:
-            self._tries.give_back(_site(request.source), now)  # what the challenge before it took
+            self._tries.give_back(site_of(request.source), now)  # what the challenge before it took
             return user
         reason = Reason.STALE if outcome is Outcome.STALE else Reason.PASSWORD
         return self._challenge(request, reason, now)
@@ -322,7 +322,7 @@ class Guard:
         if outcome is not Outcome.VALID:
             reason = Reason.STALE if outcome is Outcome.STALE else Reason.PASSWORD
             return self._challenge(request, reason, now)
-        self._tries.give_back(_site(request.source), now)
+        self._tries.give_back(site_of(request.source), now)
         contact = request.head.first("Contact")
         expires_s = _expires_s(contact, request.head.first("Expires"))
         where = (request.source, request.port)
@@ -360,7 +360,7 @@ class Guard:
             return _come_again(Reason.TRUNK_CAPACITY)
         most = self._settings.max_calls_per_source
         limited = most and not verdict.trunk and not self._is_exempt(request.source)
-        if limited and self._calls_of_source[_site(request.source)] >= most:
+        if limited and self._calls_of_source[site_of(request.source)] >= most:
             return _come_again(Reason.SOURCE_CAPACITY)
         return verdict
 
@@ -372,7 +372,7 @@ class Guard:
         return self._refuse_source(request.source, answer, now, is_proven=request.transport != "UDP")
 
     def _refuse_source(self, source: str, answer: Answer, now: float, *, is_proven: bool) -> Verdict:
-        if self.is_safe(source) or self._tries.take(_site(source), now) == 0.0:
+        if self.is_safe(source) or self._tries.take(site_of(source), now) == 0.0:
             return answer
         return self._banned(source, Reason.TRIES, now, is_proven=is_proven)
 
@@ -404,27 +404,9 @@ def _come_again(reason: Reason) -> Answer:
     return Answer(503, reason, (("Retry-After", str(RETRY_AFTER_S)),))
 
 
-def _address(source: str) -> IpAddress | None:
-    try:
-        address = ipaddress.ip_address(source)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
 def _is_inside(source: str, networks: Iterable[IpNetwork]) -> bool:
-    address = _address(source)
+    address = address_of(source)
     return address is not None and any(address in network for network in networks)
-
-
-def _site(source: str) -> str:
-    """What limits go by: an IPv4 address, or the /64 of IPv6, whose owner has all of it."""
-    address = _address(source)
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.IPv6Network((address, 64), strict=False))
-    return source
 
 
 def _is_scanner(head: MessageHead) -> bool:

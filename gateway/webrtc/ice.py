@@ -2,12 +2,14 @@
 """The way to a browser: ICE (RFC 8445) by aioice, and a new way when the old one is lost (ICE restart).
 
 aioice hands on whatever comes to a port, from whomever. Here, packets that are no STUN are taken only from addresses
-that have proved, in a check, that they know our password: strangers cannot disturb a handshake or fill a queue.
+that have proved, in a check, that they know our password: strangers cannot disturb a handshake or fill a queue. And
+who knows it can make us send to, and remember, no more addresses than a browser has.
 """
 
 import asyncio
 import contextlib
 import random
+import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -27,6 +29,9 @@ _SERVERS_S = 2.0
 _MOST_ADDRESSES = 8
 """Of this machine that are offered."""
 _MOST_SOURCES = 32
+"""Addresses that checks come from."""
+_MOST_CANDIDATES = 64
+"""Of the browser: we send checks to each, whoever lives there."""
 _QUEUED_PACKETS = 64
 """Of DTLS; more are dropped, and sent again by the browser."""
 _LARGEST_STUN_BYTE = 3
@@ -50,11 +55,14 @@ class _Datagrams(StunProtocol):
     """A socket of ours."""
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        packet = cast(bytes, data)
+        packet, way = cast(bytes, data), cast(Way, self.receiver)
         if packet and packet[0] > _LARGEST_STUN_BYTE:
-            cast(Way, self.receiver).receive(packet, (addr[0], addr[1]))
-        else:
+            way.receive(packet, (addr[0], addr[1]))
+            return
+        try:
             super().datagram_received(packet, addr)
+        except (struct.error, LookupError, ValueError):  # attributes shorter than they have to be
+            way.strangers += 1
 
 
 class Way(Connection):
@@ -93,7 +101,11 @@ class Way(Connection):
         elif packet[0] >= 128:
             self._on_media(packet)
         elif self._queue.qsize() < _QUEUED_PACKETS:
-            self.data_received(packet, 1)
+            super().data_received(packet, 1)
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """What began as STUN does and is none: nobody's."""
+        self.strangers += 1
 
     def transmit(self, packet: bytes) -> None:
         """Send it on the nominated pair; nowhere while there is none."""
@@ -107,8 +119,22 @@ class Way(Connection):
         pair = self._nominated.get(1)
         return "" if pair is None else f"{pair.remote_addr[0]}:{pair.remote_addr[1]}"
 
+    async def add_remote_candidate(self, remote_candidate: Candidate | None) -> None:
+        """More than a browser has are not taken."""
+        if len(self._remote_candidates) < _MOST_CANDIDATES:
+            await super().add_remote_candidate(remote_candidate)
+
+    def request_received(self, message: Any, addr: tuple[str, int], protocol: StunProtocol) -> None:
+        """Until the browser's candidates are known, checks wait: not more of them than it has addresses."""
+        if self._early_checks_done or len(self._early_checks) < _MOST_SOURCES:
+            super().request_received(message, addr, protocol)
+
     def check_incoming(self, message: Any, addr: tuple[str, int], protocol: StunProtocol) -> None:
-        if len(self._sources) < _MOST_SOURCES:
+        """A check with our password."""
+        if addr not in self._sources:
+            if len(self._sources) >= _MOST_SOURCES or "PRIORITY" not in message.attributes:
+                self.strangers += 1
+                return
             self._sources.add(addr)
         super().check_incoming(message, addr, protocol)
 

@@ -4,6 +4,7 @@
 Lines of other media are refused in the answer (port 0), in their order.
 """
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 
@@ -197,6 +198,16 @@ def candidates_of(values: list[str]) -> tuple[Candidate, ...]:
             candidate = Candidate.from_sdp(value)
         except (ValueError, IndexError, KeyError, AssertionError) as error:
             raise BadOffer("sdp: an a=candidate that is none (RFC 8839 section 5.1)") from error
-        if candidate.transport.lower() == "udp" and candidate.component == 1 and not candidate.host.endswith(".local"):
+        if candidate.transport.lower() == "udp" and candidate.component == 1 and _is_reachable(candidate):
             found.append(candidate)
     return tuple(found)
+
+
+def _is_reachable(candidate: Candidate) -> bool:
+    """One machine, by its address: checks are sent to each candidate."""
+    try:
+        address = ipaddress.ip_address(candidate.host)
+    except ValueError:
+        return False
+    is_one = not (address.is_multicast or address.is_unspecified or str(address) == "255.255.255.255")
+    return is_one and 0 < candidate.port <= 65535

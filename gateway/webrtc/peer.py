@@ -65,6 +65,8 @@ class Peer:
         """Credentials of the newest generation."""
         self._newest: Way | None = None
         self._restart: asyncio.Task[None] | None = None
+        self._restarting = asyncio.Lock()
+        """Fragments may come at once: one after another begins anew."""
         self._leg: PacketLeg | None = None
         self._sockets: tuple[socket.socket, socket.socket] | None = None
         self._accepted = asyncio.Event()
@@ -180,20 +182,29 @@ class Peer:
 
         Raises `WrongCallState` for a restart before there is anything to restart.
         """
-        if fragment.ice == self._theirs:
-            assert self._newest is not None
-            for candidate in fragment.candidates:
-                await self._newest.add_remote_candidate(candidate)
-            return None
+        async with self._restarting:
+            if fragment.ice == self._theirs:
+                assert self._newest is not None
+                for candidate in fragment.candidates:
+                    await self._newest.add_remote_candidate(candidate)
+                return None
+            self._check_that_it_stands()
+            return await self._begin_again(fragment.ice, fragment)
+
+    def _check_that_it_stands(self) -> None:
         if self._leg is None or self._over.is_set():
             raise WrongCallState("the browser was not connected yet, or is gone")
-        return await self._begin_again(fragment.ice, fragment)
 
     async def _begin_again(self, theirs: IceCredentials, fragment: Fragment) -> str:
         if self._restart is not None:  # a browser that moves on quicker than it connects
             self._restart.cancel()
             await asyncio.gather(self._restart, return_exceptions=True)
         way = await self._path.open()
+        try:
+            self._check_that_it_stands()
+        except WrongCallState:
+            await way.close()
+            raise
         self._newest, self._theirs = way, theirs
         self.generation += 1
         way.know(theirs)

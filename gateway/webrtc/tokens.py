@@ -29,10 +29,12 @@ class PageGrant:
     """Of the calls it opens."""
     origins: tuple[str, ...] = ()
     """Pages that may use it besides our own; none: only ours."""
-    address: str | None = None
-    """IP address of the one who got it without a key; None: who has a key vouches for it."""
+    site: str | None = None
+    """Of whom got it without a key (`gateway.sites`); None: who has a key vouches for it."""
     call_id: str | None = None
     """The call it opened last."""
+    is_opening: bool = False
+    """Another one is on its way."""
 
 
 class PageTokens:
@@ -67,9 +69,9 @@ class PageTokens:
             raise TokenRefused("the page token is for another call")
         return grant
 
-    def calls_of(self, address: str) -> list[str]:
-        """The last calls of those who got their tokens without a key, from this address."""
-        return [one.call_id for one in self._grants.values() if one.address == address and one.call_id is not None]
+    def of_site(self, site: str) -> list[PageGrant]:
+        """Of those who got their tokens without a key, from there."""
+        return [one for one in self._grants.values() if one.site == site]
 
 
 def _digest(token: str) -> bytes:

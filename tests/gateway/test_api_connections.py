@@ -364,6 +364,29 @@ async def test_frames_that_are_none_end_the_connection_with_a_reason(running: Ru
         assert await client.recv() == "11"
 
 
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET /?" + b"x" * 10_000 + b" HTTP/1.1\r\n",
+        b"POST / HTTP/1.1\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: 5\r\n",
+        b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"y" * 10_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % index for index in range(500)),
+    ],
+    ids=["a long address", "POST", "a body", "a body in chunks", "a long header", "many headers"],
+)
+async def test_an_upgrade_that_is_no_handshake_is_refused_and_holds_no_connection(
+    running: Running, request_line: bytes
+) -> None:
+    """Whatever it is, nobody needs a key to send it."""
+    reader, writer = await running.raw()
+    writer.write(request_line + b"Host: x\r\n" + UPGRADE + b"\r\n")
+    assert (await rest_of(reader)).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 405 "))
+    writer.close()
+    assert running.application.messages == []
+
+
 async def test_compression_is_not_agreed_to(running: Running) -> None:
     async with running.websocket(compression="deflate") as client:
         assert client.protocol.extensions == []

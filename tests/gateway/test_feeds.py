@@ -20,8 +20,8 @@ def test_attempts_of_campaigns_are_counted_by_outcome_from_zero() -> None:
         bus.publish("campaign.outcome", "", {"outcome": outcome})
     bus.publish("campaign.ended", "", {"reason": "completed"})
     assert {outcome: count for outcome, count in attempts(metrics).items() if count} == {"talked": 2, "abandoned": 1}
-    assert metrics.sample("parley_events_total", kind="campaign.outcome") == 3
-    assert metrics.sample("parley_events_total", kind="campaign.ended") == 1
+    assert metrics.registry.get_sample_value("parley_events_total", {"kind": "campaign.outcome"}) == 3
+    assert metrics.registry.get_sample_value("parley_events_total", {"kind": "campaign.ended"}) == 1
 
 
 def test_an_outcome_that_is_of_no_attempt_makes_no_series() -> None:

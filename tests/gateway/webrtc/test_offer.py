@@ -50,6 +50,24 @@ def test_what_is_wrong_is_named(before: str, after: str, place: str) -> None:
         parse_offer(CHROMIUM.replace(before, after))
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "a.example 9",
+        "192.0.2.1 0",
+        "192.0.2.1 99999",
+        "192.0.2.1 -4",
+        "224.0.0.1 9",
+        "255.255.255.255 9",
+        ":: 9",
+        "x 9",
+    ],
+)
+def test_candidates_that_are_no_single_machine_are_left_out(where: str) -> None:
+    assert "192.0.2.7 46243" in CHROMIUM
+    assert parse_offer(CHROMIUM.replace("192.0.2.7 46243", where)).candidates == ()
+
+
 @given(st.data())
 def test_a_mangled_offer_is_read_or_refused_and_raises_nothing_else(data: st.DataObject) -> None:
     lines = CHROMIUM.splitlines()
