@@ -45,6 +45,7 @@ export async function show(root, {id}, {signal}) {
   function take(found) {
     agent = found;
     notes = {...found.notes};
+    added = null;
     prompt.value = found.prompt;
     greeting.value = found.greeting;
     why.value = "";

@@ -17,7 +17,7 @@ const COLUMNS = [
   {name: "First news", class: "number", cell: (one) => [make("div", {title: "p50", text: milliseconds(one.latency_ms.p50)}),
     one.latency_ms.p95 === null ? null : make("div", {class: "small quiet", text: "p95 " + milliseconds(one.latency_ms.p95)})]},
   {name: "Used", class: "wide", cell: (one) => Object.entries(one.usage).filter(([, value]) => value).map(([unit, value]) => make("div", {text: used(unit, value)}))},
-  {name: "Cost", class: "number", cell: (one) => (one.cost === null ? make("span", {class: "quiet", text: "no price"}) : one.cost.toFixed(4))},
+  {name: "Cost", class: "number", cell: (one) => (one.cost === null ? make("span", {class: "quiet", text: one.kind === "local" ? "–" : "no price"}) : one.cost.toFixed(4))},
   {name: "Agents", class: "wide", cell: (one) => one.used_by.join(", ") || "–"},
 ];
 const UNITS = {audio_s: "s of audio", prompt: "tokens given", cached: "of them remembered", completion: "tokens written", characters: "characters"};
