@@ -256,6 +256,7 @@ async def _serve(config: Config) -> None:
                 browser_events_router(events, metrics, browsers, pages),
             ),
             origins=config.webrtc.origins,
+            agents=tuple(config.agents),
             rate=_rate(config.http),
             attach=attach_router(streams, reception, tokens, switchboard.call),
             ready=lambda: ["draining"] if switchboard.is_draining else [],  # HTTP answers once all is open

@@ -64,6 +64,7 @@ def create_app(
     campaigns: Sequence[APIRouter] = (),
     more: Sequence[APIRouter] = (),
     origins: Sequence[str] = (),
+    agents: Sequence[str] = (),
     twilio_auth_token: str | None = None,
     mcp: ASGIApp | None = None,
     live_signalling: Callable[[str], Sequence[SipMessage]] = lambda _: (),
@@ -71,7 +72,8 @@ def create_app(
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
     key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`). `campaigns`: the routes of
     `gateway.api.campaigns`. `more`: those of browsers and
-    of the console; `origins`: sites whose pages may use them. `mcp`: what is at `/mcp`; keys are
+    of the console; `origins`: sites whose pages may use them. `agents`:
+    for whom there are page tokens; none: any name. `mcp`: what is at `/mcp`; keys are
     its own business. `live_signalling`: the SIP messages of a call that is not over."""
     app = FastAPI(
         title="Parley",
@@ -89,7 +91,7 @@ def create_app(
     for router in (*campaigns, *more):
         api.include_router(router)
     api.include_router(keys_router(store, keys))
-    api.include_router(tokens_router(tokens, pages, calls))
+    api.include_router(tokens_router(tokens, pages, calls, agents))
     if attach is not None:
         api.include_router(attach)
     api.include_router(stream_schema_router())

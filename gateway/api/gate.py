@@ -23,7 +23,7 @@ from gateway.webrtc.tokens import PREFIX
 _ATTACH_PATH = re.compile(r"/calls/[^/]+/stream")
 """The only address that a token opens (its route looks at it): elsewhere keys have no business in a URL."""
 _KEY_PROTOCOL = "parley.key."
-_PAGES_PATH = re.compile(r"/webrtc/[^/]+(/events)?")
+_PAGES_PATH = re.compile(r"/webrtc/(offer|ice-servers|calls/[^/]+(/events)?)")
 """What page tokens open (their routes look at them)."""
 _PAGE_TOKEN = PREFIX.encode()
 _OPEN_PATH = "/webrtc/token"

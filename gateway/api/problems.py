@@ -161,10 +161,14 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _methods_of_path(request: Request) -> list[str]:
+    methods = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+    # An address with a name of its own, or one of those that any name fits.
+    if (named := request.app.openapi()["paths"].get(request.url.path)) is not None:
+        return [method for method in methods if method.lower() in named]
     asked = {"type": "http", "path": request.url.path, "root_path": "", "headers": []}
     return [
         method
-        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        for method in methods
         if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in request.app.routes)
     ]
 

@@ -3,6 +3,7 @@
 browser opens calls (`/webrtc/offer`)."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
@@ -14,10 +15,12 @@ from gateway.api.numbers import JSON_NUMBER
 from gateway.api.orders import Metadata
 from gateway.api.problems import problem_responses
 from gateway.api.scopes import allows
-from gateway.errors import ScopeMissing
+from gateway.errors import NoSuchAgent, ScopeMissing
 from gateway.setting_types import WebOrigin
 from gateway.streams.tokens import MAX_TTL_S, StreamTokens, TokenScope
 from gateway.webrtc.tokens import PageGrant, PageTokens
+
+_Origin = Annotated[WebOrigin, Field(pattern=r"^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$")]
 
 
 class IssueToken(BaseModel):
@@ -30,7 +33,7 @@ class IssueToken(BaseModel):
     calls to an agent, one at a time (docs/browser.md); the key needs the scope `calls:write`, too."""
     agent: Annotated[str | None, Field(max_length=64)] = None
     """Scope call: which; may be left out when there is only one."""
-    origins: Annotated[list[WebOrigin], Field(max_length=20)] = []
+    origins: Annotated[list[_Origin], Field(max_length=20)] = []
     """Scope call: origins of pages besides our own that may use it, `https://shop.example`."""
     metadata: Annotated[Metadata, Field(default_factory=dict)]
     """Scope call: of the calls that it opens."""
@@ -49,8 +52,8 @@ class IssuedToken(BaseModel):
     expires_in_s: int
 
 
-def tokens_router(tokens: StreamTokens, pages: PageTokens, calls: CallControl) -> APIRouter:
-    """The route over these."""
+def tokens_router(tokens: StreamTokens, pages: PageTokens, calls: CallControl, agents: Sequence[str] = ()) -> APIRouter:
+    """The route over these. `agents`: those there are; none: any name will do."""
     router = APIRouter(prefix="/tokens", tags=["streams"], responses=problem_responses(401, 422))
 
     @router.post("", status_code=201, responses=problem_responses(404, 413, 503))
@@ -62,6 +65,8 @@ def tokens_router(tokens: StreamTokens, pages: PageTokens, calls: CallControl) -
         if order.scope == "call":
             if not allows(request.state.scopes, "calls:write"):
                 raise ScopeMissing("calls:write")
+            if agents and (order.agent or (agents[0] if len(agents) == 1 else "")) not in agents:
+                raise NoSuchAgent(order.agent or "")
             grant = PageGrant(order.agent, now + order.ttl_s, dict(order.metadata), tuple(order.origins))
             token = pages.issue(grant, now)
         else:

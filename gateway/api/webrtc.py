@@ -202,7 +202,7 @@ def webrtc_router(
                 opened = await browsers.open(order, description, _address(request))
                 grant.call_id = opened.call_id
         headers = {
-            "Location": f"/api/v1/webrtc/{opened.call_id}",
+            "Location": f"/api/v1/webrtc/calls/{opened.call_id}",
             "ETag": _etag(opened.generation),
             "Cache-Control": "no-store",
         }
@@ -212,7 +212,7 @@ def webrtc_router(
         return Response(opened.answer, 201, headers, _SDP_TYPE)
 
     @router.patch(
-        "/{call_id}",
+        "/calls/{call_id}",
         responses={
             **problem_responses(404, 409, 412, 413, 415, 428),
             200: {
@@ -236,7 +236,7 @@ def webrtc_router(
         headers = {"ETag": _etag(browsers.generation(call_id))}
         return Response(None, 204, headers) if answer is None else Response(answer, 200, headers, FRAGMENT_TYPE)
 
-    @router.delete("/{call_id}", status_code=204, response_model=None, responses=problem_responses(404))
+    @router.delete("/calls/{call_id}", status_code=204, response_model=None, responses=problem_responses(404))
     async def leave(call_id: str, request: Request) -> None:
         """The browser hangs up. Over already is fine for who opened it."""
         _owned(request, tokens, call_id)
@@ -319,7 +319,7 @@ def browser_events_router(
     router = APIRouter(prefix="/webrtc")
     onlookers = Onlookers(_MOST_FEEDS, _FEEDS_OF_CALL)
 
-    @router.websocket("/{call_id}/events")
+    @router.websocket("/calls/{call_id}/events")
     async def follow_call(socket: WebSocket, call_id: str) -> None:
         try:
             _owned(socket, tokens, call_id)

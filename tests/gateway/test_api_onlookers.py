@@ -48,7 +48,7 @@ async def test_more_feeds_than_allowed_are_turned_away_and_places_come_free(feed
             await started(one)
             assert numbers([json.loads(await one.recv())]) == [1]
     async with asyncio.timeout(5):
-        while await status_of(feeds.open()) != 101:  # noqa: ASYNC110
+        while await status_of(feeds.open()) != 101:  # noqa: ASYNC110 (a place tells nobody when it is free)
             await asyncio.sleep(0.02)
 
 

@@ -51,7 +51,7 @@ export class BrowserCall extends EventTarget {
       });
       const answer = await response.json();
       this.callId = answer.call_id;
-      this.#location = API + "/" + encodeURIComponent(answer.call_id);
+      this.#location = API + "/calls/" + encodeURIComponent(answer.call_id);
       this.#etag = response.headers.get("ETag") || "*";
       await peer.setRemoteDescription({type: "answer", sdp: answer.sdp});
     } catch (error) {

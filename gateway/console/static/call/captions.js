@@ -45,7 +45,7 @@ export function follow(list, callId, bearer, onEnded) {
   }
 
   function open() {
-    const address = location.origin.replace(/^http/, "ws") + "/api/v1/webrtc/" + encodeURIComponent(callId) + "/events";
+    const address = location.origin.replace(/^http/, "ws") + "/api/v1/webrtc/calls/" + encodeURIComponent(callId) + "/events";
     socket = new WebSocket(address, ["parley.events", offeredKey(bearer)]);
     socket.onmessage = ({data}) => {
       const event = JSON.parse(data);
