@@ -79,12 +79,12 @@ async def test_a_page_follows_its_call_a_few_times_at_once_and_until_it_is_over(
         token: str = (await api.post("/tokens", headers=bearer(API_KEY), json=order)).json()["token"]
         (answer,) = await offered(api, [token])
         call_id = answer.json()["call_id"]
-        address = f"ws://{gateway.http_address}/api/v1/webrtc/{call_id}/events"
+        address = f"ws://{gateway.http_address}/api/v1/webrtc/calls/{call_id}/events"
         feeds = [await stack.enter_async_context(connect(address, additional_headers=bearer(token))) for _ in range(3)]
         with pytest.raises(InvalidStatus) as refused:
             await connect(address, additional_headers=bearer(token))
         assert refused.value.response.status_code == 503
-        await api.delete(f"/webrtc/{call_id}", headers=bearer(token))
+        await api.delete(f"/webrtc/calls/{call_id}", headers=bearer(token))
         for feed in feeds:
             async with asyncio.timeout(10):
                 told: list[dict[str, Any]] = [json.loads(message) async for message in feed]
