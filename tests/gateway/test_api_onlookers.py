@@ -99,7 +99,7 @@ async def test_a_batch_holds_what_has_happened_meanwhile(feeds: Feeds) -> None:
     assert max(sizes) == 100
 
 
-@pytest.mark.parametrize("path", ["/events", "/events?batch_ms=250", "/calls/c1/meter", "/webrtc/c1/events"])
+@pytest.mark.parametrize("path", ["/events", "/events?batch_ms=250", "/calls/c1/meter", "/webrtc/calls/c1/events"])
 async def test_a_key_without_the_scope_opens_nothing(feeds: Feeds, path: str) -> None:
     answer = await feeds.api.client.post("/api/v1/keys", json={"name": "lists", "scopes": ["campaigns"]})
     headers = {"Authorization": f"Bearer {answer.json()['key']}"}
