@@ -112,7 +112,8 @@ def agents_router(desk: AgentDesk, audited: Audited) -> APIRouter:
 
     @router.put("/{name}", responses=problem_responses(409, 413))
     async def edit_agent(name: _AgentName, order: EditAgent, request: Request) -> AgentInfo:
-        """Change it, from the next call on; calls that stand keep what they have. Needs the scope `admin`."""
+        """Change it: prompt and greeting from the next call on, while calls that stand keep theirs; notes are knowledge
+        at once. Needs the scope `admin`."""
         made = await desk.edit(
             name,
             order.base_version,
