@@ -178,7 +178,7 @@ class Adoptions:
 
     async def _hand_over(self, call: Call) -> None:
         quiet_by = time.monotonic() + _QUIET_S
-        while not call.is_between_turns and time.monotonic() < quiet_by:
+        while not call.is_between_turns and time.monotonic() < quiet_by:  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(_POLL_S)
         async with self._slots:
             target = self._heir()
