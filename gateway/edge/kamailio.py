@@ -64,7 +64,7 @@ route[OUTSIDE] {
 	switch ($avp(keying)) {
 @OFFERS@
 	}
-	$var(flags) = "@ALWAYS@ " + $var(transport) + " direction=inside direction=outside";
+	$var(flags) = "@ALWAYS@ " + $avp(transport) + " direction=inside direction=outside";
 }
 
 route[OFFER] {
@@ -73,7 +73,7 @@ route[OFFER] {
 	}
 	if (!rtpengine_offer("$var(flags)")) {
 		append_to_reply("Retry-After: 10\\r\\n");
-		t_reply("503", "Service Unavailable");
+		send_reply("503", "Service Unavailable");
 		exit;
 	}
 }
@@ -91,7 +91,7 @@ route[MEDIA_REPLIED] {
 		return;
 	}
 	if ($avp(to_node) == $null && $avp(keying) =~ "^[sSdD]") {
-		if (!sdp_transport("$var(answered)") || !($var(answered) =~ "SAVP")) {
+		if (!sdp_transport("$avp(answered)") || !($avp(answered) =~ "SAVP")) {
 			# Plain, where keys were offered: no audio at all, and the node ends the call.
 			subst_body('/^m=audio [0-9]+ /m=audio 0 /g');
 			return;
@@ -290,7 +290,7 @@ def _media(edge: EdgeConfig) -> str:
     if not edge.relay:
         return _NO_MEDIA
     offers = (
-        f'\t\tcase "{keying}":\n\t\t\t$var(transport) = "{flags}";\n\t\t\tbreak;' for keying, flags in _OFFERS.items()
+        f'\t\tcase "{keying}":\n\t\t\t$avp(transport) = "{flags}";\n\t\t\tbreak;' for keying, flags in _OFFERS.items()
     )
     relays = (
         f'\t\tcase "{region_code(edge, region)}":\n\t\t\tset_rtpengine_set("{number}");'

@@ -61,6 +61,9 @@ class RawCaller:
         self.to_header = ""
         """In place of the address that is called."""
         self._to = ""
+        self._route = ""
+        """Route headers, when a proxy has recorded its route; then `_remote_target` is who answered."""
+        self._remote_target = ""
         self._branch = ""
         self._sent = b""
 
@@ -93,6 +96,10 @@ class RawCaller:
         """Send the ACK of a 200, and remember who answered."""
         self._to = answer.header("To")
         if answer.code == 200:
+            recorded = re.findall(r"(?im)^Record-Route\s*:\s*(.*?)\r$", answer.text)
+            if recorded:
+                self._route = "".join(f"Route: {one}\r\n" for one in reversed(recorded))
+                self._remote_target = answer.header("Contact").strip("<>")
             self.send("ACK", user)
             self.take_media(answer)
 
@@ -189,14 +196,14 @@ class RawCaller:
             self._branch = f"z9hG4bK{random.getrandbits(48):x}"
         kind = f"Content-Type: {content_type}\r\n" if body else ""
         self._sent = (
-            f"{method} sip:{user}@127.0.0.1:{there} SIP/2.0\r\n"
+            f"{method} {self._remote_target or f'sip:{user}@127.0.0.1:{there}'} SIP/2.0\r\n"
             f"Via: SIP/2.0/UDP {self.address}:{here};rport;branch={self._branch}\r\n"
             f"From: {self.from_header};tag=raw\r\n"
             f"To: {self._to or self.to_header or f'<sip:{user}@127.0.0.1:{there}>'}\r\n"
             f"Call-ID: {self.call_id}\r\n"
             f"CSeq: {self.sequence} {method}\r\n"
             f"Contact: {self.contact}\r\n"
-            f"Max-Forwards: 70\r\n{headers}{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
+            f"Max-Forwards: 70\r\n{self._route}{headers}{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
         ).encode(errors="surrogateescape")
         self.send_bytes(self._sent)
 
