@@ -19,7 +19,7 @@ from gateway.config import Config
 from gateway.edge.config import RelayConfig
 from gateway.edge.dispatcher import Destination, changes, destinations, list_file
 from gateway.edge.kamailio_rpc import KamailioRpc, KamailioSilent, Listed
-from gateway.edge.relay_statistics import RelayStatistics
+from gateway.edge.relay_statistics import RelayStatistics, call_ids, qualities
 from gateway.edge.roster import Roster
 from gateway.edge.rtpengine_ng import RtpengineNg, RtpengineSilent
 from gateway.errors import ConfigError, Fault
@@ -31,6 +31,8 @@ _TELL_S = 2.0
 _COMPARE_S = 1.0
 """How often Kamailio's list is read although nothing has changed: it may have been started anew."""
 _NG_PORT = 2223
+_MOST_CALLS = 20
+"""Of a relay, that are looked at each time: they stand for the others."""
 
 log = structlog.get_logger(__name__)
 
@@ -116,28 +118,45 @@ class Follower:
         self._says_deserted = self._roster.is_deserted
 
 
-async def watch_relays(relays: tuple[RelayConfig, ...], metrics: EdgeMetrics) -> None:
-    """Ask each relay how it fares, until cancelled."""
-    engines = {}
-    for relay in relays:
+class RelayWatch:
+    """Asks one rtpengine how it fares."""
+
+    def __init__(self, relay: RelayConfig, metrics: EdgeMetrics) -> None:
+        self._relay = relay
+        self._metrics = metrics
         host, port = host_and_port(relay.ng)
-        engines[relay.name] = RtpengineNg(host, port or _NG_PORT)
-    lost: set[str] = set()
-    while True:
-        for relay in relays:
+        self._engine = RtpengineNg(host, port or _NG_PORT)
+        self._is_there = True
+
+    async def watch(self) -> None:
+        """Until cancelled."""
+        while True:
             try:
-                found = RelayStatistics.parse(await engines[relay.name].ask("statistics"))
+                await self._look()
             except RtpengineSilent as fault:
-                if relay.name not in lost:
-                    log.error("edge_relay_lost", relay=relay.name, cause=str(fault))
-                    lost.add(relay.name)
-                metrics.lose_relay(relay.name, relay.region)
+                if self._is_there:
+                    log.error("edge_relay_lost", relay=self._relay.name, cause=str(fault))
+                self._is_there = False
+                self._metrics.lose_relay(self._relay.name, self._relay.region)
+            else:
+                if not self._is_there:
+                    log.info("edge_relay_back", relay=self._relay.name)
+                self._is_there = True
+            await asyncio.sleep(_TELL_S)
+
+    async def _look(self) -> None:
+        relay = self._relay
+        told = RelayStatistics.parse(await self._engine.ask("statistics"))
+        self._metrics.tell_relay(relay.name, relay.region, told)
+        has_inside = relay.inside not in (None, relay.outside)
+        for call_id in call_ids(await self._engine.ask("list", limit=_MOST_CALLS)):
+            try:
+                answer = await self._engine.ask("query", call_id=call_id)
+            except RtpengineSilent:  # it is over
                 continue
-            if relay.name in lost:
-                log.info("edge_relay_back", relay=relay.name)
-                lost.discard(relay.name)
-            metrics.tell_relay(relay.name, relay.region, found)
-        await asyncio.sleep(_TELL_S)
+            for quality in qualities(answer):
+                if not has_inside or quality.local_address == relay.outside:
+                    self._metrics.tell_quality(relay.region, quality)
 
 
 async def follow(config: Config) -> None:
@@ -153,7 +172,8 @@ async def follow(config: Config) -> None:
             async with open_roll(redis_url.get_secret_value()) as roll, asyncio.TaskGroup() as tasks:
                 follower = Follower(config, roll, rpc, metrics)
                 tasks.create_task(follower.follow(), name="edge-nodes")
-                tasks.create_task(watch_relays(config.edge.relay, metrics), name="edge-relays")
+                for relay in config.edge.relay:
+                    tasks.create_task(RelayWatch(relay, metrics).watch(), name=f"edge-relay:{relay.name}")
                 print(f"parley edge ready metrics=http://{config.edge.metrics}/metrics", flush=True)
         finally:
             rpc.close()

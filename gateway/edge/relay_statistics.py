@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from gateway.edge.rtpengine_ng import Value
 
-_OUTSIDE = b"outside"
-"""Name of the interface towards callers (`gateway.edge.rtpengine`)."""
-
 
 @dataclass(frozen=True, slots=True)
 class RelayStatistics:
@@ -27,7 +24,7 @@ class RelayStatistics:
 
     @classmethod
     def parse(cls, answer: dict[bytes, Value]) -> "RelayStatistics":
-        told = _table(answer, b"statistics") or answer
+        told = _table(answer, b"statistics")
         now, total = _table(told, b"currentstatistics"), _table(told, b"totalstatistics")
         return cls(
             sessions=_number(now, b"sessionstotal"),
@@ -41,49 +38,45 @@ class RelayStatistics:
 
 @dataclass(frozen=True, slots=True)
 class StreamQuality:
-    """How RTP fares between the relay and a caller, by RTCP (RFC 3550 section 6.4)."""
+    """How RTP fares on one side of a relay, by the far end's RTCP (RFC 3550 section 6.4), over the call so far."""
 
+    local_address: str
+    """Of the relay, on that side."""
     round_trip_s: float
+    """Between relay and far end."""
     loss: float
-    """Share of packets, 0 to 1."""
+    """Share of what the far end was sent, 0 to 1."""
     jitter_s: float
-    mos: float
 
 
 def call_ids(answer: dict[bytes, Value]) -> tuple[bytes, ...]:
     """Of the answer to `list`."""
-    calls = answer.get(b"calls")
-    return tuple(one for one in calls if isinstance(one, bytes)) if isinstance(calls, list) else ()
+    return tuple(one for one in _items(answer, b"calls") if isinstance(one, bytes))
 
 
-def outside_qualities(answer: dict[bytes, Value]) -> Iterator[StreamQuality]:
-    """Of the answer to `query`: each stream outside that RTCP has told of."""
-    of_stream = _table(answer, b"SSRC")
-    for tag in _tables(_table(answer, b"tags").values()):
-        for media in _tables(_items(tag, b"medias")):
-            for stream in _tables(_items(media, b"streams")):
-                if stream.get(b"local interface", _OUTSIDE) != _OUTSIDE and b"outside" not in _text(stream):
-                    continue
-                for ssrc in _ssrcs(stream):
-                    average = _table(_table(of_stream, str(ssrc).encode()), b"average MOS")
-                    if average:
-                        yield StreamQuality(
-                            round_trip_s=_number(average, b"round-trip time") / 1_000_000,
-                            loss=_number(average, b"packet loss") / 100,
-                            jitter_s=_number(average, b"jitter") / 1000,
-                            mos=_number(average, b"MOS") / 10,
-                        )
+def qualities(answer: dict[bytes, Value]) -> Iterator[StreamQuality]:
+    """Of the answer to `query`, for a call between two: what each has reported of the other's stream."""
+    streams = [stream for tag in _tables(_table(answer, b"tags").values()) for stream in _rtp_streams(tag)]
+    if len(streams) != 2:
+        return
+    for stream, reporter in zip(streams, reversed(streams), strict=True):
+        told = _table(_table(_table(answer, b"SSRC"), str(stream.get(b"SSRC")).encode()), b"average MOS")
+        if not _number(told, b"samples"):
+            continue
+        address = reporter.get(b"local address")
+        yield StreamQuality(
+            address.decode(errors="replace") if isinstance(address, bytes) else "",
+            round_trip_s=_number(told, b"round-trip time leg") / 1_000_000,
+            loss=_number(told, b"packet loss") / 100,
+            jitter_s=_number(told, b"jitter") / 1000,
+        )
 
 
-def _text(stream: dict[bytes, Value]) -> bytes:
-    value = stream.get(b"interface", b"")
-    return value if isinstance(value, bytes) else b""
-
-
-def _ssrcs(stream: dict[bytes, Value]) -> Iterator[int]:
-    one = stream.get(b"SSRC")
-    if isinstance(one, int):
-        yield one
+def _rtp_streams(tag: dict[bytes, Value]) -> Iterator[dict[bytes, Value]]:
+    for media in _tables(_items(tag, b"medias")):
+        for stream in _tables(_items(media, b"streams")):
+            if b"RTP" in _items(stream, b"flags"):
+                yield stream
 
 
 def _tables(values: Iterable[Value]) -> Iterator[dict[bytes, Value]]:

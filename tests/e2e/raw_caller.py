@@ -99,7 +99,8 @@ class RawCaller:
             recorded = re.findall(r"(?im)^Record-Route\s*:\s*(.*?)\r$", answer.text)
             if recorded:
                 self._route = "".join(f"Route: {one}\r\n" for one in reversed(recorded))
-                self._remote_target = answer.header("Contact").strip("<>")
+                target = re.search(r"<(.*?)>", answer.header("Contact"))
+                self._remote_target = target[1] if target else ""
             self.send("ACK", user)
             self.take_media(answer)
 
