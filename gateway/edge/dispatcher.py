@@ -21,6 +21,9 @@ _WEIGHT_OF_SHARE = 25
 """A node of the usual weight, 50, stands in the list twice, one of 100 four times: algorithm 10 knows no weights."""
 
 
+_FIRST_PRIORITY = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """A line of the list. A node has one for each share of its weight, told apart by a parameter of the address."""
@@ -36,8 +39,13 @@ class Destination:
         return f"duid={self.duid};maxload={self.maxload}"
 
     @property
+    def priority(self) -> int:
+        """First shares stand first: of those that have as few calls, Kamailio takes the first, so that nodes take turns."""
+        return _FIRST_PRIORITY - int(self.duid.rpartition("-")[2])
+
+    @property
     def line(self) -> str:
-        return f"{SET} {self.uri} {0 if self.is_open else DISABLED} 0 {self.attributes}"
+        return f"{SET} {self.uri} {0 if self.is_open else DISABLED} {self.priority} {self.attributes}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Change:
 
 
 def destinations(nodes: Iterable[Node]) -> tuple[Destination, ...]:
-    """The list for these living nodes, first shares first, so that nodes take turns when they are alike."""
+    """The list for these living nodes."""
     found: list[tuple[int, str, Destination]] = []
     for node in nodes:
         shares = max(1, round(node.weight / _WEIGHT_OF_SHARE))

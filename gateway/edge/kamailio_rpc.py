@@ -73,7 +73,7 @@ class KamailioRpc:
         match change.what:
             case "add":
                 flags = 0 if one.is_open else DISABLED
-                await self._ask("dispatcher.add", SET, one.uri, flags, 0, one.attributes)
+                await self._ask("dispatcher.add", SET, one.uri, flags, one.priority, one.attributes)
             case "remove":
                 await self._ask("dispatcher.remove", SET, one.uri)
             case "open" | "close":

@@ -94,6 +94,7 @@ class EdgeMetrics:
                 "parley_edge_relay_timeouts", "Calls that an rtpengine ended for silence.", relay, registry=registry
             ),
         }
+        self._known_nodes: set[str] = set()
         self._before: dict[tuple[str, str], int] = {}
         self._round_trip = Histogram(
             "parley_edge_round_trip_seconds",
@@ -134,8 +135,10 @@ class EdgeMetrics:
 
     def tell_destinations(self, nodes: Mapping[str, ListedNode]) -> None:
         """By Kamailio; a node that it does not know any more is gone from here, too."""
-        for gauge in (self._node_up, self._node_calls, self._node_ping):
-            gauge.clear()
+        for gone in self._known_nodes - nodes.keys():
+            for gauge in (self._node_up, self._node_calls, self._node_ping):
+                gauge.remove(gone)
+        self._known_nodes = set(nodes)
         for node, listed in nodes.items():
             self._node_up.labels(node).set(listed.is_reached)
             self._node_calls.labels(node).set(listed.calls)

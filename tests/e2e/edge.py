@@ -3,6 +3,7 @@
 
 import datetime
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import httpx
 from gateway.cluster.node import Node, NodeState
 from tests.e2e import nursery
 from tests.e2e.gateway_process import wait_for
-from tests.e2e.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 
 _DEAD_AFTER_MS = 1500
 
@@ -148,9 +149,10 @@ processes = 2
 
         wait_for(told, f"{open} open and {closed} closed nodes", timeout_s)
 
-    def calls(self, node: str) -> float:
-        """That Kamailio counts for it."""
-        return self.metrics()[f'parley_edge_node_calls{{node="{node}"}}']
+    def listed(self) -> dict[str, float]:
+        """The nodes that Kamailio knows, and the calls it counts for each."""
+        found = {re.fullmatch(r'parley_edge_node_calls{node="(.*)"}', name): n for name, n in self.metrics().items()}
+        return {one[1]: calls for one, calls in found.items() if one}
 
 
 class Heart:
@@ -175,8 +177,8 @@ class Heart:
     def beat(self, *, state: NodeState = "up", calls: int = 0, for_ms: int = 600_000) -> None:
         """Once, and for long."""
         node = self.node.model_copy(update={"state": state, "calls": calls})
-        self._edge.redis.ask("SADD", "parley:nodes", node.node_id)
-        self._edge.redis.ask("SET", f"parley:node:{node.node_id}", node.model_dump_json(), "PX", str(for_ms))
+        self._tell("SADD", "parley:nodes", node.node_id)
+        self._tell("SET", f"parley:node:{node.node_id}", node.model_dump_json(), "PX", str(for_ms))
 
     def stop(self) -> None:
         """It has died: a moment ago its heart beat for the last time."""
@@ -184,8 +186,23 @@ class Heart:
 
     def leave(self) -> None:
         """It has ended as it should."""
-        self._edge.redis.ask("SREM", "parley:nodes", self.node.node_id)
-        self._edge.redis.ask("DEL", f"parley:node:{self.node.node_id}")
+        self._tell("SREM", "parley:nodes", self.node.node_id)
+        self._tell("DEL", f"parley:node:{self.node.node_id}")
+
+    def _tell(self, *words: str) -> None:
+        with socket.create_connection(("127.0.0.1", self._edge.redis.port), 1) as line:
+            line.sendall(b"*%d\r\n" % len(words))
+            for word in words:
+                line.sendall(b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()))
+            assert not line.recv(4096).startswith(b"-")
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port on 127.0.0.1 that nobody has now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def is_bound(port: int) -> bool:

@@ -165,6 +165,24 @@ class RawCaller:
         contact = "" if "Contact:" in headers else f"Contact: {self.contact}\r\n"
         self.send_bytes((f"SIP/2.0 {code} {reason}\r\n{copied}{contact}{headers}Content-Length: 0\r\n\r\n").encode())
 
+    def respond_with_media(self, invite: str) -> None:
+        """Accept an INVITE inside the call, and send RTP where it says."""
+        body = self.offer()
+        copied = "".join(re.findall(r"(?im)^(?:Via|From|To|Call-ID|CSeq|Record-Route)\s*:.*?\r\n", invite))
+        self.send_bytes(
+            (
+                f"SIP/2.0 200 OK\r\n{copied}Contact: {self.contact}\r\nContent-Type: application/sdp\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n{body}"
+            ).encode()
+        )
+        self.take_media(Answer(0, invite))
+        target = re.search(r"<(.*?)>", Answer(0, invite).header("Contact"))
+        self._remote_target = target[1] if self._route and target else self._remote_target
+
+    def aim_in_call(self, target: str, route: str) -> None:
+        """What we send inside the call is for this address, by this route."""
+        self._remote_target, self._route = target, f"Route: <{route}>\r\n"
+
     def notify(self, user: str, status: str, state: str = "active;expires=60") -> Answer:
         """Tell how the call we were asked to make fares (RFC 3515 section 2.4.5); the answer."""
         self.sequence += 1

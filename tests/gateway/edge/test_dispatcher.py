@@ -77,6 +77,6 @@ def test_draining_changes_the_state_alone() -> None:
 def test_the_file_says_the_same_to_a_kamailio_that_starts() -> None:
     listed = destinations([node("a", weight=25), node("b", weight=25, state="draining")])
     assert list_file(listed).splitlines()[1:] == [
-        "1 sip:a:5060 0 0 duid=a-01234567-1;maxload=100",
-        "1 sip:b:5060 4 0 duid=b-01234567-1;maxload=100",
+        "1 sip:a:5060 0 9 duid=a-01234567-1;maxload=100",
+        "1 sip:b:5060 4 9 duid=b-01234567-1;maxload=100",
     ]
