@@ -40,7 +40,7 @@ class Destination:
 
     @property
     def priority(self) -> int:
-        """First shares stand first: of those that have as few calls, Kamailio takes the first, so that nodes take turns."""
+        """First shares stand first: of those with as few calls Kamailio takes the first, and so nodes take turns."""
         return _FIRST_PRIORITY - int(self.duid.rpartition("-")[2])
 
     @property

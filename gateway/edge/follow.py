@@ -83,12 +83,13 @@ class Follower:
         """What it knows then; None: it is not there."""
         try:
             listed = await self._rpc.nodes()
-            self._metrics.tell_destinations(_by_node(listed))
-            if not wanted:  # never to nothing: its own pings know better
-                return wanted
-            for change in changes(wanted, {uri: one.destination for uri, one in listed.items()}):
+            there = {uri: one.destination for uri, one in listed.items()}
+            # Never to nothing: its own pings know better.
+            to_do = tuple(changes(wanted, there)) if wanted else ()
+            for change in to_do:
                 await self._rpc.carry_out(change)
                 log.info("edge_node", change=change.what, destination=change.destination.duid)
+            self._metrics.tell_destinations(_by_node(await self._rpc.nodes() if to_do else listed))
         except KamailioSilent as fault:
             if self._is_kamailio_there:
                 log.error("edge_kamailio_lost", cause=str(fault), effect="its list of nodes stays as it is")

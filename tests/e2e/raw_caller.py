@@ -165,9 +165,9 @@ class RawCaller:
         contact = "" if "Contact:" in headers else f"Contact: {self.contact}\r\n"
         self.send_bytes((f"SIP/2.0 {code} {reason}\r\n{copied}{contact}{headers}Content-Length: 0\r\n\r\n").encode())
 
-    def respond_with_media(self, invite: str) -> None:
+    def respond_with_media(self, invite: str, media: str | None = None) -> None:
         """Accept an INVITE inside the call, and send RTP where it says."""
-        body = self.offer()
+        body = self.offer(media)
         copied = "".join(re.findall(r"(?im)^(?:Via|From|To|Call-ID|CSeq|Record-Route)\s*:.*?\r\n", invite))
         self.send_bytes(
             (

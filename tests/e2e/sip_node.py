@@ -21,6 +21,10 @@ class SipNode:
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(0.1)
         self.port: int = self._socket.getsockname()[1]
+        self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        """Where it has the audio of all its calls."""
+        self.rtp.bind(("127.0.0.1", 0))
+        self.rtp.setblocking(False)
         self.respond = respond
         self.invites: list[str] = []
         """Each once."""
@@ -50,12 +54,13 @@ class SipNode:
             self._is_open = False
             self._thread.join()
             self._socket.close()
+            self.rtp.close()
 
     def reinvite(self, answered: str, port: int) -> None:
         """Take over the call that another node answered like this: INVITE the caller through the edge at `port`."""
         routes = "".join(f"Route: {one}\r\n" for one in re.findall(r"(?im)^Record-Route\s*:\s*(.*?)\r$", answered))
         target = answered[answered.rindex("<") :].strip("<>")
-        body = _SDP.format(port=self.port - 1)
+        body = self._sdp()
         message = (
             f"INVITE {target} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bKadopt{self.port}\r\n"
             f"{routes}From: {header(answered, 'To')}\r\nTo: {header(answered, 'From')}\r\nMax-Forwards: 70\r\n"
@@ -79,6 +84,9 @@ class SipNode:
                 continue
             self._socket.sendto(self._answer(text), sender)
 
+    def _sdp(self) -> str:
+        return _SDP.format(port=self.rtp.getsockname()[1])
+
     def _ack(self, response: str) -> bytes:
         _, _, rest = self._adopted.partition("\r\n\r\n")[0].partition("\r\n")
         target = header(response, "Contact").strip("<>")
@@ -94,7 +102,7 @@ class SipNode:
             self.invites.append(request)
         if request.startswith("INVITE") and code == 200:
             self.calls.add(call_id)
-            body = _SDP.format(port=self.port - 1)
+            body = self._sdp()
         if request.startswith("BYE"):
             self.byes.append(request)
             self.calls.discard(call_id)
