@@ -20,7 +20,7 @@ from tests.e2e import nursery
 from tests.e2e.gateway_process import wait_for
 from tests.redis_server import RedisServer
 
-_DEAD_AFTER_MS = 1500
+_LAST_BEAT_MS = 300
 
 
 class Edge:
@@ -182,7 +182,7 @@ class Heart:
 
     def stop(self) -> None:
         """It has died: a moment ago its heart beat for the last time."""
-        self.beat(for_ms=_DEAD_AFTER_MS)
+        self.beat(for_ms=_LAST_BEAT_MS)
 
     def leave(self) -> None:
         """It has ended as it should."""

@@ -2,22 +2,26 @@
 """rtpengine before nodes: encrypted outside and plain inside, soon, and again after it was killed; and real gateways
 behind it."""
 
+import json
 import re
 import statistics
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
 import pytest
 
-from tests.e2e.edge import Edge, Heart
+from tests.e2e import nursery
+from tests.e2e.edge import Edge, Heart, free_port
 from tests.e2e.gateway_process import GatewayProcess, wait_for
 from tests.e2e.raw_caller import SILENCE, RawCaller, RtpClock
 from tests.e2e.rtp_senders import SecureSender, run
 from tests.e2e.sip_node import SipNode
 from tests.e2e.trunk_phone import TrunkPhone
+from tests.fakes.certificate import make_certificate
 from tests.srtp import SUITE, SrtpKey
 
 _MU_LAW = "\r\na=rtpmap:0 PCMU/8000"
@@ -33,7 +37,10 @@ def callee() -> Iterator[RawCaller]:
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory, callee: RawCaller) -> Iterator[Edge]:
-    with Edge(tmp_path_factory.mktemp("edge"), more=_trunk(callee)) as edge:
+    folder = tmp_path_factory.mktemp("edge")
+    both = make_certificate(folder, "localhost")
+    tls = f'transports = ["udp", "tcp", "tls"]\ntls_port = {free_port()}\ntls_cert = "{both}"\ntls_key = "{both}"\n'
+    with Edge(folder, settings=tls, more=_trunk(callee)) as edge:
         yield edge
 
 
@@ -50,7 +57,8 @@ def node(edge: Edge) -> Iterator[SipNode]:
 
 def _trunk(callee: RawCaller, more: str = "") -> str:
     port = callee.sip.getsockname()[1]
-    return f'[[trunk]]\nname = "carrier"\nhost = "127.0.0.1:{port}"\nsrtp = "required"\n{more}\n'
+    login = 'username = "parley"\npassword = "secret"\nallow = ["127.0.2.0/24"]\n'
+    return f'[[trunk]]\nname = "carrier"\nhost = "127.0.0.1:{port}"\nsrtp = "required"\n{login}{more}\n'
 
 
 def _secured(tag: int = 1) -> tuple[SrtpKey, str]:
@@ -167,7 +175,7 @@ def gateways(tmp_path_factory: pytest.TempPathFactory, edge: Edge, callee: RawCa
     """Two nodes of one cluster; the first is killed by the last test."""
     folder = tmp_path_factory.mktemp("nodes")
     (folder / "shared").mkdir()
-    with ExitStack() as stack:
+    with ExitStack() as stack, ThreadPoolExecutor() as threads:
         made = []
         for name in ("first", "second"):
             (folder / name).mkdir()
@@ -176,7 +184,8 @@ def gateways(tmp_path_factory: pytest.TempPathFactory, edge: Edge, callee: RawCa
             settings += '[[route]]\naction = "echo"\n'
             settings += _trunk(callee, f'outbound_proxy = "127.0.0.1:{edge.inside_port}"')
             gateway = GatewayProcess(folder / name, settings, record=False, sip='edges = ["127.0.0.1/32"]')
-            made.append(stack.enter_context(gateway))
+            made.append(gateway)
+        list(threads.map(stack.enter_context, made))
         wait_for(lambda: set(edge.listed()) == {"first", "second"}, "the gateways")
         yield made
 
@@ -210,6 +219,39 @@ def test_a_call_of_a_node_goes_out_through_the_edge_encrypted(
     assert gateway.get(f"/calls/{call_id}")["quality"]["rx_packets"] > 20
     gateway.post(f"/calls/{call_id}/hangup")
     callee.respond(callee.request("BYE"), 200)
+
+
+def test_a_trunk_is_told_our_password_through_the_edge(
+    edge: Edge, gateways: list[GatewayProcess], callee: RawCaller
+) -> None:
+    gateways[0].post("/calls", {"to": "+441632960125", "agent": "receptionist"})
+    callee.challenge("INVITE")
+    again = callee.request("INVITE")
+    while "Authorization:" not in again:
+        again = callee.request("INVITE")
+    callee.answer(again, 486, "Busy Here")
+    callee.request("ACK")
+
+
+def test_a_trunk_is_known_by_its_address_behind_the_edge(edge: Edge, gateways: list[GatewayProcess]) -> None:
+    with RawCaller(edge.port, "127.0.2.1") as trunk:
+        assert trunk.invite("echo", _secured()[1]).code == 200
+        assert trunk.bye("echo").code == 200
+    metadata = next(one["metadata"] for one in gateways[0].sessions() if one["direction"] == "inbound")
+    assert metadata["trunk"] == "carrier"
+    assert "sip.x-parley-source" not in metadata
+
+
+def test_a_softphone_calls_by_tls_with_srtp(edge: Edge, gateways: list[GatewayProcess]) -> None:
+    port = re.search(r"tls_port = (\d+)", edge.config.read_text())
+    assert port is not None
+    where = f"sip:echo@127.0.0.1:{port[1]};transport=tls"
+    done = nursery.run(
+        ["softphone", where, "--json", "--bind", "127.0.0.1", "--srtp", "--transport", "tls", "--duration", "1"], 60
+    )
+    report = json.loads(done.stdout)
+    assert report["answered"]
+    assert report["rtp"]["rx_packets"] > 20
 
 
 def test_a_trunk_that_answers_in_the_clear_gets_no_audio(

@@ -242,6 +242,18 @@ def test_a_trunk_has_to_encrypt_when_it_is_said_so(edge: Edge) -> None:
         assert a.sip.invites == []
 
 
+def test_who_was_asked_for_a_password_gets_it(edge: Edge) -> None:
+    with nodes(edge, 3) as members, RawCaller(edge.port) as caller, RawCaller(edge.port) as again:
+        for one in members:
+            one.sip.respond = lambda request: 401 if "Authorization:" not in request and "INVITE" in request else 200
+        assert caller.invite("agent").code == 401
+        again.call_id, again.sequence = caller.call_id, 2
+        again.send("INVITE", "agent", again.offer(), 'Authorization: Digest username="u"\r\n')
+        assert again.final("INVITE").code == 200
+        assert sorted(len(one.sip.invites) for one in members) == [0, 0, 2]
+        assert sum(edge.listed().values()) <= 1
+
+
 def test_a_flood_is_dropped_and_others_are_served(edge: Edge) -> None:
     with nodes(edge, 1), RawCaller(edge.port, "127.0.0.66") as flood, Callers(edge, _OUTSIDE) as callers:
         for _ in range(600):
