@@ -392,6 +392,7 @@ def _guard_settings(config: Config) -> GuardSettings:
         ban_s=sip.ban_s,
         has_ipv6=sip.bind6 is not None,
         exempt=tuple(ip_network(network) for network in sip.exempt),
+        edges=tuple(ip_network(network) for network in sip.edges),
     )
 
 
@@ -421,10 +422,10 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
         username=trunk.username,
         password=trunk.password.get_secret_value(),
         register=trunk.registers,
-        transport=trunk.transport,
+        transport="udp" if trunk.outbound_proxy is not None else trunk.transport,
         realm=trunk.realm,
         register_s=trunk.register_s,
-        srtp=trunk.srtp,
+        srtp="off" if trunk.outbound_proxy is not None else trunk.srtp,
         srtp_keying=trunk.srtp_keying,
         srtp_suites=trunk.srtp_suites,
         rtcp_mux=trunk.rtcp_mux,
