@@ -4,12 +4,10 @@
     SQLite       one file, one writer at a time; what is durable is a matter of `PRAGMA synchronous`
     PostgreSQL   a server that other machines use too, and that may go away while calls stand
 
-Everything else in `gateway.store` is written once for both. Nothing waits longer than `PATIENCE_S` for a server.
+Everything else in `gateway.store` is written once for both. Nothing waits for a server that is known to be away.
 """
 
-import asyncio
 import contextlib
-import errno
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,8 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gateway.errors import StoreError
 
-PATIENCE_S = 3.0
-"""For a connection, a statement, a place in the pool: somebody waits for the answer."""
+PATIENCE_S = 2.0
+"""For a connection, or a place in the pool: somebody waits for the answer."""
+_STATEMENT_S = 30.0
+"""For what is slow. A server that is silent is noticed by `gateway.store.presence`, which has all connections cut."""
 _BUSY_TIMEOUT_S = 30.0
 """How long a write of SQLite waits for those of other gateways on the same file."""
 _POOL = 10
@@ -74,9 +74,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, UnicodeError):
         return "text that is no Unicode"
     if isinstance(error, OSError):
-        return error.strerror or "the connection failed"
-    if isinstance(error, TimeoutError):
-        return "no answer"
+        return error.strerror or ("no answer" if isinstance(error, TimeoutError) else "the connection failed")
     return "the driver failed" if sqlstate(error) is None and not str(error) else str(error).partition("\n")[0][:200]
 
 
@@ -90,8 +88,8 @@ def is_outage(error: BaseException) -> bool:
     """The same may work later; False: the database refuses this very thing."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    if isinstance(error, exc.TimeoutError | TimeoutError | OSError):
-        return not isinstance(error, OSError) or error.errno != errno.EINVAL
+    if isinstance(error, exc.TimeoutError | OSError):  # the pool's; the clock's and the network's
+        return True
     if (state := sqlstate(error)) is not None:
         return state.startswith(_OUTAGE_CLASSES) or state in _OUTAGES
     orig = getattr(error, "orig", None)
@@ -109,6 +107,8 @@ class Database:
         self._lasting = _engine(url, "FULL", "on")
         if self.is_sqlite:
             lock_at_once(self._lasting)
+        self._in_use: set[Any] = set()
+        """The driver's connections."""
         self.is_up = True
         """A server that is known not to answer is asked nothing: whoever wants to read hears so at once."""
 
@@ -119,7 +119,7 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that outlives the process, and the server, but not a power failure at SQLite."""
-        async with _transaction(self.engine) as connection:
+        async with self._transaction(self.engine) as connection:
             yield connection
 
     @asynccontextmanager
@@ -128,7 +128,7 @@ class Database:
         has read is still so when it writes. At PostgreSQL whoever reads first locks the row (`locked_campaign`)."""
         self._expect_it_up()
         try:
-            async with _transaction(self._lasting) as connection:
+            async with self._transaction(self._lasting) as connection:
                 yield connection
         except (SQLAlchemyError, TimeoutError, OSError) as error:
             raise StoreError(f"the database cannot be written: {cause_of(error)}") from error
@@ -137,7 +137,7 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         self._expect_it_up()
         try:
-            async with _connection(self.engine) as connection:
+            async with self._connection(self.engine) as connection:
                 yield connection
         except (SQLAlchemyError, TimeoutError, OSError) as error:
             raise StoreError(f"the database cannot be read: {cause_of(error)}") from error
@@ -146,28 +146,32 @@ class Database:
         if not self.is_up and not self.is_sqlite:
             raise StoreError("the database does not answer")
 
+    def cut(self) -> None:
+        """End what is asked of a server that has fallen silent: whoever waits hears so."""
+        for driver in self._in_use:
+            driver.terminate()
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        async with self._connection(engine) as connection:
+            yield connection
+            await connection.commit()
+
+    @asynccontextmanager
+    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        connection = await engine.connect()
+        driver = None if self.is_sqlite else (await connection.get_raw_connection()).driver_connection
+        try:
+            if driver is not None:
+                self._in_use.add(driver)
+            yield connection
+        finally:
+            self._in_use.discard(driver)
+            await connection.close()
+
     async def dispose(self) -> None:
         await self.engine.dispose()
         await self._lasting.dispose()
-
-
-@asynccontextmanager
-async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    async with _connection(engine) as connection:
-        yield connection
-        await connection.commit()
-
-
-@asynccontextmanager
-async def _connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    connection = await engine.connect()
-    try:
-        yield connection
-    except (TimeoutError, asyncio.CancelledError):
-        await abort(connection)
-        raise
-    finally:
-        await connection.close()
 
 
 async def abort(connection: AsyncConnection) -> None:
@@ -183,7 +187,7 @@ async def abort(connection: AsyncConnection) -> None:
 def bare_engine(
     url: str,
     *,
-    command_timeout: float | None = PATIENCE_S,
+    command_timeout: float | None = _STATEMENT_S,
     settings: Mapping[str, str] = MappingProxyType({}),
     **options: Any,
 ) -> AsyncEngine:

@@ -33,6 +33,7 @@ class Health:
         if self.is_up:
             log.error("store_lost", cause=cause, effect="calls go on; records are kept until it is back")
             self._change(False)
+            self._database.cut()
 
     def back(self) -> None:
         """It has done what it was asked."""

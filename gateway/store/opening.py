@@ -57,7 +57,7 @@ async def open_store(
                 )
                 await store.check_key()
                 await store.writer.begin()
-                if presence is not None or folder.is_alone:
+                if store.was_alone or folder.is_alone or node is not None:
                     await store.end_what_a_crash_left_open()
                 if folder.is_alone:
                     folder.admit_others()

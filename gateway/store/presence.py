@@ -2,7 +2,7 @@
 """A connection to PostgreSQL that says for as long as it lives that a gateway uses the database, and that it answers.
 
     exclusive lock: nobody else uses it > what looks open was left by gateways that are gone > shared lock
-    SELECT 1 every second               > lost after two without an answer > asked again until it is back
+    SELECT 1 every second               > lost when it takes longer than 1.5 > asked again until it is back
 
 What the lock on the data folder is for one machine (`gateway.store.folder`), the advisory lock is for all of them: the
 server drops it when the connection breaks, however the process dies.
@@ -24,7 +24,7 @@ _IN_USE = "1885434476, 2"
 """Of the advisory locks: "parl", and which of ours. (1 is the migration's.)"""
 _PERIOD_S = 1.0
 _AWAY_PERIOD_S = 0.3
-_ANSWER_S = 2.0
+_ANSWER_S = 1.5
 _START_S = 30.0
 """For another gateway to end what it alone may do."""
 _FAULTS = (SQLAlchemyError, TimeoutError, OSError)
@@ -57,8 +57,8 @@ class Presence:
                     await self._connection.execute(text("SELECT 1"))
                 health.back()
             except _FAULTS as fault:
-                await self._let_go()
                 health.lost(cause_of(fault))
+                await self._let_go()
             await asyncio.sleep(_PERIOD_S if health.is_up else _AWAY_PERIOD_S)
 
     async def _let_go(self) -> None:

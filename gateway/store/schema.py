@@ -24,12 +24,12 @@ OLDEST_SERVER = 140_000
 """`server_version_num`: older ones are not looked after by their makers any more."""
 
 
-def upgrade_schema(url: str, to: str = "head", *, oldest_server: int = OLDEST_SERVER) -> None:
+def upgrade_schema(url: str, to: str = "head") -> None:
     """Run the missing revisions. Blocks, and runs an event loop: call it on a thread (`asyncio.to_thread`)."""
-    asyncio.run(_upgrade(url, to, oldest_server))
+    asyncio.run(_upgrade(url, to))
 
 
-async def _upgrade(url: str, to: str, oldest_server: int) -> None:
+async def _upgrade(url: str, to: str) -> None:
     engine = bare_engine(url, command_timeout=None)
     if engine.dialect.name == "sqlite":
         # The driver must not begin transactions by itself: it would take the write lock too late (DDL after a read).
@@ -37,17 +37,17 @@ async def _upgrade(url: str, to: str, oldest_server: int) -> None:
     try:
         async with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
-                await connection.run_sync(_take_the_lock, oldest_server)
+                await connection.run_sync(_take_the_lock)
             await connection.run_sync(_run_revisions, to)
     finally:
         await engine.dispose()
 
 
-def _take_the_lock(connection: Connection, oldest_server: int) -> None:
+def _take_the_lock(connection: Connection) -> None:
     version = int(connection.scalar(text("SELECT current_setting('server_version_num')")) or 0)
-    if version < oldest_server:
+    if version < OLDEST_SERVER:
         raise StartupError(
-            f"the server is PostgreSQL {version // 10_000}; at least {oldest_server // 10_000} is needed"
+            f"the server is PostgreSQL {version // 10_000}; at least {OLDEST_SERVER // 10_000} is needed"
         )
     encoding = connection.scalar(text("SELECT current_setting('server_encoding')"))
     if encoding != "UTF8":

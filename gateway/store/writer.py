@@ -124,7 +124,11 @@ class Writer:
         """Return when all that was queued so far is committed or given up; at once while the database is away. Raises
         `StoreError`."""
         if self._health.is_up:
-            await self.put(wait=True)
+            try:
+                await self.put(wait=True)
+            except StoreError:
+                if self._health.is_up:
+                    raise
 
     async def run(self) -> None:
         """The writer task: commits batches until `close`."""
