@@ -57,9 +57,10 @@ from gateway.campaigns.runner import Runner
 from gateway.cluster.adoption import Adoptions
 from gateway.cluster.failover import open_failover
 from gateway.cluster.membership import open_membership
+from gateway.cluster.reach import open_reach
 from gateway.config import Config, HttpConfig, SipConfig
 from gateway.desk import service_infos, trunk_infos
-from gateway.errors import WrongCallState
+from gateway.errors import StoreError, WrongCallState
 from gateway.events import EventBus
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
@@ -74,7 +75,7 @@ from gateway.sip.public_address import AddressChanged, PublicAddress
 from gateway.sip.settings import EndpointSettings, MediaSettings, TlsSettings, TrunkSettings
 from gateway.sip.sip_thread import new_handle
 from gateway.sip.tls_files import TlsFiles
-from gateway.store import open_store
+from gateway.store import SessionStore, open_store
 from gateway.streams.opening import open_streams
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
@@ -192,6 +193,9 @@ async def _serve(config: Config) -> None:
         adoptions = await stack.enter_async_context(
             open_failover(cluster, switchboard, store, metrics, config.cluster.dead_after_s)
         )
+        reach = await stack.enter_async_context(
+            open_reach(cluster, switchboard, store, events, config.cluster.dead_after_s)
+        )
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
@@ -241,10 +245,11 @@ async def _serve(config: Config) -> None:
             {name: LlmExtraction(model) for name, model in staff.models.items()},
             RuleExtraction(lambda texts: engines.queries.of(*texts, priority=Priority.PARTIAL)),
         )
-        runner = Runner(store, SwitchboardLine(switchboard, voices), events.bus, extraction, new_handle)
+        share = (lambda: 1.0) if reach is None else reach.routing.share
+        runner = Runner(store, SwitchboardLine(switchboard, voices), events.bus, extraction, new_handle, share)
         background.append(tasks.create_task(runner.run(), name="campaigns"))
         app = create_app(
-            SwitchboardControl(switchboard, prompts, voices),
+            SwitchboardControl(switchboard, prompts, voices, None if reach is None else reach.routing.me),
             store,
             metrics,
             events,
@@ -271,10 +276,14 @@ async def _serve(config: Config) -> None:
             twilio_auth_token=config.twilio.token,
             mcp=mcp,
             live_signalling=switchboard.tracing.of_call,
+            routing=None if reach is None else reach.routing,
+            told=None if reach is None else reach.events,
         )
         if mcp is not None:
             await stack.enter_async_context(mcp.running(app))
         await stack.enter_async_context(serving(app, listener))
+        if reach is not None:
+            reach.answering(partial(_renew_keys, keys, store))
         # What is loaded stays: a full collection over all of it was measured to hold the event loop up for 50 ms.
         gc.collect()
         gc.freeze()
@@ -300,6 +309,13 @@ async def _drain(switchboard: Switchboard, adoptions: Adoptions | None, limit_s:
     if adoptions is not None:
         await adoptions.hand_over_all()
     await switchboard.drain(0)
+
+
+async def _renew_keys(keys: KeyRing, store: SessionStore) -> None:
+    try:
+        keys.renew(await store.api_keys())
+    except StoreError as fault:
+        log.error("keys_not_renewed", cause=str(fault))
 
 
 def _midnight() -> datetime:
