@@ -37,11 +37,9 @@ class RelayConfig(Section):
     redis: Annotated[str, Field(pattern=r"^([^@\s]+@)?[A-Za-z0-9._-]+:\d{1,5}/\d{1,3}$")] | None = None
     """`[PASSWORD@]HOST:PORT/DATABASE`, a database of its own: there it keeps its calls, and has them again after a
     restart. None: a restart cuts the audio of all of them."""
-    jitter_buffer: Annotated[int, Field(ge=0, le=100)] = 0
-    """Packets that it holds back to put them into order. 0: none; the nodes do it better, see docs/edge.md."""
     core_codec: Codec | Literal["as_offered"] = "as_offered"
-    """What the nodes hear and say, whatever the callers have: transcoded here, for CPU and sound. Worth it only where
-    the way from here to the nodes loses packets (`opus`)."""
+    """What the nodes hear and say, whatever the callers have: transcoded here, which costs CPU, sound and
+    milliseconds (docs/edge.md). Worth it only where the way from here to the nodes loses packets (`opus`)."""
 
 
 class EdgeConfig(Section):

@@ -26,8 +26,6 @@ def rtpengine_config(relay: RelayConfig) -> str:
         "delete-delay = 0",
         "log-level = 4",
     ]
-    if relay.jitter_buffer:
-        lines += [f"jitter-buffer = {relay.jitter_buffer}", "jb-clock-drift = true"]
     if relay.max_sessions is not None:
         lines.append(f"max-sessions = {relay.max_sessions}")
     if relay.redis is not None:

@@ -107,6 +107,11 @@ processes = 2
             self._relay.wait(5)
             self._relay = None
 
+    def restart_relay(self) -> None:
+        """Kill it, and start it again at once."""
+        self.kill_relay()
+        self.start_relay()
+
     def start_kamailio(self) -> None:
         command = ["kamailio", "-f", str(self._out / "kamailio.cfg"), "-DD", "-E", "-m", "64", "-M", "8"]
         with (self.folder / "kamailio.log").open("ab") as log:

@@ -41,7 +41,6 @@ public = "203.0.113.1"
 inside = "10.0.0.1"
 max_sessions = 100
 redis = "secret@127.0.0.1:6379/5"
-jitter_buffer = 5
 [[trunk]]
 name = "acme"
 host = "SIP.acme.example:5080"
@@ -102,7 +101,6 @@ def test_each_relay_has_a_file_of_its_own(tmp_path: Path) -> None:
         "interface = outside/127.0.0.1!203.0.113.1;inside/10.0.0.1",
         "endpoint-learning = heuristic",
         "redis = secret@127.0.0.1:6379/5",
-        "jitter-buffer = 5",
         "max-sessions = 100",
     ):
         assert line in lines
