@@ -25,6 +25,7 @@ from gateway.calls.route import RouteConfig
 from gateway.edge.config import EdgeConfig
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
 from gateway.events.event import EventKind
+from gateway.retention_config import RetentionConfig
 from gateway.service_config import ServiceConfig
 from gateway.setting_types import (
     BearerKey,
@@ -200,7 +201,8 @@ class StoreConfig(Section):
     """32 random bytes in base64 (`openssl rand -base64 32`): recordings, transcripts and metadata are encrypted with
     it at rest. Best given as PARLEY_STORE__ENCRYPTION_KEY. Whoever loses it loses what it encrypted."""
     retention: Annotated[int, Field(ge=0)] | None = None
-    """Days after which recordings and transcripts are erased. Not in this version: they stay until deleted."""
+    """Days after which recordings and transcripts are erased: short for `audio_days` and `transcripts_days` of
+    `[retention]`, where those are not set."""
 
     @property
     def key(self) -> EncryptionKey | None:
@@ -370,6 +372,7 @@ class Config(Section):
     outbound: OutboundConfig = OutboundConfig()
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
+    retention: RetentionConfig = RetentionConfig()
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
@@ -424,6 +427,15 @@ class Config(Section):
         """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else: requests,
         and who looks on (`gateway.api.onlookers`)."""
         return self.sip.max_calls * 4 + 1024
+
+    @property
+    def retention_in_force(self) -> RetentionConfig:
+        """With `store.retention`."""
+        days, given = self.store.retention, self.retention
+        if days is None:
+            return given
+        usual = {"audio_days": days, "transcripts_days": days}
+        return given.model_copy(update={key: value for key, value in usual.items() if getattr(given, key) is None})
 
     def trunk_named(self, name: str | None) -> TrunkConfig | None:
         """None when there is none of that name."""
