@@ -193,13 +193,19 @@ class StoreConfig(Section):
     encryption_key: EncryptionKeyText | None = None
     """32 random bytes in base64 (`openssl rand -base64 32`): recordings, transcripts and metadata are encrypted with
     it at rest. Best given as PARLEY_STORE__ENCRYPTION_KEY. Whoever loses it loses what it encrypted."""
+    old_encryption_keys: tuple[EncryptionKeyText, ...] = ()
+    """Keys that it took the place of, PARLEY_STORE__OLD_ENCRYPTION_KEYS=key,key: what they encrypted stays readable,
+    until `parley keys rotate` has encrypted it anew and they can be left out."""
     retention: Annotated[int, Field(ge=0)] | None = None
     """Days after which recordings and transcripts are erased. Not in this version: they stay until deleted."""
 
     @property
     def key(self) -> EncryptionKey | None:
-        """The encryption key; None: nothing is encrypted."""
-        return None if self.encryption_key is None else EncryptionKey.parse(self.encryption_key.get_secret_value())
+        """The encryption key, with the old ones; None: nothing is encrypted."""
+        if self.encryption_key is None:
+            return None
+        older = tuple(EncryptionKey.parse(one.get_secret_value()) for one in self.old_encryption_keys)
+        return EncryptionKey.parse(self.encryption_key.get_secret_value(), older)
 
     @property
     def database_url(self) -> str:

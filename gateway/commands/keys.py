@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`parley token` and `parley keys`: what opens the API of the gateway that runs."""
+"""`parley token` and `parley keys`: what opens the API of the gateway that runs; and its store's encryption key."""
 
 import argparse
 import json
 from urllib.parse import quote
 
+from gateway.commands import key_change
 from gateway.commands.api import Subcommands, add_gateway, add_json, answer_of, calling_api
 
 
@@ -18,7 +19,7 @@ def add_commands(commands: Subcommands) -> None:
     token.add_argument("--call", metavar="CALL_ID", help="the only call it is good for (default: any one call)")
     token.set_defaults(run=_token)
 
-    keys = commands.add_parser("keys", help="API keys with scopes, in the gateway that runs")
+    keys = commands.add_parser("keys", help="API keys with scopes, in the gateway that runs; and the encryption key")
     verbs = keys.add_subparsers(required=True, metavar="COMMAND")
     add = verbs.add_parser("add", help="make a key and print it, this once")
     add.add_argument("name", metavar="NAME", help="what it is for")
@@ -30,6 +31,7 @@ def add_commands(commands: Subcommands) -> None:
     revoke = verbs.add_parser("revoke", help="a key opens nothing from now on")
     revoke.add_argument("key_id", metavar="KEY_ID")
     revoke.set_defaults(run=_revoke_key)
+    key_change.add_commands(verbs)
     for command in (token, add, listing, revoke):
         add_gateway(command)
         add_json(command)

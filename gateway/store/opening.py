@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.errors import StartupError, StoreError
-from gateway.store.campaigns import CampaignRows
+from gateway.store.campaigns import CampaignRows, Writing
 from gateway.store.folder import DataFolder
 from gateway.store.number_keys import NumberKeys
 from gateway.store.repository import SessionStore
@@ -72,6 +72,14 @@ async def open_store(
 @asynccontextmanager
 async def open_campaigns(url: str, key: EncryptionKey | None) -> AsyncIterator[CampaignRows]:
     """The campaigns of a database that a gateway has opened, for another process. Their methods raise `StoreError`."""
+    async with open_transactions(url) as (transaction, dialect):
+        yield CampaignRows(transaction, transaction, ColumnSealer(key), NumberKeys(key), dialect)
+
+
+@asynccontextmanager
+async def open_transactions(url: str) -> AsyncIterator[tuple[Writing, str]]:
+    """Transactions with the write lock, for another process than the gateway's, and the database's dialect. They raise
+    `StoreError`."""
     engine = _lasting_engine(url)
 
     @asynccontextmanager
@@ -83,8 +91,7 @@ async def open_campaigns(url: str, key: EncryptionKey | None) -> AsyncIterator[C
             raise StoreError(f"the database refused: {getattr(error, 'orig', None) or error}") from error
 
     try:
-        keys = NumberKeys(key)
-        yield CampaignRows(transaction, transaction, ColumnSealer(key), keys, engine.dialect.name)
+        yield transaction, engine.dialect.name
     finally:
         await engine.dispose()
 

@@ -291,6 +291,8 @@ class SessionStore:
             (_ADD_AUDIT, {"at": datetime.now(UTC), "action": "session_erased", "subject": call_id}),
             wait=True,
         )
+        if path is not None:  # once more: a change of the key may have put it back in between (recording_keys.py)
+            await asyncio.to_thread(path.unlink, missing_ok=True)
         self.on_erased(call_id)
         await self._forget_freed_pages()
         return True
