@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from agent.redaction.kinds import Kind
 from agent.tools.config import ToolConfig
 from gateway.calls.route import RouteConfig
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
@@ -218,6 +219,17 @@ class StoreConfig(Section):
         return self.data_dir / "recordings"
 
 
+class RedactionConfig(Section):
+    """`[redaction]`: personal data in what was said (agent/redaction). Off unless something is named here or at an
+    agent: it cannot be undone, and takes out too much at times. The sound of a recording is not touched."""
+
+    redact: tuple[Kind, ...] = ()
+    """For agents without a `redact` of their own, and for calls of text backends: `cards`, `iban`, `emails`,
+    `birthdates`, `numbers`, `names`. Out of transcripts, events, webhooks, memories, and results made of those."""
+    streams: bool = False
+    """Text backends (`conversationrelay`) get it redacted, too."""
+
+
 class ModelsConfig(Section):
     """`[models]`: the offline speech models."""
 
@@ -355,6 +367,7 @@ class Config(Section):
     outbound: OutboundConfig = OutboundConfig()
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
+    redaction: RedactionConfig = RedactionConfig()
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()

@@ -11,14 +11,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from agent.redaction import ALL_KINDS
 from gateway.api.calls import CallId
 from gateway.api.problems import problem_response, problem_responses
 from gateway.api.recordings import recording_response
+from gateway.calls.redaction import redacted_transcript
 from gateway.sip.pcap import capture_file
 from gateway.sip.signalling import SipMessage
 from gateway.store import SessionRecord, SessionStore, SessionSummary
 from gateway.store.records import SipMessageRecord, SipStep
 
+Redact = Annotated[
+    bool,
+    Query(
+        description="Without what looks like cards, account and other numbers, e-mail addresses, birth dates and names, "
+        "though the call was kept as it was said."
+    ),
+]
 _PCAP = "application/vnd.tcpdump.pcap"
 
 
@@ -51,11 +60,13 @@ def sessions_router(store: SessionStore, live_signalling: Callable[[str], Sequen
         return SessionPage(sessions=page, next=page[-1].call_id if len(sessions) > limit else None)
 
     @router.get("/{call_id}", responses=problem_responses(404))
-    async def get_session(call_id: CallId) -> SessionRecord:
+    async def get_session(call_id: CallId, redact: Redact = False) -> SessionRecord:
         """Everything about one call, also while it runs."""
         session = await store.get(call_id)
         if session is None:
             raise _no_such_session(call_id)
+        if redact:
+            session = session.model_copy(update={"transcript": redacted_transcript(session.transcript, ALL_KINDS)})
         ladder = tuple(sip_step(message) for message in await signalling_of(call_id))
         return session.model_copy(update={**_recording_link(session), "sip": ladder})
 

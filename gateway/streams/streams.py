@@ -338,6 +338,7 @@ class Streams:
             after,
             stream_id or _new_id(),
             self._relays,
+            self._agents.for_streams(order.options.get("agent")),
         )
 
     def _filled_in(self, order: StreamOrder) -> StreamOrder:
