@@ -54,6 +54,7 @@ from gateway.calls.voices import Voices
 from gateway.campaigns.control import Campaigns
 from gateway.campaigns.extraction import Extraction, LlmExtraction, RuleExtraction
 from gateway.campaigns.runner import Runner
+from gateway.cluster.membership import open_membership
 from gateway.config import Config, HttpConfig, SipConfig
 from gateway.desk import service_infos, trunk_infos
 from gateway.errors import WrongCallState
@@ -94,8 +95,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_DRAIN_S = 30.0
-"""How long calls may go on after SIGTERM before they are hung up. A second signal ends the wait."""
 _LEAVE_S = 5.0
 """For campaigns to write down how their last calls ended."""
 _SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
@@ -184,6 +183,10 @@ async def _serve(config: Config) -> None:
         if public_address is not None:
             switchboard.registration_failed = public_address.ask_soon
         await stack.enter_async_context(switchboard)
+        where = (switchboard.endpoint.address, address_of(listener))
+        cluster = await stack.enter_async_context(
+            open_membership(config, *where, lambda: len(switchboard.calls), events.bus, metrics)
+        )
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
@@ -273,9 +276,11 @@ async def _serve(config: Config) -> None:
         gc.set_threshold(*_GC_THRESHOLDS)
         _announce(config, switchboard.endpoint.address, address_of(listener), time.monotonic() - begun)
         await stop.wait()
-        log.info("draining", calls=len(switchboard.calls), limit_s=_DRAIN_S)
+        log.info("draining", calls=len(switchboard.calls), limit_s=config.cluster.drain_s)
+        if cluster is not None:
+            cluster.drain()
         runner.stop_claiming()
-        drain = tasks.create_task(switchboard.drain(_DRAIN_S), name="drain")
+        drain = tasks.create_task(switchboard.drain(config.cluster.drain_s), name="drain")
         again = tasks.create_task(stop.wait(), name="second-signal")
         await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()

@@ -37,6 +37,7 @@ from gateway.setting_types import (
     Ipv6Address,
     Name,
     Network,
+    NodeId,
     Port,
     Section,
     SigningSecretText,
@@ -248,11 +249,27 @@ class LogConfig(Section):
 
 
 class ClusterConfig(Section):
-    """`[cluster]`: several nodes. Not in this version."""
+    """`[cluster]`: several nodes. They share Redis, the database and `store.encryption_key` (docs/cluster.md)."""
 
-    redis_url: str | None = None
-    node_id: str | None = None
-    region: str | None = None
+    redis_url: Annotated[SecretStr, Field(min_length=1)] | None = None
+    """`redis://[:PASSWORD@]HOST:PORT/DATABASE`, or `rediss://` for TLS. None: this node is alone."""
+    node_id: NodeId | None = None
+    """Its name in the cluster, the same after a restart. None: the host's name and the SIP port."""
+    region: Annotated[str, Field(max_length=64)] = ""
+    """Where it stands; calls out are placed in the region that was asked."""
+    sip_address: HostAndPort | None = None
+    """Where others, and Kamailio, reach our SIP over UDP. None: `sip.public_address`, or `sip.bind`, and the port."""
+    http_url: str | None = None
+    """Where the others reach our HTTP. None: from `http.host` and `http.port`."""
+    weight: Annotated[int, Field(ge=1, le=100)] = 50
+    """Of nodes that are alike full, the heavier gets the call."""
+    heartbeat_s: Annotated[float, Field(ge=0.05, le=10)] = 0.25
+    dead_after_s: Annotated[float, Field(ge=0.2, le=60)] = 1.5
+    """Without a heartbeat for so long, a node is dead, and the others take its calls. At least three heartbeats."""
+    edge: HostAndPort | None = None
+    """The Kamailio that our calls go through. None: adopted calls are sent for straight at their far ends."""
+    drain_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    """How long calls may go on after SIGTERM. What stands then is handed over to another node, or hung up."""
 
 
 class TraceConfig(Section):

@@ -70,6 +70,7 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for index, agent_name in enumerate(config.webrtc.public_agents or ()):
         if agent_name not in config.agents:
             yield ("webrtc", "public_agents", index), f"there is no agent {agent_name!r}"
+    yield from _cluster_faults(config)
     yield from service_faults(config)
     yield from tool_faults(config)
     if not config.route and len(config.agents) > 1:
@@ -126,19 +127,27 @@ def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[t
         yield ("route", index, "fallback"), f"there is no agent {fallback.name!r}"
 
 
+def _cluster_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
+    cluster = config.cluster
+    if cluster.redis_url is None:
+        for key in sorted(cluster.model_fields_set - {"redis_url", "drain_s"}):
+            yield ("cluster", key), "means nothing without cluster.redis_url"
+        return
+    if not cluster.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        yield ("cluster", "redis_url"), "must begin with redis://, rediss:// or unix://"
+    if cluster.dead_after_s < 3 * cluster.heartbeat_s:
+        yield ("cluster", "dead_after_s"), f"must be at least three heartbeats of {cluster.heartbeat_s:g} s"
+    if cluster.sip_address is None and config.sip.public_address is None and config.sip.bind == "0.0.0.0":
+        yield ("cluster", "sip_address"), "is missing: sip.bind is every interface, and the others need one address"
+
+
 def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     """Settings whose feature this version lacks. Whoever builds the feature deletes its line."""
     later = "is not supported in this version"
     if config.store.url is not None and not config.store.url.startswith("sqlite+aiosqlite:///"):
         yield ("store", "url"), f"{later}: only sqlite+aiosqlite:///FILE is"
-    for section, key in (
-        ("store", "retention"),
-        ("cluster", "redis_url"),
-        ("cluster", "node_id"),
-        ("cluster", "region"),
-    ):
-        if getattr(getattr(config, section), key) is not None:
-            yield (section, key), later
+    if config.store.retention is not None:
+        yield ("store", "retention"), later
     for index, trunk in enumerate(config.trunk):
         if trunk.srtp_keying == "dtls":  # PJSIP is built without, and offers plain RTP where it is required
             yield ("trunk", index, "srtp_keying"), f"{later}: only sdes is"

@@ -69,6 +69,12 @@ def _name(value: str) -> str:
     return value
 
 
+def _node_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
+        raise ValueError("must be letters, digits, dots, - and _, at most 64")
+    return value
+
+
 def _host_and_port(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+(:\d{1,5})?", value):
         raise ValueError("must be a host name or IPv4 address, with :PORT when it is not the usual one")
@@ -136,6 +142,7 @@ Ipv6Address = Annotated[str, AfterValidator(_ipv6_address)]
 Network = Annotated[str, AfterValidator(_network)]
 Pattern = Annotated[str, AfterValidator(_regular_expression)]
 Name = Annotated[str, AfterValidator(_name)]
+NodeId = Annotated[str, AfterValidator(_node_id)]
 SigningSecretText = Annotated[SecretStr, AfterValidator(_signing_secret)]
 HeaderText = Annotated[str, AfterValidator(_header_text)]
 BearerKey = Annotated[SecretStr, AfterValidator(_bearer_key)]

@@ -45,6 +45,7 @@ DOORS = {
     "pjsua2": ["gateway/sip/", "media/ports.py"],
     "prometheus_client": ["gateway/telemetry/"],
     "pypdf": ["agent/knowledge/pdf.py"],
+    "redis": ["gateway/cluster/"],
     "referencing": ["agent/tools/running.py"],
     "pylibsrtp": ["gateway/webrtc/"],
     "rich": ["gateway/commands/campaign_display.py"],

@@ -649,6 +649,10 @@ class EventInfo(Model):
         "campaign.outcome",
         "campaign.progress",
         "work.progress",
+        "cluster.node",
+        "cluster.redis_lost",
+        "cluster.redis_back",
+        "call.adopted",
     ]
     call_id: str
     """Empty: it is of no call."""

@@ -268,6 +268,26 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         },
         is_kept=False,
     ),
+    "cluster.node": KindFacts(
+        "A node of the cluster has come, begins to drain, is gone or dead, as this gateway sees it. `call_id` is "
+        "empty, as with the next two.",
+        {
+            "node": "its name",
+            "state": "`up`, `draining`, `gone` (no heartbeat any more) or `dead` (nor a leave: others take its calls)",
+        },
+    ),
+    "cluster.redis_lost": KindFacts(
+        "The Redis of the cluster does not answer: calls go on, the nodes do not meet.", {}
+    ),
+    "cluster.redis_back": KindFacts("It answers again.", {}),
+    "call.adopted": KindFacts(
+        "A call of a node that is dead, or drains, has been taken over: told by the node that has it now.",
+        {
+            "from_node": "who had it",
+            "cause": "`death` or `drain`",
+            "silent_ms": "since the node that had it last told of itself, until the far end has answered us",
+        },
+    ),
 }
 
 

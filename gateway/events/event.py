@@ -48,6 +48,10 @@ EventKind = Literal[
     "campaign.outcome",
     "campaign.progress",
     "work.progress",
+    "cluster.node",
+    "cluster.redis_lost",
+    "cluster.redis_back",
+    "call.adopted",
 ]
 
 

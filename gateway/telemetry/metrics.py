@@ -271,6 +271,18 @@ class Metrics:
             buckets=_LAG_BUCKETS_S,
             registry=registry,
         )
+        self.cluster_nodes = Gauge(
+            "parley_cluster_nodes", "Living nodes of the cluster, this one among them.", ["state"], registry=registry
+        )
+        self.cluster_redis_up = Gauge(
+            "parley_cluster_redis_up", "1 while the Redis of the cluster answers.", registry=registry
+        )
+        self.calls_adopted = Counter(
+            "parley_calls_adopted",
+            "Calls of other nodes that this one has taken over, or tried to.",
+            ["result"],
+            registry=registry,
+        )
         self.store_queue_depth = Gauge(
             "parley_store_queue_depth", "Records that wait to be written to the database.", registry=registry
         )

@@ -44,7 +44,7 @@ def test_the_next_caller_hears_what_was_edited_and_a_restart_keeps_it(tmp_path: 
             assert caller.bye("agent").code == 200
         assert said(gateway) == ["Hello, how can I help you?"]
         report = ask(gateway)
-        assert "welcome" in report["greeting"].lower()
+        assert "welcome" in report["greeting"].lower(), report
         assert said(gateway)[0] == GREETING
         assert "on the roof" in said(gateway)[1]
         assert "roof" in report["turns"][0]["heard"].lower()

@@ -154,7 +154,6 @@ def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("toml", "fault"),
     [
-        ('[cluster]\nredis_url = "redis://h"', "cluster.redis_url: is not supported in this version"),
         ("[store]\nretention = 30", "store.retention: is not supported in this version"),
         (
             '[store]\nurl = "postgresql+asyncpg://u:p@h/d"',

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names in Redis. All nodes of one cluster, and nobody else, use one of its databases."""
+
+NODES = "parley:nodes"
+"""Set of the ids of nodes that have come and not taken their leave; who is here without a heartbeat has died."""
+EVENTS = "parley:events"
+"""Stream of what all nodes tell."""
+
+
+def node_key(node_id: str) -> str:
+    """Its last heartbeat, as JSON; gone a second after it."""
+    return f"parley:node:{node_id}"
+
+
+def calls_key(node_id: str) -> str:
+    """Hash of its calls: what another node needs to go on with each of them."""
+    return f"parley:calls:{node_id}"
+
+
+def commands_key(node_id: str) -> str:
+    """Stream of what it is asked."""
+    return f"parley:commands:{node_id}"
+
+
+def replies_key(node_id: str) -> str:
+    """Stream of what it was answered."""
+    return f"parley:replies:{node_id}"
+
+
+def claim_key(node_id: str, run: str) -> str:
+    """Who of the living looks after the calls of a node that has died."""
+    return f"parley:dead:{node_id}:{run}"
+
+
+def owner_key(call_id: str) -> str:
+    """Which node has a call."""
+    return f"parley:owner:{call_id}"
