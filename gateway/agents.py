@@ -42,6 +42,7 @@ from gateway.work import Work, WorkBoard
 
 log = structlog.get_logger(__name__)
 
+_NOTHING_REDACTED = RedactionConfig()
 _RENDER_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """After a service that speaks has failed; the last one again and again."""
 
@@ -69,7 +70,7 @@ class Staff:
         knowledge: Mapping[str, Knowledge],
         metrics: Metrics,
         lookups: Mapping[str, CallLookup],
-        redaction: RedactionConfig = RedactionConfig(),
+        redaction: RedactionConfig = _NOTHING_REDACTED,
     ) -> ConfiguredAgents:
         """Every agent; what the offline voice always says is rendered now, so that it is there at pick-up."""
         services = {}

@@ -19,7 +19,8 @@ _SPOKEN = re.compile(
     re.I,
 )
 _SAID_FIRST = re.compile(
-    r"\be-?mail(?:[ -]address)?(?: (?:is|would be|to|at|it's))?(?: (?:it's|is))?[:,]? +((?!is\b|it\b|to\b|at\b|would\b)(?:[\w.]+ +){1,6})$",
+    r"\be-?mail(?:[ -]address)?(?: (?:is|would be|to|at|it's))?(?: (?:it's|is))?[:,]? +"
+    r"((?!is\b|it\b|to\b|at\b|would\b)(?:[\w.]+ +){1,6})$",
     re.I,
 )
 _OPEN = re.compile(rf"\b(?:{_JOINT}|{_AT})\W*$", re.I)

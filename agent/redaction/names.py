@@ -21,32 +21,35 @@ _WEAK = re.compile(
     re.I,
 )
 """What follows may be one, if it is written like one and stands alone, or if somebody is speaking or calling."""
-_TITLE = re.compile(r"\b(?:mr|mrs|ms|miss|mx|dr|doctor|prof|professor|herr|frau|señora?|monsieur|madame|mister)\.?\s+", re.I)
+_TITLE = re.compile(
+    r"\b(?:mr|mrs|ms|miss|mx|dr|doctor|prof|professor|herr|frau|señora?|monsieur|madame|mister)\.?\s+", re.I
+)
 _SPEAKING = re.compile(r"\b(speaking|here|calling|on the (?:line|phone))\b", re.I)
 _ASKS = re.compile(
     r"\b(?:your (?:full |first |last )?name|who(?:'s| is| am i) (?:calling|speaking|this|talking)"
     r"|who(?:m)? am i (?:speaking|talking)|may i (?:have|ask|get) (?:your|who)|ihr name|su nombre|votre nom)\b",
     re.I,
 )
-_WORD = re.compile(r"[^\W\d_](?:\.|[^\W\d_]*(?:['’-][^\W\d_]+)*)")
+_WORD = re.compile(r"[^\W\d_](?:\.|[^\W\d_]*(?:['\u2019-][^\W\d_]+)*)")
 _GAP = re.compile(r"\s+")
 _FILLER = re.compile(r"(?:(?:uh|um|er|erm|well|yes|yeah|sure|okay|ok|so|oh|hi|hello)\b[,.]?\s+)*", re.I)
-_PARTICLES = frozenset("van von de da del della di der den la le bin al el mac mc st san dos".split())
-_NOT_NAMES = frozenset(
-    (
-        "a about actually after again all also am an and any are as ask asking at back be because been before but by "
-        "call called calling can cannot correct could did do does done down fine for from get getting go going good got "
-        "great had happy has have having he hello help her here hi him his how i i'd i'll i'm i've if in interested into "
-        "is it it's its just know later let like line long looking maybe me mine more much my new no none not nothing now "
-        "of off ok okay on one only or our out over paul's phone please question quite ready really right same see she "
-        "so some sorry speak speaking spelled spelt still sure talk talking tell than thank thanks that that's the their "
-        "them then there they thing this those to today tomorrow tonight too trying unfortunately up us very wait "
-        "waiting wanted was we well were what when where which while who why will with wondering would yeah yes yesterday "
-        "yet you your yours monday tuesday wednesday thursday friday saturday sunday january february march april june "
-        "july august september october november december mr mrs ms dr miss address email number account card zero one two "
-        "three four five six seven eight nine ten und oder ich ist aus mit für y o et ou"
-    ).split()
-)
+_PARTICLE_WORDS = "van von de da del della di der den la le bin al el mac mc st san dos"
+_PARTICLES = frozenset(_PARTICLE_WORDS.split())
+_WORDS = """
+a about actually after again all also am an and any are as ask asking at back be because been before but by call
+called calling can cannot correct could did do does done down fine for from get getting go going good got great had
+happy has have having he hello help her here hi him his how i i'd i'll i'm i've if in interested into is it it's its
+just know later let like line long looking maybe me mine more much my new no none not nothing now of off ok okay on
+one only or our out over paul's phone please question quite ready really right same see she so some sorry speak
+speaking spelled spelt still sure talk talking tell than thank thanks that that's the their them then there they
+thing this those to today tomorrow tonight too trying unfortunately up us very wait waiting wanted was we well were
+what when where which while who why will with wondering would yeah yes yesterday yet you your yours monday tuesday
+wednesday thursday friday saturday sunday january february march april june july august september october november
+december mr mrs ms dr miss address email number account card zero one two three four five six seven eight nine ten
+und oder ich ist aus mit für y o et ou
+"""
+_NOT_NAMES = frozenset(_WORDS.split())
+"""What follows a cue, and is no name."""
 _MOST_WORDS = 4
 _MOST_LOWER_CASE = 2
 _SHORTEST_KNOWN = 3
@@ -118,7 +121,10 @@ def _name_before(text: str, at: int) -> Iterator[Span]:
     words = before[start:].split()
     if not 1 <= len(words) <= _MOST_WORDS - 1:
         return
-    if all(word[0].isupper() and re.split("['’]", word.lower())[0] not in _NOT_NAMES and _WORD.fullmatch(word) for word in words):
+    if all(
+        word[0].isupper() and re.split("['\u2019]", word.lower())[0] not in _NOT_NAMES and _WORD.fullmatch(word)
+        for word in words
+    ):
         yield Span(start, len(before), "names")
 
 
@@ -138,7 +144,7 @@ def find_known_names(text: str, known: Sequence[str] | frozenset[str]) -> Iterat
     last: Span | None = None
     for word in _WORD.finditer(text):
         plain = word[0].rstrip(".").lower()
-        bare = plain.removesuffix("'s").removesuffix("’s")
+        bare = plain.removesuffix("'s").removesuffix("\u2019s")
         if bare not in known or (is_cased and not word[0][0].isupper()):
             continue
         span = Span(word.start(), word.start() + len(bare), "names")

@@ -22,7 +22,9 @@ _ANNOUNCES = re.compile(
     r"|número|teléfono|cuenta|numéro|téléphone|compte)\b",
     re.I,
 )
-_OF_CARD = re.compile(r"\b(?:cvv2?|cvc|cvn|security code|expiry|expires?|expiration|valid (?:until|thru|through))\b", re.I)
+_OF_CARD = re.compile(
+    r"\b(?:cvv2?|cvc|cvn|security code|expiry|expires?|expiration|valid (?:until|thru|through))\b", re.I
+)
 _DATE = re.compile(
     r"\b(?:\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})|\d{1,2}\.\d{1,2}\.(?:\d{4}|\d{2}))\b"
     r"|\b\d{1,2}:\d{2}(?::\d{2})?\b"

@@ -8,29 +8,29 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-_DIGITS: Mapping[str, str] = {
-    **dict(zip("zero one two three four five six seven eight nine".split(), "0123456789", strict=True)),
-    **dict.fromkeys(("oh", "o", "nought", "naught", "null", "cero", "zéro"), "0"),
-    **dict(zip("uno dos tres cuatro cinco seis siete ocho nueve".split(), "123456789", strict=True)),
-    **dict(zip("un deux trois quatre cinq six sept huit neuf".split(), "123456789", strict=True)),
-    **dict(zip("eins zwei drei vier fünf sechs sieben acht neun".split(), "123456789", strict=True)),
-    "zwo": "2",
-}
-_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_NUMBERS: Mapping[str, str] = {**_DIGITS, **{word: str(10 + index) for index, word in enumerate(_TEENS)}}
-_TENS: Mapping[str, str] = {
-    word: str(index)
-    for index, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
-}
-_TIMES: Mapping[str, int] = {"double": 2, "triple": 3, "treble": 3}
-_BETWEEN = frozenset("uh um er erm äh euh eh dash hyphen minus space then and".split())
-"""Words within a number; `and` and `then` only between two signs."""
-_TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+|\S")
-_PAUSE = re.compile(r"[-–—.,;()+…]")
-_MONEY = frozenset("$€£¥")
-_UNITS = frozenset(
-    "dollars dollar euros euro pounds pound cents percent % miles kilometers kilometres km kg people euro".split()
+_ONES = (
+    ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    ("cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"),
+    ("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf"),
+    ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"),
+    ("oh", "", "zwo"),
+    ("o",),
+    ("nought",),
+    ("naught",),
 )
+_DIGITS: Mapping[str, str] = {word: str(digit) for words in _ONES for digit, word in enumerate(words) if word}
+_TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_NUMBERS: Mapping[str, str] = {**_DIGITS, **{word: str(number) for number, word in enumerate(_TEENS, start=10)}}
+_TENS_WORDS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_TENS: Mapping[str, str] = {word: str(tens) for tens, word in enumerate(_TENS_WORDS, start=2)}
+_TIMES: Mapping[str, int] = {"double": 2, "triple": 3, "treble": 3}
+_BETWEEN = frozenset(["uh", "um", "er", "erm", "äh", "euh", "eh", "dash", "hyphen", "minus", "space", "then", "and"])
+"""Words within a number; `and` and `then` only between two signs."""
+_TOKEN = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*|\d+|\S")
+_PAUSE = re.compile(r"[-\u2013\u2014.,;()+\u2026]")
+_MONEY = frozenset("$€£¥")
+_UNIT_WORDS = "dollars dollar euros euro pounds pound cents percent % miles kilometers kilometres km kg people"
+_UNITS = frozenset(_UNIT_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,11 @@ def _signs_at(tokens: Sequence[Token], index: int) -> tuple[str, int]:
         and (tokens[near].begin == token.end or tokens[near].end == token.begin)
         for near in (index - 1, index + 1)
     )
-    if token.text.isascii() and token.text.isalpha() and (len(token.text) == 1 or (is_beside_digits and len(token.text) <= 4)):
+    if (
+        token.text.isascii()
+        and token.text.isalpha()
+        and (len(token.text) == 1 or (is_beside_digits and len(token.text) <= 4))
+    ):
         return token.text.upper(), 1
     if token.text.isascii() and token.text.isalpha() and len(token.text) == 2 and token.text.isupper():
         return token.text, 1

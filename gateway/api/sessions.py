@@ -24,8 +24,8 @@ from gateway.store.records import SipMessageRecord, SipStep
 Redact = Annotated[
     bool,
     Query(
-        description="Without what looks like cards, account and other numbers, e-mail addresses, birth dates and names, "
-        "though the call was kept as it was said."
+        description="Without what looks like cards, account and other numbers, e-mail addresses, birth dates and "
+        "names, though the call was kept as it was said."
     ),
 ]
 _PCAP = "application/vnd.tcpdump.pcap"

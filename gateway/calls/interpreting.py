@@ -110,9 +110,7 @@ class Direction:
                 pass  # the session logs it, and says it to the listener
 
 
-def _entry(
-    call: Call, role: Role, text: str, heard: str | None, started_at: float, ended_at: float
-) -> TranscriptEntry:
+def _entry(call: Call, role: Role, text: str, heard: str | None, started_at: float, ended_at: float) -> TranscriptEntry:
     return TranscriptEntry(
         role=role,
         text=text,

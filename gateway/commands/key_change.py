@@ -65,7 +65,7 @@ async def _rotated(store: "StoreConfig", options: argparse.Namespace) -> int:
     key = store.key
     assert key is not None
     await asyncio.to_thread(upgrade_schema, store.database_url)
-    async with open_transactions(store.database_url) as (transaction, dialect):
+    async with open_transactions(store.database_url) as (transaction, _):
 
         async def is_over(call_id: str) -> bool | None:
             async with transaction() as connection:
@@ -77,9 +77,6 @@ async def _rotated(store: "StoreConfig", options: argparse.Namespace) -> int:
         try:
             rows = await KeyChange(transaction, key).run(told)
             files = await RecordingKeyChange(store.recordings_dir, key, is_over).run(told)
-            if dialect == "sqlite":
-                async with transaction() as connection:
-                    await connection.exec_driver_sql("SELECT 1")
         except StoreError as error:
             failed(f"{error}: begin again, and it goes on")
         except OSError as error:

@@ -317,9 +317,7 @@ class CampaignRows:
 
     async def barred(self, connection: AsyncConnection, campaign_id: str, contacts: Sequence[Row[Any]]) -> set[int]:
         """The ids of those of these contacts that the campaign may not call."""
-        known_as = {
-            one.contact_id: self._keys.all_of(self._sealer.open(one.number, SEALED_NUMBER)) for one in contacts
-        }
+        known_as = {one.contact_id: self._keys.all_of(self._sealer.open(one.number, SEALED_NUMBER)) for one in contacts}
         keys = await barred_keys(connection, campaign_id, [key for all_keys in known_as.values() for key in all_keys])
         return {contact_id for contact_id, all_keys in known_as.items() if not keys.isdisjoint(all_keys)}
 

@@ -22,13 +22,12 @@ from gateway.errors import StoreError
 from gateway.store.number_keys import NumberKeys
 from gateway.store.sealed_columns import SEALED_TABLES, Digest, SealedTable
 from gateway.store.sealing import ColumnSealer
-from gateway.store.whose_digest import addresses_of
 from gateway.store.tables import CallerRow, ConsentRow
+from gateway.store.whose_digest import addresses_of
 from media.encryption import EncryptionKey
 
 BATCH_ROWS = 200
 _SHORTEST_PAUSE_S = 0.005
-_PURPOSE_OF_CALLERS = "parley callers 1"
 
 Told = Callable[[str, int, int], None]
 """What is worked on, how much of it is done, and of how much."""
@@ -140,7 +139,7 @@ class KeyChange:
         """Callers used to be kept as digests and nothing else: look for their addresses in what else is kept of their
         calls. A guess counts only when it gives the digest."""
         table = row.__table__
-        hashes = NumberKeys(self._key, _PURPOSE_OF_CALLERS)
+        hashes = NumberKeys(self._key, "parley callers 1")
         sealed = next(one for one in SEALED_TABLES if one.table is table)
         last: Sequence[Any] | None = None
         done = 0
@@ -161,9 +160,7 @@ class KeyChange:
             told(f"{sealed.name}: digests", done, done)
             await self._let_others_write(began)
 
-    async def _name(
-        self, connection: AsyncConnection, sealed: SealedTable, row: Row[Any], hashes: NumberKeys
-    ) -> None:
+    async def _name(self, connection: AsyncConnection, sealed: SealedTable, row: Row[Any], hashes: NumberKeys) -> None:
         for address in await addresses_of(connection, self._sealer, row.digest):
             if row.digest in hashes.all_of(address):
                 break

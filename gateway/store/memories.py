@@ -3,7 +3,8 @@
 
 A caller is kept as a keyed hash (HMAC-SHA256 under the store's key), and what they said sealed like transcripts.
 Without a key the hash is one that anybody can compute, as everything else lies in clear then; what was kept before the
-key was set is still found. Beside a keyed hash the address itself lies sealed, so that another key can take over. Memories go with their session (foreign key), by `forget`, and by age.
+key was set is still found. Beside a keyed hash the address itself lies sealed, so that another key can
+take over. Memories go with their session (foreign key), by `forget`, and by age.
 """
 
 from collections.abc import Callable, Collection

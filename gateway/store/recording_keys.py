@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Recordings under which keys, and all of them under the one in force: the other half of a change of the key."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import asyncio
 
 from gateway.store.key_census import CLEAR
 from gateway.store.sealing import MARKED_BYTES
@@ -89,7 +88,7 @@ class RecordingKeyChange:
             elif await asyncio.to_thread(reseal, path, self._key):
                 # Erasing takes the file first and then the session: what is erased while we copy must not come back.
                 if await self._is_over(call_id) is None:
-                    path.unlink(missing_ok=True)
+                    await asyncio.to_thread(path.unlink, missing_ok=True)
                 else:
                     self.change.files += 1
         except FileNotFoundError:

@@ -82,6 +82,10 @@ class Agents(Protocol):
         self, name: str | None, call: Call, llm: LanguageModel, follow: Callable[[AgentEvent], None]
     ) -> AgentActivity: ...
 
+    def for_streams(self, name: str | None) -> Callable[[str], str]:
+        """What a text backend may read of what was said."""
+        ...
+
 
 class Streams:
     """An async context manager, one for the process: leaving it ends what runs."""
