@@ -9,18 +9,22 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Query, WebSocket
+from fastapi import APIRouter, Query, Request, WebSocket
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketDisconnect
 
+from gateway.api.fence import Owners
 from gateway.api.onlookers import Onlookers
 from gateway.api.problems import problem_of, problem_response, problem_responses
+from gateway.api.reach import reach_of
 from gateway.errors import StoreError, TooManyOnlookers
 from gateway.events import KEPT_KINDS, EventKind, EventLog, Wanted, kinds_matching
 from gateway.events.catalogue import CATALOGUE
@@ -33,6 +37,7 @@ log = structlog.get_logger(__name__)
 FEED_PROTOCOL = "parley.events"
 """Offered by pages, beside `parley.key.KEY` (gateway.api.gate)."""
 _PAGE_EVENTS = 100
+Admits = Callable[[Event], Awaitable[bool]]
 _MOST_FEEDS = 200
 _TRY_AGAIN_LATER = 1013
 """In RFC 6455's registry. Our database does not answer; the reason holds the cursor to go on from."""
@@ -82,13 +87,14 @@ class _FeedQuery(BaseModel):
     batch_ms: Annotated[int, Field(ge=0, le=5000)] = 0
 
 
-def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
-    """The routes over this log."""
+def events_router(events: EventLog, metrics: Metrics, owners: Owners) -> APIRouter:
+    """The routes over this log; `owners` know whose events they are."""
     onlookers = Onlookers(_MOST_FEEDS)
     router = APIRouter(prefix="/events", tags=["events"], responses=problem_responses(401, 422, 503))
 
     @router.get("")
     async def list_events(
+        request: Request,
         after: Annotated[_Cursor, Query()] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         call_id: Annotated[_CallId | None, Query()] = None,
@@ -100,10 +106,12 @@ def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
         page = await events.read(after, limit, wanted)
+        reach = reach_of(request)
         return EventPage(
             events=[
                 EventInfo(cursor=one.cursor, kind=one.kind, call_id=one.call_id, at=one.at, data=dict(one.data))
                 for one in page.events
+                if await owners.admits(reach, one)
             ],
             cursor=page.position,
             complete=_is_complete(events, after),
@@ -121,7 +129,11 @@ def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
                 )
             )
             return
-        await feed_events(socket, events, metrics, onlookers, wanted, query.after, batch_ms=query.batch_ms)
+        reach = reach_of(socket)
+        admits = partial(owners.admits, reach) if reach.is_limited else None
+        await feed_events(
+            socket, events, metrics, onlookers, wanted, query.after, batch_ms=query.batch_ms, admits=admits
+        )
 
     return router
 
@@ -137,10 +149,11 @@ async def feed_events(
     *,
     batch_ms: int = 0,
     last: EventKind | None = None,
+    admits: Admits | None = None,
 ) -> None:
     """Accept the WebSocket and tell it what happens, until it goes, or after an event of kind `last`.
 
-    `batch_ms`: so often, in arrays; 0: at once.
+    `batch_ms`: so often, in arrays; 0: at once. `admits`: of which events it may know; None: of all.
     """
     with contextlib.ExitStack() as places:
         try:
@@ -148,7 +161,7 @@ async def feed_events(
         except TooManyOnlookers as error:
             await socket.send_denial_response(problem_of(error))
             return
-        feed = _Feed(socket, events, wanted, after, as_text, batch_ms / 1000, last)
+        feed = _Feed(socket, events, wanted, after, as_text, batch_ms / 1000, last, admits)
         await _tell(socket, feed, metrics)
 
 
@@ -180,7 +193,9 @@ class _Feed:
         as_text: Callable[[Event], str] = Event.as_json,
         batch_s: float = 0.0,
         last: EventKind | None = None,
+        admits: Admits | None = None,
     ) -> None:
+        self._admits = admits
         self._socket = socket
         self._events = events
         self._wanted = wanted
@@ -215,6 +230,8 @@ class _Feed:
             await self._socket.send_text(json.dumps(started))
             while True:
                 page = await self._events.read(self._position, _PAGE_EVENTS, self._wanted)
+                if self._admits is not None:
+                    page = replace(page, events=[one for one in page.events if await self._admits(one)])
                 if self._batch_s:
                     if page.events:
                         await self._socket.send_text(f"[{','.join(map(self._as_text, page.events))}]")

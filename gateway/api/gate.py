@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.keyring import KeyRing
 from gateway.api.problems import problem_of, problem_response
+from gateway.api.reach import Reach
 from gateway.api.scopes import allows, scope_needed
 from gateway.errors import ScopeMissing
 from gateway.rates import Rate, TokenBucket
@@ -33,7 +34,7 @@ _OPEN_PATH = "/webrtc/token"
 class BearerGate:
     """ASGI middleware: under the prefix, nothing happens without `Authorization: Bearer KEY` (RFC 6750 section 2.1).
 
-    Whoever passes has `key_id` and its `scopes` in the request's state.
+    Whoever passes has `key_id`, its `scopes` and its `reach` in the request's state.
     """
 
     def __init__(self, app: ASGIApp, *, keys: KeyRing, rate: Rate | None, prefix: str) -> None:
@@ -86,7 +87,7 @@ class BearerGate:
         needed = scope_needed(scope.get("method", "GET"), path)
         if not allows(holder.scopes, needed):
             return problem_of(ScopeMissing(needed))
-        scope.setdefault("state", {}).update(key_id=holder.key_id, scopes=holder.scopes)
+        scope.setdefault("state", {}).update(key_id=holder.key_id, scopes=holder.scopes, reach=Reach.of(holder.only))
         return None
 
     def _wait_s(self, key_id: str, now: float) -> float:

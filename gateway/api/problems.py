@@ -34,6 +34,7 @@ from gateway.errors import (
     NoSuchTrunk,
     NoSuchVersion,
     NoSuchVoice,
+    OutOfReach,
     ScopeMissing,
     StaleVersion,
     StoreError,
@@ -82,6 +83,7 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (TooManyOnlookers, 503, "too-many-onlookers", "No more may look on now"),
     (TooManyTokens, 503, "too-many-tokens", "No more tokens are given out now"),
     (ScopeMissing, 403, "scope-missing", "Forbidden"),
+    (OutOfReach, 403, "out-of-reach", "Forbidden"),
     (StoreError, 503, "store-failed", "The database does not work"),
 )
 
@@ -146,6 +148,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(UrlError, _on_gateway_error)
     app.add_exception_handler(TokenRefused, _on_gateway_error)
     app.add_exception_handler(ScopeMissing, _on_gateway_error)
+    app.add_exception_handler(OutOfReach, _on_gateway_error)
     app.add_exception_handler(TooManyTokens, _on_gateway_error)
     app.add_exception_handler(Exception, _on_bug)
 

@@ -14,7 +14,7 @@ SQLite runs with `synchronous=NORMAL`: a committed record is in the kernel's han
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -235,13 +235,32 @@ class SessionStore:
                 turns=tuple(TurnRecord.model_validate(dict(turn._mapping)) for turn in turns),
             )
 
-    async def recent(self, limit: int, *, before: str | None = None) -> list[SessionSummary]:
-        """The newest sessions first; `before`, a call id, continues after that session. Raises `StoreError`."""
+    async def summary(self, call_id: str) -> SessionSummary | None:
+        """The session without what was said. Raises `StoreError`."""
+        await self.flush()
+        async with self._reading() as connection:
+            row = (await connection.execute(select(SessionRow.__table__).where(SessionRow.call_id == call_id))).first()
+        return None if row is None else SessionSummary(**self._summary_fields(row._mapping))
+
+    async def recent(
+        self,
+        limit: int,
+        *,
+        before: str | None = None,
+        agents: Collection[str] | None = None,
+        trunks: Collection[str] | None = None,
+    ) -> list[SessionSummary]:
+        """The newest sessions first; `before`, a call id, continues after that session. `agents`, `trunks`: of these
+        only. Raises `StoreError`."""
         await self.flush()
         newest = select(SessionRow.__table__).order_by(SessionRow.started_at.desc(), SessionRow.call_id.desc())
         if before is not None:
             anchor = select(SessionRow.started_at, SessionRow.call_id).where(SessionRow.call_id == before)
             newest = newest.where(tuple_(SessionRow.started_at, SessionRow.call_id) < anchor.scalar_subquery())
+        if agents is not None:
+            newest = newest.where(SessionRow.agent.in_(sorted(agents)))
+        if trunks is not None:
+            newest = newest.where(SessionRow.trunk.in_(sorted(trunks)))
         async with self._reading() as connection:
             rows = await connection.execute(newest.limit(limit))
             return [SessionSummary(**self._summary_fields(row._mapping)) for row in rows]
@@ -308,7 +327,8 @@ class SessionStore:
 
     async def add_api_key(self, hashed: str, record: ApiKeyRecord) -> None:
         """Keep a key, and note it in the audit log. Raises `StoreError`."""
-        values = {**record.model_dump(), "scopes": list(record.scopes), "hash": hashed}
+        values = {**record.model_dump(mode="json", include={"only"}), **record.model_dump(exclude={"only"})}
+        values |= {"scopes": list(record.scopes), "hash": hashed}
         await self._put((_ADD_KEY, values), self._audit("api_key_created", record.key_id), wait=True)
 
     async def revoke_api_key(self, key_id: str) -> bool:
