@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from agent.redaction.kinds import Span
 
 _STRONG = re.compile(
-    r"\b(?:(?:my|the|his|her|our|your|last|first|full|family|sur) ?(?:full |first |last |family )?name(?:'s| is| was)"
+    r"\b(?:(?:my|the|his|her|our|your|last|first|full|family|sur) ?(?:full |first |last |family )?name(?:'s| is)"
     r"|name[:,]|i(?:'m| am) called|they call me|call me|the name(?:'s| is)|speaking (?:to|with)"
     r"|you(?:'re| are) (?:talking|speaking) (?:to|with)"
     r"|mein name ist|ich heiße|me llamo|mi nombre es|je m'appelle|mon nom est)[,:]?\s+",
@@ -23,6 +23,9 @@ _WEAK = re.compile(
 """What follows may be one, if it is written like one and stands alone, or if somebody is speaking or calling."""
 _TITLE = re.compile(
     r"\b(?:mr|mrs|ms|miss|mx|dr|doctor|prof|professor|herr|frau|señora?|monsieur|madame|mister)\.?\s+", re.I
+)
+_SPOKEN_FOR = re.compile(
+    r"\b(?:this is|it's|it is|here is) (?=(?:[^\W\d_]+ ){1,2}(?:speaking|calling|here|on the (?:line|phone))\b)", re.I
 )
 _SPEAKING = re.compile(r"\b(speaking|here|calling|on the (?:line|phone))\b", re.I)
 _ASKS = re.compile(
@@ -68,6 +71,8 @@ def find_names(text: str, asked: str) -> Iterator[Span]:
             follows = text[name.end :].lstrip(" ,")
             if not follows or follows[0] in ".!?" or _SPEAKING.match(follows) or _introduces(found[0]):
                 yield name
+    for found in _SPOKEN_FOR.finditer(text):
+        yield from _name_at(text, found.end(), is_cased=False)
     for found in _SPEAKING.finditer(text):
         yield from _name_before(text, found.start())
     if _ASKS.search(asked):

@@ -163,7 +163,7 @@ def _signs_at(tokens: Sequence[Token], index: int) -> tuple[str, int]:
         and (len(token.text) == 1 or (is_beside_digits and len(token.text) <= 4))
     ):
         return token.text.upper(), 1
-    if token.text.isascii() and token.text.isalpha() and len(token.text) == 2 and token.text.isupper():
+    if token.text.isascii() and token.text.isalpha() and len(token.text) <= 4 and token.text.isupper():
         return token.text, 1
     return "", 0
 

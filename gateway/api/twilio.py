@@ -53,8 +53,8 @@ def twilio_router(
     rate: Rate | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> APIRouter:
-    """`admits` judges a password, in constant time: which calls it reaches, None for a wrong one. `rate`: requests of one
-    address with one password that is right; None: as many as it likes."""
+    """`admits` judges a password, in constant time: which calls it reaches, None for a wrong one. `rate`: requests of
+    one address with one password that is right; None: as many as it likes."""
     wrong, right = Buckets(WRONG_PASSWORDS), None if rate is None else Buckets(rate)
     router = APIRouter(prefix=f"/{_VERSION}/Accounts/{{account_sid}}/Calls", include_in_schema=False)
 
