@@ -11,7 +11,7 @@ from agent.redaction.spoken import Run, Token, number_runs, sign_runs
 LEAST_DIGITS = 6
 """Of a number that nobody has announced."""
 _LEAST_ANNOUNCED = 3
-_MOST_AFTER_CARD = 8
+_MOST_BESIDE_CARD = 8
 """Expiry and security code, read out with the card."""
 _ANNOUNCED_WITHIN = 48
 """Characters before the number."""
@@ -61,9 +61,10 @@ def find_cards(text: str, tokens: Sequence[Token]) -> Iterator[Span]:
     """By Luhn's formula; with the few digits around them in the same breath, and what is said to be of a card."""
     for run in number_runs(text, tokens, dates_and_times(text)):
         found = list(_cards_in(run))
-        for index, (begin, end) in enumerate(found):
+        for index, (first, end) in enumerate(found):
+            begin = 0 if index == 0 and first <= _MOST_BESIDE_CARD else first
             is_last = index == len(found) - 1
-            last = len(run.signs) if is_last and len(run.signs) - end <= _MOST_AFTER_CARD else end
+            last = len(run.signs) if is_last and len(run.signs) - end <= _MOST_BESIDE_CARD else end
             yield _span(run, begin, last, "cards")
         if not found and len(run.signs) in range(3, 7) and _OF_CARD.search(text, max(0, run.begin - 32), run.begin):
             yield _span(run, 0, len(run.signs), "cards")
