@@ -54,6 +54,8 @@ from gateway.calls.voices import Voices
 from gateway.campaigns.control import Campaigns
 from gateway.campaigns.extraction import Extraction, LlmExtraction, RuleExtraction
 from gateway.campaigns.runner import Runner
+from gateway.cluster.adoption import Adoptions
+from gateway.cluster.failover import open_failover
 from gateway.cluster.membership import open_membership
 from gateway.config import Config, HttpConfig, SipConfig
 from gateway.desk import service_infos, trunk_infos
@@ -187,6 +189,9 @@ async def _serve(config: Config) -> None:
         cluster = await stack.enter_async_context(
             open_membership(config, *where, lambda: len(switchboard.calls), events.bus, metrics)
         )
+        adoptions = await stack.enter_async_context(
+            open_failover(cluster, switchboard, store, metrics, config.cluster.dead_after_s)
+        )
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
@@ -280,13 +285,21 @@ async def _serve(config: Config) -> None:
         if cluster is not None:
             cluster.drain()
         runner.stop_claiming()
-        drain = tasks.create_task(switchboard.drain(config.cluster.drain_s), name="drain")
+        drain = tasks.create_task(_drain(switchboard, adoptions, config.cluster.drain_s), name="drain")
         again = tasks.create_task(stop.wait(), name="second-signal")
         await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()
         again.cancel()
         await switchboard.drain(0)  # after a second signal
         await runner.leave(_LEAVE_S)
+
+
+async def _drain(switchboard: Switchboard, adoptions: Adoptions | None, limit_s: float) -> None:
+    """Let calls end, hand over those that do not, hang up those that cannot be handed over."""
+    await switchboard.empty(limit_s)
+    if adoptions is not None:
+        await adoptions.hand_over_all()
+    await switchboard.drain(0)
 
 
 def _midnight() -> datetime:

@@ -264,10 +264,9 @@ class ClusterConfig(Section):
     weight: Annotated[int, Field(ge=1, le=100)] = 50
     """Of nodes that are alike full, the heavier gets the call."""
     heartbeat_s: Annotated[float, Field(ge=0.05, le=10)] = 0.25
+    """Between two signs of life."""
     dead_after_s: Annotated[float, Field(ge=0.2, le=60)] = 1.5
     """Without a heartbeat for so long, a node is dead, and the others take its calls. At least three heartbeats."""
-    edge: HostAndPort | None = None
-    """The Kamailio that our calls go through. None: adopted calls are sent for straight at their far ends."""
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
     """How long calls may go on after SIGTERM. What stands then is handed over to another node, or hung up."""
 

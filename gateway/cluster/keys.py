@@ -27,9 +27,14 @@ def replies_key(node_id: str) -> str:
     return f"parley:replies:{node_id}"
 
 
-def claim_key(node_id: str, run: str) -> str:
-    """Who of the living looks after the calls of a node that has died."""
-    return f"parley:dead:{node_id}:{run}"
+def handed_key(node_id: str) -> str:
+    """List of calls that a draining node has handed to this one."""
+    return f"parley:handed:{node_id}"
+
+
+def settled_key(call_id: str) -> str:
+    """Whether a call that was handed over has arrived: `yes` or `no`."""
+    return f"parley:settled:{call_id}"
 
 
 def owner_key(call_id: str) -> str:
