@@ -2,12 +2,13 @@
 """A new encryption key takes an old one's place: nothing is lost on the way, and the old one can be dropped."""
 
 import asyncio
+import io
 import json
 import os
 import sqlite3
-import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import JSON, Text
 
 from gateway.campaigns.outcome import Outcome
+from gateway.cli import main
 from gateway.errors import StartupError, StoreError
 from gateway.events.event import Event
 from gateway.sip.signalling import SipMessage
@@ -113,16 +115,35 @@ async def change(folder: Path, key: EncryptionKey = BOTH, batch_rows: int = 2) -
         return await KeyChange(writing, key, batch_rows=batch_rows).run()
 
 
-def parley(folder: Path, *arguments: str, new: str = NEW_TEXT, old: str = OLD_TEXT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments], env=environment(folder, new, old), capture_output=True, text=True
-    )
+@dataclass
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def environment(folder: Path, new: str = NEW_TEXT, old: str = OLD_TEXT) -> dict[str, str]:
+async def parley(folder: Path, *arguments: str, new: str = NEW_TEXT, old: str = OLD_TEXT) -> Done:
+    """In this process, which takes less than a second."""
+
+    def run() -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+            for name, value in settings_of(folder, new, old).items():
+                patch.setenv(name, value)
+            try:
+                code = main(arguments)
+            except SystemExit as exit:
+                code = int(str(exit.code))
+        return Done(code, out.getvalue(), err.getvalue())
+
+    return await asyncio.to_thread(run)
+
+
+def settings_of(folder: Path, new: str = NEW_TEXT, old: str = OLD_TEXT) -> dict[str, str]:
     settings = {"PARLEY_STORE__ENCRYPTION_KEY": new, "PARLEY_STORE__OLD_ENCRYPTION_KEYS": old}
-    given = {name: value for name, value in settings.items() if value}
-    return {**os.environ, "PARLEY_STORE__DATA_DIR": str(folder), **given}
+    return {"PARLEY_STORE__DATA_DIR": str(folder), **{name: value for name, value in settings.items() if value}}
 
 
 async def test_all_of_it_is_read_with_the_old_key_beside_and_with_the_new_one_alone_afterwards(tmp_path: Path) -> None:
@@ -130,13 +151,13 @@ async def test_all_of_it_is_read_with_the_old_key_beside_and_with_the_new_one_al
         await fill(store, tmp_path)
     async with opened(tmp_path, BOTH) as store:
         await check_all(store)
-    before = parley(tmp_path, "keys", "check")
+    before = await parley(tmp_path, "keys", "check")
     assert before.returncode == 1, before
     assert f"key {OLD.key_id[:6].hex()} (old)" in before.stdout
-    done = parley(tmp_path, "keys", "rotate", "--json")
+    done = await parley(tmp_path, "keys", "rotate", "--json")
     assert done.returncode == 0, done
     assert json.loads(done.stdout)["left"] == {}
-    assert parley(tmp_path, "keys", "check", old="").returncode == 0
+    assert (await parley(tmp_path, "keys", "check", old="")).returncode == 0
     assert mark_of(OLD.key_id).encode() not in bytes_on_disk(tmp_path)
     assert header_of(tmp_path / "recordings" / "c1.ogg.enc").key_id == NEW.key_id
     async with opened(tmp_path, NEW) as store:
@@ -165,7 +186,7 @@ async def test_with_the_new_key_alone_what_is_under_the_old_one_is_refused_as_be
         with pytest.raises(StartupError, match="PARLEY_STORE__ENCRYPTION_KEY"):
             async with opened(tmp_path, key):
                 pass
-    wrong = parley(tmp_path, "keys", "rotate", old="")
+    wrong = await parley(tmp_path, "keys", "rotate", old="")
     assert wrong.returncode == 1
     assert "damaged, or encrypted with a key that is not among these" in wrong.stdout
     async with opened(tmp_path, OLD) as store:
@@ -209,18 +230,20 @@ async def test_killed_in_the_middle_again_and_again_it_goes_on_where_it_was(tmp_
             await store.finish(f"r{index}", NOON, "goodbye")
     for wanted in ("transcript", "recordings"):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _KILLED), env=environment(tmp_path), stderr=asyncio.subprocess.PIPE
+            *(sys.executable, "-c", _KILLED),
+            env={**os.environ, **settings_of(tmp_path)},
+            stderr=asyncio.subprocess.PIPE,
         )
         assert process.stderr is not None
         while wanted not in (said := (await process.stderr.readline()).decode()):
             assert said, "it was over before it could be killed"
         process.kill()
         await process.wait()
-        left = parley(tmp_path, "keys", "check", "--json")
+        left = await parley(tmp_path, "keys", "check", "--json")
         assert left.returncode == 1, "something was left to do"
         async with opened(tmp_path, BOTH) as store:
             await check_all(store)
-    assert parley(tmp_path, "keys", "rotate").returncode == 0
+    assert (await parley(tmp_path, "keys", "rotate")).returncode == 0
     assert not list((tmp_path / "recordings").glob("*.resealing"))
     async with opened(tmp_path, NEW) as store:
         await check_all(store)
@@ -251,7 +274,7 @@ async def test_recordings_that_break_off_still_do_and_those_of_calls_that_go_on_
                 await store.finish(call_id, NOON, "lost")
         record(tmp_path, "stray")
         await store.flush()
-        done = parley(tmp_path, "keys", "rotate", "--json")
+        done = await parley(tmp_path, "keys", "rotate", "--json")
         assert json.loads(done.stdout)["recordings"] == {"files": 1, "in_use": 1, "strays": 1, "unreadable": 0}
         assert done.returncode == 1, "the old key is still needed"
     with RecordingSource(tmp_path / "recordings" / "cut.ogg.enc", NEW) as source:
@@ -309,7 +332,7 @@ async def test_an_erased_session_does_not_come_back_with_its_recording(tmp_path:
         path = tmp_path / "recordings" / "c1.ogg.enc"
         assert await store.erase("c1")
         record(tmp_path, "c1")  # as a change of the key would put it there, had it begun before
-        assert parley(tmp_path, "keys", "rotate").returncode == 1
+        assert (await parley(tmp_path, "keys", "rotate")).returncode == 1
         assert header_of(path).key_id == OLD.key_id, "a stray is not touched"
 
 
@@ -335,13 +358,13 @@ def test_what_any_of_the_keys_sealed_opens_and_nothing_else_does(
             ColumnSealer(EncryptionKey(others[0]._secret, others[1:])).open(sealed, "t.c")
 
 
-def test_faults_of_the_settings_are_told_at_the_start(tmp_path: Path) -> None:
+async def test_faults_of_the_settings_are_told_at_the_start(tmp_path: Path) -> None:
     for new, old, said in (
         ("", OLD_TEXT, "store.encryption_key: is missing"),
         (NEW_TEXT, NEW_TEXT, "is store.encryption_key, or stands there twice"),
         (NEW_TEXT, "short", "32 random bytes"),
     ):
-        refused = parley(tmp_path, "keys", "check", new=new, old=old)
+        refused = await parley(tmp_path, "keys", "check", new=new, old=old)
         assert refused.returncode == 2, refused
         assert said in refused.stderr
         assert "short" not in refused.stderr
