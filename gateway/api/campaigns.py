@@ -11,9 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
+from gateway.api.fence import owner_by
 from gateway.api.orders import Body
 from gateway.api.problems import problem_response, problem_responses
-from gateway.api.reach import Owner, Reach, reach_of
+from gateway.api.reach import Reach, reach_of
 from gateway.campaigns.attempt import AttemptRecord, Extracted
 from gateway.campaigns.control import Campaigns
 from gateway.campaigns.importing import ListReport
@@ -220,7 +221,7 @@ def campaigns_router(campaigns: Campaigns, runner: Runner) -> APIRouter:
     async def list_campaigns(request: Request) -> CampaignList:
         """All, newest first."""
         reach = reach_of(request)
-        listed = [one for one in await campaigns.listed() if reach.covers(_owner(one))]
+        listed = [one for one in await campaigns.listed() if reach.covers(owner_by(one))]
         return CampaignList(campaigns=[await info(one) for one in listed])
 
     @router.get("/{campaign_id}", responses=problem_responses(404))
@@ -378,7 +379,7 @@ def do_not_call_router(campaigns: Campaigns) -> APIRouter:
         if not reach.is_limited:
             return True
         try:
-            return bool(campaign_id) and reach.covers(_owner(await campaigns.get(campaign_id)))
+            return bool(campaign_id) and reach.covers(owner_by(await campaigns.get(campaign_id)))
         except NoSuchCampaign:
             return False
 
@@ -398,11 +399,6 @@ def do_not_call_router(campaigns: Campaigns) -> APIRouter:
         return Response(status_code=204)
 
     return router
-
-
-def _owner(campaign: CampaignRecord) -> Owner:
-    policy = Policy.model_validate_json(campaign.policy)
-    return Owner(policy.agent, policy.trunk, policy.metadata)
 
 
 async def pages(campaigns: Campaigns, campaign_id: str, after: int) -> AsyncIterator[list[AttemptRecord]]:

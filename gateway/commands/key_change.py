@@ -53,30 +53,20 @@ def _rotate(options: argparse.Namespace) -> int:
 
 
 async def _rotated(store: "StoreConfig", options: argparse.Namespace) -> int:
-    from sqlalchemy import select
-
     from gateway.errors import StoreError
     from gateway.store.key_change import KeyChange
     from gateway.store.opening import open_transactions
     from gateway.store.recording_keys import RecordingKeyChange
     from gateway.store.schema import upgrade_schema
-    from gateway.store.tables import SessionRow
 
     key = store.key
     assert key is not None
     await asyncio.to_thread(upgrade_schema, store.database_url)
     async with open_transactions(store.database_url) as (transaction, _):
-
-        async def is_over(call_id: str) -> bool | None:
-            async with transaction() as connection:
-                facts = select(SessionRow.ended_at, SessionRow.recording_facts).where(SessionRow.call_id == call_id)
-                row = (await connection.execute(facts)).first()
-            return None if row is None else any(one is not None for one in row)
-
         told = _show if sys.stderr.isatty() else _say_every(100)
         try:
             rows = await KeyChange(transaction, key).run(told)
-            files = await RecordingKeyChange(store.recordings_dir, key, is_over).run(told)
+            files = await RecordingKeyChange(store.recordings_dir, key, transaction).run(told)
         except StoreError as error:
             failed(f"{error}: begin again, and it goes on")
         except OSError as error:

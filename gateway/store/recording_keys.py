@@ -3,12 +3,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
+
 from gateway.store.key_census import CLEAR
+from gateway.store.key_change import Opening
 from gateway.store.sealing import MARKED_BYTES
+from gateway.store.tables import SessionRow
 from media.encryption import EncryptionKey
 from media.errors import MediaError
 from media.resealing import header_of, is_draft, reseal
@@ -47,11 +51,11 @@ def count_recordings(folder: Path) -> Counter[str]:
 class RecordingKeyChange:
     """Of one folder."""
 
-    def __init__(self, folder: Path, key: EncryptionKey, is_over: Callable[[str], Awaitable[bool | None]]) -> None:
-        """`is_over`: of the call of this id; None: it has no session."""
+    def __init__(self, folder: Path, key: EncryptionKey, reading: Opening) -> None:
+        """`reading`: the database that has the sessions."""
         self._folder = folder
         self._key = key
-        self._is_over = is_over
+        self._reading = reading
         self.change = RecordingChange()
 
     async def run(self, told: Callable[[str, int, int], None]) -> RecordingChange:
@@ -76,6 +80,13 @@ class RecordingKeyChange:
                 except ValueError:
                     self.change.unreadable += 1
         return found
+
+    async def _is_over(self, call_id: str) -> bool | None:
+        """Whether the call's recording has ended; None: there is no such session."""
+        facts = select(SessionRow.ended_at, SessionRow.recording_facts).where(SessionRow.call_id == call_id)
+        async with self._reading() as connection:
+            row = (await connection.execute(facts)).first()
+        return None if row is None else any(one is not None for one in row)
 
     async def _file(self, path: Path) -> None:
         try:

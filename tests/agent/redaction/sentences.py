@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What callers and agents say, with what is to be redacted in braces: `{name:Anna}`. Ours; half of it is harmless."""
+"""What callers and agents say, with what is to be redacted in braces: `{name:Anna}`. Ours; a good third is harmless."""
 
 import re
 from dataclasses import dataclass
