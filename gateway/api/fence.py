@@ -11,11 +11,12 @@ import time
 from collections import OrderedDict
 from typing import Literal
 
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.control import CallControl
 from gateway.api.problems import problem_of, problem_response
-from gateway.api.reach import EVERYTHING, Owner, Reach
+from gateway.api.reach import EVERYTHING, Owner, Reach, reach_of
 from gateway.errors import NoSuchCall, NoSuchCampaign, StoreError
 from gateway.events import Event
 from gateway.store import SessionStore
@@ -117,7 +118,7 @@ class Fence:
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reach: Reach = scope.get("state", {}).get("reach", EVERYTHING)
+        reach = reach_of(HTTPConnection(scope)) if scope["type"] != "lifespan" else EVERYTHING
         if not reach.is_limited:
             await self._app(scope, receive, send)
             return

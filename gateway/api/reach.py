@@ -114,9 +114,8 @@ EVERYTHING = Reach()
 
 def reach_of(connection: HTTPConnection) -> Reach:
     """Of whoever asks. Page tokens and tokens for streams have limits of their own."""
-    found = getattr(connection.state, "reach", EVERYTHING)
-    assert isinstance(found, Reach)
-    return found
+    only = getattr(connection.state, "only", None)
+    return EVERYTHING if only is None else Reach.of(KeyLimits.model_validate(only))
 
 
 def _only(names: Iterable[str], what: str) -> str:

@@ -5,6 +5,10 @@ NODES = "parley:nodes"
 """Set of the ids of nodes that have come and not taken their leave; who is here without a heartbeat has died."""
 EVENTS = "parley:events"
 """Stream of what all nodes tell."""
+RUNS = "parley:runs"
+"""Hash: whose events those of a run are (`gateway.events.reading`)."""
+WATCHED = "parley:watched"
+"""There while somebody follows events live at any node."""
 
 
 def node_key(node_id: str) -> str:
@@ -40,3 +44,8 @@ def settled_key(call_id: str) -> str:
 def owner_key(call_id: str) -> str:
     """Which node has a call."""
     return f"parley:owner:{call_id}"
+
+
+def turn_key(name: str) -> str:
+    """Who is at what only one may be at."""
+    return f"parley:turn:{name}"
