@@ -158,7 +158,7 @@ async def _serve(config: Config) -> None:
             if agent.lookup is not None
         }
         staff = Staff(config.agents, engines, services, board)
-        agents = await staff.assemble(config.media, tools, knowledge, metrics, lookups)
+        agents = await staff.assemble(config.media, tools, knowledge, metrics, lookups, config.redaction)
         hub = stack.enter_context(contextlib.closing(PcmHub()))
         hub.start(asyncio.get_running_loop())
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

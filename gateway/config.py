@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from agent.redaction.kinds import Kind
 from agent.tools.config import ToolConfig
 from gateway.calls.route import RouteConfig
 from gateway.edge.config import EdgeConfig
@@ -200,14 +201,20 @@ class StoreConfig(Section):
     encryption_key: EncryptionKeyText | None = None
     """32 random bytes in base64 (`openssl rand -base64 32`): recordings, transcripts and metadata are encrypted with
     it at rest. Best given as PARLEY_STORE__ENCRYPTION_KEY. Whoever loses it loses what it encrypted."""
+    old_encryption_keys: tuple[EncryptionKeyText, ...] = ()
+    """Keys that it took the place of, PARLEY_STORE__OLD_ENCRYPTION_KEYS=key,key: what they encrypted stays readable,
+    until `parley keys rotate` has encrypted it anew and they can be left out."""
     retention: Annotated[int, Field(ge=0)] | None = None
     """Days after which recordings and transcripts are erased: short for `audio_days` and `transcripts_days` of
     `[retention]`, where those are not set."""
 
     @property
     def key(self) -> EncryptionKey | None:
-        """The encryption key; None: nothing is encrypted."""
-        return None if self.encryption_key is None else EncryptionKey.parse(self.encryption_key.get_secret_value())
+        """The encryption key, with the old ones; None: nothing is encrypted."""
+        if self.encryption_key is None:
+            return None
+        older = tuple(EncryptionKey.parse(one.get_secret_value()) for one in self.old_encryption_keys)
+        return EncryptionKey.parse(self.encryption_key.get_secret_value(), older)
 
     @property
     def database_url(self) -> str:
@@ -218,6 +225,17 @@ class StoreConfig(Section):
     def recordings_dir(self) -> Path:
         """Where recordings lie; the store's `recording` fields are relative to `data_dir`."""
         return self.data_dir / "recordings"
+
+
+class RedactionConfig(Section):
+    """`[redaction]`: personal data in what was said (agent/redaction). Off unless something is named here or at an
+    agent: it cannot be undone, and takes out too much at times. The sound of a recording is not touched."""
+
+    redact: tuple[Kind, ...] = ()
+    """For agents without a `redact` of their own, and for calls of text backends: `cards`, `iban`, `emails`,
+    `birthdates`, `numbers`, `names`. Out of transcripts, events, webhooks, memories, and results made of those."""
+    streams: bool = False
+    """Text backends (`conversationrelay`) get it redacted, too."""
 
 
 class ModelsConfig(Section):
@@ -373,6 +391,7 @@ class Config(Section):
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
     retention: RetentionConfig = RetentionConfig()
+    redaction: RedactionConfig = RedactionConfig()
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()

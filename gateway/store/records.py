@@ -181,12 +181,24 @@ class RecordingFacts(Record):
     """The stretches, from and to, in the file's time, that are silent because the recording was paused."""
 
 
+class KeyLimits(Record):
+    """What a key sees and touches, and nothing else; empty: it is not limited in this respect."""
+
+    agents: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    """Of `metadata.tags`, separated by commas: one of them is enough."""
+    trunks: tuple[str, ...] = ()
+
+
 class ApiKeyRecord(Record):
     """A key of the API, without the key."""
 
     key_id: str
     name: str
     scopes: tuple[str, ...]
+    """Scopes, and roles, which stand for several."""
+    only: KeyLimits | None = None
+    """Null: it is limited to nothing."""
     created_at: datetime | None = None
     """Null: it stands in the configuration."""
     expires_at: datetime | None = None

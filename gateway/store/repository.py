@@ -13,7 +13,7 @@ with `synchronous_commit=local`: on the server's disk, whether or not its replic
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -263,13 +263,32 @@ class SessionStore:
                 turns=tuple(TurnRecord.model_validate(dict(turn._mapping)) for turn in turns),
             )
 
-    async def recent(self, limit: int, *, before: str | None = None) -> list[SessionSummary]:
-        """The newest sessions first; `before`, a call id, continues after that session. Raises `StoreError`."""
+    async def summary(self, call_id: str) -> SessionSummary | None:
+        """The session without what was said. Raises `StoreError`."""
+        await self.flush()
+        async with self._reading() as connection:
+            row = (await connection.execute(select(SessionRow.__table__).where(SessionRow.call_id == call_id))).first()
+        return None if row is None else SessionSummary(**self._summary_fields(row._mapping))
+
+    async def recent(
+        self,
+        limit: int,
+        *,
+        before: str | None = None,
+        agents: Collection[str] | None = None,
+        trunks: Collection[str] | None = None,
+    ) -> list[SessionSummary]:
+        """The newest sessions first; `before`, a call id, continues after that session. `agents`, `trunks`: of these
+        only. Raises `StoreError`."""
         await self.flush()
         newest = select(SessionRow.__table__).order_by(SessionRow.started_at.desc(), SessionRow.call_id.desc())
         if before is not None:
             anchor = select(SessionRow.started_at, SessionRow.call_id).where(SessionRow.call_id == before)
             newest = newest.where(tuple_(SessionRow.started_at, SessionRow.call_id) < anchor.scalar_subquery())
+        if agents is not None:
+            newest = newest.where(SessionRow.agent.in_(sorted(agents)))
+        if trunks is not None:
+            newest = newest.where(SessionRow.trunk.in_(sorted(trunks)))
         async with self._reading() as connection:
             rows = await connection.execute(newest.limit(limit))
             return [SessionSummary(**self._summary_fields(row._mapping)) for row in rows]
@@ -321,6 +340,8 @@ class SessionStore:
             (_ADD_AUDIT, {"at": datetime.now(UTC), "action": "session_erased", "subject": call_id}),
             wait=True,
         )
+        if path is not None:  # once more: a change of the key may have put it back in between (recording_keys.py)
+            await asyncio.to_thread(path.unlink, missing_ok=True)
         self.on_erased(call_id)
         await self.forget_freed_pages()
         return True
@@ -336,7 +357,8 @@ class SessionStore:
 
     async def add_api_key(self, hashed: str, record: ApiKeyRecord) -> None:
         """Keep a key, and note it in the audit log. Raises `StoreError`."""
-        values = {**record.model_dump(), "scopes": list(record.scopes), "hash": hashed}
+        values = {**record.model_dump(mode="json", include={"only"}), **record.model_dump(exclude={"only"})}
+        values |= {"scopes": list(record.scopes), "hash": hashed}
         await self._put((_ADD_KEY, values), self._audit("api_key_created", record.key_id), wait=True)
 
     async def revoke_api_key(self, key_id: str) -> bool:
