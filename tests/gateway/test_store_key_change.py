@@ -36,9 +36,10 @@ from media.encryption import EncryptionKey
 from media.recording_source import RecordingSource
 from media.resealing import header_of
 from media.sealed import Sealer
-from tests.gateway.test_store import NOON, bytes_on_disk, session
+from tests.gateway.test_store import NOON, session
 from tests.gateway.test_store_campaigns import Listed, add, campaign, claim, ended
 from tests.gateway.test_store_memories import ANNA, BEN, PARKING, call
+from tests.store_databases import bytes_on_disk
 
 OLD_TEXT, NEW_TEXT = "b2xk" * 10 + "b2w=", "bmV3" * 10 + "bmU="
 OLD, OTHER = EncryptionKey.parse(OLD_TEXT), EncryptionKey(bytes(32))
