@@ -185,6 +185,8 @@ class PhrasesConfig(_Table):
     do_not_call: str = "I am sorry to have bothered you. You will not be called again. Goodbye."
     """Said, in place of the model's answer, to whoever asks not to be called any more (agent/do_not_call.py); then the
     agent hangs up. Empty: the request is kept all the same, and the model answers."""
+    taken_over: str = "Sorry, I lost you for a moment."
+    """Said when the call had to move to another gateway; then what was not answered is answered. Empty: nothing."""
     filler: tuple[str, ...] = ("One moment, please.", "I am still working on it.")
     """Said, each once, while an answer is being prepared and nothing else is to be heard; empty: nothing."""
     filler_after_ms: Milliseconds = 1_300

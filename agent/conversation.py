@@ -6,8 +6,10 @@ in it as a summary. `SpokenReply` follows one
 reply, clause by clause (one utterance id each), and says at any moment which words of it the caller has heard.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from agent.audible import AudibleTime
 from agent.recollection import NOTHING, Recollection
@@ -86,6 +88,30 @@ class History:
                 self.agent_said(message.text, interrupted=message.interrupted)
             else:
                 self._append(message)
+
+    @property
+    def awaits_answer(self) -> bool:
+        """The caller has spoken last, or a tool for them."""
+        return bool(self._messages) and self._messages[-1].role in ("user", "tool")
+
+    def dump(self) -> str:
+        """All of it but the prompt, as JSON, for another process that is to go on with the call."""
+        messages = [asdict(message) for message in self._messages]
+        recollections = {"earlier": self._earlier.to_json(), "memory": self.memory.to_json()}
+        return json.dumps({"messages": messages, **recollections}, separators=(",", ":"), default=str)
+
+    def load(self, dumped: str) -> None:
+        """Go on after what `dump` of this version wrote. Raises `ValueError` for anything else."""
+        try:
+            kept = json.loads(dumped)
+            messages = [_message(fields) for fields in kept["messages"]]
+            earlier, memory = (Recollection.from_json(kept[name]) for name in ("earlier", "memory"))
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"no history: {type(error).__name__}") from None
+        self._messages = messages
+        self._characters = sum(len(message.text) for message in messages)
+        self._earlier, self.memory = earlier, memory
+        self._system = self._system_message()
 
     def caller_said(self, text: str) -> None:
         self._append(Message("user", text))
@@ -183,6 +209,10 @@ class History:
         said = f"Earlier in this call: {self._earlier.text}" if self._earlier else ""
         text = "\n\n".join(part for part in (self._prompt, said) if part)
         return (Message("system", text),) if text else ()
+
+
+def _message(fields: dict[str, Any]) -> Message:
+    return Message(**{**fields, "tool_calls": tuple(ToolCall(**call) for call in fields["tool_calls"])})
 
 
 @dataclass(slots=True)

@@ -218,6 +218,12 @@ class RealtimeSession:
             self._announcements += 1
             self._talk.say(text)
 
+    def go_on(self, dumped: str, *, apologize: bool) -> None:
+        """Be the session that another process had on this call; to be called before `run`. `apologize`: the caller
+        has heard a silence. Raises `ValueError`."""
+        self.history.load(dumped)
+        self.open_with(self._config.phrases.taken_over if apologize else "")
+
     def open_with(self, text: str) -> None:
         """Say this at the beginning, in place of the greeting; to be called before `run`."""
         self._opening = text

@@ -50,7 +50,7 @@ from agent.placed_call import PlacedCall
 from agent.prompting import Prompting
 from agent.recognition import Recognition
 from agent.secret_keys import SecretKeys
-from agent.services.llm import ReplyEvent
+from agent.services.llm import Conversation, ReplyEvent
 from agent.services.stt import Transcript
 from agent.silence import CallHygiene
 from agent.speculation import DropPrepared, Prepare, Speculation
@@ -146,6 +146,8 @@ class AgentSession:
         self._is_engaged = is_engaged
         self._opening: str | None = None
         """Said first whatever was said before; None: the greeting, unless something was."""
+        self._unanswered: Conversation | None = None
+        """What another process was to answer."""
         self._caller: CallerVoice | None = None
         if services.prosody is not None and config.voice_style.adapt:
             self._caller = CallerVoice(services.prosody, caller_energy)
@@ -282,6 +284,14 @@ class AgentSession:
         """Say this at the beginning, in place of the greeting; to be called before `run`."""
         self._opening = text
 
+    def go_on(self, dumped: str, *, apologize: bool) -> None:
+        """Be the session that another process had on this call; to be called before `run`. `apologize`: the caller
+        has heard a silence. Raises `ValueError`."""
+        self.history.load(dumped)
+        self._opening = self._config.phrases.taken_over if apologize else ""
+        if self.history.awaits_answer:
+            self._unanswered = self.history.snapshot()
+
     async def run(self) -> str:
         """Greet, unless something was said before, and converse until the agent hangs up; returns why, as
         `HangUpRequested` said."""
@@ -308,6 +318,8 @@ class AgentSession:
         protected = greets and self._config.greeting_protected
         if self._placed is None or not self._placed.open_with(words, protected=protected):
             self.say(words, protected=protected)
+        if self._unanswered is not None:
+            self.say_words(self._services.llm.reply(self._unanswered))
 
     def _drain(self) -> None:
         """Do what the engines say, and what follows from doing it, until there is nothing more to do."""

@@ -203,6 +203,7 @@ def _asides(config: AgentConfig) -> Iterator[str]:
         yield from (*silence.phrases, silence.goodbye)
     if silence.max_call_s:
         yield from (silence.call_ends_soon, silence.call_over)
+    yield config.phrases.taken_over
     if memory.resume_within_s:
         yield memory.welcome_back
     if memory.remember == "ask":

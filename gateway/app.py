@@ -54,10 +54,13 @@ from gateway.calls.voices import Voices
 from gateway.campaigns.control import Campaigns
 from gateway.campaigns.extraction import Extraction, LlmExtraction, RuleExtraction
 from gateway.campaigns.runner import Runner
+from gateway.cluster.adoption import Adoptions
+from gateway.cluster.failover import open_failover
 from gateway.cluster.membership import node_id_of, open_membership
+from gateway.cluster.reach import open_reach
 from gateway.config import Config, HttpConfig, SipConfig
 from gateway.desk import service_infos, trunk_infos
-from gateway.errors import WrongCallState
+from gateway.errors import StoreError, WrongCallState
 from gateway.events import EventBus
 from gateway.feeds import event_retention, open_events, sending_webhooks
 from gateway.guard import PLAY_URL, OutboundGuard
@@ -72,7 +75,7 @@ from gateway.sip.public_address import AddressChanged, PublicAddress
 from gateway.sip.settings import EndpointSettings, MediaSettings, TlsSettings, TrunkSettings
 from gateway.sip.sip_thread import new_handle
 from gateway.sip.tls_files import TlsFiles
-from gateway.store import open_store
+from gateway.store import SessionStore, open_store
 from gateway.streams.opening import open_streams
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
@@ -192,6 +195,12 @@ async def _serve(config: Config) -> None:
         cluster = await stack.enter_async_context(
             open_membership(config, *where, lambda: len(switchboard.calls), events.bus, metrics)
         )
+        adoptions = await stack.enter_async_context(
+            open_failover(cluster, switchboard, store, metrics, config.cluster.dead_after_s)
+        )
+        reach = await stack.enter_async_context(
+            open_reach(cluster, switchboard, store, events, config.cluster.dead_after_s)
+        )
         background = [
             tasks.create_task(switchboard.endpoint.watch(), name="sip-watch"),
             tasks.create_task(switchboard.watch_media(), name="media-watch"),
@@ -241,10 +250,11 @@ async def _serve(config: Config) -> None:
             {name: LlmExtraction(model) for name, model in staff.models.items()},
             RuleExtraction(lambda texts: engines.queries.of(*texts, priority=Priority.PARTIAL)),
         )
-        runner = Runner(store, SwitchboardLine(switchboard, voices), events.bus, extraction, new_handle)
+        share = (lambda: 1.0) if reach is None else reach.routing.share
+        runner = Runner(store, SwitchboardLine(switchboard, voices), events.bus, extraction, new_handle, share)
         background.append(tasks.create_task(runner.run(), name="campaigns"))
         app = create_app(
-            SwitchboardControl(switchboard, prompts, voices),
+            SwitchboardControl(switchboard, prompts, voices, None if reach is None else reach.routing.me),
             store,
             metrics,
             events,
@@ -271,10 +281,14 @@ async def _serve(config: Config) -> None:
             twilio_auth_token=config.twilio.token,
             mcp=mcp,
             live_signalling=switchboard.tracing.of_call,
+            routing=None if reach is None else reach.routing,
+            told=None if reach is None else reach.events,
         )
         if mcp is not None:
             await stack.enter_async_context(mcp.running(app))
         await stack.enter_async_context(serving(app, listener))
+        if reach is not None:
+            reach.answering(partial(_renew_keys, keys, store))
         # What is loaded stays: a full collection over all of it was measured to hold the event loop up for 50 ms.
         gc.collect()
         gc.freeze()
@@ -285,13 +299,28 @@ async def _serve(config: Config) -> None:
         if cluster is not None:
             cluster.drain()
         runner.stop_claiming()
-        drain = tasks.create_task(switchboard.drain(config.cluster.drain_s), name="drain")
+        drain = tasks.create_task(_drain(switchboard, adoptions, config.cluster.drain_s), name="drain")
         again = tasks.create_task(stop.wait(), name="second-signal")
         await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()
         again.cancel()
         await switchboard.drain(0)  # after a second signal
         await runner.leave(_LEAVE_S)
+
+
+async def _drain(switchboard: Switchboard, adoptions: Adoptions | None, limit_s: float) -> None:
+    """Let calls end, hand over those that do not, hang up those that cannot be handed over."""
+    await switchboard.empty(limit_s)
+    if adoptions is not None:
+        await adoptions.hand_over_all()
+    await switchboard.drain(0)
+
+
+async def _renew_keys(keys: KeyRing, store: SessionStore) -> None:
+    try:
+        keys.renew(await store.api_keys())
+    except StoreError as fault:
+        log.error("keys_not_renewed", cause=str(fault))
 
 
 def _midnight() -> datetime:
@@ -384,6 +413,7 @@ def _guard_settings(config: Config) -> GuardSettings:
         ban_s=sip.ban_s,
         has_ipv6=sip.bind6 is not None,
         exempt=tuple(ip_network(network) for network in sip.exempt),
+        edges=tuple(ip_network(network) for network in sip.edges),
     )
 
 
@@ -413,10 +443,10 @@ def _trunk_settings(trunk: TrunkConfig) -> TrunkSettings:
         username=trunk.username,
         password=trunk.password.get_secret_value(),
         register=trunk.registers,
-        transport=trunk.transport,
+        transport="udp" if trunk.outbound_proxy is not None else trunk.transport,
         realm=trunk.realm,
         register_s=trunk.register_s,
-        srtp=trunk.srtp,
+        srtp="off" if trunk.outbound_proxy is not None else trunk.srtp,
         srtp_keying=trunk.srtp_keying,
         srtp_suites=trunk.srtp_suites,
         rtcp_mux=trunk.rtcp_mux,

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from agent.errors import KnowledgeError, ModelError
 from agent.local.models import default_model_folder
-from gateway.commands import call, campaign, do_not_call, doctor, keys, recording, trace
+from gateway.commands import call, campaign, do_not_call, doctor, edge, keys, recording, trace
 from gateway.commands.api import add_config, add_gateway, address_and_key, config_of
 from gateway.commands.complaint import complain
-from gateway.config import VERSION
+from gateway.config import VERSION, Config
 from gateway.conformance.arguments import DESCRIPTION as CONFORMANCE
 from gateway.conformance.arguments import add_arguments as add_conformance_arguments
 from gateway.environment import default_config_file
@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="run the gateway", description="Run the gateway until SIGTERM.")
     add_config(serve)
+    serve.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="so many gateways as nodes of a cluster (docs/cluster.md)"
+    )
     serve.set_defaults(run=_serve)
 
     for family in (call, trace, keys, campaign, do_not_call):
@@ -71,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     profiles.add_argument("--json", action="store_true", help="print one JSON object")
     profiles.set_defaults(run=_profiles)
 
-    for family in (doctor, recording):
+    for family in (doctor, recording, edge):
         family.add_commands(commands)
 
     conformance = commands.add_parser("conformance", help="test a streaming backend", description=CONFORMANCE)
@@ -94,10 +97,22 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> int:
     config = config_of(options)
+    if options.workers != 1:
+        return _serve_with_workers(config, options)
     _allow_open_files(config.open_files)
     from gateway.app import run
 
     return run(config)
+
+
+def _serve_with_workers(config: Config, options: argparse.Namespace) -> int:
+    from gateway.workers import MAX_WORKERS, run_workers
+
+    if not 1 <= options.workers <= MAX_WORKERS:
+        raise StartupError(f"--workers must be 1 to {MAX_WORKERS}")
+    configure_logging(config.log.level, config.log.format)
+    file = options.config or default_config_file(Path())
+    return run_workers(config, options.workers, ["serve", *(["--config", str(file)] if file else [])], os.environ)
 
 
 def _softphone(options: argparse.Namespace) -> int:

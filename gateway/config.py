@@ -22,6 +22,7 @@ from pydantic import (
 from agent.config import AgentConfig
 from agent.tools.config import ToolConfig
 from gateway.calls.route import RouteConfig
+from gateway.edge.config import EdgeConfig
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
 from gateway.events.event import EventKind
 from gateway.service_config import ServiceConfig
@@ -117,6 +118,9 @@ class SipConfig(Section):
     """For how long: its requests are dropped without an answer."""
     exempt: tuple[Network, ...] = ("127.0.0.1/32", "::1/128")
     """Networks that are neither limited nor banned: this machine, one's own proxies. Trunks' `allow` never are."""
+    edges: tuple[Network, ...] = ()
+    """Where Kamailios set up by `parley edge config` send from: they say where a call really comes from, and
+    their relays have its media. Nobody else may be there."""
     user_agent: HeaderText = "Parley"
     """User-Agent and Server header. Without a version, which would tell attackers what to try."""
 
@@ -247,10 +251,9 @@ class ClusterConfig(Section):
     weight: Annotated[int, Field(ge=1, le=100)] = 50
     """Of nodes that are alike full, the heavier gets the call."""
     heartbeat_s: Annotated[float, Field(ge=0.05, le=10)] = 0.25
+    """Between two signs of life."""
     dead_after_s: Annotated[float, Field(ge=0.2, le=60)] = 1.5
     """Without a heartbeat for so long, a node is dead, and the others take its calls. At least three heartbeats."""
-    edge: HostAndPort | None = None
-    """The Kamailio that our calls go through. None: adopted calls are sent for straight at their far ends."""
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
     """How long calls may go on after SIGTERM. What stands then is handed over to another node, or hung up."""
 
@@ -370,6 +373,7 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
+    edge: EdgeConfig = EdgeConfig()
     events: EventsConfig = EventsConfig()
     webhook: tuple[WebhookConfig, ...] = ()
     stream: StreamConfig = StreamConfig()

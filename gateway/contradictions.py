@@ -72,6 +72,7 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         if agent_name not in config.agents:
             yield ("webrtc", "public_agents", index), f"there is no agent {agent_name!r}"
     yield from _cluster_faults(config)
+    yield from _edge_faults(config)
     yield from service_faults(config)
     yield from tool_faults(config)
     if not config.route and len(config.agents) > 1:
@@ -93,7 +94,7 @@ def _trunk_faults(config: Config, trunk: TrunkConfig) -> Iterator[tuple[str, str
         yield "username", f'is missing: auth is "{trunk.auth}"'
     if trunk.auth in ("ip", "digest") and trunk.register_account:
         yield "auth", f'is "{trunk.auth}", and register is set'
-    if trunk.transport not in config.sip.transports:
+    if trunk.outbound_proxy is None and trunk.transport not in config.sip.transports:
         yield "transport", f"{trunk.transport} is not among sip.transports"
     yield from field_contradictions(trunk).items()
 
@@ -140,6 +141,20 @@ def _cluster_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         yield ("cluster", "dead_after_s"), f"must be at least three heartbeats of {cluster.heartbeat_s:g} s"
     if cluster.sip_address is None and config.sip.public_address is None and config.sip.bind == "0.0.0.0":
         yield ("cluster", "sip_address"), "is missing: sip.bind is every interface, and the others need one address"
+
+
+def _edge_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
+    for path, problem in config.edge.faults():
+        yield ("edge", *path), problem
+    if config.sip.edges and config.media.srtp == "required":
+        yield ("media", "srtp"), "keys end at the edge, and what it sends here is plain: require them by edge.srtp"
+    for index, trunk in enumerate(config.trunk):
+        if trunk.outbound_proxy is None:
+            continue
+        if trunk.registers:
+            yield ("trunk", index, "outbound_proxy"), "a trunk that is registered with knows this node's own address"
+        if trunk.media_allow:
+            yield ("trunk", index, "media_allow"), "with outbound_proxy its RTP comes from the edge's relays"
 
 
 def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:

@@ -20,6 +20,12 @@
     │   ├── ListUnreadable         a list of people to call that is no list
     │   ├── NoSuchCampaign         whoever asked named a campaign that is not there
     │   └── WrongCampaignState     the campaign is not in a state that allows it (adding to one that is over)
+    ├── ClusterError           a request that another node was to answer
+    │   ├── ClusterUnreachable     the nodes cannot reach each other: Redis is gone
+    │   ├── NoSuchNode             whoever asked named a node that is not there
+    │   ├── NodeSilent             the node did not answer in time
+    │   ├── NodeGone               the node that had the call is dead
+    │   └── OnlyThere              this can be had at the other node itself only: its address is named
     ├── SignatureRefused       a message that is not signed with a known secret, or is old
     └── CallError              a request about a call that cannot be carried out
         ├── NoSuchCall             whoever asked named a call that is not there
@@ -278,3 +284,27 @@ class CallRejected(CallError):
         """SIP status to answer with, 400 to 699."""
         self.reason = reason
         """Reason phrase to answer with; empty: the usual one."""
+
+
+class ClusterError(GatewayError):
+    """Root of what goes wrong between nodes."""
+
+
+class ClusterUnreachable(ClusterError):
+    """Redis does not answer, so nothing is known of other nodes."""
+
+
+class NoSuchNode(ClusterError):
+    """No living node has this name."""
+
+
+class NodeSilent(ClusterError):
+    """A node lives and has not answered."""
+
+
+class NodeGone(ClusterError):
+    """A node has died, with what was asked of it."""
+
+
+class OnlyThere(ClusterError):
+    """The call is at another node, and this cannot be passed on."""

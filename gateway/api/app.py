@@ -25,15 +25,19 @@ from gateway.api.keyring import KeyRing
 from gateway.api.keys import keys_router
 from gateway.api.limits import BodyLimit
 from gateway.api.memories import memories_router
+from gateway.api.nodes import nodes_router
 from gateway.api.problems import FieldProblem, Problem, install_problem_handlers, problem_responses
+from gateway.api.routing import RoutedRequests
 from gateway.api.scopes import allows, scope_needed
 from gateway.api.sessions import sessions_router
 from gateway.api.stream_schema import stream_schema_router
 from gateway.api.streams import streams_router
 from gateway.api.tokens import tokens_router
 from gateway.api.twilio import twilio_router
+from gateway.cluster.routing import Routing
 from gateway.config import VERSION
 from gateway.events import EventLog
+from gateway.events.reading import EventReading, OwnEvents
 from gateway.rates import Rate
 from gateway.sip.signalling import SipMessage
 from gateway.store import SessionStore
@@ -68,13 +72,16 @@ def create_app(
     twilio_auth_token: str | None = None,
     mcp: ASGIApp | None = None,
     live_signalling: Callable[[str], Sequence[SipMessage]] = lambda _: (),
+    routing: Routing | None = None,
+    told: EventReading | None = None,
 ) -> FastAPI:
     """The application; `ready` gives the reasons against taking calls now, none meaning ready. `rate`: requests of one
     key. `attach`: the WebSocket for backends that come to us (`gateway.api.attach`). `campaigns`: the routes of
     `gateway.api.campaigns`. `more`: those of browsers and
     of the console; `origins`: sites whose pages may use them. `agents`:
     for whom there are page tokens; none: any name. `mcp`: what is at `/mcp`; keys are
-    its own business. `live_signalling`: the SIP messages of a call that is not over."""
+    its own business. `live_signalling`: the SIP messages of a call that is not over. `routing`: to other nodes of the
+    cluster; `told`: the events of all of them."""
     app = FastAPI(
         title="Parley",
         version=VERSION,
@@ -87,7 +94,7 @@ def create_app(
     api.include_router(bridging_router(calls))
     api.include_router(sessions_router(store, live_signalling))
     api.include_router(memories_router(store.memories))
-    api.include_router(events_router(events, metrics))
+    api.include_router(events_router(told or OwnEvents(events), metrics))
     for router in (*campaigns, *more):
         api.include_router(router)
     api.include_router(keys_router(store, keys))
@@ -96,6 +103,7 @@ def create_app(
         api.include_router(attach)
     api.include_router(stream_schema_router())
     api.include_router(streams_router(calls))
+    api.include_router(nodes_router(routing))
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
     app.include_router(console_router(origins))
@@ -104,6 +112,8 @@ def create_app(
         app.router.routes.append(Route("/mcp", endpoint=mcp, include_in_schema=False))
     install_problem_handlers(app)
     # Added last is asked first: no key, no body.
+    if routing is not None:
+        app.add_middleware(RoutedRequests, routing=routing, prefix=BASE_PATH, application=app)
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
     app.add_middleware(BearerGate, keys=keys, rate=rate, prefix=BASE_PATH)
     if origins:
@@ -121,6 +131,8 @@ def create_app(
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+    if routing is not None:
+        app.middleware_stack = app.build_middleware_stack()  # others may ask before the first client does
     return app
 
 

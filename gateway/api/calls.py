@@ -3,7 +3,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel
 
 from gateway.api.control import CallControl, CallInfo, Playback, Stopped
@@ -23,7 +23,7 @@ from gateway.api.orders import (
 )
 from gateway.api.problems import problem_responses
 from gateway.api.scopes import allows
-from gateway.errors import ScopeMissing
+from gateway.errors import NoSuchNode, ScopeMissing
 from media.keys import KeyMethod
 
 CallId = Annotated[str, Path(max_length=128, description="Names the call here and its session afterwards.")]
@@ -53,6 +53,8 @@ class CallList(BaseModel):
     """The calls that are not over, oldest first."""
 
     calls: list[CallInfo]
+    unreachable: list[str] = []
+    """Nodes of the cluster that did not say in time which calls they have."""
 
 
 def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
@@ -80,9 +82,13 @@ def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
         response.headers["Location"] = f"/api/v1/calls/{call.call_id}"
         return call
 
-    @router.get("")
-    async def list_calls() -> CallList:
-        """The calls that are not over."""
+    @router.get("", responses=problem_responses(404))
+    async def list_calls(
+        node: Annotated[str | None, Query(max_length=64, description="Of this node of the cluster only.")] = None,
+    ) -> CallList:
+        """The calls that are not over; in a cluster, those of all its nodes."""
+        if node is not None and node != calls.node:
+            raise NoSuchNode(f"there is no node {node!r}")
         return CallList(calls=list(await calls.list()))
 
     @router.get("/{call_id}", responses=problem_responses(404))

@@ -68,6 +68,8 @@ class CallInfo(Record):
     metadata: dict[str, str] = Field(default={})
     quality: Quality | None = None
     """How it sounds so far; only when one call is asked for, and once it has audio."""
+    node: str | None = None
+    """Which node of the cluster has it; None: there is no cluster."""
 
 
 class Playback(Record):
@@ -97,6 +99,9 @@ class Stopped(Record):
 
 class CallControl(Protocol):
     """The live calls. Who names a call gets `NoSuchCall`, or `WrongCallState` when its state does not fit."""
+
+    node: str | None
+    """Whose they are; None: there is no cluster."""
 
     async def place(self, order: "PlaceCall") -> CallInfo:
         """Dial, and return while it rings.

@@ -22,9 +22,9 @@ from starlette.websockets import WebSocketDisconnect
 from gateway.api.onlookers import Onlookers
 from gateway.api.problems import problem_of, problem_response, problem_responses
 from gateway.errors import StoreError, TooManyOnlookers
-from gateway.events import KEPT_KINDS, EventKind, EventLog, Wanted, kinds_matching
+from gateway.events import KEPT_KINDS, EventKind, Wanted, kinds_matching
 from gateway.events.catalogue import CATALOGUE
-from gateway.events.event import Event
+from gateway.events.reading import EventReading, Place, Told
 from gateway.store.records import Record
 from gateway.telemetry import Metrics
 
@@ -37,7 +37,19 @@ _MOST_FEEDS = 200
 _TRY_AGAIN_LATER = 1013
 """In RFC 6455's registry. Our database does not answer; the reason holds the cursor to go on from."""
 
+_REASON_BYTES = 123
+"""RFC 6455 section 5.5. Whoever is told nothing goes on from the last event that came."""
+
 _Cursor = Annotated[int, Field(ge=0, lt=2**63, description="Of the last event seen; 0: from the oldest kept on.")]
+_POSITION = r"^[0-9]{1,9}(-[0-9]{1,19}){0,300}$"
+_Position = Annotated[
+    str,
+    Field(
+        max_length=8192,
+        pattern=_POSITION,
+        description="In a cluster, in place of `after`: `position` of the last event seen, at whichever node.",
+    ),
+]
 _CallId = Annotated[str, Field(max_length=128, description="Of this call only.")]
 _KIND = "|".join(
     sorted(kind.replace(".", r"\.") for kind in (*CATALOGUE, *{f"{kind.partition('.')[0]}.*" for kind in CATALOGUE}))
@@ -63,6 +75,10 @@ class EventInfo(Record):
     at: datetime
     data: dict[str, Any]
     """See docs/events.md."""
+    node: str | None = None
+    """Of a cluster: where it arose."""
+    position: str | None = None
+    """Of a cluster: to go on from here at any node."""
 
 
 class EventPage(BaseModel):
@@ -71,25 +87,29 @@ class EventPage(BaseModel):
     events: list[EventInfo]
     cursor: int
     """Ask again with this as `after`."""
+    position: str | None = None
+    """Of a cluster: ask again with this instead, at any node."""
     complete: bool
     """False: some of what came after your cursor is not kept any more."""
 
 
 class _FeedQuery(BaseModel):
     after: _Cursor | None = None
+    position: _Position | None = None
     call_id: _CallId | None = None
     kinds: _Kinds = ""
     batch_ms: Annotated[int, Field(ge=0, le=5000)] = 0
 
 
-def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
-    """The routes over this log."""
+def events_router(events: EventReading, metrics: Metrics) -> APIRouter:
+    """The routes over these."""
     onlookers = Onlookers(_MOST_FEEDS)
     router = APIRouter(prefix="/events", tags=["events"], responses=problem_responses(401, 422, 503))
 
-    @router.get("")
+    @router.get("", response_model_exclude_unset=True)
     async def list_events(
         after: Annotated[_Cursor, Query()] = 0,
+        position: Annotated[_Position | None, Query()] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         call_id: Annotated[_CallId | None, Query()] = None,
         kinds: Annotated[_Kinds, Query()] = "",
@@ -97,16 +117,16 @@ def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
         """What happened after a cursor. For what happens from now on, open this address as a WebSocket."""
         try:
             wanted = Wanted((_kinds(kinds) or KEPT_KINDS) & KEPT_KINDS, call_id)
+            place, is_complete = await events.after(after, position, live=False)
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
-        page = await events.read(after, limit, wanted)
+        page = await events.read(place, limit, wanted)
+        text = page.place.text
         return EventPage(
-            events=[
-                EventInfo(cursor=one.cursor, kind=one.kind, call_id=one.call_id, at=one.at, data=dict(one.data))
-                for one in page.events
-            ],
-            cursor=page.position,
-            complete=_is_complete(events, after),
+            events=[_info(one) for one in page.told],
+            cursor=page.place.cursor,
+            complete=is_complete,
+            **({} if text is None else {"position": text}),
         )
 
     @router.websocket("")
@@ -121,26 +141,40 @@ def events_router(events: EventLog, metrics: Metrics) -> APIRouter:
                 )
             )
             return
-        await feed_events(socket, events, metrics, onlookers, wanted, query.after, batch_ms=query.batch_ms)
+        try:
+            await feed_events(
+                socket, events, metrics, onlookers, wanted, query.after, query.position, batch_ms=query.batch_ms
+            )
+        except ValueError as error:
+            await socket.send_denial_response(problem_response(422, str(error)))
 
     return router
 
 
+def _info(told: Told) -> EventInfo:
+    event = told.event
+    in_cluster = {} if told.position is None else {"node": told.node, "position": told.position}
+    return EventInfo(
+        cursor=event.cursor, kind=event.kind, call_id=event.call_id, at=event.at, data=dict(event.data), **in_cluster
+    )
+
+
 async def feed_events(
     socket: WebSocket,
-    events: EventLog,
+    events: EventReading,
     metrics: Metrics,
     onlookers: Onlookers,
     wanted: Wanted,
     after: int | None = None,
-    as_text: Callable[[Event], str] = Event.as_json,
+    position: str | None = None,
+    as_text: Callable[[Told], str] = Told.as_json,
     *,
     batch_ms: int = 0,
     last: EventKind | None = None,
 ) -> None:
     """Accept the WebSocket and tell it what happens, until it goes, or after an event of kind `last`.
 
-    `batch_ms`: so often, in arrays; 0: at once.
+    `batch_ms`: so often, in arrays; 0: at once. Raises `ValueError` for a position that is none.
     """
     with contextlib.ExitStack() as places:
         try:
@@ -148,7 +182,12 @@ async def feed_events(
         except TooManyOnlookers as error:
             await socket.send_denial_response(problem_of(error))
             return
-        feed = _Feed(socket, events, wanted, after, as_text, batch_ms / 1000, last)
+        try:
+            start = await events.after(after, position, live=True)
+        except StoreError as error:
+            await socket.send_denial_response(problem_of(error))
+            return
+        feed = _Feed(socket, events, wanted, start, as_text, batch_ms / 1000, last)
         await _tell(socket, feed, metrics)
 
 
@@ -174,10 +213,10 @@ class _Feed:
     def __init__(
         self,
         socket: WebSocket,
-        events: EventLog,
+        events: EventReading,
         wanted: Wanted,
-        after: int | None,
-        as_text: Callable[[Event], str] = Event.as_json,
+        start: tuple[Place, bool],
+        as_text: Callable[[Told], str] = Told.as_json,
         batch_s: float = 0.0,
         last: EventKind | None = None,
     ) -> None:
@@ -187,8 +226,7 @@ class _Feed:
         self._as_text = as_text
         self._batch_s = batch_s
         self._last = last
-        self._position = events.end if after is None else min(after, events.end)
-        self._is_complete = after is None or _is_complete(events, after)
+        self._place, self._is_complete = start
 
     async def run(self) -> None:
         """Until the client goes. Raises `StoreError`."""
@@ -207,28 +245,33 @@ class _Feed:
     async def close(self) -> None:
         """Say where to go on, if there is still somebody."""
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-            await self._socket.close(_TRY_AGAIN_LATER, json.dumps({"cursor": self._position}))
+            where = json.dumps(self._where())
+            await self._socket.close(_TRY_AGAIN_LATER, where if len(where) <= _REASON_BYTES else "")
 
     async def _feed(self) -> None:
-        started = {"kind": "feed.started", "cursor": self._position, "complete": self._is_complete}
+        started = {"kind": "feed.started", **self._where(), "complete": self._is_complete}
         with self._events.bus.watching():
             await self._socket.send_text(json.dumps(started))
             while True:
-                page = await self._events.read(self._position, _PAGE_EVENTS, self._wanted)
+                page = await self._events.read(self._place, _PAGE_EVENTS, self._wanted)
                 if self._batch_s:
-                    if page.events:
-                        await self._socket.send_text(f"[{','.join(map(self._as_text, page.events))}]")
+                    if page.told:
+                        await self._socket.send_text(f"[{','.join(map(self._as_text, page.told))}]")
                 else:
-                    for event in page.events:
-                        await self._socket.send_text(self._as_text(event))
-                        self._position = event.cursor
-                self._position = page.position
-                if self._last is not None and any(event.kind == self._last for event in page.events):
+                    for told in page.told:
+                        await self._socket.send_text(self._as_text(told))
+                self._place = page.place
+                if self._last is not None and any(told.event.kind == self._last for told in page.told):
                     return
-                await self._events.wait(self._position)
-                if self._batch_s and len(page.events) < _PAGE_EVENTS:
+                await self._events.wait(self._place)
+                if self._batch_s and len(page.told) < _PAGE_EVENTS:
                     # Not all at once: fifty that came together would hold up the event loop together.
                     await asyncio.sleep(self._batch_s * random.uniform(0.9, 1.1))
+
+    def _where(self) -> dict[str, object]:
+        """To go on from."""
+        text = self._place.text
+        return {"cursor": self._place.cursor, **({} if text is None else {"position": text})}
 
     async def _listen(self) -> None:
         """Nothing is expected of the client but its going."""
@@ -238,7 +281,3 @@ class _Feed:
 
 def _kinds(text: str) -> frozenset[EventKind] | None:
     return kinds_matching(text.split(",")) if text else None
-
-
-def _is_complete(events: EventLog, after: int) -> bool:
-    return events.kept_after <= after <= events.end

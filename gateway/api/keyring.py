@@ -12,6 +12,7 @@ from gateway.store import ApiKeyRecord
 HASH_PREFIX = "sha256:"
 """Before the hash, where the configuration has that in place of the key."""
 _KEY_PREFIX = "parley_"
+_CONFIGURED = "configured-"
 
 
 def new_key() -> str:
@@ -33,7 +34,7 @@ class KeyRing:
         for index, key in enumerate(configured):
             hashed = key.removeprefix(HASH_PREFIX).lower() if key.startswith(HASH_PREFIX) else key_hash(key.encode())
             self._holders[hashed] = ApiKeyRecord(
-                key_id=f"configured-{index + 1}", name="configuration", scopes=tuple(sorted(ALL_SCOPES))
+                key_id=f"{_CONFIGURED}{index + 1}", name="configuration", scopes=tuple(sorted(ALL_SCOPES))
             )
         for hashed, record in created:
             self.add(hashed, record)
@@ -51,6 +52,11 @@ class KeyRing:
     def add(self, hashed: str, record: ApiKeyRecord) -> None:
         """Good from now on."""
         self._holders[hashed] = record
+
+    def renew(self, created: Iterable[tuple[str, ApiKeyRecord]]) -> None:
+        """Those of the database, as it has them now: another node has changed them."""
+        configured = {hashed: one for hashed, one in self._holders.items() if one.key_id.startswith(_CONFIGURED)}
+        self._holders = {**dict(created), **configured}
 
     def remove(self, key_id: str) -> None:
         """Good no longer."""

@@ -149,6 +149,8 @@ class PlaceCall(Body):
     """More headers for the INVITE: X-... and User-to-User."""
     timeout_s: Annotated[float, Field(ge=1, le=600), JSON_NUMBER] = 60.0
     """How long it may ring."""
+    region: Annotated[str | None, Field(max_length=64)] = None
+    """In a cluster: a node of this region (`cluster.region`) is to place it, if one has room."""
 
     @model_validator(mode="after")
     def _one_purpose(self) -> "PlaceCall":

@@ -23,17 +23,23 @@ from gateway.errors import (
     CallError,
     CallRefused,
     CampaignError,
+    ClusterError,
+    ClusterUnreachable,
     DestinationBarred,
     GatewayError,
     IdempotencyConflict,
     ListUnreadable,
+    NodeGone,
+    NodeSilent,
     NoSuchAgent,
     NoSuchCall,
     NoSuchCampaign,
+    NoSuchNode,
     NoSuchStream,
     NoSuchTrunk,
     NoSuchVersion,
     NoSuchVoice,
+    OnlyThere,
     ScopeMissing,
     StaleVersion,
     StoreError,
@@ -82,6 +88,11 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (TooManyOnlookers, 503, "too-many-onlookers", "No more may look on now"),
     (TooManyTokens, 503, "too-many-tokens", "No more tokens are given out now"),
     (ScopeMissing, 403, "scope-missing", "Forbidden"),
+    (ClusterUnreachable, 503, "cluster-unreachable", "The other nodes cannot be asked"),
+    (NoSuchNode, 404, "no-such-node", "There is no such node"),
+    (NodeSilent, 504, "node-silent", "The node with the call does not answer"),
+    (NodeGone, 410, "node-gone", "The node with the call is gone"),
+    (OnlyThere, 421, "only-there", "The call is at another node"),
     (StoreError, 503, "store-failed", "The database does not work"),
 )
 
@@ -142,6 +153,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(CallError, _on_gateway_error)
     app.add_exception_handler(CampaignError, _on_gateway_error)
+    app.add_exception_handler(ClusterError, _on_gateway_error)
     app.add_exception_handler(StoreError, _on_gateway_error)
     app.add_exception_handler(UrlError, _on_gateway_error)
     app.add_exception_handler(TokenRefused, _on_gateway_error)

@@ -26,8 +26,9 @@ from gateway.api.orders import NO_CONTROLS, Body, Metadata
 from gateway.api.problems import problem_of, problem_responses
 from gateway.errors import GatewayError, NoSuchCall, ScopeMissing, TokenRefused, TooManyCalls
 from gateway.events import EventLog
-from gateway.events.event import Event, EventKind
+from gateway.events.event import EventKind
 from gateway.events.log import Wanted
+from gateway.events.reading import OwnEvents, Told
 from gateway.rates import Rate, TokenBucket
 from gateway.sites import site_of
 from gateway.telemetry import Metrics
@@ -317,7 +318,7 @@ def browser_events_router(
 ) -> APIRouter:
     """The WebSocket with which a page follows its own call."""
     router = APIRouter(prefix="/webrtc")
-    onlookers = Onlookers(_MOST_FEEDS, _FEEDS_OF_CALL)
+    onlookers, own = Onlookers(_MOST_FEEDS, _FEEDS_OF_CALL), OwnEvents(events)
 
     @router.websocket("/calls/{call_id}/events")
     async def follow_call(socket: WebSocket, call_id: str) -> None:
@@ -330,13 +331,14 @@ def browser_events_router(
             return
         # From its beginning: what was said before the page asked is shown as well.
         wanted = Wanted(_KINDS_FOR_PAGES, call_id)
-        await feed_events(socket, events, metrics, onlookers, wanted, events.begin, _for_page, last="call.ended")
+        await feed_events(socket, own, metrics, onlookers, wanted, events.begin, as_text=_for_page, last="call.ended")
 
     return router
 
 
-def _for_page(event: Event) -> str:
+def _for_page(told: Told) -> str:
     """Without what is the operator's business: who called, with which metadata, and how it sounded."""
+    event = told.event
     if event.kind != "call.ended":
         return event.as_json()
     kept = {name: event.data.get(name) for name in ("reason", "duration_ms")}

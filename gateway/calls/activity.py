@@ -47,6 +47,32 @@ class Activity(Protocol):
         ...
 
 
+class Ended:
+    """Is over before it begins: nobody can go on with what the call was for."""
+
+    kind: ActivityKind = "play"
+    hears_keys = False
+    line = None
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def receive_frames(self, frames: list[PcmFrame]) -> None:
+        """Nobody listens."""
+
+    def receive_playout(self, event: PlayoutEvent) -> None:
+        """Nobody speaks."""
+
+    def receive_digit(self, digit: str, *, secret: bool) -> None:
+        """Nobody reads keys."""
+
+    def audio_changed(self) -> None:
+        """It does not matter."""
+
+    async def run(self) -> str:
+        return self._reason
+
+
 class Echo:
     """Sends the caller's audio back: PCM out of the uplink, through Python, into the playout. The yardstick.
 

@@ -146,6 +146,10 @@ class AgentActivity:
     def line(self) -> LineReport:
         return self._uplink.report
 
+    def go_on(self, dumped: str, *, apologize: bool) -> None:
+        """Be what another gateway's agent was on this call; to be called before `run`. Raises `ValueError`."""
+        self._session.go_on(dumped, apologize=apologize)
+
     def receive_frames(self, frames: list[PcmFrame]) -> None:
         passed = self._uplink.process(frames)
         self._session.feed(passed, suspicious=self._uplink.suspects_caller)
@@ -361,6 +365,17 @@ class ConfiguredAgents:
         """Of the last call: the next is probably no other."""
         self._histories: weakref.WeakKeyDictionary[Call, dict[str, History]] = weakref.WeakKeyDictionary()
         """Of the calls that stand, by agent."""
+        self._dumps: weakref.WeakKeyDictionary[Call, tuple[str, bool]] = weakref.WeakKeyDictionary()
+        """Histories of calls that another gateway had."""
+
+    def dump(self, call: Call) -> str | None:
+        """The conversation of the agent that has this call; None: none has."""
+        history = self._histories.get(call, {}).get(call.facts.agent or "")
+        return None if history is None else history.dump()
+
+    def load(self, call: Call, dumped: str, *, apologize: bool) -> None:
+        """The agent that is to begin on this call goes on with this conversation; `apologize`: after a silence."""
+        self._dumps[call] = (dumped, apologize)
 
     def __contains__(self, name: str) -> bool:
         return name in self._configs
@@ -438,6 +453,10 @@ class ConfiguredAgents:
             control=None if self.control_of is None else self.control_of(call),
             early_ear=early_ear,
         )
+        dumped = self._dumps.pop(call, None)
+        if dumped is not None:
+            with contextlib.suppress(ValueError):  # of another version: it begins anew
+                activity.go_on(dumped[0], apologize=dumped[1])
         before[name] = activity.history
         if name in self._lookups:
             self._lookups[name].begin(activity.caller, call.facts.metadata)

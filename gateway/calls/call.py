@@ -5,7 +5,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Protocol, assert_never
+from dataclasses import dataclass
+from typing import Literal, Protocol, assert_never
 
 import structlog
 
@@ -60,6 +61,16 @@ _RINGING = 180
 _SESSION_PROGRESS = 183
 
 
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """Where a call comes from that another gateway had."""
+
+    from_node: str
+    cause: Literal["death", "drain"]
+    last_seen_at: float
+    """When that gateway last told of itself: seconds since the epoch."""
+
+
 class Heir(Protocol):
     """A leg that is to have the call when it is answered."""
 
@@ -84,11 +95,15 @@ class Call:
         record: bool = False,
         before_answer: BeforeAnswer | None = None,
         campaign: CampaignOrder | None = None,
+        adoption: Adoption | None = None,
     ) -> None:
+        """`adoption`: another gateway had the call, and its far end is being told where it is now."""
         self.facts = facts
         self.campaign = campaign
         """What a campaign wants of it; None: it is of no campaign."""
-        self.state = CallState.OFFERED if facts.direction == "inbound" else CallState.DIALING
+        self._adoption = adoption
+        is_offered = facts.direction == "inbound" and adoption is None
+        self.state = CallState.OFFERED if is_offered else CallState.DIALING
         self.audio: CallAudio | None = None
         self._over = asyncio.Event()
         self._done = asyncio.Event()
@@ -130,7 +145,11 @@ class Call:
         self._ready_or_over = asyncio.Event()
         self._ended: CallEnded | None = None
         self._our_reason: str | None = None
+        self.has_moved = False
+        """Another gateway has the call."""
         self._expected_reason: str | None = None
+        self._is_silent = adoption is not None
+        """The far end does not know yet that we have the call."""
         self.succession: Heir | None = None
         """Another leg that may be about to take this one's place."""
         self.transfer: Transfer | None = None
@@ -178,6 +197,9 @@ class Call:
 
     def begin(self) -> None:
         """The call exists: its record begins, and its story."""
+        if self._adoption is not None:
+            self.story.go_on()
+            return
         self.journal.began(self.facts)
         self.story.begin()
 
@@ -259,9 +281,12 @@ class Call:
                 self._maybe_heard_early()
             case CallConfirmed():
                 self._move(CallEvent.CONFIRMED, "answered")
-                self.facts.answered_at, self._answered_at = time.time(), time.monotonic()
-                self.journal.answered(self.facts)
-                self.publish("call.answered", codec=self.facts.codec, srtp=self.facts.srtp)
+                if self._adoption is None:
+                    self.facts.answered_at, self._answered_at = time.time(), time.monotonic()
+                    self.journal.answered(self.facts)
+                    self.publish("call.answered", codec=self.facts.codec, srtp=self.facts.srtp)
+                else:
+                    self._taken_over(self._adoption)
                 if self._held_by:  # offered so from the start
                     self._move_hold()
                 self._maybe_ready()
@@ -317,6 +342,28 @@ class Call:
                 await self._finish()
             finally:
                 self._done.set()
+
+    def _taken_over(self, adoption: Adoption) -> None:
+        """The far end talks to us now."""
+        self._is_silent = False
+        now = time.time()
+        self._answered_at = time.monotonic() - (now - (self.facts.answered_at or now))
+        silent_ms = max(0, round((now - adoption.last_seen_at) * 1000))
+        self.publish("call.adopted", from_node=adoption.from_node, cause=adoption.cause, silent_ms=silent_ms)
+
+    @property
+    def is_between_turns(self) -> bool:
+        """Nobody is being cut off if the call moves to another gateway now."""
+        if self.audio is None or self.state is not CallState.ACTIVE:
+            return self.state is CallState.HELD
+        return self.activity is None or self.activity.kind != "agent" or self.audio.queued_ms == 0
+
+    async def let_go(self) -> None:
+        """Another gateway has the call: leave the leg without a word to the far end, and without an end in the
+        record."""
+        self.has_moved = True
+        self._our_reason = self._our_reason or "moved"
+        await self.legs.let_go(self.call_id)
 
     def is_engaged(self) -> bool:
         """Whether the far end cannot hear, or be heard by, what the call is for: its silence means nothing then."""
@@ -388,7 +435,7 @@ class Call:
             self.succession.give_up()
 
     async def _live(self) -> None:
-        if self.facts.direction == "inbound" and not await self._answer():
+        if self.state is CallState.OFFERED and not await self._answer():
             return
         try:
             async with asyncio.timeout(self._answer_timeout_s):
@@ -444,7 +491,9 @@ class Call:
         """Whatever fails of it, the rest is done: a session without an end would stand for ever."""
         facts, event = self.facts, self._ended
         facts.ended_at = time.time()
-        facts.end_reason = self._our_reason or reason_of_end(facts, event, self._expected_reason)
+        is_lost = self._adoption is not None and self._is_silent
+        own_reason = self._our_reason or ("lost" if is_lost else None)
+        facts.end_reason = own_reason or reason_of_end(facts, event, self._expected_reason)
         quality: Quality | None = None
         async with contextlib.AsyncExitStack() as ends:  # the last one first
             ends.callback(lambda: self._tell_end(quality))
@@ -465,6 +514,8 @@ class Call:
             self.publish("recording.changed", state=self.recording.value)
 
     def _tell_end(self, quality: Quality | None) -> None:
+        if self.has_moved:
+            return
         self.journal.ended(self.facts, quality)
         self.before_last_event(self.facts, quality)
         self.story.end(quality)

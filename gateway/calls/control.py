@@ -21,26 +21,28 @@ from media.keys import KeyMethod
 class SwitchboardControl:
     """One for the process."""
 
-    def __init__(self, switchboard: Switchboard, prompts: Prompts, voices: Voices) -> None:
+    def __init__(self, switchboard: Switchboard, prompts: Prompts, voices: Voices, node: str | None = None) -> None:
+        """`node`: our name in the cluster."""
+        self.node = node
         self._switchboard = switchboard
         self._prompts = prompts
         self._voices = voices
 
     async def place(self, order: PlaceCall) -> CallInfo:
         prompt = None if order.play is None else await self._prompt(order.play)
-        return _info(await self._switchboard.place(order, prompt))
+        return self._info(await self._switchboard.place(order, prompt))
 
     async def list(self) -> Sequence[CallInfo]:
-        return [_info(call) for call in self._switchboard.calls]
+        return [self._info(call) for call in self._switchboard.calls]
 
     async def get(self, call_id: str) -> CallInfo:
         call = self._switchboard.call(call_id)
-        return _info(call).model_copy(update={"quality": await call.quality()})
+        return self._info(call).model_copy(update={"quality": await call.quality()})
 
     async def answer(self, call_id: str) -> CallInfo:
         call = self._switchboard.call(call_id)
         call.accept()
-        return _info(call)
+        return self._info(call)
 
     async def hangup(self, call_id: str, order: HangUpOrder | None = None) -> None:
         call = self._switchboard.call(call_id)
@@ -52,12 +54,12 @@ class SwitchboardControl:
     async def hold(self, call_id: str) -> CallInfo:
         call = self._standing(call_id)
         await call.legs.hold(call_id)
-        return _info(call)
+        return self._info(call)
 
     async def resume(self, call_id: str) -> CallInfo:
         call = self._standing(call_id)
         await call.legs.resume(call_id)
-        return _info(call)
+        return self._info(call)
 
     async def mute(self, call_id: str, side: MuteSide, *, muted: bool) -> CallInfo:
         call = self._standing(call_id)
@@ -65,12 +67,12 @@ class SwitchboardControl:
             call.mute(muted)
         else:
             call.audience.mute(muted)
-        return _info(call)
+        return self._info(call)
 
     async def record(self, call_id: str, order: RecordingOrder) -> CallInfo:
         call = self._standing(call_id)
         await call.record(order)
-        return _info(call)
+        return self._info(call)
 
     async def dtmf(
         self, call_id: str, digits: str, *, method: KeyMethod | None, duration_ms: int, secret: bool
@@ -81,12 +83,12 @@ class SwitchboardControl:
     async def keep_keys_secret(self, call_id: str, *, secret: bool) -> CallInfo:
         call = self._switchboard.call(call_id)
         call.keys_secret = secret
-        return _info(call)
+        return self._info(call)
 
     async def hand_to_agent(self, call_id: str, agent: str | None) -> CallInfo:
         call = await self._attended(call_id)
         self._switchboard.hand_to_agent(call, agent)
-        return _info(call)
+        return self._info(call)
 
     async def transfer(self, call_id: str, order: TransferOrder) -> CallInfo:
         call = self._standing(call_id)
@@ -94,7 +96,7 @@ class SwitchboardControl:
         await self._switchboard.transfer(
             call, order.to or "", other, headers=tuple(order.headers.items()), timeout_s=order.timeout_s
         )
-        return _info(call)
+        return self._info(call)
 
     async def play(self, call_id: str, order: PlayOrder) -> Playback:
         call = await self._attended(call_id)
@@ -155,26 +157,26 @@ class SwitchboardControl:
             raise WrongCallState(f"the call is {call.state.value}, not active")
         return call
 
-
-def _info(call: Call) -> CallInfo:
-    facts = call.facts
-    return CallInfo(
-        call_id=facts.call_id,
-        direction=facts.direction,
-        from_=facts.from_,
-        to=facts.to,
-        state=call.state.value,
-        started_at=utc(facts.started_at),
-        answered_at=None if facts.answered_at is None else utc(facts.answered_at),
-        codec=facts.codec,
-        agent=facts.agent,
-        trunk=facts.trunk or None,
-        ringing=call.rings,
-        activity="none" if call.activity is None else call.activity.kind,
-        muted=call.muted,
-        muted_theirs=call.audience.is_muted,
-        transfer=None if call.transfer is None else call.transfer.info,
-        recording=call.recording.value,
-        keys_secret=call.keys_secret,
-        metadata=dict(facts.metadata),
-    )
+    def _info(self, call: Call) -> CallInfo:
+        facts = call.facts
+        return CallInfo(
+            call_id=facts.call_id,
+            direction=facts.direction,
+            from_=facts.from_,
+            to=facts.to,
+            state=call.state.value,
+            started_at=utc(facts.started_at),
+            answered_at=None if facts.answered_at is None else utc(facts.answered_at),
+            codec=facts.codec,
+            agent=facts.agent,
+            trunk=facts.trunk or None,
+            ringing=call.rings,
+            activity="none" if call.activity is None else call.activity.kind,
+            muted=call.muted,
+            muted_theirs=call.audience.is_muted,
+            transfer=None if call.transfer is None else call.transfer.info,
+            recording=call.recording.value,
+            keys_secret=call.keys_secret,
+            metadata=dict(facts.metadata),
+            node=self.node,
+        )

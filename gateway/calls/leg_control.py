@@ -28,6 +28,11 @@ class LegControl(Protocol):
     def refuse(self, handle: str, code: int, reason: Reason | None = None) -> None:
         """`hang_up` that waits for nothing."""
 
+    async def let_go(self, handle: str) -> None:
+        """Another gateway has the leg: end it here without a word to the far end. Raises `WrongCallState` for legs
+        that cannot move."""
+        ...
+
     async def hold(self, handle: str) -> None: ...
 
     async def resume(self, handle: str) -> None: ...

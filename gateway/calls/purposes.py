@@ -36,6 +36,13 @@ class Agents(Interpreters, Protocol):
 
     def start(self, name: str, call: Call) -> Activity: ...
 
+    def dump(self, call: Call) -> str | None:
+        """The conversation of the agent that has this call, for another gateway; None: none has."""
+        ...
+
+    def load(self, call: Call, dumped: str, *, apologize: bool) -> None:
+        """The agent that is to begin on this call goes on with this conversation; `apologize`: after a silence."""
+
     def expect(self, call: Call) -> Coroutine[object, object, None] | None:
         """What is to be run from now on, so that all is there when the call is answered; None: nothing."""
         ...

@@ -29,6 +29,10 @@ class Story:
         for kind, data in untold:
             self._events.publish(kind, facts.call_id, data)
 
+    def go_on(self) -> None:
+        """It has been told already that the call exists, by another gateway."""
+        self._untold = None
+
     def publish(self, kind: EventKind, data: dict[str, object]) -> None:
         """One more."""
         if self._untold is not None:

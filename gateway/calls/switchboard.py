@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from gateway.api.bridging import BridgeOrder
 from gateway.api.orders import PlaceCall
+from gateway.calls.activity import Ended
 from gateway.calls.attendance import StartActivity
 from gateway.calls.bridge import Bridges
-from gateway.calls.call import Call
+from gateway.calls.call import Adoption, Call
 from gateway.calls.campaign_order import CampaignOrder
 from gateway.calls.dialling import Dialling
 from gateway.calls.dialplan import Destination, host_of, presentation
@@ -47,6 +48,7 @@ from gateway.errors import (
     WrongCallState,
 )
 from gateway.events import EventBus
+from gateway.sip.dialog import Dialog
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import CallDialled, IncomingCall, ReferReceived, RegistrationChanged, SignallingSeen, SipEvent
 from gateway.sip.settings import EndpointSettings
@@ -141,11 +143,19 @@ class Switchboard:
             self.tracing.close()
             await asyncio.to_thread(self.recordings.close)
 
-    async def drain(self, limit_s: float) -> None:
-        """Take no more calls and wait until those that stand have ended, at most `limit_s`; then hang up the rest."""
+    async def empty(self, limit_s: float) -> None:
+        """Take no more calls and wait until those that stand have ended, at most `limit_s`."""
         self.is_draining = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._none_left.wait(), limit_s)
+
+    def dump(self, call: Call) -> str | None:
+        """The conversation of the agent that has a call, for another gateway; None: none has."""
+        return self._agents.dump(call)
+
+    async def drain(self, limit_s: float) -> None:
+        """`empty`; then hang up the rest."""
+        await self.empty(limit_s)
         for call in list(self._calls.values()):
             with contextlib.suppress(CallError):  # over already
                 await call.hang_up("shutdown")
@@ -239,6 +249,36 @@ class Switchboard:
         self._start(call)
         return call
 
+    async def go_on_with(self, facts: CallFacts, dialog: Dialog, adoption: Adoption, history: str | None) -> Call:
+        """Take over a call that another gateway had: its far end is told by a re-INVITE. An agent goes on with this
+        `history`. What nobody could go on with is ended, so that its far end is not left in silence.
+
+        Raises `BadAddress`, `NoSuchTrunk`, `TooManyCalls`.
+        """
+        if self._tasks is None or facts.call_id in self._calls:
+            raise TooManyCalls("the gateway is shutting down, or has the call already")
+        call = self._new_call(facts, self._continued(facts), adoption=adoption)
+        if history is not None:
+            self._agents.load(call, history, apologize=adoption.cause == "death")
+        if facts.trunk:
+            self.exchange.admit_inbound(facts.call_id, facts.trunk)  # full or not: it stands
+        try:
+            await self.endpoint.adopt(facts.call_id, dialog, trunk=facts.trunk, inbound=facts.direction == "inbound")
+        except CallError:
+            self._forget(call)
+            raise
+        self._start(call)
+        return call
+
+    def _continued(self, facts: CallFacts) -> StartActivity:
+        """What a call of another gateway was for, as far as that can be begun again."""
+        if facts.agent is not None and facts.agent in self._agents:
+            return self.purposes.agent(facts.agent)[1]
+        route = self._config.route_for(facts.to, host_of(facts.peer), facts.trunk or None)
+        if facts.direction == "inbound" and route is not None and route.action in ("echo", "play", "stream", "flow"):
+            return self.purposes.of_route(route)[0]
+        return lambda call: Ended("lost")
+
     def _adopt(self, succession: Succession, dialling: Dialling) -> None:
         """Another leg has a call: what it costs is counted there."""
         call_id = succession.call.call_id
@@ -259,6 +299,7 @@ class Switchboard:
         before_answer: BeforeAnswer | None = None,
         campaign: CampaignOrder | None = None,
         legs: LegControl | None = None,
+        adoption: Adoption | None = None,
     ) -> Call:
         recording = CallRecording(self.recordings, self._journal.recordings_dir, facts.call_id)
         inband_keys = ToneDetection[self._config.media.inband_dtmf.upper()]
@@ -275,6 +316,7 @@ class Switchboard:
             record=self._config.media.record,
             before_answer=before_answer,
             campaign=campaign,
+            adoption=adoption,
         )
         if (trunk := self._config.trunk_named(facts.trunk)) is not None:
             call.keypad.usual = _KEYS_OF_TRUNKS[trunk.dtmf]
@@ -304,7 +346,7 @@ class Switchboard:
 
     def _forget(self, call: Call) -> None:
         self._calls.pop(call.call_id, None)
-        self.tracing.end(call.call_id)
+        (self.tracing.forget if call.has_moved else self.tracing.end)(call.call_id)
         self._running.pop(call.call_id, None)
         if (dialling := self._diallings.pop(call.call_id, None)) is not None:
             dialling.forget()

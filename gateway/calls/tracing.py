@@ -51,6 +51,10 @@ class Tracing:
         """The call is over."""
         self._signalling.end(call_id, time.monotonic())
 
+    def forget(self, call_id: str) -> None:
+        """Another gateway has the call, and keeps its messages."""
+        self._signalling.forget(call_id)
+
     async def run(self) -> None:
         """Write what is complete, and know where the collector is; until cancelled."""
         resolve_at = 0.0

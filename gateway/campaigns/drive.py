@@ -7,6 +7,7 @@ INVITE may leave, in what state the campaign is) is in the store, and asked ther
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
@@ -56,8 +57,11 @@ class Drive:
         spawn: Spawn,
         settled: Settled,
         ended: Callable[[CampaignRecord], None],
+        share: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        """`settled` is told of each attempt that is over, `ended` of the campaign when this gateway finds it so."""
+        """`settled` is told of each attempt that is over, `ended` of the campaign when this gateway finds it so.
+        `share`: which part of all free places is here."""
+        self._share = share
         self.campaign_id = campaign.campaign_id
         self.policy = Policy.model_validate_json(campaign.policy)
         self._state = campaign.state
@@ -144,7 +148,9 @@ class Drive:
             number = min(wanted(self.policy, _load(load)), self.policy.concurrency - standing)
             left = affordable(self.policy.budget, self.policy.max_duration_s, load.sums, standing)
             unaffordable = left == 0 and standing == 0
-            return number if left is None else min(number, left)
+            number = number if left is None else min(number, left)
+            # The others claim theirs in the same moment; who is full claims none.
+            return number if number <= 0 else math.ceil(number * self._share())
 
         claim = await self._store.attempts.claim(
             self.campaign_id,

@@ -49,7 +49,9 @@ class Runner:
         events: EventBus,
         extract: Extract,
         new_call_id: Callable[[], str],
+        share: Callable[[], float] = lambda: 1.0,
     ) -> None:
+        """`share`: which part of all free places is here, when several gateways work on the same campaigns."""
         self.node = f"{store.folder_name}/{uuid4().hex}"
         """Of this run of this gateway: what one with another name has left is not ours."""
         self._store = store
@@ -57,6 +59,7 @@ class Runner:
         self._events = events
         self._extract = extract
         self._new_call_id = new_call_id
+        self._share = share
         self._drives: dict[str, Drive] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._extractions = asyncio.Semaphore(_EXTRACTIONS)
@@ -191,6 +194,7 @@ class Runner:
                 lambda work, name: tasks.create_task(work, name=name),
                 self._receive_end,
                 self._tell_end,
+                self._share,
             )
         except ValidationError as fault:  # another version has written it
             self._unreadable.add(campaign_id)

@@ -5,6 +5,10 @@ NODES = "parley:nodes"
 """Set of the ids of nodes that have come and not taken their leave; who is here without a heartbeat has died."""
 EVENTS = "parley:events"
 """Stream of what all nodes tell."""
+RUNS = "parley:runs"
+"""Hash: whose events those of a run are (`gateway.events.reading`)."""
+WATCHED = "parley:watched"
+"""There while somebody follows events live at any node."""
 
 
 def node_key(node_id: str) -> str:
@@ -27,11 +31,21 @@ def replies_key(node_id: str) -> str:
     return f"parley:replies:{node_id}"
 
 
-def claim_key(node_id: str, run: str) -> str:
-    """Who of the living looks after the calls of a node that has died."""
-    return f"parley:dead:{node_id}:{run}"
+def handed_key(node_id: str) -> str:
+    """List of calls that a draining node has handed to this one."""
+    return f"parley:handed:{node_id}"
+
+
+def settled_key(call_id: str) -> str:
+    """Whether a call that was handed over has arrived: `yes` or `no`."""
+    return f"parley:settled:{call_id}"
 
 
 def owner_key(call_id: str) -> str:
     """Which node has a call."""
     return f"parley:owner:{call_id}"
+
+
+def turn_key(name: str) -> str:
+    """Who is at what only one may be at."""
+    return f"parley:turn:{name}"

@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from gateway.cluster.node import Node
@@ -60,6 +61,14 @@ def _outside(bound: str, public_address: str | None) -> str:
     return bound if public_address is None else f"{public_address}:{bound.rpartition(':')[2]}"
 
 
+@dataclass(frozen=True, slots=True)
+class NodeChanged:
+    """Data of the event `cluster.node`."""
+
+    node: str
+    state: str
+
+
 class _Telling:
     """Passes what happens in the cluster on to who looks: events and metrics."""
 
@@ -68,7 +77,6 @@ class _Telling:
         self._events = events
         self._metrics = metrics
         self._states: dict[str, str] = {}
-        metrics.cluster_redis_up.set(1)
         registry.follow(self._compare)
         registry.on_death(lambda node: self._tell(node.node_id, "dead"))
         registry.on_reachable(self._reach)
@@ -87,7 +95,7 @@ class _Telling:
             self._metrics.cluster_nodes.labels(state).set(sum(1 for node in nodes.values() if node.state == state))
 
     def _tell(self, node_id: str, state: str) -> None:
-        self._events.publish("cluster.node", "", {"node": node_id, "state": state})
+        self._events.publish("cluster.node", "", asdict(NodeChanged(node_id, state)))
 
     def _reach(self, is_reachable: bool) -> None:
         self._metrics.cluster_redis_up.set(is_reachable)

@@ -15,6 +15,8 @@ class EventBus:
         self._cursor = first_cursor
         self._followers: tuple[Callable[[Event], None], ...] = ()
         self._watchers = 0
+        self.is_watched_elsewhere = False
+        """Somebody follows live at another node of the cluster."""
 
     def publish(self, kind: EventKind, call_id: str, data: Mapping[str, object]) -> None:
         """Tell every follower, in order."""
@@ -39,6 +41,11 @@ class EventBus:
     @property
     def is_watched(self) -> bool:
         """Whether events that are not kept (`gateway.events.catalogue`) are worth the trouble: somebody looks on."""
+        return self._watchers > 0 or self.is_watched_elsewhere
+
+    @property
+    def is_watched_here(self) -> bool:
+        """Somebody looks on at this gateway."""
         return self._watchers > 0
 
     @contextlib.contextmanager

@@ -109,6 +109,8 @@ class EventLog:
         """Events of this run of the gateway come after this."""
         self.end = bus.end
         """Cursor of the newest event that was told."""
+        self.on_told: Callable[[Event], None] = lambda event: None
+        """Told of each event when readers can have it, in order."""
         self.kept_after = kept_after
         """What came after this can be read; what came before is partly gone."""
 
@@ -164,5 +166,6 @@ class EventLog:
             self.end = told.event.cursor
             if not told.is_erased:
                 self._recent.add(told.event)
+                self.on_told(told.event)
         woken, self._more = self._more, asyncio.Event()
         woken.set()

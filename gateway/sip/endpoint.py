@@ -11,6 +11,7 @@ import structlog
 
 from gateway.errors import BadAddress, SipThreadFailed, StartupError, TooManyCalls, WrongCallState
 from gateway.sip.command import Command
+from gateway.sip.dialog import Dialog
 from gateway.sip.events import LegQuality, SipEvent
 from gateway.sip.gate import GateCounts
 from gateway.sip.info import InfoDigit
@@ -104,6 +105,21 @@ class SipEndpoint:
         `phrase` goes with a response, `reason` with a BYE or CANCEL.
         """
         await self._in_thread(lambda: self._sip.hang_up(handle, code, phrase, reason))
+
+    async def dialog(self, handle: str) -> Dialog | None:
+        """What another gateway needs to go on with it; None while it does not stand. Raises `NoSuchCall`."""
+        found: list[Dialog | None] = []
+        await self._in_thread(lambda: found.append(self._sip.dialog(handle)))
+        return found[0]
+
+    async def adopt(self, handle: str, dialog: Dialog, *, trunk: str = "", inbound: bool) -> None:
+        """Go on with a dialog that another gateway had; `inbound`: the far end began it. The leg's events are those of
+        a call that we place. Raises `BadAddress`, `NoSuchTrunk`, `TooManyCalls`."""
+        await self._in_thread(lambda: self._sip.adopt(handle, dialog, trunk, inbound=inbound))
+
+    async def let_go(self, handle: str) -> None:
+        """Another gateway has the dialog: end the leg here without a word to the far end. Over already is fine."""
+        await self._in_thread(lambda: self._sip.let_go(handle))
 
     async def hold(self, handle: str) -> None:
         """Re-INVITE with `a=sendonly` (RFC 3264 section 8.4). Raises `NoSuchCall`."""

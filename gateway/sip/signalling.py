@@ -133,6 +133,11 @@ class Signalling:
         """The call is over; its last messages may still be on their way."""
         self._ended[call_id] = now + _STRAGGLERS_S
 
+    def forget(self, call_id: str) -> None:
+        """Somebody else tells of this call."""
+        for name in self._of_call.pop(call_id, ()):
+            self._dialogs.pop(name, None)
+
     def due(self, now: float) -> Sequence[tuple[str, tuple[SipMessage, ...]]]:
         """Calls that are complete, with their messages; they are forgotten here."""
         found = []

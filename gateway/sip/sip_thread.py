@@ -18,8 +18,10 @@ from gateway.sip.account import SipAccount, inbound_account, local_account, outb
 from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.command import Command
+from gateway.sip.dialog import Dialog
 from gateway.sip.events import CallDialled, IncomingCall, LegSucceeded, Replaced, SignallingSeen, SipEvent
 from gateway.sip.gate import GateCounts, SipGate
+from gateway.sip.guard import EDGE_HEADER
 from gateway.sip.log import PjsipLog
 from gateway.sip.reason import Reason
 from gateway.sip.referral import ReferralError, ReferTo, Replaces
@@ -267,10 +269,14 @@ class SipThread:
                 from_user=_user_of(wire_text(info.remoteUri)),
                 to_uri=wire_text(info.localUri),
                 dialled_user=wire_text(request_uri_user(admission.head.start_line)),
-                source_address=prm.rdata.srcAddress,
+                source_address=_origin(accepted.source, prm.rdata.srcAddress),
                 trunk=accepted.trunk,
                 user=accepted.user,
-                headers=tuple((wire_text(name), wire_text(value)) for name, value in admission.head.headers),
+                headers=tuple(
+                    (wire_text(name), wire_text(value))
+                    for name, value in admission.head.headers
+                    if name.lower() != EDGE_HEADER.lower()
+                ),
                 replaced=self._replaced_by(tuple(admission.head.all("replaces"))),
             )
         )
@@ -383,6 +389,43 @@ class SipThread:
                 raise TooManyCalls("PJSIP has no call left") from fault
             raise BadAddress(f"{to}: {fault.reason or fault.title}") from fault
 
+    def dialog(self, handle: str) -> Dialog | None:
+        """That of a call; None while it does not stand."""
+        return Dialog.of_native(self.call(handle).dialogState())
+
+    def adopt(self, handle: str, dialog: Dialog, trunk: str, *, inbound: bool) -> None:
+        """Go on with a dialog that another process had: a re-INVITE, which makes the far end send to us."""
+        account = (self.inbound if inbound else self.accounts).get(trunk)
+        if account is None:
+            raise NoSuchTrunk(f"there is no trunk {trunk!r}: see [[trunk]] in the configuration")
+        if self._is_full():
+            raise TooManyCalls(f"all {self._settings.max_calls} calls are in use (sip.max_calls)")
+        operation = pj.CallOpParam(True)
+        operation.opt.audioCount = 1
+        operation.opt.videoCount = 0
+        operation.txOption.localUri = dialog.local_uri
+        operation.txOption.targetUri = dialog.target
+        call = self._new_call(account, handle)
+        call.adopt(dialog.to_native())
+        if self.gate is not None:
+            self.gate.guard.begin_call(handle, trunk=trunk)
+        try:
+            call.silent_until = time.monotonic() + _SILENT_S
+            call.makeCall(dialog.remote_uri, operation)
+            self._post(CallDialled(handle, dialog.call_id))
+        except pj.Error as fault:
+            self._release(call)
+            if fault.status == _PJ_ETOOMANY:
+                raise TooManyCalls("PJSIP has no call left") from fault
+            raise BadAddress(f"{dialog.target}: {fault.reason or fault.title}") from fault
+
+    def let_go(self, handle: str) -> None:
+        """Another process has the dialog: nothing is said to the far end."""
+        call = self.calls.get(handle)
+        if call is not None:
+            call.ending_by_us = True
+            call.abandon()
+
     def give_up_if_silent(self, handle: str) -> None:
         """End an outgoing call to whose INVITE nobody has said anything, not even 100; it ends with 408."""
         call = self.calls.get(handle)
@@ -470,6 +513,13 @@ def _user_of(uri: str) -> str:
         return SipUri.parse(uri).user
     except UriError:
         return ""
+
+
+def _origin(source: str, sender: str) -> str:
+    """Address and port that an INVITE came from; the port of one that an edge passed on is not known."""
+    if _host_of(sender).strip("[]") == source:
+        return sender
+    return f"[{source}]:0" if ":" in source else f"{source}:0"
 
 
 def _host_of(address: str) -> str:

@@ -16,12 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.events.catalogue import CATALOGUE
 from gateway.events.event import Event, EventKind
+from gateway.events.reading import CURSORS_PER_RUN, begin_of, run_of
 from gateway.store.sealing import ColumnSealer
 from gateway.store.tables import DeliveryRow, EventLogRow, EventRow
 from gateway.store.writes import Step
-
-CURSORS_PER_RUN = 10**9
-"""Cursors of the n-th run of a gateway on this database begin at n times this: no crash makes one come twice."""
 
 _SEALED = "events.data"
 
@@ -36,7 +34,7 @@ EVENT_STATEMENTS: dict[str, Executable] = {
     "deliveries.add": _ADD_DELIVERY,
     "deliveries.delivered": _DELIVERED,
 }
-_PRUNE = delete(EventRow).where(EventRow.cursor <= bindparam("up_to"))
+_PRUNE = delete(EventRow).where(EventRow.at <= bindparam("up_to"))
 _PRUNED = update(EventLogRow).values(kept_after=bindparam("new_kept_after"))
 
 
@@ -106,6 +104,21 @@ class EventRows:
             query = query.where(EventRow.kind.in_(sorted(kinds)))
         return await self._events(query)
 
+    async def newest_of_runs(self, before: datetime | None = None) -> dict[int, int]:
+        """The last cursor of each run, of events before that time. Raises `StoreError`."""
+        query = select(func.max(EventRow.cursor)).group_by(EventRow.cursor // CURSORS_PER_RUN)
+        if before is not None:
+            query = query.where(EventRow.at < before)
+        async with self._reading() as connection:
+            return {run_of(cursor): cursor for cursor in await connection.scalars(query)}
+
+    async def moment(self, cursor: int) -> datetime | None:
+        """When the last event of its run up to this cursor was; None: none is kept. Raises `StoreError`."""
+        query = select(EventRow.at).where(EventRow.cursor > begin_of(run_of(cursor)), EventRow.cursor <= cursor)
+        async with self._reading() as connection:
+            found: datetime | None = await connection.scalar(query.order_by(EventRow.cursor.desc()).limit(1))
+        return found
+
     async def undelivered(self, webhook: str, after: int, up_to: int, limit: int) -> list[Event]:
         """What this webhook has still to get, oldest first, cursors in (after, up_to]. Raises `StoreError`."""
         query = _EVENTS.join(DeliveryRow, DeliveryRow.cursor == EventRow.cursor).where(DeliveryRow.webhook == webhook)
@@ -131,21 +144,23 @@ class EventRows:
         are kept, and how many of those removed each webhook had not got. Raises `StoreError`."""
         async with self._reading() as connection:
             kept_after: int = await connection.scalar(select(EventLogRow.kept_after)) or 0
-            too_old = await connection.scalar(select(func.max(EventRow.cursor)).where(EventRow.at < before))
-            too_many = await connection.scalar(
-                select(EventRow.cursor).order_by(EventRow.cursor.desc()).offset(keep).limit(1)
-            )
-            up_to = max(too_old or 0, too_many or 0)
-            if up_to <= kept_after:
+            too_old = await connection.scalar(select(func.max(EventRow.at)).where(EventRow.at < before))
+            too_many = await connection.scalar(select(EventRow.at).order_by(EventRow.at.desc()).offset(keep).limit(1))
+            # By time: with several nodes, the oldest events are not those with the smallest cursors.
+            up_to = max((at for at in (too_old, too_many) if at is not None), default=None)
+            if up_to is None:
                 return kept_after, {}
+            newest = await connection.scalar(select(func.max(EventRow.cursor)).where(EventRow.at <= up_to)) or 0
             missed = await connection.execute(
                 select(DeliveryRow.webhook, func.count())
-                .where(DeliveryRow.cursor <= up_to)
+                .join(EventRow, EventRow.cursor == DeliveryRow.cursor)
+                .where(EventRow.at <= up_to)
                 .group_by(DeliveryRow.webhook)
             )
             lost = {webhook: count for webhook, count in missed}
-        await self._put((_PRUNE, {"up_to": up_to}), (_PRUNED, {"new_kept_after": up_to}), wait=True)
-        return up_to, lost
+        kept_after = max(kept_after, newest)
+        await self._put((_PRUNE, {"up_to": up_to}), (_PRUNED, {"new_kept_after": kept_after}), wait=True)
+        return kept_after, lost
 
     async def _events(self, query: Executable) -> list[Event]:
         async with self._reading() as connection:

@@ -275,8 +275,9 @@ class Metrics:
             "parley_cluster_nodes", "Living nodes of the cluster, this one among them.", ["state"], registry=registry
         )
         self.cluster_redis_up = Gauge(
-            "parley_cluster_redis_up", "1 while the Redis of the cluster answers.", registry=registry
+            "parley_cluster_redis_up", "0 while the Redis of the cluster does not answer.", registry=registry
         )
+        self.cluster_redis_up.set(1)
         self.calls_adopted = Counter(
             "parley_calls_adopted",
             "Calls of other nodes that this one has taken over, or tried to.",

@@ -117,6 +117,10 @@ class BrowserLegs:
         if handle in self._peers:
             self._peers[handle].end()
 
+    async def let_go(self, handle: str) -> None:
+        """The keys are in this process, and nowhere else."""
+        raise WrongCallState("a browser's call cannot move to another gateway")
+
     async def hold(self, handle: str) -> None:
         """Raises `NoSuchCall`."""
         self.peer(handle).hold(True)

@@ -103,6 +103,16 @@ void MediaCall::onCallSdpCreated(pj::OnCallSdpCreatedParam &param) {
     if (!codecs_.empty())
         keep_codecs(session, codecs_);
     answer_hold_by_address(param);
+    pjsip_dialog *dialog = pjsua_var.calls[getId()].async_call.dlg;
+    if (adopted_ && dialog && !take_over(dialog, session, *adopted_))
+        PJ_LOG(1, ("media_call.cpp", "a dialog could not be taken over"));
+    adopted_.reset();
+}
+
+void MediaCall::abandon() {
+    const int id = getId();
+    if (pjsip_inv_session *inv = id < 0 ? nullptr : pjsua_var.calls[id].inv)
+        pjsip_inv_terminate(inv, PJSIP_SC_GONE, PJ_TRUE);
 }
 
 void MediaCall::onStreamCreated(pj::OnStreamCreatedParam &param) {

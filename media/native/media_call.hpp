@@ -3,12 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <pjsua2.hpp>
 
 #include "clock.hpp"
+#include "dialog_state.hpp"
 #include "hub.hpp"
 #include "pcm_port.hpp"
 #include "refer_report.hpp"
@@ -59,6 +61,13 @@ class MediaCall : public pj::Call {
     // empty: all that PJSIP has enabled.
     void setCodecs(const std::vector<std::string> &codecs) { codecs_ = codecs; }
 
+    // The dialog as it is, for a process that may have to go on with it; without a Call-ID before it is established.
+    DialogState dialogState() const { return dialog_state(getId()); }
+    // Before makeCall(): let that not begin a dialog, but go on with this one, which another process had.
+    void adopt(const DialogState &state) { adopted_ = state; }
+    // Another process has the dialog: be done with it, without a word to the far end. SIP thread.
+    void abandon();
+
     void onCallSdpCreated(pj::OnCallSdpCreatedParam &param) override;
     void onStreamCreated(pj::OnStreamCreatedParam &param) override;
     void onStreamDestroyed(pj::OnStreamDestroyedParam &param) override;
@@ -106,6 +115,7 @@ class MediaCall : public pj::Call {
     std::unique_ptr<StreamLink> link_;
     RtpStats rtp_;
     std::string cancel_reasons_;
+    std::optional<DialogState> adopted_; // until its first INVITE
     std::vector<std::string> codecs_;
     int jitter_ = static_cast<int>(JitterPolicy::kBalanced);
 };

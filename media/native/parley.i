@@ -257,6 +257,14 @@ void hide_replaces();
 void trim_capabilities();
 void publish_address(const std::string &host);
 void force_contact(int account, const std::string &contact);
+// media/native/dialog_state.hpp
+struct DialogState {
+    std::string call_id, local_tag, remote_tag, local_uri, remote_uri, target;
+    std::vector<std::string> routes;
+    int32_t local_cseq, remote_cseq;
+    uint32_t sdp_id, sdp_version;
+};
+
 int call_of_dialog(const std::string &call_id, const std::string &our_tag, const std::string &their_tag);
 void answer_pings();
 void limit_connections(unsigned per_address);
@@ -276,6 +284,9 @@ int reload_tls(const std::string &address, int port, const std::string &certific
 class MediaCall : public pj::Call {
   public:
     MediaCall(pj::Account &account, int call_id = PJSUA_INVALID_ID);
+    DialogState dialogState() const;
+    void adopt(const DialogState &state);
+    void abandon();
     virtual ~MediaCall();
     std::shared_ptr<parley::PcmPort> pcmPort() const;
     void protect(int protection);

@@ -16,6 +16,7 @@ from gateway.calls.facts import CallFacts, ended, parties
 from gateway.campaigns import telling
 from gateway.campaigns.attempt import AttemptRecord
 from gateway.campaigns.outcome import CampaignState, Outcome
+from gateway.cluster.membership import NodeChanged
 from gateway.events import CATALOGUE, KEPT_KINDS, EventKind, kinds_matching
 from gateway.events.catalogue import catalogue_table
 from gateway.sip.public_address import AddressChanged
@@ -39,6 +40,7 @@ WHOLE: dict[str, set[str]] = {
     "trunk.alarm": {field.name for field in fields(AlarmChanged)},
     "trunk.state": {field.name for field in fields(TrunkChanged)},
     "address.changed": {field.name for field in fields(AddressChanged)},
+    "cluster.node": {field.name for field in fields(NodeChanged)},
     "caller.prosody": {field.name for field in fields(CallerProsody)},
     "campaign.started": set(telling.named(CAMPAIGN)),
     "campaign.paused": set(telling.named(CAMPAIGN)),
