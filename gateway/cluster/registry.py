@@ -17,6 +17,8 @@ from typing import cast
 import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.cluster.keys import NODES, calls_key, node_key
@@ -167,7 +169,11 @@ async def open_registry(
     """Join the cluster; leaving the context takes leave of it. Raises `StartupError`: another living node has our id,
     or Redis does not answer."""
     redis: Redis = Redis.from_url(
-        redis_url, decode_responses=True, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+        redis_url,
+        decode_responses=True,
+        socket_timeout=_TIMEOUT_S,
+        socket_connect_timeout=_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),  # the client's own would wait for seconds between one try and the next
     )
     try:
         registry = Registry(redis, describe, heartbeat_s=heartbeat_s, dead_after_s=dead_after_s)
