@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.errors import KnowledgeError, ModelError
 from agent.local.models import default_model_folder
-from gateway.commands import call, campaign, do_not_call, doctor, keys, recording, trace
+from gateway.commands import call, campaign, do_not_call, doctor, edge, keys, recording, trace
 from gateway.commands.api import add_config, add_gateway, address_and_key, config_of
 from gateway.commands.complaint import complain
 from gateway.config import VERSION, Config
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     profiles.add_argument("--json", action="store_true", help="print one JSON object")
     profiles.set_defaults(run=_profiles)
 
-    for family in (doctor, recording):
+    for family in (doctor, recording, edge):
         family.add_commands(commands)
 
     conformance = commands.add_parser("conformance", help="test a streaming backend", description=CONFORMANCE)

@@ -22,6 +22,7 @@ from pydantic import (
 from agent.config import AgentConfig
 from agent.tools.config import ToolConfig
 from gateway.calls.route import RouteConfig
+from gateway.edge.config import EdgeConfig
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
 from gateway.events.event import EventKind
 from gateway.service_config import ServiceConfig
@@ -117,6 +118,9 @@ class SipConfig(Section):
     """For how long: its requests are dropped without an answer."""
     exempt: tuple[Network, ...] = ("127.0.0.1/32", "::1/128")
     """Networks that are neither limited nor banned: this machine, one's own proxies. Trunks' `allow` never are."""
+    edges: tuple[Network, ...] = ()
+    """Where Kamailios set up by `parley edge config` send from: they say where a call really comes from, and
+    their relays have its media. Nobody else may be there."""
     user_agent: HeaderText = "Parley"
     """User-Agent and Server header. Without a version, which would tell attackers what to try."""
 
@@ -188,7 +192,8 @@ class StoreConfig(Section):
     """`[store]`: sessions, transcripts and recordings."""
 
     url: str | None = None
-    """Database as an SQLAlchemy URL. None: SQLite, file `parley.db` in the data folder."""
+    """Database as an SQLAlchemy URL: `postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE` (docs/postgresql.md), best
+    given as PARLEY_STORE__URL, or `sqlite+aiosqlite:///FILE`. None: SQLite, file `parley.db` in the data folder."""
     data_dir: FolderPath = Path("parley-data")
     """Folder for the database, recordings and the API key. Default: $XDG_DATA_HOME/parley, or ~/.local/share/parley."""
     encryption_key: EncryptionKeyText | None = None
@@ -368,6 +373,7 @@ class Config(Section):
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
+    edge: EdgeConfig = EdgeConfig()
     events: EventsConfig = EventsConfig()
     webhook: tuple[WebhookConfig, ...] = ()
     stream: StreamConfig = StreamConfig()

@@ -23,6 +23,8 @@ ConfigPath = tuple[str | int, ...]
 def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     """What is wrong between settings that are each right, as (path, problem)."""
     yield from _not_yet(config)
+    if config.store.url is not None and (problem := _database_fault(config.store.url)) is not None:
+        yield ("store", "url"), problem
     yield from _port_conflicts(config)
     if "tls" in config.sip.transports:
         for key in ("tls_cert", "tls_key"):
@@ -70,6 +72,7 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         if agent_name not in config.agents:
             yield ("webrtc", "public_agents", index), f"there is no agent {agent_name!r}"
     yield from _cluster_faults(config)
+    yield from _edge_faults(config)
     yield from service_faults(config)
     yield from tool_faults(config)
     if not config.route and len(config.agents) > 1:
@@ -91,7 +94,7 @@ def _trunk_faults(config: Config, trunk: TrunkConfig) -> Iterator[tuple[str, str
         yield "username", f'is missing: auth is "{trunk.auth}"'
     if trunk.auth in ("ip", "digest") and trunk.register_account:
         yield "auth", f'is "{trunk.auth}", and register is set'
-    if trunk.transport not in config.sip.transports:
+    if trunk.outbound_proxy is None and trunk.transport not in config.sip.transports:
         yield "transport", f"{trunk.transport} is not among sip.transports"
     yield from field_contradictions(trunk).items()
 
@@ -140,11 +143,23 @@ def _cluster_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         yield ("cluster", "sip_address"), "is missing: sip.bind is every interface, and the others need one address"
 
 
+def _edge_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
+    for path, problem in config.edge.faults():
+        yield ("edge", *path), problem
+    if config.sip.edges and config.media.srtp == "required":
+        yield ("media", "srtp"), "keys end at the edge, and what it sends here is plain: require them by edge.srtp"
+    for index, trunk in enumerate(config.trunk):
+        if trunk.outbound_proxy is None:
+            continue
+        if trunk.registers:
+            yield ("trunk", index, "outbound_proxy"), "a trunk that is registered with knows this node's own address"
+        if trunk.media_allow:
+            yield ("trunk", index, "media_allow"), "with outbound_proxy its RTP comes from the edge's relays"
+
+
 def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     """Settings whose feature this version lacks. Whoever builds the feature deletes its line."""
     later = "is not supported in this version"
-    if config.store.url is not None and not config.store.url.startswith("sqlite+aiosqlite:///"):
-        yield ("store", "url"), f"{later}: only sqlite+aiosqlite:///FILE is"
     if config.store.retention is not None:
         yield ("store", "retention"), later
     for index, trunk in enumerate(config.trunk):
@@ -153,6 +168,21 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for name, agent in config.agents.items():
         if agent.turn.detector in config.services:
             yield ("agents", name, "turn", "detector"), f"{later}: only local and none are"
+
+
+def _database_fault(url: str) -> str | None:
+    """Without anything of the URL but its first word: there may be a password in it."""
+    scheme, _, rest = url.partition("://")
+    match scheme:
+        case "sqlite+aiosqlite":
+            return None if len(rest) > 1 and rest.startswith("/") else "names no file: sqlite+aiosqlite:///FILE"
+        case "postgresql+asyncpg":
+            named = rest.partition("?")[0].rpartition("@")[2].partition("/")[2]
+            return None if named else "names no database: postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE"
+        case "postgresql" | "postgres" | "sqlite":
+            return "names no driver: postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE or sqlite+aiosqlite:///FILE"
+        case _:
+            return "is no database of ours: only postgresql+asyncpg://... and sqlite+aiosqlite:///FILE are"
 
 
 def _port_conflicts(config: Config) -> Iterator[tuple[ConfigPath, str]]:

@@ -26,7 +26,7 @@ from gateway.trunks.config import TrunkConfig
 from gateway.trunks.dns import Target
 from gateway.trunks.identity import Presentation
 from gateway.trunks.profile import Transport
-from gateway.trunks.selection import fails_over, hosts
+from gateway.trunks.selection import fails_over, hosts, next_hop
 
 log = structlog.get_logger(__name__)
 
@@ -246,7 +246,10 @@ class Dialling:
                 log.info("redirection_refused", call_id=self._call.call_id)
                 continue
             host = uri.host if uri.port is None else f"{uri.host}:{uri.port}"
-            for target in await self._exchange.servers(host, _transport_of(uri) or trunk.transport):
+            hop, transport = next_hop(trunk, host)
+            if trunk.outbound_proxy is None:
+                transport = _transport_of(uri) or transport
+            for target in await self._exchange.servers(hop, transport):
                 yield Attempt(where, target, trunk)
 
     async def _find(self, trunks: tuple[TrunkConfig, ...]) -> AsyncIterator[Attempt]:
@@ -269,7 +272,7 @@ class Dialling:
         for trunk in trunks:
             for host in hosts(trunk):
                 where = via(trunk, self._to, host)
-                for target in await self._exchange.servers(host, trunk.transport):
+                for target in await self._exchange.servers(*next_hop(trunk, host)):
                     attempt = Attempt(where, target, trunk)
                     if self._exchange.is_well(trunk.name, target):
                         yield attempt

@@ -52,7 +52,8 @@ def via(trunk: TrunkConfig, to: str, host: str) -> Destination:
 def trunk_uri(trunk: TrunkConfig, number: str, host: str) -> str:
     """The request URI of a number as the trunk wants it written, at one of its hosts."""
     # PJSIP takes the transport of our Contact from here.
-    parameters = "" if trunk.transport == "udp" else f";transport={trunk.transport}"
+    is_plain = trunk.transport == "udp" or trunk.outbound_proxy is not None  # the edge knows the trunk's transport
+    parameters = "" if is_plain else f";transport={trunk.transport}"
     return str(replace(SipUri.parse(f"sip:{host}"), user=trunk.plan.dialled(number), parameters=parameters))
 
 

@@ -21,7 +21,7 @@ from gateway.trunks.dns import Target
 from gateway.trunks.health import TrunkHealth
 from gateway.trunks.names import Names
 from gateway.trunks.profile import Transport
-from gateway.trunks.selection import candidates, host_and_port, hosts
+from gateway.trunks.selection import candidates, host_and_port, hosts, next_hop
 from gateway.trunks.tolls import Bar, Tolls
 
 log = structlog.get_logger(__name__)
@@ -246,7 +246,7 @@ class Exchange:
 
     async def _probe(self, endpoint: SipEndpoint, trunk: TrunkConfig) -> None:
         try:
-            found = [(host, one) for host in hosts(trunk) for one in await self.servers(host, trunk.transport)]
+            found = [(host, one) for host in hosts(trunk) for one in await self.servers(*next_hop(trunk, host))]
             self.health.receive_servers(trunk.name, tuple(server(one) for _, one in found) or (trunk.host,))
             if not found:
                 self.health.receive_probe(trunk.name, trunk.host, _BAD_GATEWAY, time.monotonic())

@@ -655,6 +655,8 @@ class EventInfo(Model):
         "cluster.node",
         "cluster.redis_lost",
         "cluster.redis_back",
+        "store.lost",
+        "store.back",
         "call.adopted",
     ]
     call_id: str

@@ -63,7 +63,8 @@ class SipGate(pj.SipGate):  # type: ignore[misc]
         """The INVITE that PJSIP is making a call of, within the callback that asked about it."""
         self._audit = TokenBucket(_AUDIT, time.monotonic())
         self._left_out = 0
-        for network in (*settings.exempt, *(network for trunk in settings.trunks for network in trunk.networks)):
+        of_trunks = (network for trunk in settings.trunks for network in trunk.networks)
+        for network in (*settings.exempt, *settings.edges, *of_trunks):
             self.know(str(network))
         self.limitUnknown(_UNKNOWN_PER_S)
 
@@ -103,7 +104,7 @@ class SipGate(pj.SipGate):  # type: ignore[misc]
         head = MessageHead.parse(request.head())
         asked = Request(
             method=request.method(),
-            source=request.source(),
+            source=self.guard.origin(request.source(), head),
             port=request.port(),
             transport=request.transport(),
             head=head,

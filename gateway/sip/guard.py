@@ -26,6 +26,8 @@ from gateway.sites import IpAddress, address_of, site_of
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 RETRY_AFTER_S = 10
+EDGE_HEADER = "X-Parley-Source"
+"""In which our edge says whose request it passes on; it lets nobody else's through (gateway/edge/routing.cfg)."""
 _TRIES_REFILL_S = 60.0
 """How long it takes until a source has all its tries again."""
 _MOST_LOGINS = 10_000
@@ -103,9 +105,11 @@ class GuardSettings:
     tries: int = 10
     ban_s: float = 600.0
     exempt: tuple[IpNetwork, ...] = ()
+    """Never limited nor banned."""
+    edges: tuple[IpNetwork, ...] = ()
+    """Proxies of ours, that say where a request really comes from; not limited either."""
     has_ipv6: bool = True
     """There are IPv6 addresses of ours for RTP."""
-    """Never limited nor banned."""
 
 
 OPEN = GuardSettings(strangers="everyone", exempt=_EVERYWHERE)
@@ -215,6 +219,13 @@ class Guard:
         if address in self._learned:
             return self._learned[address]
         return next((trunk.name for network, trunk in self._networks if address in network), "")
+
+    def origin(self, source: str, head: MessageHead) -> str:
+        """The address that a request comes from: an edge passes on what others send."""
+        if not _is_inside(source, self._settings.edges):
+            return source
+        told = address_of(head.first(EDGE_HEADER))
+        return source if told is None else str(told)
 
     # Calls
 
@@ -387,7 +398,7 @@ class Guard:
         return bool(self.trunk_of(source)) or self._is_exempt(source)
 
     def _is_exempt(self, source: str) -> bool:
-        return _is_inside(source, self._settings.exempt)
+        return _is_inside(source, (*self._settings.exempt, *self._settings.edges))
 
     def _takes_stranger(self, source: str) -> bool:
         match self._settings.strangers:

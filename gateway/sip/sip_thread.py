@@ -21,6 +21,7 @@ from gateway.sip.command import Command
 from gateway.sip.dialog import Dialog
 from gateway.sip.events import CallDialled, IncomingCall, LegSucceeded, Replaced, SignallingSeen, SipEvent
 from gateway.sip.gate import GateCounts, SipGate
+from gateway.sip.guard import EDGE_HEADER
 from gateway.sip.log import PjsipLog
 from gateway.sip.reason import Reason
 from gateway.sip.referral import ReferralError, ReferTo, Replaces
@@ -268,10 +269,14 @@ class SipThread:
                 from_user=_user_of(wire_text(info.remoteUri)),
                 to_uri=wire_text(info.localUri),
                 dialled_user=wire_text(request_uri_user(admission.head.start_line)),
-                source_address=prm.rdata.srcAddress,
+                source_address=_origin(accepted.source, prm.rdata.srcAddress),
                 trunk=accepted.trunk,
                 user=accepted.user,
-                headers=tuple((wire_text(name), wire_text(value)) for name, value in admission.head.headers),
+                headers=tuple(
+                    (wire_text(name), wire_text(value))
+                    for name, value in admission.head.headers
+                    if name.lower() != EDGE_HEADER.lower()
+                ),
                 replaced=self._replaced_by(tuple(admission.head.all("replaces"))),
             )
         )
@@ -508,6 +513,13 @@ def _user_of(uri: str) -> str:
         return SipUri.parse(uri).user
     except UriError:
         return ""
+
+
+def _origin(source: str, sender: str) -> str:
+    """Address and port that an INVITE came from; the port of one that an edge passed on is not known."""
+    if _host_of(sender).strip("[]") == source:
+        return sender
+    return f"[{source}]:0" if ":" in source else f"{source}:0"
 
 
 def _host_of(address: str) -> str:

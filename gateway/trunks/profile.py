@@ -46,6 +46,9 @@ class TrunkProfile(Section):
     """What it looks like where each customer has one of their own: `NAME.pstn.twilio.com`."""
     backup_hosts: tuple[HostAndPort, ...] = ()
     """Tried in this order when `host` fails."""
+    outbound_proxy: HostAndPort | None = None
+    """Where its calls go first, over UDP: the edge's address inside (docs/edge.md). It finds `host`, and encrypts as
+    `srtp` says. None: straight to the host."""
     transport: Transport = "udp"
     auth: Literal["ip", "digest", "register"] | None = None
     """How the far end knows us: by our address, by digest on each INVITE, or by registration. None: by digest when

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from gateway.trunks.config import TrunkConfig
 from gateway.trunks.destinations import SEPARATORS
+from gateway.trunks.profile import Transport
 
 
 def candidates(trunks: Iterable[TrunkConfig], number: str, is_up: Callable[[str], bool]) -> tuple[TrunkConfig, ...]:
@@ -18,6 +19,11 @@ def candidates(trunks: Iterable[TrunkConfig], number: str, is_up: Callable[[str]
 def hosts(trunk: TrunkConfig) -> tuple[str, ...]:
     """Where its calls go, in order: `host` or `host:port`."""
     return (trunk.host, *trunk.backup_hosts)
+
+
+def next_hop(trunk: TrunkConfig, host: str) -> tuple[str, Transport]:
+    """Where what is for one of its hosts is sent, and how."""
+    return (host, trunk.transport) if trunk.outbound_proxy is None else (trunk.outbound_proxy, "udp")
 
 
 def fails_over(trunk: TrunkConfig, code: int) -> bool:

@@ -78,6 +78,7 @@ void SipResolver::install() {
     static pjsip_ext_resolver resolver{resolve_sip_host};
     installed = this;
     open_ = true;
+    know_own_name();
     refuse_names(true);
     pjsip_endpt_set_ext_resolver(pjsua_var.endpt, &resolver);
 }

@@ -61,6 +61,9 @@ class RawCaller:
         self.to_header = ""
         """In place of the address that is called."""
         self._to = ""
+        self._route = ""
+        """Route headers, when a proxy has recorded its route; then `_remote_target` is who answered."""
+        self._remote_target = ""
         self._branch = ""
         self._sent = b""
 
@@ -93,6 +96,11 @@ class RawCaller:
         """Send the ACK of a 200, and remember who answered."""
         self._to = answer.header("To")
         if answer.code == 200:
+            recorded = re.findall(r"(?im)^Record-Route\s*:\s*(.*?)\r$", answer.text)
+            if recorded:
+                self._route = "".join(f"Route: {one}\r\n" for one in reversed(recorded))
+                target = re.search(r"<(.*?)>", answer.header("Contact"))
+                self._remote_target = target[1] if target else ""
             self.send("ACK", user)
             self.take_media(answer)
 
@@ -157,6 +165,24 @@ class RawCaller:
         contact = "" if "Contact:" in headers else f"Contact: {self.contact}\r\n"
         self.send_bytes((f"SIP/2.0 {code} {reason}\r\n{copied}{contact}{headers}Content-Length: 0\r\n\r\n").encode())
 
+    def respond_with_media(self, invite: str, media: str | None = None) -> None:
+        """Accept an INVITE inside the call, and send RTP where it says."""
+        body = self.offer(media)
+        copied = "".join(re.findall(r"(?im)^(?:Via|From|To|Call-ID|CSeq|Record-Route)\s*:.*?\r\n", invite))
+        self.send_bytes(
+            (
+                f"SIP/2.0 200 OK\r\n{copied}Contact: {self.contact}\r\nContent-Type: application/sdp\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n{body}"
+            ).encode()
+        )
+        self.take_media(Answer(0, invite))
+        target = re.search(r"<(.*?)>", Answer(0, invite).header("Contact"))
+        self._remote_target = target[1] if self._route and target else self._remote_target
+
+    def aim_in_call(self, target: str, route: str) -> None:
+        """What we send inside the call is for this address, by this route."""
+        self._remote_target, self._route = target, f"Route: <{route}>\r\n"
+
     def notify(self, user: str, status: str, state: str = "active;expires=60") -> Answer:
         """Tell how the call we were asked to make fares (RFC 3515 section 2.4.5); the answer."""
         self.sequence += 1
@@ -189,14 +215,14 @@ class RawCaller:
             self._branch = f"z9hG4bK{random.getrandbits(48):x}"
         kind = f"Content-Type: {content_type}\r\n" if body else ""
         self._sent = (
-            f"{method} sip:{user}@127.0.0.1:{there} SIP/2.0\r\n"
+            f"{method} {self._remote_target or f'sip:{user}@127.0.0.1:{there}'} SIP/2.0\r\n"
             f"Via: SIP/2.0/UDP {self.address}:{here};rport;branch={self._branch}\r\n"
             f"From: {self.from_header};tag=raw\r\n"
             f"To: {self._to or self.to_header or f'<sip:{user}@127.0.0.1:{there}>'}\r\n"
             f"Call-ID: {self.call_id}\r\n"
             f"CSeq: {self.sequence} {method}\r\n"
             f"Contact: {self.contact}\r\n"
-            f"Max-Forwards: 70\r\n{headers}{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
+            f"Max-Forwards: 70\r\n{self._route}{headers}{kind}Content-Length: {len(body.encode())}\r\n\r\n{body}"
         ).encode(errors="surrogateescape")
         self.send_bytes(self._sent)
 

@@ -392,3 +392,30 @@ def test_baresip_of_debian_12_is_asked_for_md5_alone() -> None:
     keeper = guard(strangers="nobody", users={"anna": "secret"})
     verdicts = [keeper.receive_request(request(PUBLIC, User_Agent=one), 0.0) for one in ("baresip v1.0.0", "Zoiper")]
     assert [len(one.headers) for one in verdicts if isinstance(one, Answer)] == [1, 2]
+
+
+# An edge before us
+
+EDGE = "10.0.0.1"
+
+
+def behind_an_edge(**settings: object) -> Guard:
+    return guard(edges=(ip_network("10.0.0.0/30"),), **settings)
+
+
+def test_an_edge_says_whose_request_it_passes_on() -> None:
+    told = request(EDGE, X_Parley_Source=TRUNK).head
+    assert behind_an_edge().origin(EDGE, told) == TRUNK
+    assert behind_an_edge().origin(EDGE, request(EDGE).head) == EDGE
+    assert behind_an_edge().origin(EDGE, request(EDGE, X_Parley_Source="nonsense").head) == EDGE
+
+
+def test_nobody_else_can_say_so() -> None:
+    told = request(PUBLIC, X_Parley_Source=TRUNK).head
+    assert behind_an_edge().origin(PUBLIC, told) == PUBLIC
+    assert guard().origin(EDGE, request(EDGE, X_Parley_Source=TRUNK).head) == EDGE
+
+
+def test_the_edges_own_pings_are_not_limited() -> None:
+    keeper = behind_an_edge(requests_per_s=1)
+    assert codes(keeper, 50, request(EDGE, "OPTIONS")) == [200] * 50
