@@ -121,7 +121,8 @@ class Registry:
             begun = time.monotonic()
             self._beat_now.clear()
             try:
-                await asyncio.wait_for(self.beat(), 2 * _TIMEOUT_S)
+                async with asyncio.timeout(2 * _TIMEOUT_S):  # `wait_for` may lose a cancellation
+                    await self.beat()
                 self._reach(True)
             except (RedisError, OSError, TimeoutError) as fault:
                 self._reach(False, type(fault).__name__)
@@ -129,7 +130,8 @@ class Registry:
                 self._trust_from = time.monotonic() + self._dead_after_s
             with suppress(TimeoutError):
                 rest_s = max(0.01, self._heartbeat_s - (time.monotonic() - begun))
-                await asyncio.wait_for(self._beat_now.wait(), rest_s)
+                async with asyncio.timeout(rest_s):
+                    await self._beat_now.wait()
 
     def _reach(self, is_reachable: bool, cause: str = "") -> None:
         if is_reachable == self.is_reachable:

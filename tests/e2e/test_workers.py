@@ -69,6 +69,7 @@ drain_s = 0
                 listed = httpx.get(f"{address}/api/v1/nodes", headers={"Authorization": f"Bearer {API_KEY}"}).json()
             except httpx.HTTPError:
                 continue
+            self._addresses = [node["http"] for node in listed["nodes"] if node["http"]]
             up = {node["node_id"]: node for node in listed["nodes"] if node["state"] == "up"}
             if len(up) == count:
                 return up
