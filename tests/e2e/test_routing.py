@@ -204,7 +204,7 @@ def test_a_feed_tells_the_events_of_both_nodes_and_goes_on_at_the_other(
     # By cursor alone some may come twice, but none is missing.
     with open_feed(east, f"?kinds=call.*&after={cursors[10]}") as feed:
         assert json.loads(feed.recv(5))["complete"]
-        repeated = set()
+        repeated = set[int]()
         while not set(cursors[11:]) <= repeated:
             repeated.add(json.loads(feed.recv(5))["cursor"])
     page = east.get(f"/events?position={seen[-1]['position']}&kinds=call.*")
