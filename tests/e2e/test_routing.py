@@ -204,7 +204,7 @@ def test_a_feed_tells_the_events_of_both_nodes_and_goes_on_at_the_other(
     # By cursor alone some may come twice, but none is missing.
     with open_feed(east, f"?kinds=call.*&after={cursors[10]}") as feed:
         assert json.loads(feed.recv(5))["complete"]
-        repeated = set()
+        repeated = set[int]()
         while not set(cursors[11:]) <= repeated:
             repeated.add(json.loads(feed.recv(5))["cursor"])
     page = east.get(f"/events?position={seen[-1]['position']}&kinds=call.*")
@@ -223,15 +223,15 @@ def test_redis_gone_and_back_loses_no_event_and_no_call(
         wait_for(lambda: "parley_cluster_redis_up 0.0" in east.page("/metrics"), "the loss of Redis")
         assert problem_of(east._http.get(f"/api/v1/calls/{call_id}"), 503)["type"].endswith("cluster-unreachable")
         read(near, "cluster.redis_lost", "")
-        assert west.post(f"/calls/{call_id}/hold").status_code == 200
-        held = read(near, "call.held", call_id)
+        assert west.post(f"/calls/{call_id}/record", {"state": "start"}).status_code == 200
+        recorded = read(near, "recording.changed", call_id)
         with RawCaller(west.sip_port) as other:
             assert other.invite("echo").code == 200
             listed = west.get("/calls")
             assert len(listed["calls"]) == 2
             assert listed["unreachable"] == ["east"]
             cluster.redis.start()
-            assert read(far, "call.held", call_id)["cursor"] == held["cursor"]
+            assert read(far, "recording.changed", call_id)["cursor"] == recorded["cursor"]
             wait_for(lambda: len(calls_of(east)) == 2, "both calls at the other node", 10)
             assert other.bye("echo").code == 200
         assert east.post(f"/calls/{call_id}/hangup").status_code == 204
