@@ -192,7 +192,8 @@ class StoreConfig(Section):
     """`[store]`: sessions, transcripts and recordings."""
 
     url: str | None = None
-    """Database as an SQLAlchemy URL. None: SQLite, file `parley.db` in the data folder."""
+    """Database as an SQLAlchemy URL: `postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE` (docs/postgresql.md), best
+    given as PARLEY_STORE__URL, or `sqlite+aiosqlite:///FILE`. None: SQLite, file `parley.db` in the data folder."""
     data_dir: FolderPath = Path("parley-data")
     """Folder for the database, recordings and the API key. Default: $XDG_DATA_HOME/parley, or ~/.local/share/parley."""
     encryption_key: EncryptionKeyText | None = None

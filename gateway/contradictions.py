@@ -23,6 +23,8 @@ ConfigPath = tuple[str | int, ...]
 def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     """What is wrong between settings that are each right, as (path, problem)."""
     yield from _not_yet(config)
+    if config.store.url is not None and (problem := _database_fault(config.store.url)) is not None:
+        yield ("store", "url"), problem
     yield from _port_conflicts(config)
     if "tls" in config.sip.transports:
         for key in ("tls_cert", "tls_key"):
@@ -158,8 +160,6 @@ def _edge_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
 def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     """Settings whose feature this version lacks. Whoever builds the feature deletes its line."""
     later = "is not supported in this version"
-    if config.store.url is not None and not config.store.url.startswith("sqlite+aiosqlite:///"):
-        yield ("store", "url"), f"{later}: only sqlite+aiosqlite:///FILE is"
     if config.store.retention is not None:
         yield ("store", "retention"), later
     for index, trunk in enumerate(config.trunk):
@@ -168,6 +168,21 @@ def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     for name, agent in config.agents.items():
         if agent.turn.detector in config.services:
             yield ("agents", name, "turn", "detector"), f"{later}: only local and none are"
+
+
+def _database_fault(url: str) -> str | None:
+    """Without anything of the URL but its first word: there may be a password in it."""
+    scheme, _, rest = url.partition("://")
+    match scheme:
+        case "sqlite+aiosqlite":
+            return None if len(rest) > 1 and rest.startswith("/") else "names no file: sqlite+aiosqlite:///FILE"
+        case "postgresql+asyncpg":
+            named = rest.partition("?")[0].rpartition("@")[2].partition("/")[2]
+            return None if named else "names no database: postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE"
+        case "postgresql" | "postgres" | "sqlite":
+            return "names no driver: postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE or sqlite+aiosqlite:///FILE"
+        case _:
+            return "is no database of ours: only postgresql+asyncpg://... and sqlite+aiosqlite:///FILE are"
 
 
 def _port_conflicts(config: Config) -> Iterator[tuple[ConfigPath, str]]:

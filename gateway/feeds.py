@@ -32,11 +32,16 @@ async def open_events(config: Config, store: SessionStore, journal: Journal, met
     store.on_erased = events.forget
     if store.was_alone:
         await store.events.drop_deliveries_except(wanted)
-        for call_id in await store.events.calls_without_end():
-            session = await store.get(call_id)
-            if session is not None:
-                bus.publish("call.ended", call_id, ended(_facts(session), session.quality))
+    for call_id in await store.events.calls_without_end() if store.was_alone else store.left_open:
+        session = await store.get(call_id)
+        if session is not None:
+            bus.publish("call.ended", call_id, ended(_facts(session), session.quality))
+    store.health.follow(lambda is_up: _tell_health(bus, is_up))
     return events
+
+
+def _tell_health(bus: EventBus, is_up: bool) -> None:
+    bus.publish("store.back" if is_up else "store.lost", "", {})
 
 
 def count_events(bus: EventBus, metrics: Metrics) -> None:

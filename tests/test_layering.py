@@ -28,6 +28,7 @@ DOORS = {
     "aiortc": ["gateway/webrtc/"],
     "aiosqlite": ["gateway/store/"],
     "alembic": ["gateway/store/"],
+    "asyncpg": ["gateway/store/"],
     "av": ["media/audio_file.py", "media/ogg_opus.py", "media/voice_codecs.py"],
     "cryptography": ["media/encryption.py"],
     "ctranslate2": ["agent/local/"],

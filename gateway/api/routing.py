@@ -24,7 +24,7 @@ from gateway.api.problems import problem_of, problem_response
 from gateway.cluster.commands import MAX_BYTES, Reply, Request
 from gateway.cluster.node import Node
 from gateway.cluster.routing import Routing
-from gateway.errors import ClusterError, NodeGone, NodeSilent, NoSuchNode, OnlyThere
+from gateway.errors import ClusterError, ClusterUnreachable, NoSuchNode, OnlyThere
 from gateway.streams.twilio import call_id as twilio_call_id
 
 log = structlog.get_logger(__name__)
@@ -45,6 +45,7 @@ _PASSED_BACK = frozenset(
 )
 _LIST_S = 2.0
 """How long nodes may take to say which calls they have."""
+_FULL = 503
 _PLACES = 3
 """So many nodes are asked to take a call, one after the other."""
 _SETTLE_S = 0.2
@@ -231,19 +232,32 @@ class RoutedRequests:
             if key is not None:  # two nodes that are asked at the same moment place one call
                 whose = scope.get("state", {}).get("key_id", "")
                 await stack.enter_async_context(self._routing.turn(f"{whose} {key.decode('latin-1')}"))
-            request = _request(scope, body)
-            for node in self._routing.places(_named(body, "region"))[:_PLACES]:
-                try:
-                    reply = await self._routing.commands.ask(node.node_id, request)
-                except (NodeSilent, NodeGone) as fault:  # it may have dialled: nobody dials a second time
-                    await problem_of(fault)(scope, receive, send)
-                    return
-                except ClusterError:
-                    break
-                if reply.status != 503:
-                    await _pass_back(reply, node.node_id)(scope, receive, send)
-                    return
-            await self._here(scope, _one_body(body), send)
+            request, region = _request(scope, body), _named(body, "region")
+            try:
+                reply, where = await self._placed(request, self._routing.places(region))
+                if reply is None:
+                    reply, where = await self._run(request), self._routing.me
+                    await self._routing.owners.settled(_SETTLE_S)
+                    if reply.status == _FULL:  # fuller than it looked
+                        elsewhere = await self._placed(request, self._routing.places(region, is_full=True))
+                        reply, where = elsewhere if elsewhere[0] is not None else (reply, where)
+            except ClusterError as fault:
+                await problem_of(fault)(scope, receive, send)
+                return
+        assert reply is not None
+        await _pass_back(reply, where)(scope, receive, send)
+
+    async def _placed(self, request: Request, nodes: Sequence[Node]) -> tuple[Reply | None, str]:
+        """The first that takes it; None: none does. Raises `NodeSilent`, `NodeGone`: one may have dialled, and nobody
+        may dial a second time."""
+        for node in nodes[:_PLACES]:
+            try:
+                reply = await self._routing.commands.ask(node.node_id, request)
+            except ClusterUnreachable:
+                break
+            if reply.status != _FULL:
+                return reply, node.node_id
+        return None, ""
 
     async def _stop_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Streams have no owner in Redis: whoever has it says so."""

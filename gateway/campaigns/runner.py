@@ -81,7 +81,7 @@ class Runner:
                 await asyncio.sleep(_IDLE_LOOK_S)
             # When nobody else used the folder as we opened it, whoever did before, and has not been heard of since, is
             # dead. Those with other folders may live on other machines.
-            await self._recover(self._store.opened_at if self._store.was_alone else None)
+            await self._recover(self._store.opened_at if self._store.had_folder_alone else None)
             tasks.create_task(self._keep_alive(), name="campaign-beat")
             tasks.create_task(self._tell_progress(), name="campaign-progress")
             while True:
@@ -262,10 +262,16 @@ class Runner:
             return await extract_nothing(policy, record)
 
     async def _keep_alive(self) -> None:
+        # Who could not write its beat looks as dead as who is dead: after an outage of the database everybody gets the
+        # time to say that they live.
+        silent_until = 0.0
         while True:
             await asyncio.sleep(_BEAT_S)
-            await self._beat()
-            await self._recover(None)
+            now = asyncio.get_running_loop().time()
+            if not await self._beat():
+                silent_until = now + _LEASE_S
+            elif now >= silent_until:
+                await self._recover(None)
 
     async def _beat(self) -> bool:
         now = datetime.now(UTC)

@@ -39,6 +39,8 @@ class EventFeed:
     ) -> None:
         self.cursor = after
         """Of the last event that was given: keep it, and `after=cursor` goes on here. None: nothing came yet."""
+        self.position: str | None = None
+        """The same at a gateway that is one of a cluster: `position=` goes on here at any of its nodes."""
         self.complete = True
         """False: some of what came before the last event was not kept by the gateway."""
         self._base_url = base_url
@@ -67,8 +69,13 @@ class EventFeed:
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)
             connection = await self._connect_again()
 
+    def _go_on_from(self, told: dict[str, Any]) -> None:
+        self.cursor = int(told["cursor"])
+        self.position = None if told.get("position") is None else str(told["position"])
+
     async def _connect(self) -> ClientConnection:
-        query = {**self._filter, **({} if self.cursor is None else {"after": str(self.cursor)})}
+        seen = {} if self.cursor is None else {"after": str(self.cursor)}
+        query = {**self._filter, **(seen if self.position is None else {"position": self.position})}
         path = "/api/v1/events" + (f"?{urlencode(query)}" if query else "")
         return await open_websocket(self._base_url, path, api_key=self._api_key)
 
@@ -88,9 +95,9 @@ class EventFeed:
             told: dict[str, Any] = json.loads(message)
             if told["kind"] == "feed.started":
                 self.complete = self.complete and bool(told["complete"])
-                self.cursor = int(told["cursor"])
+                self._go_on_from(told)
                 return None
-            self.cursor = int(told["cursor"])
+            self._go_on_from(told)
         except (ValueError, KeyError, TypeError):
             raise BadAnswer("the event feed says what is no event") from None
         try:

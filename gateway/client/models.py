@@ -292,12 +292,15 @@ class CallInfo(Model):
     metadata: dict[str, str] = {}
     quality: Quality | None = None
     """How it sounds so far; only when one call is asked for, and once it has audio."""
+    node: str | None = None
+    """Which node of the cluster has it; None: there is no cluster."""
 
 
 class CallList(Model):
     """The calls that are not over, oldest first."""
 
     calls: tuple[CallInfo, ...]
+    unreachable: tuple[str, ...] = ()
 
 
 class RememberedExchange(Model):
@@ -652,6 +655,8 @@ class EventInfo(Model):
         "cluster.node",
         "cluster.redis_lost",
         "cluster.redis_back",
+        "store.lost",
+        "store.back",
         "call.adopted",
     ]
     call_id: str
@@ -659,6 +664,10 @@ class EventInfo(Model):
     at: datetime
     data: dict[str, Any]
     """See docs/events.md."""
+    node: str | None = None
+    """Of a cluster: where it arose."""
+    position: str | None = None
+    """Of a cluster: to go on from here at any node."""
 
 
 class EventPage(Model):
@@ -666,6 +675,7 @@ class EventPage(Model):
 
     events: tuple[EventInfo, ...]
     cursor: int
+    position: str | None = None
     complete: bool
 
 
@@ -760,6 +770,34 @@ class MuteOrder(Model):
     far end; its keys are heard."""
 
 
+class NodeInfo(Model):
+    """A gateway."""
+
+    node_id: str
+    state: Literal["up", "draining", "dead"]
+    """draining: it takes no new calls. dead: its heart has stopped, and it has not been cleared away yet."""
+    is_here: bool
+    """It is the one that answers you."""
+    region: str = ""
+    sip: str = ""
+    """`host:port` of its SIP."""
+    http: str = ""
+    """Address of its HTTP."""
+    calls: int = 0
+    capacity: int = 0
+    weight: int = 0
+    started_at: datetime | None = None
+    version: str = ""
+    heartbeat_age_ms: int | None = None
+    """Since its last sign of life; null: there is none, or Redis does not answer."""
+
+
+class NodeList(Model):
+    """The nodes, by name; none: this gateway is alone."""
+
+    nodes: tuple[NodeInfo, ...]
+
+
 class StreamOrder(Model):
     """A media stream to a backend (INTERFACES, "Media streaming")."""
 
@@ -828,6 +866,8 @@ class PlaceCall(Model):
     """More headers for the INVITE: X-... and User-to-User."""
     timeout_s: float = 60.0
     """How long it may ring."""
+    region: str | None = None
+    """In a cluster: a node of this region (`cluster.region`) is to place it, if one has room."""
 
 
 class Playback(Model):

@@ -80,17 +80,19 @@ class Routing:
         """The living, without this one."""
         return [node for node in self._registry.nodes.values() if node.node_id != self.me]
 
-    def places(self, region: str | None) -> list[Node]:
+    def places(self, region: str | None, *, is_full: bool = False) -> list[Node]:
         """Who is to place a call, the best first; empty: this node, or nobody can. A region that was asked for comes
-        before load; without one calls stay where they were ordered, as long as there is room."""
+        before load; without one calls stay where they were ordered, as long as there is room. `is_full`: here is
+        none, whatever it looks like."""
         me = self._registry.me
+        has_room = me.is_open and not is_full
         wanted = region or me.region
         is_near = not region or me.region == region
-        if me.is_open and is_near:
+        if has_room and is_near:
             return []
         able = [node for node in self.others if node.is_open]
         able.sort(key=lambda node: (node.region != wanted, round(node.share, 2), -node.weight, random.random()))
-        if me.is_open:  # elsewhere only if that is nearer
+        if has_room:  # elsewhere only if that is nearer
             able = [node for node in able if node.region == wanted]
         return able
 

@@ -280,6 +280,12 @@ CATALOGUE: Mapping[EventKind, KindFacts] = {
         "The Redis of the cluster does not answer: calls go on, the nodes do not meet.", {}
     ),
     "cluster.redis_back": KindFacts("It answers again.", {}),
+    "store.lost": KindFacts(
+        "The database does not answer, or takes nothing: calls go on, and what is to be kept of them waits in memory "
+        "and in a file. `call_id` is empty.",
+        {},
+    ),
+    "store.back": KindFacts("It takes everything again, also what has waited.", {}),
     "call.adopted": KindFacts(
         "A call of a node that is dead, or drains, has been taken over: told by the node that has it now.",
         {

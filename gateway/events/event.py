@@ -51,6 +51,8 @@ EventKind = Literal[
     "cluster.node",
     "cluster.redis_lost",
     "cluster.redis_back",
+    "store.lost",
+    "store.back",
     "call.adopted",
 ]
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import StaleVersion
 from gateway.store.campaigns import Writing
@@ -64,7 +65,10 @@ class AgentVersionRows:
         async with self._writing() as connection:
             if (await connection.scalar(newest) or 0) != version.version - 1:
                 raise StaleVersion(version.agent)
-            await connection.execute(insert(AgentVersionRow), row)
+            try:
+                await connection.execute(insert(AgentVersionRow), row)
+            except IntegrityError as error:  # PostgreSQL: in the moment between
+                raise StaleVersion(version.agent) from error
 
     async def of_agent(self, agent: str) -> list[AgentVersion]:
         """All versions, oldest first."""

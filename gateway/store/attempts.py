@@ -284,10 +284,10 @@ class AttemptRows:
             update(CampaignRow)
             .where(CampaignRow.campaign_id == campaign_id)
             .values(
-                attempts=CampaignRow.attempts + (end.outcome in DIALLED),
-                answered=CampaignRow.answered + (end.answered_at is not None),
-                people=CampaignRow.people + (end.outcome in _PEOPLE),
-                abandoned=CampaignRow.abandoned + (end.outcome is Outcome.ABANDONED),
+                attempts=CampaignRow.attempts + int(end.outcome in DIALLED),
+                answered=CampaignRow.answered + int(end.answered_at is not None),
+                people=CampaignRow.people + int(end.outcome in _PEOPLE),
+                abandoned=CampaignRow.abandoned + int(end.outcome is Outcome.ABANDONED),
                 talked_s=CampaignRow.talked_s + talked_s,
                 cost=CampaignRow.cost + end.cost,
             )

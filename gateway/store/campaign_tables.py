@@ -3,10 +3,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gateway.store.tables import Table, UtcDateTime
+from gateway.store.tables import Table, Text, UtcDateTime
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 

@@ -3,7 +3,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store.campaign_records import DoNotCallEntry
 from gateway.store.campaign_tables import DoNotCallRow
@@ -17,28 +18,28 @@ _SEALED = "do_not_call.number"
 class DoNotCallRows:
     """Part of `SessionStore`."""
 
-    def __init__(self, writing: Writing, reading: Writing, sealer: ColumnSealer, keys: NumberKeys) -> None:
+    def __init__(
+        self, writing: Writing, reading: Writing, sealer: ColumnSealer, keys: NumberKeys, dialect: str
+    ) -> None:
         self._writing = writing
         self._reading = reading
         self._sealer = sealer
         self._keys = keys
+        new = sqlite.insert(DoNotCallRow) if dialect == "sqlite" else postgresql.insert(DoNotCallRow)
+        self._add = new.on_conflict_do_nothing()
 
     async def add(self, number: str, now: datetime, cause: str, campaign_id: str = "") -> None:
         """From now on this number is not called, by this campaign, or by any. Again is as good as once."""
         key = self._keys.of(number)
         async with self._writing() as connection:
-            there = select(DoNotCallRow.number_key).where(
-                DoNotCallRow.number_key == key, DoNotCallRow.campaign_id == campaign_id
-            )
-            if await connection.scalar(there) is None:
-                row = {
-                    "number_key": key,
-                    "campaign_id": campaign_id,
-                    "number": self._sealer.seal(number, _SEALED),
-                    "added_at": now,
-                    "cause": cause,
-                }
-                await connection.execute(insert(DoNotCallRow), row)
+            row = {
+                "number_key": key,
+                "campaign_id": campaign_id,
+                "number": self._sealer.seal(number, _SEALED),
+                "added_at": now,
+                "cause": cause,
+            }
+            await connection.execute(self._add, row)
 
     async def remove(self, number: str, campaign_id: str = "") -> bool:
         """False: it was not on the list."""

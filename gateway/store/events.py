@@ -12,15 +12,15 @@ from datetime import datetime
 from typing import Any, Protocol, cast
 
 from sqlalchemy import Executable, bindparam, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.events.catalogue import CATALOGUE
 from gateway.events.event import Event, EventKind
 from gateway.events.reading import CURSORS_PER_RUN, begin_of, run_of
 from gateway.store.sealing import ColumnSealer
 from gateway.store.tables import DeliveryRow, EventLogRow, EventRow
+from gateway.store.writes import Step
 
-Step = tuple[Executable, dict[str, Any]]
 _SEALED = "events.data"
 
 _EVENTS = select(EventRow.cursor, EventRow.kind, EventRow.call_id, EventRow.at, EventRow.data).order_by(EventRow.cursor)
@@ -29,6 +29,11 @@ _ADD_DELIVERY = insert(DeliveryRow)
 _DELIVERED = delete(DeliveryRow).where(
     DeliveryRow.cursor == bindparam("of_cursor"), DeliveryRow.webhook == bindparam("of_webhook")
 )
+EVENT_STATEMENTS: dict[str, Executable] = {
+    "events.add": _ADD,
+    "deliveries.add": _ADD_DELIVERY,
+    "deliveries.delivered": _DELIVERED,
+}
 _PRUNE = delete(EventRow).where(EventRow.at <= bindparam("up_to"))
 _PRUNED = update(EventLogRow).values(kept_after=bindparam("new_kept_after"))
 
@@ -54,16 +59,16 @@ class EventRows:
         put: Put,
         reading: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
         sealer: ColumnSealer,
-        engine: AsyncEngine,
+        writing: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
     ) -> None:
         self._put = put
         self._reading = reading
         self._sealer = sealer
-        self._engine = engine
+        self._writing = writing
 
     async def begin_run(self) -> tuple[int, int]:
         """The first cursor of this run, larger than all there were; and the cursor after which all are kept."""
-        async with self._engine.begin() as connection:
+        async with self._writing() as connection:
             await connection.execute(update(EventLogRow).values(runs=EventLogRow.runs + 1))
             runs, kept_after = (await connection.execute(select(EventLogRow.runs, EventLogRow.kept_after))).one()
             newest = await connection.scalar(select(func.max(EventRow.cursor))) or 0

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Executable, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agent.recollection import Recollection
-from gateway.store.events import Put, Step
+from gateway.store.events import Put
 from gateway.store.records import ConsentRecord, MemoryRecord, RememberedExchange, Role
 from gateway.store.sealing import ColumnSealer
 from gateway.store.tables import AuditRow, CallerRow, ConsentRow, SessionRow, TranscriptRow
+from gateway.store.writes import Step
 from media.encryption import EncryptionKey
 
 _SEALED = "callers.memory"
@@ -45,6 +46,14 @@ _EXPIRE = (
     update(CallerRow).where(CallerRow.expires_at <= bindparam("before")).values(memory=None, expires_at=None),
     delete(ConsentRow).where(ConsentRow.expires_at <= bindparam("before")),
 )
+MEMORY_STATEMENTS: dict[str, Executable] = {
+    "callers.begin": _BEGIN,
+    "callers.begin_anew": _BEGIN_ANEW,
+    "callers.remember": _REMEMBER,
+    "callers.blank": _BLANK,
+    "consents.add": _CONSENT,
+    "consents.withdraw": _WITHDRAW_CONSENT,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,41 +1,49 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sessions of this gateway: written behind the calls' backs, read by the API.
 
-    begin, answered, add_*, finish > queue > one writer task, one transaction per batch > SQLite (WAL)
-    get, recent > wait until what was queued is written > SQLite
+    begin, answered, add_*, finish > writer (queue, batches) > SQLite or PostgreSQL
+    get, recent > wait until what was queued is written > read
 
-Calls do not wait for the disk. The queue is bounded (10,000 records) and a call waits when it is full, so nothing is
-lost while the disk works. When it refuses (full, read-only) the records are given up and counted, and calls go on.
+Calls do not wait for the database, and outlive its outages (`gateway.store.writer`).
 
 SQLite runs with `synchronous=NORMAL`: a committed record is in the kernel's hands, so it outlives the process (kill
--9); a power failure may take the last ones, and never damages the file (https://sqlite.org/wal.html).
+-9); a power failure may take the last ones, and never damages the file (https://sqlite.org/wal.html). PostgreSQL runs
+with `synchronous_commit=local`: on the server's disk, whether or not its replicas have it.
 """
 
 import asyncio
-import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import structlog
-from sqlalchemy import Delete, Executable, Update, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Executable,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import StartupError, StoreError
 from gateway.store.agent_versions import AgentVersionRows
 from gateway.store.attempts import AttemptRows
 from gateway.store.campaigns import CampaignRows
+from gateway.store.database import Database
 from gateway.store.do_not_call import DoNotCallRows
-from gateway.store.events import EventRows, Step
+from gateway.store.events import EVENT_STATEMENTS, EventRows
 from gateway.store.folder import DataFolder
-from gateway.store.memories import MemoryRows
+from gateway.store.health import Health
+from gateway.store.memories import MEMORY_STATEMENTS, MemoryRows
 from gateway.store.number_keys import NumberKeys
 from gateway.store.records import (
     ApiKeyRecord,
@@ -48,17 +56,15 @@ from gateway.store.records import (
     TurnRecord,
 )
 from gateway.store.sealing import ColumnSealer
-from gateway.store.signalling import SignallingRows
+from gateway.store.signalling import SIGNALLING_STATEMENTS, SignallingRows
 from gateway.store.tables import AnswerRow, ApiKeyRow, AuditRow, SessionRow, TranscriptRow, TurnRow
+from gateway.store.writer import Writer
+from gateway.store.writes import Names, Step
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 
-_QUEUE_RECORDS = 10_000
-_BATCH_RECORDS = 500
 _MAX_ANSWERS = 100_000
 """Kept for idempotency keys: those of a day, at more than one call a second. Beyond it the oldest are forgotten."""
-
-log = structlog.get_logger(__name__)
 
 
 # Built once: building a statement costs more than executing it. Parameters of an update are named `new_...`.
@@ -90,18 +96,22 @@ _ASSIGN = _update("agent")
 _RECORD = _update("recording")
 _RECORDED = _update("recording_facts")
 _FINISH = _update("ended_at", "end_reason", "quality", "far_end", "far_end_confidence", "message_left")
-
-
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """Statements with their parameters, that belong together; `done` is for somebody who waits for the commit."""
-
-    steps: tuple[Step, ...]
-    done: "asyncio.Future[None] | None" = None
-    settled: Callable[[], None] | None = None
-    """Told when it is committed or given up; must not raise."""
-    last: tuple[Step, ...] = ()
-    """Likewise, but after all of the batch: what is alike is executed together, which takes a fraction of the time."""
+_ADOPT = _update("node")
+_STATEMENTS: dict[str, Executable] = {
+    "sessions.begin": _BEGIN,
+    "sessions.answered": _ANSWER,
+    "sessions.assigned": _ASSIGN,
+    "sessions.adopted": _ADOPT,
+    "sessions.recording": _RECORD,
+    "sessions.recorded": _RECORDED,
+    "sessions.finish": _FINISH,
+    "transcript.add": _ADD_TRANSCRIPT,
+    "audit.add": _ADD_AUDIT,
+    **EVENT_STATEMENTS,
+    **MEMORY_STATEMENTS,
+    **SIGNALLING_STATEMENTS,
+}
+"""What can be kept in a file while the database is away; the rest waits in memory."""
 
 
 class SessionStore:
@@ -109,38 +119,47 @@ class SessionStore:
 
     def __init__(
         self,
-        engine: AsyncEngine,
-        lasting: AsyncEngine,
+        database: Database,
+        health: Health,
         folder: DataFolder,
         metrics: Metrics,
         key: EncryptionKey | None = None,
+        *,
+        node: str = "",
+        is_alone: bool = True,
     ) -> None:
-        """`lasting`: the same database, synced at each commit."""
-        self._engine = engine
-        self._lasting = lasting
+        """`node`: the name of this gateway. `is_alone`: no other one uses the database."""
+        self._database = database
         self._folder = folder
         self.key = key
         """Recordings and what was said are encrypted with it; None: they lie in clear."""
         self._sealer = ColumnSealer(key)
-        self._metrics = metrics
-        self._set_turn = _upsert_turn(engine.dialect.name)
-        self._queue: asyncio.Queue[_Write | None] = asyncio.Queue(_QUEUE_RECORDS)
-        self._failing = False
-        self.events = EventRows(self._put, self._reading, self._sealer, engine)
+        self.health = health
+        """Whether the database answers."""
+        self._set_turn = _upsert_turn(database.dialect)
+        names = {**_STATEMENTS, "turns.set": self._set_turn}
+        self.writer = Writer(database, health, folder.path, Names(names), metrics)
+        self._put, self._reading, writing = self.writer.put, database.reading, database.lasting
+        self.events = EventRows(self._put, self._reading, self._sealer, database.writing)
         """What was told of the calls."""
         self.memories = MemoryRows(self._put, self._reading, self._sealer, key)
         """What is remembered of callers."""
         self.signalling = SignallingRows(self._put, self._reading, self._sealer)
         """The SIP messages of calls that are over."""
-        self.campaigns = CampaignRows(self._writing, self._reading, self._sealer, NumberKeys(key), engine.dialect.name)
-        self.attempts = AttemptRows(self._writing, self._reading, self._sealer, self.campaigns)
-        self.agent_versions = AgentVersionRows(self._writing, self._reading, self._sealer)
-        self.do_not_call = DoNotCallRows(self._writing, self._reading, self._sealer, NumberKeys(key))
+        self.campaigns = CampaignRows(writing, self._reading, self._sealer, NumberKeys(key), database.dialect)
+        self.attempts = AttemptRows(writing, self._reading, self._sealer, self.campaigns)
+        self.agent_versions = AgentVersionRows(writing, self._reading, self._sealer)
+        self.do_not_call = DoNotCallRows(writing, self._reading, self._sealer, NumberKeys(key), database.dialect)
         self.opened_at = datetime.now(UTC)
-        self.was_alone = folder.is_alone
-        """No other gateway used the folder when we began: what one has left unfinished is ours to finish."""
+        self.was_alone = is_alone
+        """No other gateway used the database when we began: what one has left unfinished is ours to finish."""
+        self.had_folder_alone = folder.is_alone
+        """Likewise the data folder."""
         self.folder_name = folder.name
         """Of all gateways that use the folder."""
+        self.node = node
+        self.left_open: tuple[str, ...] = ()
+        """Calls of a run that has died, which were given an end when this one began."""
         self.on_erased: Callable[[str], None] = lambda call_id: None
         """Told the call whose session has been erased."""
 
@@ -152,7 +171,7 @@ class SessionStore:
         metadata: object = session.metadata
         if self.key is not None:
             metadata = self._sealer.seal(json.dumps(session.metadata), "sessions.metadata")
-        await self._put((_BEGIN, {**values, "from": session.from_, "metadata": metadata}))
+        await self._put((_BEGIN, {**values, "from": session.from_, "metadata": metadata, "node": self.node}))
 
     async def answered(self, call_id: str, answered_at: datetime, codec: str, trunk: str | None = None) -> None:
         """`trunk`: which carries it, after the others that were tried."""
@@ -162,6 +181,10 @@ class SessionStore:
     async def assigned(self, call_id: str, agent: str | None) -> None:
         """Another agent has the call, or none."""
         await self._put((_ASSIGN, {"of_call": call_id, "new_agent": agent}))
+
+    async def adopted(self, call_id: str) -> None:
+        """This gateway has the call now, which was another one's."""
+        await self._put((_ADOPT, {"of_call": call_id, "new_node": self.node}))
 
     async def add_transcript(self, call_id: str, entry: TranscriptEntry) -> None:
         values = entry.model_dump()
@@ -207,8 +230,9 @@ class SessionStore:
         await self._put((_FINISH, values))
 
     async def flush(self) -> None:
-        """Return when everything queued so far is committed, or given up."""
-        await self._put(wait=True)
+        """Return when everything queued so far is committed, or given up; at once while the database is away. Raises
+        `StoreError`: it takes too long."""
+        await self.writer.flush()
 
     @property
     def recordings_dir(self) -> Path:
@@ -346,100 +370,7 @@ class SessionStore:
         fields = dict(row._mapping)
         return KeptAnswer(**{**fields, "answer": self._sealer.open(fields["answer"], "answers.answer")})
 
-    # The writer
-
-    async def _put(
-        self,
-        *steps: Step,
-        wait: bool = False,
-        settled: Callable[[], None] | None = None,
-        last: tuple[Step, ...] = (),
-    ) -> None:
-        done = asyncio.get_running_loop().create_future() if wait else None
-        await self._queue.put(_Write(steps, done, settled, last))
-        self._metrics.store_queue_depth.set(self._queue.qsize())
-        if done is not None:
-            await done
-
-    async def write_until_closed(self) -> None:
-        """The writer task: commits batches until `close`."""
-        while (first := await self._queue.get()) is not None:
-            batch = [first]
-            closing = False
-            while len(batch) < _BATCH_RECORDS and not self._queue.empty():
-                write = self._queue.get_nowait()
-                if write is None:
-                    closing = True
-                    break
-                batch.append(write)
-            await self._commit(batch)
-            self._metrics.store_queue_depth.set(self._queue.qsize())
-            if closing:
-                return
-
-    async def close(self) -> None:
-        """Nothing more comes: the writer ends when the queue is empty."""
-        await self._queue.put(None)
-
-    async def _commit(self, batch: list[_Write]) -> None:
-        try:
-            await self._execute(batch)
-        except Exception as error:  # also what a driver raises of its own accord: one record must not end the writer
-            if len(batch) > 1:
-                # One record of many is refused, or all: find out one by one.
-                for write in batch:
-                    await self._commit([write])
-                return
-            self._give_up(batch[0], error)
-        else:
-            if self._failing and any(write.steps for write in batch):
-                self._failing = False
-                log.info("store_writes_again")
-            for write in batch:
-                if write.done is not None and not write.done.done():
-                    write.done.set_result(None)
-                if write.settled is not None:
-                    write.settled()
-
-    async def _execute(self, batch: Iterable[_Write]) -> None:
-        steps = [step for write in batch for step in write.steps]
-        steps += [step for write in batch for step in write.last]
-        if not steps:
-            return
-        async with self._engine.begin() as connection:
-            # The same statement several times in a row is one execution with several sets of parameters.
-            for statement, run in itertools.groupby(steps, key=itemgetter(0)):
-                await connection.execute(statement, [parameters for _, parameters in run])
-
-    def _give_up(self, write: _Write, error: Exception) -> None:
-        self._metrics.store_failed_writes.inc()
-        # The driver's words only: SQLAlchemy's message repeats the values, which are what people said.
-        cause = str(getattr(error, "orig", None) or type(error).__name__)
-        if not self._failing:
-            self._failing = True
-            log.error("store_cannot_write", cause=cause, effect="records are lost, calls go on")
-        if write.done is not None and not write.done.done():
-            write.done.set_exception(StoreError(f"the database refused: {cause}"))
-        if write.settled is not None:
-            write.settled()
-
     # Plumbing
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError(f"the database cannot be read: {getattr(error, 'orig', None) or error}") from error
-
-    @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with self._lasting.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError(f"the database cannot be written: {getattr(error, 'orig', None) or error}") from error
 
     async def _recording_path(self, call_id: str) -> Path | None:
         async with self._reading() as connection:
@@ -468,25 +399,36 @@ class SessionStore:
         problem = self._sealer.problem_with(kept) if isinstance(kept, str) else None
         if problem is not None:
             raise StartupError(
-                f"the database cannot be used: {problem}. Set the key it was made with (PARLEY_STORE__ENCRYPTION_KEY), "
+                f"{problem}. Set the key it was made with (PARLEY_STORE__ENCRYPTION_KEY), "
                 "or name another store.data_dir"
             )
 
     async def _forget_freed_pages(self) -> None:
-        """Erased text must not linger in the write-ahead log. (`secure_delete` overwrites it in the main file.)"""
-        if self._engine.dialect.name == "sqlite":
+        """Erased text must not linger in the write-ahead log. (`secure_delete` overwrites it in the main file.)
+        PostgreSQL keeps it until VACUUM, and its log for as long as it is set up to (docs/postgresql.md)."""
+        if self._database.is_sqlite:
             async with self._reading() as connection:
                 await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    async def end_what_a_crash_left_open(self) -> int:
-        """Close sessions of a process that is gone; how many there were."""
-        async with self._engine.begin() as connection:
-            closed = await connection.execute(
-                update(SessionRow)
-                .where(SessionRow.ended_at.is_(None))
-                .values(ended_at=datetime.now(UTC), end_reason="gateway_restarted")
+    async def end_what_a_crash_left_open(self) -> None:
+        """Close sessions of gateways that are gone: all, when this one is alone, else those of its own runs before."""
+        open_ones: ColumnElement[bool] = SessionRow.ended_at.is_(None)
+        if not self.was_alone:
+            open_ones = and_(open_ones, SessionRow.node == self.node)
+        await self._end_sessions(open_ones, "gateway_restarted")
+
+    async def end_sessions_of(self, node: str, end_reason: str) -> tuple[str, ...]:
+        """Another gateway is dead, and these of its calls were adopted by nobody. Raises `StoreError`."""
+        return await self._end_sessions(and_(SessionRow.ended_at.is_(None), SessionRow.node == node), end_reason)
+
+    async def _end_sessions(self, which: ColumnElement[bool], end_reason: str) -> tuple[str, ...]:
+        async with self._database.lasting() as connection:
+            found = tuple(await connection.scalars(select(SessionRow.call_id).where(which).with_for_update()))
+            await connection.execute(
+                update(SessionRow).where(which).values(ended_at=datetime.now(UTC), end_reason=end_reason)
             )
-            return closed.rowcount
+        self.left_open += found
+        return found
 
 
 def _upsert_turn(dialect: str) -> Executable:

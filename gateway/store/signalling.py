@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 
-from sqlalchemy import Text, bindparam, insert, select
+from sqlalchemy import Executable, bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.sip.signalling import SipMessage
 from gateway.store.events import Put
 from gateway.store.sealing import ColumnSealer
-from gateway.store.tables import SessionRow, SignallingRow
+from gateway.store.tables import SessionRow, SignallingRow, Text
 
 _SEALED = "signalling.messages"
 
@@ -21,6 +21,7 @@ _ADD = insert(SignallingRow).from_select(
     # Not if the session has been erased meanwhile.
     select(SessionRow.call_id, bindparam("new_messages", type_=Text)).where(SessionRow.call_id == bindparam("of_call")),
 )
+SIGNALLING_STATEMENTS: dict[str, Executable] = {"signalling.add": _ADD}
 
 
 class SignallingRows:

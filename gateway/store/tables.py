@@ -1,13 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The database schema as it is now; `migrations` is how it became so. Portable: SQLite today, PostgreSQL later."""
+"""The database schema as it is now; `migrations` is how it became so. The same on SQLite and on PostgreSQL."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, MetaData, Text, false
+from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, MetaData, false
+from sqlalchemy import Text as DatabaseText
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+
+class Text(TypeDecorator[str]):
+    """Text as PostgreSQL takes it: what is no character (NUL, half of a surrogate pair) becomes U+FFFD or `?`."""
+
+    impl = DatabaseText
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None or (value.isascii() and "\0" not in value):
+            return value
+        return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -60,6 +73,8 @@ class SessionRow(Table):
     far_end: Mapped[str | None] = mapped_column(Text)
     far_end_confidence: Mapped[float | None] = mapped_column(Float)
     message_left: Mapped[bool] = mapped_column(server_default=false())
+    node: Mapped[str | None] = mapped_column(Text)
+    """Which gateway has the call, or had it; null: from before there were several."""
 
 
 class TranscriptRow(Table):
@@ -217,3 +232,15 @@ class EventLogRow(Table):
     """How often a gateway has begun to use this database: every run has cursors of its own."""
     kept_after: Mapped[int] = mapped_column(BigInteger)
     """Events up to this cursor have been removed for their age or number."""
+
+
+class WriterRow(Table):
+    """How far a run of a gateway has got with writing: what it tries again is not written twice."""
+
+    __tablename__ = "writers"
+
+    writer: Mapped[str] = mapped_column(Text, primary_key=True)
+    written: Mapped[int] = mapped_column(BigInteger)
+    """Number of the last record that is in the database."""
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the run began."""

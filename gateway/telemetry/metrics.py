@@ -287,6 +287,7 @@ class Metrics:
         self.store_queue_depth = Gauge(
             "parley_store_queue_depth", "Records that wait to be written to the database.", registry=registry
         )
+        self.store_up = Gauge("parley_store_up", "1 while the database answers.", registry=registry)
         self.store_failed_writes = Counter(
             "parley_store_failed_writes", "Records lost because the database refused them.", registry=registry
         )

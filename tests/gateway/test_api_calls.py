@@ -48,6 +48,7 @@ class ScriptedCalls:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     orders: list[PlaceCall] = field(default_factory=list)
     refuse_with: Exception | None = None
+    node: str | None = None
 
     async def place(self, order: PlaceCall) -> CallInfo:
         self.orders.append(order)

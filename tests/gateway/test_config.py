@@ -156,10 +156,6 @@ def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> No
     [
         ("[store]\nretention = 30", "store.retention: is not supported in this version"),
         (
-            '[store]\nurl = "postgresql+asyncpg://u:p@h/d"',
-            "store.url: is not supported in this version: only sqlite+aiosqlite:///FILE is",
-        ),
-        (
             '[[trunk]]\nname = "a"\nhost = "h"\nsrtp_keying = "dtls"',
             "trunk#1.srtp_keying: is not supported in this version: only sdes is",
         ),
@@ -167,6 +163,23 @@ def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> No
 )
 def test_what_this_version_cannot_do_is_a_fault_and_never_ignored(tmp_path: Path, toml: str, fault: str) -> None:
     assert faults_of(tmp_path, toml) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("mysql+aiomysql://u:swordfish@h/d", "is no database of ours"),
+        ("swordfish", "is no database of ours"),
+        ("postgresql://u:swordfish@h/d", "names no driver"),
+        ("postgresql+psycopg://u:swordfish@h/d", "is no database of ours"),
+        ("postgresql+asyncpg://u:swordfish@h", "names no database"),
+        ("sqlite+aiosqlite://", "names no file"),
+    ],
+)
+def test_a_database_that_is_not_supported_is_refused_without_its_password(tmp_path: Path, url: str, fault: str) -> None:
+    (found,) = faults_of(tmp_path, f'[store]\nurl = "{url}"')
+    assert found.startswith(f"store.url: {fault}")
+    assert "swordfish" not in found
 
 
 @pytest.mark.parametrize(

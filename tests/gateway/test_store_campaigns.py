@@ -18,7 +18,10 @@ from gateway.store.attempts import Claim
 from gateway.store.campaign_records import AttemptEnd, CampaignLoad, CampaignRecord
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
-from tests.gateway.test_store import NOON, bytes_on_disk
+from tests.gateway.test_store import NOON
+from tests.store_databases import bytes_on_disk, url_of
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 KEY = EncryptionKey(bytes(range(32)))
 RUNNING = CampaignState.RUNNING
@@ -36,7 +39,7 @@ class Listed:
 
 
 def opened(folder: Path, key: EncryptionKey | None = None) -> Any:
-    return open_store(f"sqlite+aiosqlite:///{folder}/parley.db", folder, Metrics(), key)
+    return open_store(url_of(folder), folder, Metrics(), key)
 
 
 async def add(store: SessionStore, contacts: list[Listed]) -> tuple[list[int], list[int]]:

@@ -11,16 +11,19 @@ import pytest
 
 from gateway.events import Event, EventKind
 from gateway.store import SessionStore, open_store
-from gateway.store.events import CURSORS_PER_RUN
+from gateway.events.reading import CURSORS_PER_RUN
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
-from tests.gateway.test_store import NOON, bytes_on_disk, session
+from tests.gateway.test_store import NOON, session
+from tests.store_databases import bytes_on_disk, url_of
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 ALL = 2**62
 
 
 def opened(folder: Path, key: EncryptionKey | None = None) -> Any:
-    return open_store(f"sqlite+aiosqlite:///{folder}/parley.db", folder, Metrics(), key)
+    return open_store(url_of(folder), folder, Metrics(), key)
 
 
 def event(

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is remembered of callers stays as long as it may, is found by nobody else, and goes away for good."""
 
-import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,10 @@ from gateway.store import SessionStore, TranscriptEntry, open_store
 from gateway.store.memories import LastCall, Said
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
-from tests.gateway.test_store import NOON, bytes_on_disk, session
+from tests.gateway.test_store import NOON, session
+from tests.store_databases import bytes_on_disk, query, url_of
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 ANNA, BEN = "sip:anna@192.0.2.1", "sip:ben@192.0.2.1"
 PARKING = Recollection("Anna", (Exchange("where can I park", "behind the house"),), ("call me",), "prose")
@@ -23,7 +25,7 @@ KEY = EncryptionKey(bytes(range(32)))
 
 
 def opened(folder: Path, key: EncryptionKey | None = None) -> Any:
-    return open_store(f"sqlite+aiosqlite:///{folder}/parley.db", folder, Metrics(), key)
+    return open_store(url_of(folder), folder, Metrics(), key)
 
 
 async def call(
@@ -89,9 +91,8 @@ async def test_memories_and_consents_end_when_they_expire(tmp_path: Path) -> Non
         assert await store.memories.recall(ANNA, "desk", TOMORROW) == []
         await store.memories.forget_expired(TOMORROW)
         await store.flush()
-        with sqlite3.connect(tmp_path / "parley.db") as database:
-            assert database.execute("SELECT memory FROM callers").fetchall() == [(None,)]
-            assert database.execute("SELECT * FROM consents").fetchall() == []
+        assert query(tmp_path, "SELECT memory FROM callers") == [(None,)]
+        assert query(tmp_path, "SELECT * FROM consents") == []
 
 
 async def test_the_last_answer_to_being_remembered_counts(tmp_path: Path) -> None:
@@ -116,8 +117,7 @@ async def test_who_is_forgotten_leaves_nothing_but_a_line_in_the_audit_log(tmp_p
         assert await store.memories.consents((ANNA,), "", NOON) == []
         assert len(await store.memories.of_caller((BEN,), "", NOON)) == 1
         assert store.memories.hash_of(ANNA) in told[0]
-        with sqlite3.connect(tmp_path / "parley.db") as database:
-            assert database.execute("SELECT action FROM audit").fetchall() == [("caller_forgotten",)]
+        assert query(tmp_path, "SELECT action FROM audit") == [("caller_forgotten",)]
 
 
 async def test_a_bare_number_means_every_address_that_has_it(tmp_path: Path) -> None:
@@ -172,5 +172,4 @@ async def test_an_agent_that_gets_a_call_twice_has_one_line_of_it(tmp_path: Path
         await store.memories.began("c1", ANNA, "desk", NOON, None)
         await store.memories.began("c1", ANNA, "night", NOON, None)
         await store.flush()
-        with sqlite3.connect(tmp_path / "parley.db") as database:
-            assert database.execute("SELECT agent FROM callers ORDER BY agent").fetchall() == [("desk",), ("night",)]
+        assert query(tmp_path, "SELECT agent FROM callers ORDER BY agent") == [("desk",), ("night",)]

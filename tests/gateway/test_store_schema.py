@@ -6,17 +6,20 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.errors import StartupError
 from gateway.store import open_store
 from gateway.store.schema import upgrade_schema
 from gateway.store.tables import Table
 from gateway.telemetry import Metrics
+from tests.postgresql_server import PostgreSqlServer
 
 
 def test_all_revisions_together_make_the_tables(tmp_path: Path) -> None:
@@ -26,6 +29,27 @@ def test_all_revisions_together_make_the_tables(tmp_path: Path) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, Table.metadata) == []
     engine.dispose()
+
+
+def test_they_make_the_same_tables_on_postgresql(postgresql: PostgreSqlServer) -> None:
+    url = postgresql.create("all_revisions")
+    upgrade_schema(url)
+
+    async def differences() -> list[Any]:
+        engine = create_async_engine(url)
+        options = {"compare_type": True, "compare_server_default": True}
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(
+                    lambda sync: compare_metadata(MigrationContext.configure(sync, opts=options), Table.metadata)
+                )
+        finally:
+            await engine.dispose()
+
+    assert asyncio.run(differences()) == []
+    upgrade_schema(url)
+    (kept,) = postgresql.execute("all_revisions", "SELECT version_num FROM alembic_version")
+    assert kept[0] >= "0015"
 
 
 def test_events_and_what_webhooks_have_still_to_get_survive_the_upgrade(tmp_path: Path) -> None:

@@ -2,8 +2,7 @@
 """What people said, in a database that others may see."""
 
 import base64
-import sqlite3
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,17 @@ from gateway.store import SessionStore, TranscriptEntry, open_store
 from gateway.store.sealing import ColumnSealer
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
-from tests.gateway.test_store import bytes_on_disk, session
+from tests.gateway.test_store import session
 from tests.media.decoder import KEY, OTHER_KEY
+from tests.store_databases import bytes_on_disk, query, url_of
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 SAID = TranscriptEntry(role="assistant", text="xylophone", started_ms=0, ended_ms=1, heard_text="xylo")
 
 
 def opened(folder: Path, key: EncryptionKey | None) -> AbstractAsyncContextManager[SessionStore]:
-    return open_store(f"sqlite+aiosqlite:///{folder}/parley.db", folder, Metrics(), key)
+    return open_store(url_of(folder), folder, Metrics(), key)
 
 
 async def test_transcripts_and_metadata_come_back_and_are_nowhere_in_clear(tmp_path: Path) -> None:
@@ -62,8 +64,7 @@ async def test_a_text_that_was_changed_or_moved_to_another_column_is_noticed(tmp
         await store.begin(session("c1"))
         await store.add_transcript("c1", SAID)
         await store.flush()
-        with closing(sqlite3.connect(tmp_path / "parley.db")) as database, database:
-            database.execute("UPDATE transcript SET heard_text = text")
+        query(tmp_path, "UPDATE transcript SET heard_text = text")
         with pytest.raises(StoreError, match=r"transcript\.heard_text is damaged"):
             await store.get("c1")
 

@@ -3,10 +3,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from gateway.sip.signalling import SipMessage
-from tests.gateway.test_store import bytes_on_disk, session
+from tests.gateway.test_store import session
 from tests.gateway.test_store_sealing import opened
 from tests.media.decoder import KEY
+from tests.store_databases import bytes_on_disk
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 MESSAGES = (
     SipMessage(1, False, "UDP", "192.0.2.1:5060", "192.0.2.9:5060", "one", "INVITE xylophone\r\n"),

@@ -25,6 +25,9 @@ from gateway.store.campaign_records import AttemptEnd, CampaignRecord, ClaimedAt
 from gateway.telemetry import Metrics
 from tests.fakes.campaign_line import ScriptedLine
 from tests.gateway.test_store_campaigns import Listed, opened
+from tests.store_databases import url_of
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 POLICY: dict[str, Any] = {"windows": [{"from": "00:00", "to": "24:00"}], "cps": 1000, "concurrency": 50}
 FIELD = {"name": "sure", "type": "boolean", "question": "Are they sure?"}
@@ -73,7 +76,7 @@ async def office(
     folder: Path, extract: Extract = extract_nothing, *, database: Path | None = None
 ) -> AsyncIterator[Office]:
     """`database`: the folder of the database, if it is another one."""
-    url = f"sqlite+aiosqlite:///{database or folder}/parley.db"
+    url = url_of(database or folder)
     async with open_store(url, folder, Metrics()) as store:
         line = ScriptedLine()
         runner = Runner(store, line, EventBus((await store.events.begin_run())[0]), extract, new_handle)
