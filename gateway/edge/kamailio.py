@@ -72,6 +72,7 @@ route[OFFER] {
 		$var(flags) = $var(flags) + " port-latching";
 	}
 	if (!rtpengine_offer("$var(flags)")) {
+		route(UNCOUNT);
 		append_to_reply("Retry-After: 10\\r\\n");
 		send_reply("503", "Service Unavailable");
 		exit;

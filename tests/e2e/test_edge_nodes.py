@@ -281,6 +281,17 @@ def test_while_redis_is_gone_calls_go_on(edge: Edge) -> None:
         assert set(edge.listed()) == {one.name for one in members}
 
 
+def test_without_a_relay_callers_are_told_to_come_again_and_count_for_nobody(edge: Edge) -> None:
+    with nodes(edge, 1) as (a,), Callers(edge) as callers:
+        edge.kill_relay("one")
+        assert {(answer.code, answer.header("Retry-After")) for answer in (callers.call(), callers.call())} == {
+            (503, "10")
+        }
+        edge.start_relay("one")
+        wait_for(lambda: callers.call().code == 200, "the relay")
+        wait_for(lambda: edge.listed() == {a.name: 1}, "one call counted")
+
+
 def test_a_kamailio_that_was_started_anew_knows_its_nodes(edge: Edge) -> None:
     with nodes(edge, 2), Callers(edge) as callers:
         edge.kill_kamailio()
