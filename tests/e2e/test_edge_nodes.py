@@ -291,6 +291,10 @@ def test_who_is_refused_or_thinks_better_of_it_counts_for_nobody(edge: Edge) -> 
         assert caller.final("INVITE").code >= 400
         a.sip.respond = lambda request: 486 if request.startswith("INVITE") else 200
         assert other.invite("agent").code == 486
+        a.sip.is_silent = True
+        with RawCaller(edge.port) as third:
+            refused = third.invite("agent")
+            assert (refused.code, refused.header("Retry-After")) == (503, "10")
         wait_for(lambda: edge.listed() == {a.name: 0}, "no call counted")
 
 
