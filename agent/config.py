@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from agent.expectation import ExpectedKind
+from agent.redaction.kinds import Kind
 from agent.services.tts import Emotion, SpeechStyle
 from agent.tools.config import ToolUseConfig
 
@@ -392,6 +393,9 @@ class AgentConfig(_Table):
     """Who callers may be put through to, and nobody else: name (which the model knows) to SIP URI or number."""
     secret_keys: bool = False
     """What callers key in is secret: `*` to the language model and in the record."""
+    redact: tuple[Kind, ...] | None = None
+    """Personal data that is taken out of all that is kept and told of what was said (agent/redaction): `cards`, `iban`,
+    `emails`, `birthdates`, `numbers`, `names`. The agent itself hears them. None: as `[redaction]` has it."""
     speech: SpeechConfig = SpeechConfig()
     turn: TurnConfig = TurnConfig()
     interruption: InterruptionConfig = InterruptionConfig()

@@ -31,7 +31,7 @@ from agent.services.tts import TextToSpeech
 from agent.summary import LlmSummarizer
 from agent.tools.toolbox import Toolbox
 from gateway.calls.agent import ConfiguredAgents
-from gateway.config import MediaConfig
+from gateway.config import MediaConfig, RedactionConfig
 from gateway.knowledge import answering_again, context_sources, intent_classifier, offline_receptionist
 from gateway.lookup import CallLookup
 from gateway.services import Services
@@ -42,6 +42,7 @@ from gateway.work import Work, WorkBoard
 
 log = structlog.get_logger(__name__)
 
+_NOTHING_REDACTED = RedactionConfig()
 _RENDER_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """After a service that speaks has failed; the last one again and again."""
 
@@ -69,6 +70,7 @@ class Staff:
         knowledge: Mapping[str, Knowledge],
         metrics: Metrics,
         lookups: Mapping[str, CallLookup],
+        redaction: RedactionConfig = _NOTHING_REDACTED,
     ) -> ConfiguredAgents:
         """Every agent; what the offline voice always says is rendered now, so that it is there at pick-up."""
         services = {}
@@ -114,6 +116,8 @@ class Staff:
             echo_gate=media.echo_gate,
             suppress_noise=None if media.noise_suppression == "off" else media.noise_suppression,
             lookups=lookups,
+            redact=redaction.redact,
+            redact_streams=redaction.streams,
             warm_voice={
                 name: self._services.warm_voice(config.tts, config.voice)
                 for name, config in self._configs.items()

@@ -20,11 +20,13 @@ from pydantic import (
 )
 
 from agent.config import AgentConfig
+from agent.redaction.kinds import Kind
 from agent.tools.config import ToolConfig
 from gateway.calls.route import RouteConfig
 from gateway.edge.config import EdgeConfig
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
 from gateway.events.event import EventKind
+from gateway.retention_config import RetentionConfig
 from gateway.service_config import ServiceConfig
 from gateway.setting_types import (
     BearerKey,
@@ -199,13 +201,20 @@ class StoreConfig(Section):
     encryption_key: EncryptionKeyText | None = None
     """32 random bytes in base64 (`openssl rand -base64 32`): recordings, transcripts and metadata are encrypted with
     it at rest. Best given as PARLEY_STORE__ENCRYPTION_KEY. Whoever loses it loses what it encrypted."""
+    old_encryption_keys: tuple[EncryptionKeyText, ...] = ()
+    """Keys that it took the place of, PARLEY_STORE__OLD_ENCRYPTION_KEYS=key,key: what they encrypted stays readable,
+    until `parley keys rotate` has encrypted it anew and they can be left out."""
     retention: Annotated[int, Field(ge=0)] | None = None
-    """Days after which recordings and transcripts are erased. Not in this version: they stay until deleted."""
+    """Days after which recordings and transcripts are erased: short for `audio_days` and `transcripts_days` of
+    `[retention]`, where those are not set."""
 
     @property
     def key(self) -> EncryptionKey | None:
-        """The encryption key; None: nothing is encrypted."""
-        return None if self.encryption_key is None else EncryptionKey.parse(self.encryption_key.get_secret_value())
+        """The encryption key, with the old ones; None: nothing is encrypted."""
+        if self.encryption_key is None:
+            return None
+        older = tuple(EncryptionKey.parse(one.get_secret_value()) for one in self.old_encryption_keys)
+        return EncryptionKey.parse(self.encryption_key.get_secret_value(), older)
 
     @property
     def database_url(self) -> str:
@@ -216,6 +225,17 @@ class StoreConfig(Section):
     def recordings_dir(self) -> Path:
         """Where recordings lie; the store's `recording` fields are relative to `data_dir`."""
         return self.data_dir / "recordings"
+
+
+class RedactionConfig(Section):
+    """`[redaction]`: personal data in what was said (agent/redaction). Off unless something is named here or at an
+    agent: it cannot be undone, and takes out too much at times. The sound of a recording is not touched."""
+
+    redact: tuple[Kind, ...] = ()
+    """For agents without a `redact` of their own, and for calls of text backends: `cards`, `iban`, `emails`,
+    `birthdates`, `numbers`, `names`. Out of transcripts, events, webhooks, memories, and results made of those."""
+    streams: bool = False
+    """Text backends (`conversationrelay`) get it redacted, too."""
 
 
 class ModelsConfig(Section):
@@ -370,6 +390,8 @@ class Config(Section):
     outbound: OutboundConfig = OutboundConfig()
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
+    retention: RetentionConfig = RetentionConfig()
+    redaction: RedactionConfig = RedactionConfig()
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     cluster: ClusterConfig = ClusterConfig()
@@ -424,6 +446,15 @@ class Config(Section):
         """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else: requests,
         and who looks on (`gateway.api.onlookers`)."""
         return self.sip.max_calls * 4 + 1024
+
+    @property
+    def retention_in_force(self) -> RetentionConfig:
+        """With `store.retention`."""
+        days, given = self.store.retention, self.retention
+        if days is None:
+            return given
+        usual = {"audio_days": days, "transcripts_days": days}
+        return given.model_copy(update={key: value for key, value in usual.items() if getattr(given, key) is None})
 
     def trunk_named(self, name: str | None) -> TrunkConfig | None:
         """None when there is none of that name."""

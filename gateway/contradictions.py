@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.config import is_url
 from gateway.calls.route import RouteConfig
-from gateway.config import Config
+from gateway.config import Config, StoreConfig
 from gateway.errors import BadStreamOrder
 from gateway.services import service_faults
 from gateway.sip.tls_files import problem_with
@@ -38,6 +38,7 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
             yield ("sip", "tls_client_certs"), "needs tls_ca: who signs the certificates of callers"
     if config.sip.stun is not None and config.sip.public_address is not None:
         yield ("sip", "stun"), "finds out what sip.public_address says: leave one of them out"
+    yield from _key_faults(config.store)
     if config.media.noise_suppression != "off" and not _can_suppress_noise():
         yield (
             ("media", "noise_suppression"),
@@ -72,6 +73,7 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         if agent_name not in config.agents:
             yield ("webrtc", "public_agents", index), f"there is no agent {agent_name!r}"
     yield from _cluster_faults(config)
+    yield from _retention_faults(config)
     yield from _edge_faults(config)
     yield from service_faults(config)
     yield from tool_faults(config)
@@ -129,6 +131,14 @@ def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[t
         yield ("route", index, "fallback"), f"there is no agent {fallback.name!r}"
 
 
+def _retention_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
+    for index, rule in enumerate(config.retention.rule):
+        if rule.agent is not None and rule.agent not in config.agents:
+            yield ("retention", "rule", index, "agent"), f"there is no agent {rule.agent!r}"
+        if rule.agent is None and rule.tag is None:
+            yield ("retention", "rule", index), "is for all calls: say so in [retention], or name an agent or a tag"
+
+
 def _cluster_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     cluster = config.cluster
     if cluster.redis_url is None:
@@ -160,8 +170,6 @@ def _edge_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
 def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     """Settings whose feature this version lacks. Whoever builds the feature deletes its line."""
     later = "is not supported in this version"
-    if config.store.retention is not None:
-        yield ("store", "retention"), later
     for index, trunk in enumerate(config.trunk):
         if trunk.srtp_keying == "dtls":  # PJSIP is built without, and offers plain RTP where it is required
             yield ("trunk", index, "srtp_keying"), f"{later}: only sdes is"
@@ -204,6 +212,18 @@ def _port_conflicts(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         tcp_ports[sip.tls_port] = "sip.tls_port"
     if http.port and http.port in tcp_ports and _share_an_interface(sip.bind, http.host):
         yield ("http", "port"), f"{http.port} is {tcp_ports[http.port]} too"
+
+
+def _key_faults(store: StoreConfig) -> Iterator[tuple[ConfigPath, str]]:
+    if store.key is None:
+        if store.old_encryption_keys:
+            yield ("store", "encryption_key"), "is missing: store.old_encryption_keys says that there was one"
+        return
+    seen = {store.key.key_id}
+    for index, key in enumerate(store.key.older):
+        if key.key_id in seen:
+            yield ("store", "old_encryption_keys", index), "is store.encryption_key, or stands there twice"
+        seen.add(key.key_id)
 
 
 def _share_an_interface(bind: str, host: str) -> bool:

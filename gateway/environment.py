@@ -30,7 +30,17 @@ from gateway.trunks.profiles import load_profile
 
 PREFIX = "PARLEY_"
 _SECRETS = frozenset(
-    {"api_key", "api_keys", "password", "encryption_key", "redis_url", "secret", "secrets", "url"}
+    {
+        "api_key",
+        "api_keys",
+        "password",
+        "encryption_key",
+        "old_encryption_keys",
+        "redis_url",
+        "secret",
+        "secrets",
+        "url",
+    }
     | {"token", "headers", "env", "extra", "body"}
 )
 """Keys whose values are never repeated in a message (URLs may carry a password)."""

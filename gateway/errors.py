@@ -13,6 +13,7 @@
     ├── FlowFailed             a call's flow URL does not say what to do with it
     ├── TokenRefused           a stream token that is unknown, used, expired or for another call
     ├── ScopeMissing           a key that may not do this (`scope`)
+    ├── OutOfReach             a key that is limited to some agents, tags or trunks, and asks for more
     ├── TooManyTokens          too many stream tokens are outstanding: ask again later
     ├── TooManyOnlookers       too many WebSockets look on: try again later
     ├── PolicyError            a campaign's policy: all faults at once (`faults`)
@@ -95,6 +96,10 @@ class StoreError(GatewayError):
     """The store could not do what somebody is waiting for; it may work again later."""
 
 
+class SessionHeld(GatewayError):
+    """A session must not be erased (legal hold); the message says since when, and why."""
+
+
 class SipThreadFailed(GatewayError):
     """The SIP thread ended of itself. The process must end too: no call can go on, none can come."""
 
@@ -162,6 +167,10 @@ class ScopeMissing(GatewayError):
     def __init__(self, scope: str) -> None:
         super().__init__(f"the key has not the scope {scope}")
         self.scope = scope
+
+
+class OutOfReach(GatewayError):
+    """The key is limited to some agents, tags or trunks, and this belongs to none of them."""
 
 
 class TooManyTokens(GatewayError):

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hmac
 import os
+from collections.abc import Iterable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -42,17 +43,20 @@ class Cipher:
 
 
 class EncryptionKey:
-    """32 secret bytes, from `store.encryption_key`."""
+    """32 secret bytes, from `store.encryption_key`; with those it took the place of, which open what they sealed."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, older: Iterable["EncryptionKey"] = ()) -> None:
+        """`older`: from `store.old_encryption_keys`, the newest first."""
         if len(secret) != KEY_BYTES:
             raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(secret)}")
         self._secret = secret
+        self.older = tuple(older)
+        """Seal nothing any more."""
         self.key_id = self._derive(b"parley key id", b"", KEY_ID_BYTES)
         """Tells keys apart without telling anything of them: lies in clear beside what they sealed."""
 
     @classmethod
-    def parse(cls, text: str) -> "EncryptionKey":
+    def parse(cls, text: str, older: Iterable["EncryptionKey"] = ()) -> "EncryptionKey":
         """From base64, either alphabet. Raises `ValueError`, without repeating the text."""
         try:
             secret = base64.b64decode(text.strip().replace("-", "+").replace("_", "/"), validate=True)
@@ -62,11 +66,26 @@ class EncryptionKey:
             raise ValueError(
                 f"must be {KEY_BYTES} random bytes in base64 (44 characters); make one with: openssl rand -base64 32"
             )
-        return cls(secret)
+        return cls(secret, older)
+
+    @classmethod
+    def from_text(cls, text: str) -> "EncryptionKey":
+        """What `to_text` wrote."""
+        secret, *older = map(base64.b64decode, text.split())
+        return cls(secret, map(cls, older))
 
     def to_text(self) -> str:
-        """As `parse` takes it: for a process of ours that needs it too, over a pipe."""
-        return base64.b64encode(self._secret).decode("ascii")
+        """All of them, as `from_text` takes it: for a process of ours that needs them too, over a pipe."""
+        return " ".join(base64.b64encode(one._secret).decode("ascii") for one in self.all)
+
+    @property
+    def all(self) -> tuple["EncryptionKey", ...]:
+        """This one, and the older."""
+        return (self, *self.older)
+
+    def of_id(self, key_id: bytes) -> "EncryptionKey | None":
+        """The one that sealed what lies beside this id; None: it is none of these."""
+        return next((one for one in self.all if one.key_id == key_id), None)
 
     def cipher(self, purpose: str) -> Cipher:
         """For many small things under one key: nonces are random, which is safe for some 2^32 of them."""

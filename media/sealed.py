@@ -33,7 +33,7 @@ _SALT_BYTES = 32
 _PREFIX_BYTES = 7
 _LENGTH = struct.Struct("<I")
 _LAST = 1 << 31
-_MAX_HEADER_BYTES = len(_MAGIC) + KEY_ID_BYTES + _SALT_BYTES + 2 * 256
+MAX_HEADER_BYTES = len(_MAGIC) + KEY_ID_BYTES + _SALT_BYTES + 2 * 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +120,20 @@ class SealedFile:
 
     def _open(self, key: EncryptionKey | None) -> None:
         try:
-            self.header = SealedHeader.parse(os.pread(self._fd, _MAX_HEADER_BYTES, 0))
+            self.header = SealedHeader.parse(os.pread(self._fd, MAX_HEADER_BYTES, 0))
         except ValueError as error:
             raise AudioFileError(f"{self._path}: {error}") from error
         if key is None:
             raise WrongKey(f"{self._path.name} is encrypted: set store.encryption_key (PARLEY_STORE__ENCRYPTION_KEY)")
-        if key.key_id != self.header.key_id:
+        theirs = key.of_id(self.header.key_id)
+        if theirs is None:
+            known = ", ".join(one.key_id.hex() for one in key.all)
             raise WrongKey(
                 f"{self._path.name} was encrypted with another key ({self.header.key_id.hex()}) "
-                f"than store.encryption_key ({key.key_id.hex()})"
+                f"than store.encryption_key ({known})"
             )
         self._bound = self.header.pack()
-        self._cipher, self._prefix = key.file_cipher(_PURPOSE, self.header.salt, _PREFIX_BYTES)
+        self._cipher, self._prefix = theirs.file_cipher(_PURPOSE, self.header.salt, _PREFIX_BYTES)
         self.size = 0
         self.is_whole = False
         for chunk in self._chunks():

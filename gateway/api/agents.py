@@ -12,6 +12,7 @@ from gateway.agent_desk import AgentDesk
 from gateway.api.numbers import JSON_NUMBER
 from gateway.api.orders import Body
 from gateway.api.problems import problem_responses
+from gateway.api.reach import reach_of
 from gateway.store.agent_versions import AgentVersion
 
 _AgentName = Annotated[str, Path(max_length=64)]
@@ -101,9 +102,10 @@ def agents_router(desk: AgentDesk, audited: Audited) -> APIRouter:
     router = APIRouter(prefix="/agents", tags=["console"], responses=problem_responses(401, 422, 503))
 
     @router.get("")
-    async def list_agents() -> AgentList:
+    async def list_agents(request: Request) -> AgentList:
         """All agents."""
-        return AgentList(agents=[AgentSummary.model_validate(_facts(desk, name)) for name in desk.names])
+        names = filter(reach_of(request).covers_agent, desk.names)
+        return AgentList(agents=[AgentSummary.model_validate(_facts(desk, name)) for name in names])
 
     @router.get("/{name}")
     async def get_agent(name: _AgentName) -> AgentInfo:

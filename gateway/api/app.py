@@ -4,7 +4,7 @@
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.openapi.utils import get_openapi
@@ -13,11 +13,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway.api.bridging import BridgeControl, bridging_router
+from gateway.api.bridging import LiveCalls, bridging_router
 from gateway.api.calls import calls_router
 from gateway.api.console import console_router
-from gateway.api.control import CallControl
 from gateway.api.events import events_router
+from gateway.api.fence import Fence, Owners
 from gateway.api.gate import BearerGate
 from gateway.api.health import health_router
 from gateway.api.idempotency import IdempotentRequests
@@ -27,6 +27,7 @@ from gateway.api.limits import BodyLimit
 from gateway.api.memories import memories_router
 from gateway.api.nodes import nodes_router
 from gateway.api.problems import FieldProblem, Problem, install_problem_handlers, problem_responses
+from gateway.api.reach import EVERYTHING, Reach
 from gateway.api.routing import RoutedRequests
 from gateway.api.scopes import allows, scope_needed
 from gateway.api.sessions import sessions_router
@@ -47,10 +48,6 @@ from gateway.webrtc.tokens import PageTokens
 
 BASE_PATH = "/api/v1"
 _MAX_BODY_BYTES = 64 * 1024
-
-
-class LiveCalls(CallControl, BridgeControl, Protocol):
-    """All that the API may do with calls."""
 
 
 def create_app(
@@ -94,7 +91,8 @@ def create_app(
     api.include_router(bridging_router(calls))
     api.include_router(sessions_router(store, live_signalling))
     api.include_router(memories_router(store.memories))
-    api.include_router(events_router(told or OwnEvents(events), metrics))
+    owners = Owners(calls, store)
+    api.include_router(events_router(told or OwnEvents(events), metrics, owners))
     for router in (*campaigns, *more):
         api.include_router(router)
     api.include_router(keys_router(store, keys))
@@ -107,7 +105,7 @@ def create_app(
     app.include_router(api)
     app.include_router(health_router(metrics, ready))
     app.include_router(console_router(origins))
-    app.include_router(twilio_router(calls, lambda given: _may_end_calls(given, keys, twilio_auth_token), rate))
+    app.include_router(twilio_router(calls, lambda given: _reach_to_end_calls(given, keys, twilio_auth_token), rate))
     if mcp is not None:
         app.router.routes.append(Route("/mcp", endpoint=mcp, include_in_schema=False))
     install_problem_handlers(app)
@@ -115,6 +113,7 @@ def create_app(
     if routing is not None:
         app.add_middleware(RoutedRequests, routing=routing, prefix=BASE_PATH, application=app)
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
+    app.add_middleware(Fence, owners=owners, prefix=BASE_PATH)
     app.add_middleware(BearerGate, keys=keys, rate=rate, prefix=BASE_PATH)
     if origins:
         app.add_middleware(
@@ -136,11 +135,14 @@ def create_app(
     return app
 
 
-def _may_end_calls(password: str, keys: KeyRing, twilio_auth_token: str | None) -> bool:
+def _reach_to_end_calls(password: str, keys: KeyRing, twilio_auth_token: str | None) -> Reach | None:
+    """Whose calls whoever knows this may end; None: nobody's."""
     holder = keys.holder(password.encode(), datetime.now(UTC))
     if holder is not None:
-        return allows(holder.scopes, "calls:write")
-    return twilio_auth_token is not None and hmac.compare_digest(password.encode(), twilio_auth_token.encode())
+        return Reach.of(holder.only) if allows(holder.scopes, "calls:write") else None
+    if twilio_auth_token is not None and hmac.compare_digest(password.encode(), twilio_auth_token.encode()):
+        return EVERYTHING
+    return None
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

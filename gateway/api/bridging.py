@@ -3,13 +3,15 @@
 
 from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field, model_validator
 
-from gateway.api.calls import CallId
+from gateway.api.calls import CallId, check_within
+from gateway.api.control import CallControl
 from gateway.api.numbers import JSON_NUMBER
 from gateway.api.orders import NO_CONTROLS, Address, Body, Metadata
 from gateway.api.problems import problem_responses
+from gateway.api.reach import reach_of
 from gateway.store.records import Record
 
 _OtherId = Annotated[str, Field(min_length=1, max_length=128)]
@@ -103,13 +105,25 @@ class BridgeControl(Protocol):
     async def supervise(self, call_id: str, order: SuperviseOrder) -> None: ...
 
 
-def bridging_router(calls: BridgeControl) -> APIRouter:
+class LiveCalls(CallControl, BridgeControl, Protocol):
+    """All that the API may do with calls."""
+
+
+def bridging_router(calls: LiveCalls) -> APIRouter:
     """The routes over this hub."""
     router = APIRouter(prefix="/calls", tags=["calls"], responses=problem_responses(401, 404, 409, 413, 422))
 
     @router.post("/{call_id}/bridge", responses=problem_responses(503))
-    async def bridge(call_id: CallId, order: BridgeOrder) -> BridgeInfo:
+    async def bridge(call_id: CallId, order: BridgeOrder, request: Request) -> BridgeInfo:
         """Let the call talk to another one. What either is for steps aside until they part."""
+        reach = reach_of(request)
+        await check_within(reach, calls, order.call_id)
+        if order.interpret is not None:
+            interpreter = order.interpret.model_copy(update={"agent": reach.agent_for(order.interpret.agent)})
+            order = order.model_copy(update={"interpret": interpreter})
+        if order.to is not None:
+            more = {"profile": reach.trunk_for(order.profile), "metadata": reach.metadata_for(order.metadata)}
+            order = order.model_copy(update=more)
         return await calls.bridge(call_id, order)
 
     @router.post("/{call_id}/unbridge", status_code=204)
@@ -118,8 +132,9 @@ def bridging_router(calls: BridgeControl) -> APIRouter:
         await calls.unbridge(call_id)
 
     @router.post("/{call_id}/supervise", status_code=204)
-    async def supervise(call_id: CallId, order: SuperviseOrder) -> None:
+    async def supervise(call_id: CallId, order: SuperviseOrder, request: Request) -> None:
         """Let another call listen to this one, whisper to it, or barge in; again: change that."""
+        await check_within(reach_of(request), calls, order.supervisor)
         await calls.supervise(call_id, order)
 
     return router

@@ -22,8 +22,9 @@ from gateway.api.orders import (
     TransferOrder,
 )
 from gateway.api.problems import problem_responses
+from gateway.api.reach import Owner, Reach, reach_of
 from gateway.api.scopes import allows
-from gateway.errors import NoSuchNode, ScopeMissing
+from gateway.errors import NoSuchCall, NoSuchNode, OutOfReach, ScopeMissing
 from media.keys import KeyMethod
 
 CallId = Annotated[str, Path(max_length=128, description="Names the call here and its session afterwards.")]
@@ -71,6 +72,7 @@ def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
         too."""
         if (order.stream or order.flow) and not allows(request.state.scopes, "streams"):
             raise ScopeMissing("streams")
+        order = _within(reach_of(request), order)
         if idempotency_key is None:
             call = await calls.place(order)
         else:
@@ -84,12 +86,14 @@ def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
 
     @router.get("", responses=problem_responses(404))
     async def list_calls(
+        request: Request,
         node: Annotated[str | None, Query(max_length=64, description="Of this node of the cluster only.")] = None,
     ) -> CallList:
         """The calls that are not over; in a cluster, those of all its nodes."""
         if node is not None and node != calls.node:
             raise NoSuchNode(f"there is no node {node!r}")
-        return CallList(calls=list(await calls.list()))
+        reach = reach_of(request)
+        return CallList(calls=[one for one in await calls.list() if reach.covers(owner_of_call(one))])
 
     @router.get("/{call_id}", responses=problem_responses(404))
     async def get_call(call_id: CallId) -> CallInfo:
@@ -143,14 +147,15 @@ def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
         return await calls.keep_keys_secret(call_id, secret=order.secret)
 
     @router.post("/{call_id}/agent", responses=of_one_call)
-    async def agent(call_id: CallId, order: AgentOrder | None = None) -> CallInfo:
+    async def agent(call_id: CallId, request: Request, order: AgentOrder | None = None) -> CallInfo:
         """Hand the call to an agent: from a stream, an echo, a recording or another agent, which it ends."""
-        return await calls.hand_to_agent(call_id, (order or AgentOrder()).agent)
+        return await calls.hand_to_agent(call_id, reach_of(request).agent_for((order or AgentOrder()).agent))
 
     @router.post("/{call_id}/transfer", status_code=202, responses=of_one_call)
-    async def transfer(call_id: CallId, order: TransferOrder) -> CallInfo:
+    async def transfer(call_id: CallId, order: TransferOrder, request: Request) -> CallInfo:
         """Ask the far end to talk to somebody else (REFER). The call's `transfer` and the event `call.transfer` say how
         it goes: when it is completed, the call is over; when it failed, the call goes on."""
+        await check_within(reach_of(request), calls, order.call_id)
         return await calls.transfer(call_id, order)
 
     @router.post("/{call_id}/play", status_code=202, responses=of_its_media)
@@ -170,3 +175,30 @@ def calls_router(calls: CallControl, requests: IdempotentRequests) -> APIRouter:
         return await calls.stop(call_id, (order or StopOrder()).playback_id)
 
     return router
+
+
+def owner_of_call(call: CallInfo) -> Owner:
+    """Whose it is."""
+    return Owner(call.agent, call.trunk, call.metadata)
+
+
+async def check_within(reach: Reach, calls: CallControl, *call_ids: str | None) -> None:
+    """What a body names must be within as well. Raises `NoSuchCall`."""
+    for call_id in call_ids:
+        if call_id is not None and reach.is_limited and not reach.covers(owner_of_call(await calls.get(call_id))):
+            raise NoSuchCall(call_id)
+
+
+def _within(reach: Reach, order: PlaceCall) -> PlaceCall:
+    """The order, so that whoever gave it reaches the call."""
+    if not reach.is_limited:
+        return order
+    if reach.agents is not None and order.agent is None and (order.stream or order.flow or order.play):
+        raise OutOfReach("this key is limited to some agents: name one")
+    return order.model_copy(
+        update={
+            "agent": reach.agent_for(order.agent),
+            "profile": reach.trunk_for(order.profile),
+            "metadata": reach.metadata_for(order.metadata),
+        }
+    )

@@ -11,8 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
+from gateway.api.fence import owner_by
 from gateway.api.orders import Body
 from gateway.api.problems import problem_response, problem_responses
+from gateway.api.reach import Reach, reach_of
 from gateway.campaigns.attempt import AttemptRecord, Extracted
 from gateway.campaigns.control import Campaigns
 from gateway.campaigns.importing import ListReport
@@ -21,7 +23,7 @@ from gateway.campaigns.policy import Policy
 from gateway.campaigns.report import campaign_report
 from gateway.campaigns.results import CSV_TYPE, JSONL_TYPE, csv_header, csv_row, json_row
 from gateway.campaigns.runner import Runner
-from gateway.errors import BadAddress
+from gateway.errors import BadAddress, NoSuchCampaign
 from gateway.store.campaign_records import CampaignRecord
 
 CampaignId = Annotated[str, Path(max_length=64)]
@@ -205,14 +207,22 @@ def campaigns_router(campaigns: Campaigns, runner: Runner) -> APIRouter:
         )
 
     @router.post("", status_code=201)
-    async def create_campaign(order: CreateCampaign) -> CampaignInfo:
+    async def create_campaign(order: CreateCampaign, request: Request) -> CampaignInfo:
         """A draft: add contacts, then start it."""
-        return await info(await campaigns.create(order.name, order.policy))
+        reach = reach_of(request)
+        within = {
+            "agent": reach.agent_for(order.policy.agent),
+            "trunk": reach.trunk_for(order.policy.trunk),
+            "metadata": reach.metadata_for(order.policy.metadata),
+        }
+        return await info(await campaigns.create(order.name, order.policy.model_copy(update=within)))
 
     @router.get("")
-    async def list_campaigns() -> CampaignList:
+    async def list_campaigns(request: Request) -> CampaignList:
         """All, newest first."""
-        return CampaignList(campaigns=[await info(one) for one in await campaigns.listed()])
+        reach = reach_of(request)
+        listed = [one for one in await campaigns.listed() if reach.covers(owner_by(one))]
+        return CampaignList(campaigns=[await info(one) for one in listed])
 
     @router.get("/{campaign_id}", responses=problem_responses(404))
     async def get_campaign(campaign_id: CampaignId) -> CampaignInfo:
@@ -329,17 +339,27 @@ def do_not_call_router(campaigns: Campaigns) -> APIRouter:
     router = APIRouter(prefix="/do-not-call", tags=["campaigns"], responses=problem_responses(401, 422, 503))
 
     @router.post("", status_code=201, responses=problem_responses(404))
-    async def bar_number(order: BarNumber) -> BarredNumber:
+    async def bar_number(order: BarNumber, request: Request) -> BarredNumber:
         """From now on this number is not called. Again is as good as once."""
+        reach = reach_of(request)
+        if not order.campaign_id:
+            reach.refuse_others("bar the number for a campaign of theirs")
+        elif not await reaches(reach, order.campaign_id):
+            raise NoSuchCampaign(order.campaign_id)
         number = await campaigns.bar(order.number, "api", order.campaign_id or "")
         return BarredNumber(number=number, campaign_id=order.campaign_id, cause="api")
 
     @router.get("")
     async def list_barred(
-        after: Annotated[int, Query(ge=0, le=1 << 31)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+        request: Request,
+        after: Annotated[int, Query(ge=0, le=1 << 31)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> BarredPage:
         """Numbers that are not called, oldest first."""
         found = await campaigns.barred(after, limit)
+        is_full = len(found) == limit
+        reach = reach_of(request)
+        known = {one.campaign_id: await reaches(reach, one.campaign_id) for one in found} if reach.is_limited else {}
         numbers = [
             BarredNumber.model_validate(
                 {
@@ -350,16 +370,28 @@ def do_not_call_router(campaigns: Campaigns) -> APIRouter:
                 }
             )
             for one in found
+            if known.get(one.campaign_id, True)
         ]
-        return BarredPage(numbers=numbers, next=after + limit if len(numbers) == limit else None)
+        return BarredPage(numbers=numbers, next=after + limit if is_full else None)
+
+    async def reaches(reach: Reach, campaign_id: str) -> bool:
+        """Entries that hold for all campaigns are nobody's who is limited."""
+        if not reach.is_limited:
+            return True
+        try:
+            return bool(campaign_id) and reach.covers(owner_by(await campaigns.get(campaign_id)))
+        except NoSuchCampaign:
+            return False
 
     @router.delete("/{number}", status_code=204, response_model=None, responses=problem_responses(404))
     async def unbar_number(
-        number: Annotated[str, Path(max_length=256)], campaign_id: Annotated[str, Query(max_length=64)] = ""
+        request: Request,
+        number: Annotated[str, Path(max_length=256)],
+        campaign_id: Annotated[str, Query(max_length=64)] = "",
     ) -> Response:
         """It may be called again."""
         try:
-            is_gone = await campaigns.unbar(number, campaign_id)
+            is_gone = await reaches(reach_of(request), campaign_id) and await campaigns.unbar(number, campaign_id)
         except BadAddress:
             is_gone = False
         if not is_gone:

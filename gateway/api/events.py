@@ -9,21 +9,26 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Query, WebSocket
+from fastapi import APIRouter, Query, Request, WebSocket
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketDisconnect
 
+from gateway.api.fence import Owners
 from gateway.api.onlookers import Onlookers
 from gateway.api.problems import problem_of, problem_response, problem_responses
+from gateway.api.reach import reach_of
 from gateway.errors import StoreError, TooManyOnlookers
 from gateway.events import KEPT_KINDS, EventKind, Wanted, kinds_matching
 from gateway.events.catalogue import CATALOGUE
+from gateway.events.event import Event
 from gateway.events.reading import EventReading, Place, Told
 from gateway.store.records import Record
 from gateway.telemetry import Metrics
@@ -33,6 +38,7 @@ log = structlog.get_logger(__name__)
 FEED_PROTOCOL = "parley.events"
 """Offered by pages, beside `parley.key.KEY` (gateway.api.gate)."""
 _PAGE_EVENTS = 100
+Admits = Callable[[Event], Awaitable[bool]]
 _MOST_FEEDS = 200
 _TRY_AGAIN_LATER = 1013
 """In RFC 6455's registry. Our database does not answer; the reason holds the cursor to go on from."""
@@ -101,13 +107,14 @@ class _FeedQuery(BaseModel):
     batch_ms: Annotated[int, Field(ge=0, le=5000)] = 0
 
 
-def events_router(events: EventReading, metrics: Metrics) -> APIRouter:
-    """The routes over these."""
+def events_router(events: EventReading, metrics: Metrics, owners: Owners) -> APIRouter:
+    """The routes over these; `owners` know whose they are."""
     onlookers = Onlookers(_MOST_FEEDS)
     router = APIRouter(prefix="/events", tags=["events"], responses=problem_responses(401, 422, 503))
 
     @router.get("", response_model_exclude_unset=True)
     async def list_events(
+        request: Request,
         after: Annotated[_Cursor, Query()] = 0,
         position: Annotated[_Position | None, Query()] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -121,9 +128,9 @@ def events_router(events: EventReading, metrics: Metrics) -> APIRouter:
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
         page = await events.read(place, limit, wanted)
-        text = page.place.text
+        text, reach = page.place.text, reach_of(request)
         return EventPage(
-            events=[_info(one) for one in page.told],
+            events=[_info(one) for one in page.told if await owners.admits(reach, one.event)],
             cursor=page.place.cursor,
             complete=is_complete,
             **({} if text is None else {"position": text}),
@@ -141,9 +148,19 @@ def events_router(events: EventReading, metrics: Metrics) -> APIRouter:
                 )
             )
             return
+        reach = reach_of(socket)
+        admits = partial(owners.admits, reach) if reach.is_limited else None
         try:
             await feed_events(
-                socket, events, metrics, onlookers, wanted, query.after, query.position, batch_ms=query.batch_ms
+                socket,
+                events,
+                metrics,
+                onlookers,
+                wanted,
+                query.after,
+                query.position,
+                batch_ms=query.batch_ms,
+                admits=admits,
             )
         except ValueError as error:
             await socket.send_denial_response(problem_response(422, str(error)))
@@ -171,10 +188,12 @@ async def feed_events(
     *,
     batch_ms: int = 0,
     last: EventKind | None = None,
+    admits: Admits | None = None,
 ) -> None:
     """Accept the WebSocket and tell it what happens, until it goes, or after an event of kind `last`.
 
-    `batch_ms`: so often, in arrays; 0: at once. Raises `ValueError` for a position that is none.
+    `batch_ms`: so often, in arrays; 0: at once. `admits`: of which events it may know; None: of all. Raises
+    `ValueError` for a position that is none.
     """
     with contextlib.ExitStack() as places:
         try:
@@ -187,7 +206,7 @@ async def feed_events(
         except StoreError as error:
             await socket.send_denial_response(problem_of(error))
             return
-        feed = _Feed(socket, events, wanted, start, as_text, batch_ms / 1000, last)
+        feed = _Feed(socket, events, wanted, start, as_text, batch_ms / 1000, last, admits)
         await _tell(socket, feed, metrics)
 
 
@@ -219,7 +238,9 @@ class _Feed:
         as_text: Callable[[Told], str] = Told.as_json,
         batch_s: float = 0.0,
         last: EventKind | None = None,
+        admits: Admits | None = None,
     ) -> None:
+        self._admits = admits
         self._socket = socket
         self._events = events
         self._wanted = wanted
@@ -254,6 +275,8 @@ class _Feed:
             await self._socket.send_text(json.dumps(started))
             while True:
                 page = await self._events.read(self._place, _PAGE_EVENTS, self._wanted)
+                if self._admits is not None:
+                    page = replace(page, told=[one for one in page.told if await self._admits(one.event)])
                 if self._batch_s:
                     if page.told:
                         await self._socket.send_text(f"[{','.join(map(self._as_text, page.told))}]")

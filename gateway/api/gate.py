@@ -33,7 +33,7 @@ _OPEN_PATH = "/webrtc/token"
 class BearerGate:
     """ASGI middleware: under the prefix, nothing happens without `Authorization: Bearer KEY` (RFC 6750 section 2.1).
 
-    Whoever passes has `key_id` and its `scopes` in the request's state.
+    Whoever passes has `key_id`, its `scopes` and what it is limited to (`only`) in the request's state.
     """
 
     def __init__(self, app: ASGIApp, *, keys: KeyRing, rate: Rate | None, prefix: str) -> None:
@@ -86,7 +86,8 @@ class BearerGate:
         needed = scope_needed(scope.get("method", "GET"), path)
         if not allows(holder.scopes, needed):
             return problem_of(ScopeMissing(needed))
-        scope.setdefault("state", {}).update(key_id=holder.key_id, scopes=holder.scopes)
+        only = None if holder.only is None else holder.only.model_dump(mode="json")
+        scope.setdefault("state", {}).update(key_id=holder.key_id, scopes=holder.scopes, only=only)
         return None
 
     def _wait_s(self, key_id: str, now: float) -> float:

@@ -6,14 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.exceptions import HTTPException
 
 from gateway.api.keyring import KeyRing, key_hash, new_key
 from gateway.api.numbers import JSON_NUMBER
+from gateway.api.orders import NO_CONTROLS
 from gateway.api.problems import problem_responses
-from gateway.api.scopes import Scope
-from gateway.store import ApiKeyRecord, SessionStore
+from gateway.api.scopes import Role, Scope, scopes_of
+from gateway.store import ApiKeyRecord, KeyLimits, SessionStore
+
+_Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=64, pattern=NO_CONTROLS)]], Field(max_length=50)]
+_OF_ALL: frozenset[Scope] = frozenset({"admin", "audit"})
 
 
 class CreateKey(BaseModel):
@@ -23,10 +27,27 @@ class CreateKey(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     """What it is for, for people."""
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=10)]
-    """What it may do."""
+    scopes: Annotated[list[Scope | Role], Field(min_length=1, max_length=10)]
+    """What it may do: scopes, or roles that stand for several."""
+    only_agents: _Names = []
+    """See and touch calls, sessions, campaigns and events of these agents only; none: of all."""
+    only_tags: _Names = []
+    """Likewise, of calls with one of these tags (`metadata.tags`)."""
+    only_trunks: _Names = []
+    """Likewise, of calls through these trunks."""
     ttl_days: Annotated[int | None, Field(ge=1, le=3650), JSON_NUMBER] = None
     """How long it is good; null: until it is revoked."""
+
+    @property
+    def only(self) -> KeyLimits | None:
+        limits = KeyLimits(agents=tuple(self.only_agents), tags=tuple(self.only_tags), trunks=tuple(self.only_trunks))
+        return None if limits == KeyLimits() else limits
+
+    @model_validator(mode="after")
+    def _limits_hold(self) -> "CreateKey":
+        if self.only is not None and not scopes_of(self.scopes).isdisjoint(_OF_ALL):
+            raise ValueError("a key with admin or audit sees everything: it cannot be limited")
+        return self
 
 
 class CreatedKey(ApiKeyRecord):
@@ -53,6 +74,7 @@ def keys_router(store: SessionStore, ring: KeyRing) -> APIRouter:
             key_id=f"key_{secrets.token_hex(8)}",
             name=order.name,
             scopes=tuple(sorted(set(order.scopes))),
+            only=order.only,
             created_at=now,
             expires_at=None if order.ttl_days is None else now + timedelta(days=order.ttl_days),
         )

@@ -4,10 +4,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
 from gateway.api.problems import problem_responses
+from gateway.api.reach import reach_of
 from gateway.telemetry.turns import RecentTurns, percentiles
 
 
@@ -42,11 +43,14 @@ def latency_router(turns: RecentTurns) -> APIRouter:
 
     @router.get("")
     async def get_latency(
+        request: Request,
         minutes: Annotated[int, Query(ge=1, le=1440)] = 60,
         agent: Annotated[str | None, Query(max_length=64)] = None,
     ) -> Latency:
         """The turns of the last minutes, 20,000 at most, since the gateway began."""
         found = turns.since(datetime.now(UTC) - timedelta(minutes=minutes), agent)
+        covers = reach_of(request).covers_agent
+        found = [one for one in found if covers(one.agent)]
         names = dict.fromkeys(name for one in found for name in one.segments_ms)
         return Latency(
             turns=len(found),

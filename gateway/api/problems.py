@@ -40,7 +40,9 @@ from gateway.errors import (
     NoSuchVersion,
     NoSuchVoice,
     OnlyThere,
+    OutOfReach,
     ScopeMissing,
+    SessionHeld,
     StaleVersion,
     StoreError,
     TokenRefused,
@@ -88,11 +90,13 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (TooManyOnlookers, 503, "too-many-onlookers", "No more may look on now"),
     (TooManyTokens, 503, "too-many-tokens", "No more tokens are given out now"),
     (ScopeMissing, 403, "scope-missing", "Forbidden"),
+    (OutOfReach, 403, "out-of-reach", "Forbidden"),
     (ClusterUnreachable, 503, "cluster-unreachable", "The other nodes cannot be asked"),
     (NoSuchNode, 404, "no-such-node", "There is no such node"),
     (NodeSilent, 504, "node-silent", "The node with the call does not answer"),
     (NodeGone, 410, "node-gone", "The node with the call is gone"),
     (OnlyThere, 421, "only-there", "The call is at another node"),
+    (SessionHeld, 409, "session-held", "The session must be kept"),
     (StoreError, 503, "store-failed", "The database does not work"),
 )
 
@@ -158,6 +162,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(UrlError, _on_gateway_error)
     app.add_exception_handler(TokenRefused, _on_gateway_error)
     app.add_exception_handler(ScopeMissing, _on_gateway_error)
+    app.add_exception_handler(OutOfReach, _on_gateway_error)
     app.add_exception_handler(TooManyTokens, _on_gateway_error)
     app.add_exception_handler(Exception, _on_bug)
 

@@ -349,7 +349,7 @@ def _request(scope: Scope, body: bytes, *, with_authorization: bool = False) -> 
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=tuple((name, value) for name, value in headers if name in passed_on),
         body=body,
-        state={name: state[name] for name in ("key_id", "scopes", "page_token") if name in state},
+        state={name: state[name] for name in ("key_id", "scopes", "only", "page_token") if name in state},
         client="" if client is None else str(client[0]),
     )
 

@@ -4,10 +4,11 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from gateway.api.problems import problem_responses
+from gateway.api.reach import reach_of
 
 
 class FirstNews(BaseModel):
@@ -47,8 +48,9 @@ def services_router(services: Callable[[], Sequence[ServiceInfo]]) -> APIRouter:
     router = APIRouter(prefix="/services", tags=["console"], responses=problem_responses(401))
 
     @router.get("")
-    async def list_services() -> ServiceList:
-        """All of `[services]` that an agent uses, and the offline engines (`local`)."""
-        return ServiceList(services=list(services()))
+    async def list_services(request: Request) -> ServiceList:
+        """All of `[services]` that an agent uses, and the offline engines (`local`). What they were asked and what that
+        cost is of all agents: keys that are limited see none."""
+        return ServiceList(services=[] if reach_of(request).is_limited else list(services()))
 
     return router

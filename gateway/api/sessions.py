@@ -11,14 +11,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from agent.redaction import ALL_KINDS
 from gateway.api.calls import CallId
 from gateway.api.problems import problem_response, problem_responses
+from gateway.api.reach import Owner, Reach, reach_of
 from gateway.api.recordings import recording_response
+from gateway.calls.redaction import redacted_transcript
 from gateway.sip.pcap import capture_file
 from gateway.sip.signalling import SipMessage
 from gateway.store import SessionRecord, SessionStore, SessionSummary
 from gateway.store.records import SipMessageRecord, SipStep
 
+Redact = Annotated[
+    bool,
+    Query(
+        description="Without what looks like cards, account and other numbers, e-mail addresses, birth dates and "
+        "names, though the call was kept as it was said."
+    ),
+]
 _PCAP = "application/vnd.tcpdump.pcap"
 
 
@@ -42,22 +52,36 @@ def sessions_router(store: SessionStore, live_signalling: Callable[[str], Sequen
 
     @router.get("")
     async def list_sessions(
+        request: Request,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         before: Annotated[str | None, Query(max_length=128)] = None,
     ) -> SessionPage:
         """Sessions without what was said, newest first."""
-        sessions = await store.recent(limit + 1, before=before)
+        sessions = await _within(reach_of(request), limit + 1, before)
         page = [session.model_copy(update=_recording_link(session)) for session in sessions[:limit]]
         return SessionPage(sessions=page, next=page[-1].call_id if len(sessions) > limit else None)
 
     @router.get("/{call_id}", responses=problem_responses(404))
-    async def get_session(call_id: CallId) -> SessionRecord:
+    async def get_session(call_id: CallId, redact: Redact = False) -> SessionRecord:
         """Everything about one call, also while it runs."""
         session = await store.get(call_id)
         if session is None:
             raise _no_such_session(call_id)
+        if redact:
+            session = session.model_copy(update={"transcript": redacted_transcript(session.transcript, ALL_KINDS)})
         ladder = tuple(sip_step(message) for message in await signalling_of(call_id))
         return session.model_copy(update={**_recording_link(session), "sip": ladder})
+
+    async def _within(reach: Reach, limit: int, before: str | None) -> list[SessionSummary]:
+        """Those that the key reaches; tags are read one by one, they may lie sealed."""
+        found: list[SessionSummary] = []
+        while len(found) < limit:
+            page = await store.recent(limit, before=before, agents=reach.agents, trunks=reach.trunks)
+            found += [one for one in page if reach.covers(Owner(one.agent, one.trunk, one.metadata))]
+            if len(page) < limit:
+                break
+            before = page[-1].call_id
+        return found[:limit]
 
     async def signalling_of(call_id: str) -> Sequence[SipMessage]:
         return live_signalling(call_id) or await store.signalling.of_call(call_id)

@@ -10,10 +10,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from gateway.api.calls import check_within
 from gateway.api.control import CallControl
 from gateway.api.numbers import JSON_NUMBER
 from gateway.api.orders import Metadata
 from gateway.api.problems import problem_responses
+from gateway.api.reach import reach_of
 from gateway.api.scopes import allows
 from gateway.errors import NoSuchAgent, ScopeMissing
 from gateway.setting_types import WebOrigin
@@ -59,12 +61,21 @@ def tokens_router(tokens: StreamTokens, pages: PageTokens, calls: CallControl, a
     @router.post("", status_code=201, responses=problem_responses(404, 413, 503))
     async def issue_token(order: IssueToken, request: Request) -> IssuedToken:
         """A token that is good for a short time: once, for one call; or, of scope call, for calls one after another."""
+        reach = reach_of(request)
         if order.call_id is not None:
             await calls.get(order.call_id)
+            await check_within(reach, calls, order.call_id)
+        elif order.scope != "call":
+            reach.refuse_others("name the call that the token is for")
         now = time.monotonic()
         if order.scope == "call":
             if not allows(request.state.scopes, "calls:write"):
                 raise ScopeMissing("calls:write")
+            if reach.trunks is not None:
+                reach.refuse_others("calls from browsers come through no trunk")
+            order = order.model_copy(
+                update={"agent": reach.agent_for(order.agent), "metadata": reach.metadata_for(order.metadata)}
+            )
             if agents and (order.agent or (agents[0] if len(agents) == 1 else "")) not in agents:
                 raise NoSuchAgent(order.agent or "")
             grant = PageGrant(order.agent, now + order.ttl_s, dict(order.metadata), tuple(order.origins))

@@ -3,10 +3,11 @@
 
 from collections.abc import Callable, Sequence
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from gateway.api.problems import problem_responses
+from gateway.api.reach import reach_of
 
 
 class TrunkServer(BaseModel):
@@ -50,8 +51,9 @@ def trunks_router(trunks: Callable[[], Sequence[TrunkInfo]]) -> APIRouter:
     router = APIRouter(prefix="/trunks", tags=["console"], responses=problem_responses(401))
 
     @router.get("")
-    async def list_trunks() -> TrunkList:
+    async def list_trunks(request: Request) -> TrunkList:
         """All of `[[trunk]]`, in their order."""
-        return TrunkList(trunks=list(trunks()))
+        covers = reach_of(request).covers_trunk
+        return TrunkList(trunks=[one for one in trunks() if covers(one.name)])
 
     return router

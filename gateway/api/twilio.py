@@ -20,7 +20,9 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from gateway.api.calls import owner_of_call
 from gateway.api.control import CallControl, CallInfo, CallStateName
+from gateway.api.reach import Reach
 from gateway.errors import NoSuchCall
 from gateway.rates import Buckets, Rate
 from gateway.streams.twilio import call_id
@@ -47,12 +49,12 @@ _STATUS: dict[CallStateName, Literal["ringing", "in-progress", "completed"]] = {
 
 def twilio_router(
     calls: CallControl,
-    admits: Callable[[str], bool],
+    admits: Callable[[str], Reach | None],
     rate: Rate | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> APIRouter:
-    """`admits` judges a password, in constant time. `rate`: requests of one address with one password that is right;
-    None: as many as it likes."""
+    """`admits` judges a password, in constant time: which calls it reaches, None for a wrong one. `rate`: requests of
+    one address with one password that is right; None: as many as it likes."""
     wrong, right = Buckets(WRONG_PASSWORDS), None if rate is None else Buckets(rate)
     router = APIRouter(prefix=f"/{_VERSION}/Accounts/{{account_sid}}/Calls", include_in_schema=False)
 
@@ -61,15 +63,16 @@ def twilio_router(
         if (wait_s := wrong.wait_s(source, now)) > 0:
             return _too_often(wait_s)
         password = _password(request)
-        if not admits(password):
+        reach = admits(password)
+        if reach is None:
             wrong.take(source, now)
             return _error(401, _UNAUTHORIZED, "Authenticate", {"WWW-Authenticate": 'Basic realm="Parley"'})
         if right is not None and (wait_s := right.take(f"{source} {password}", now)) > 0:
             return _too_often(wait_s)
         own_id = call_id(sid)
         try:
-            if own_id is not None:
-                return await calls.get(own_id)
+            if own_id is not None and reach.covers(owner_of_call(call := await calls.get(own_id))):
+                return call
         except NoSuchCall:
             pass
         return _error(404, _NOT_FOUND, f"The requested resource {request.url.path} was not found")

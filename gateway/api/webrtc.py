@@ -24,6 +24,7 @@ from gateway.api.numbers import JSON_NUMBER
 from gateway.api.onlookers import Onlookers
 from gateway.api.orders import NO_CONTROLS, Body, Metadata
 from gateway.api.problems import problem_of, problem_responses
+from gateway.api.reach import Reach, reach_of
 from gateway.errors import GatewayError, NoSuchCall, ScopeMissing, TokenRefused, TooManyCalls
 from gateway.events import EventLog
 from gateway.events.event import EventKind
@@ -196,7 +197,7 @@ def webrtc_router(
         grant = _grant(request, tokens)
         description = _parsed(parse_offer, sdp)
         if grant is None:
-            opened = await browsers.open(order, description, _address(request))
+            opened = await browsers.open(_within(reach_of(request), order), description, _address(request))
         else:
             order = _allowed(order, grant)
             with public.opening(grant):
@@ -343,6 +344,16 @@ def _for_page(told: Told) -> str:
         return event.as_json()
     kept = {name: event.data.get(name) for name in ("reason", "duration_ms")}
     return replace(event, data=kept).as_json()
+
+
+def _within(reach: Reach, order: BrowserOrder) -> BrowserOrder:
+    """The order, so that whoever gave it reaches the call."""
+    if not reach.is_limited:
+        return order
+    if order.desk or order.to is not None or reach.trunks is not None:
+        reach.refuse_others("it may open calls to its agents")
+    metadata = reach.metadata_for(order.metadata)
+    return order.model_copy(update={"agent": reach.agent_for(order.agent), "metadata": metadata})
 
 
 def _allowed(order: BrowserOrder, grant: PageGrant) -> BrowserOrder:

@@ -3,11 +3,14 @@
 
 from dataclasses import asdict
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
 from gateway.api.problems import problem_responses
+from gateway.api.reach import reach_of
 from gateway.work import WorkBoard, WorkKind, WorkState
+
+_OF_AGENTS = ("knowledge", "phrases")
 
 
 class WorkInfo(BaseModel):
@@ -42,8 +45,10 @@ def work_router(board: WorkBoard) -> APIRouter:
     router = APIRouter(prefix="/work", tags=["console"], responses=problem_responses(401))
 
     @router.get("")
-    async def list_work() -> WorkList:
+    async def list_work(request: Request) -> WorkList:
         """What is under way, the newest first, and what was over last; the feed tells `work.progress`."""
-        return WorkList(work=[WorkInfo.model_validate(asdict(facts)) for facts in board.listed()])
+        covers = reach_of(request).covers_agent
+        listed = [facts for facts in board.listed() if covers(facts.name if facts.kind in _OF_AGENTS else None)]
+        return WorkList(work=[WorkInfo.model_validate(asdict(facts)) for facts in listed])
 
     return router

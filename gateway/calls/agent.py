@@ -40,6 +40,7 @@ from agent.events import (
 )
 from agent.interpreter import Translator, interpreter_config
 from agent.realtime_session import RealtimeSession
+from agent.redaction import Kind, Redactor
 from agent.services.llm import LanguageModel
 from agent.session import AgentSession
 from agent.speech import MakeSpeechModel
@@ -51,6 +52,7 @@ from gateway.calls.call import Call
 from gateway.calls.early_ear import EarlyListener
 from gateway.calls.expected import Expected, WarmVoice
 from gateway.calls.memory import CallerMemories, CallMemory
+from gateway.calls.redaction import Redaction, told_of
 from gateway.calls.uplink import LineReport, Uplink
 from gateway.lookup import CallLookup
 from gateway.store.records import Role, TranscriptEntry, TurnRecord
@@ -86,16 +88,20 @@ class AgentActivity:
         memory: CallMemory | None = None,
         control: CallControl | None = None,
         early_ear: EarlyEar | None = None,
+        redact: tuple[Kind, ...] = (),
     ) -> None:
         """`follow` is told what the session tells us. `history`: the agent had this call before. `memory`: what is
         remembered of the caller; None: nothing is. `control`: what its tools may do to the call.
-        `early_ear`: what has listened until the answer of a call that we placed."""
+        `early_ear`: what has listened until the answer of a call that we placed. `redact`: if the agent does not say
+        what is taken out of the record."""
         self._call = call
         self._memory = memory
         self._control = control
         self._follow = follow
         self._uplink = uplink
         facts = call.facts
+        names = [value for key, value in facts.metadata.items() if "name" in key.lower()]
+        self._redaction = Redaction(redact if config.redact is None else config.redact, told_of(call), names)
         is_inbound = facts.direction == "inbound"
         self.caller = facts.from_ if is_inbound else facts.to
         told = CallFacts(
@@ -169,15 +175,17 @@ class AgentActivity:
         try:
             if self._memory is not None:
                 await self._memory.begin(self._session)
+                self._redaction.know_name(self._session.history.memory.caller_name)
             return await self._session.run()
         finally:
             self._call.leg.untap_sent(self._uplink.receive_sent)
             self._call.awaits_secret_keys = lambda: False
             for turn_index in list(self._said):
                 self._record_caller(turn_index)
+            self._redaction.flush()
             self._heed(self._last_partial)
             if self._memory is not None:
-                self._memory.end()
+                self._memory.end(self._redaction.recollection)
 
     @property
     def session(self) -> AgentSession:
@@ -225,7 +233,7 @@ class AgentActivity:
                 self._last_partial = event.text
                 self._tell_partial(event, time.monotonic())
             case SilencePrompted():
-                self._call.publish("silence.prompted", number=event.number, text=event.text)
+                self._call.publish("silence.prompted", number=event.number, text=self._redaction.plain(event.text))
             case IntentRecognized():
                 self._call.publish(
                     "intent.recognized",
@@ -264,7 +272,8 @@ class AgentActivity:
         if self._call.story.is_watched and now >= self._next_partial_at:
             self._next_partial_at = now + _PARTIALS_S
             turn_index = self._first_turn + partial.turn_index
-            self._call.publish("transcript.partial", turn_index=turn_index, text=partial.text)
+            text = self._redaction.partial(partial.text)
+            self._call.publish("transcript.partial", turn_index=turn_index, text=text)
 
     def _record_caller(self, turn_index: int | None) -> None:
         said = self._said.pop(turn_index, None) if turn_index is not None else None
@@ -302,7 +311,7 @@ class AgentActivity:
             started_ms=self._call.elapsed_ms(used.started_at),
             ended_ms=self._call.elapsed_ms(used.ended_at),
         )
-        self._call.journal.said(self._call.call_id, entry)
+        self._redaction.receive(entry)
 
     def _record(
         self,
@@ -324,8 +333,7 @@ class AgentActivity:
             heard_text=heard,
             sources=sources,
         )
-        self._call.journal.said(self._call.call_id, entry)
-        self._call.publish("transcript.final", **entry.model_dump())
+        self._redaction.receive(entry)
 
 
 class ConfiguredAgents:
@@ -342,15 +350,20 @@ class ConfiguredAgents:
         lookups: Mapping[str, CallLookup] = {},
         memories: CallerMemories | None = None,
         warm_voice: Mapping[str, WarmVoice] = {},
+        redact: tuple[Kind, ...] = (),
+        redact_streams: bool = False,
     ) -> None:
         """`memories`: None: no caller is remembered, no call resumed. `warm_voice`: of agents whose voice is a
-        service."""
+        service. `redact`: what is taken out of the record where an agent does not say; `redact_streams`: also out of
+        what text backends get."""
         self.memories = memories
         self._configs = dict(configs)
         self._services = services
         self._make_speech_model = make_speech_model
         self._echo_gate = echo_gate
         self._suppress_noise = suppress_noise
+        self._redact = redact
+        self._redact_streams = redact_streams
         self._lookups = lookups
         self.control_of: Callable[[Call], CallControl] | None = None
         """What tools may do to a call; the switchboard has it. None: agents have no tools."""
@@ -452,6 +465,7 @@ class ConfiguredAgents:
             memory=None if self.memories is None else self.memories.of_call(call, name, config),
             control=None if self.control_of is None else self.control_of(call),
             early_ear=early_ear,
+            redact=self._redact,
         )
         dumped = self._dumps.pop(call, None)
         if dumped is not None:
@@ -469,7 +483,26 @@ class ConfiguredAgents:
         config = AgentConfig(greeting="") if name is None else self._configs[name]
         services = replace(self._services[name or next(iter(self._services))], llm=llm, realtime=None)
         call.keys_secret = call.keys_secret or config.secret_keys
-        return AgentActivity(call, relay_config(config), services, self._make_speech_model, self._uplink(call), follow)
+        return AgentActivity(
+            call,
+            relay_config(config),
+            services,
+            self._make_speech_model,
+            self._uplink(call),
+            follow,
+            redact=self._redact,
+        )
+
+    def redacts(self, name: str | None) -> tuple[Kind, ...]:
+        """What is taken out of the record of this agent's calls."""
+        kinds = None if name is None else self._configs[name].redact
+        return self._redact if kinds is None else kinds
+
+    def for_streams(self, name: str | None) -> Callable[[str], str]:
+        """What a text backend may read of what was said."""
+        if not self._redact_streams:
+            return lambda text: text
+        return Redactor(self.redacts(name)).redact
 
     def interpreter(
         self, name: str, call: Call, other: Call, languages: tuple[str, str], follow: Callable[[AgentEvent], None]

@@ -14,8 +14,10 @@ from typing import Protocol
 import structlog
 
 from agent.events import AgentEvent, ReplyFinished, ReplyInterrupted, ServiceFailed, TurnCommitted
+from agent.redaction import Kind
 from agent.session import AgentSession
 from gateway.calls.call import Call
+from gateway.calls.redaction import Redaction, told_of
 from gateway.calls.uplink import LineReport, Uplink
 from gateway.store.records import Role, TranscriptEntry
 from media.frames import PcmFrame
@@ -34,6 +36,10 @@ class Interpreters(Protocol):
         self, name: str, call: Call, other: Call, languages: tuple[str, str], follow: Callable[[AgentEvent], None]
     ) -> tuple[AgentSession, Uplink]:
         """It hears `call` in the first language and says it to `other` in the second, as agent `name`."""
+        ...
+
+    def redacts(self, name: str | None) -> tuple[Kind, ...]:
+        """What is taken out of the record of this agent's calls."""
         ...
 
 
@@ -60,6 +66,8 @@ class Direction:
     ) -> None:
         self._call = call
         self._other = other
+        kinds = interpreters.redacts(agent)
+        self._original, self._translated = Redaction(kinds, told_of(call)), Redaction(kinds, told_of(other))
         self._session, self._uplink = interpreters.interpreter(agent, call, other, languages, self._receive)
 
     @property
@@ -84,21 +92,26 @@ class Direction:
             log.warning("interpreter_gave_up", call_id=self._call.call_id, cause=reason)
         finally:
             self._call.leg.untap_sent(self._uplink.receive_sent)
+            self._original.flush()
+            self._translated.flush()
 
     def _receive(self, event: AgentEvent) -> None:
         match event:
             case TurnCommitted():
-                _record(self._call, "user", event.text, None, event.started_at, event.ended_at)
+                entry = _entry(self._call, "user", event.text, None, event.started_at, event.ended_at)
+                self._original.receive(entry)
             case ReplyFinished():
-                _record(self._other, "assistant", event.text, event.text, event.started_at, event.ended_at)
-            case ReplyInterrupted():
-                _record(self._other, "assistant", event.text, event.heard_text, event.started_at, event.ended_at)
+                entry = _entry(self._other, "assistant", event.text, event.text, event.started_at, event.ended_at)
+                self._translated.receive(entry)
+            case ReplyInterrupted(text=text, heard_text=heard):
+                entry = _entry(self._other, "assistant", text, heard, event.started_at, event.ended_at)
+                self._translated.receive(entry)
             case ServiceFailed():
                 pass  # the session logs it, and says it to the listener
 
 
-def _record(call: Call, role: Role, text: str, heard: str | None, started_at: float, ended_at: float) -> None:
-    entry = TranscriptEntry(
+def _entry(call: Call, role: Role, text: str, heard: str | None, started_at: float, ended_at: float) -> TranscriptEntry:
+    return TranscriptEntry(
         role=role,
         text=text,
         started_ms=call.elapsed_ms(started_at),
@@ -106,8 +119,6 @@ def _record(call: Call, role: Role, text: str, heard: str | None, started_at: fl
         interrupted=heard is not None and heard != text,
         heard_text=heard,
     )
-    call.journal.said(call.call_id, entry)
-    call.publish("transcript.final", **entry.model_dump())
 
 
 async def run_until(parted: asyncio.Event, direction: Direction) -> None:

@@ -13,7 +13,7 @@ A call that broke off without our noticing, because its network is gone, is gone
 import asyncio
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
@@ -168,12 +168,12 @@ class CallMemory:
         if self._session is not None:
             self._session.history.memory = NOTHING
 
-    def end(self) -> None:
-        """The agent has the call no longer: keep what there is to keep."""
+    def end(self, redacted: Callable[[Recollection], Recollection] = lambda what: what) -> None:
+        """The agent has the call no longer: keep what there is to keep, `redacted`."""
         self._memories.over(self)
         if self._session is None or self._is_forgotten or not self._remembering.is_allowed:
             return
-        kept = self._session.history.recollection
+        kept = redacted(self._session.history.recollection)
         if kept:
             self._journal.remembered(self.call.call_id, self._agent, kept, self._expires_at())
 

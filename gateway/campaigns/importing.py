@@ -37,7 +37,7 @@ class ImportOrder(BaseModel):
 
     database_url: str
     key: str | None = Field(repr=False)
-    """As `EncryptionKey.parse` takes it."""
+    """As `EncryptionKey.from_text` takes it."""
     campaign_id: str
     kind: ListKind
     policy: Policy
@@ -129,7 +129,7 @@ async def _discard(campaign_id: str, campaigns: CampaignRows) -> None:
 
 
 async def _import(order: ImportOrder, body: BinaryIO) -> dict[str, object]:
-    key = None if order.key is None else EncryptionKey.parse(order.key)
+    key = None if order.key is None else EncryptionKey.from_text(order.key)
     pieces = iter(lambda: body.read1(_PIECE_BYTES), b"")  # type: ignore[attr-defined]
     async with open_campaigns(order.database_url, key) as campaigns:
         try:

@@ -20,12 +20,24 @@ class AgentOrder(Model):
     """May be left out when there is only one."""
 
 
+class KeyLimits(Model):
+    """What a key sees and touches, and nothing else; empty: it is not limited in this respect."""
+
+    agents: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    """Of `metadata.tags`, separated by commas: one of them is enough."""
+    trunks: tuple[str, ...] = ()
+
+
 class ApiKeyRecord(Model):
     """A key of the API, without the key."""
 
     key_id: str
     name: str
     scopes: tuple[str, ...]
+    """Scopes, and roles, which stand for several."""
+    only: KeyLimits | None = None
+    """Null: it is limited to nothing."""
     created_at: datetime | None = None
     """Null: it stands in the configuration."""
     expires_at: datetime | None = None
@@ -571,11 +583,26 @@ class CreateKey(Model):
     """What it is for, for people."""
     scopes: tuple[
         Literal[
-            "calls:read", "calls:write", "streams", "sessions:read", "sessions:erase", "events", "campaigns", "admin"
-        ],
+            "calls:read",
+            "calls:write",
+            "streams",
+            "sessions:read",
+            "sessions:erase",
+            "events",
+            "campaigns",
+            "audit",
+            "admin",
+        ]
+        | Literal["viewer", "operator", "supervisor", "campaigner", "auditor"],
         ...,
     ]
-    """What it may do."""
+    """What it may do: scopes, or roles that stand for several."""
+    only_agents: tuple[str, ...] = ()
+    """See and touch calls, sessions, campaigns and events of these agents only; none: of all."""
+    only_tags: tuple[str, ...] = ()
+    """Likewise, of calls with one of these tags (`metadata.tags`)."""
+    only_trunks: tuple[str, ...] = ()
+    """Likewise, of calls through these trunks."""
     ttl_days: int | None = None
     """How long it is good; null: until it is revoked."""
 
@@ -586,6 +613,9 @@ class CreatedKey(Model):
     key_id: str
     name: str
     scopes: tuple[str, ...]
+    """Scopes, and roles, which stand for several."""
+    only: KeyLimits | None = None
+    """Null: it is limited to nothing."""
     created_at: datetime | None = None
     """Null: it stands in the configuration."""
     expires_at: datetime | None = None

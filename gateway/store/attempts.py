@@ -35,7 +35,6 @@ from gateway.store.campaigns import (
     SEALED_NUMBER,
     CampaignRows,
     Writing,
-    barred_keys,
     locked_campaign,
     standing,
 )
@@ -148,14 +147,14 @@ class AttemptRows:
                 .limit(most)
             )
             contacts = (await connection.execute(due)).all()
-            barred = await barred_keys(connection, campaign_id, [one.number_key for one in contacts])
-            closed = frozenset(one.zone for one in contacts if one.number_key not in barred and not is_open(one.zone))
+            barred = await self._campaigns.barred(connection, campaign_id, contacts)
+            closed = frozenset(one.zone for one in contacts if one.contact_id not in barred and not is_open(one.zone))
             await self._campaigns.settle(
                 connection,
                 campaign_id,
-                [(one.contact_id, Outcome.DO_NOT_CALL) for one in contacts if one.number_key in barred],
+                [(one.contact_id, Outcome.DO_NOT_CALL) for one in contacts if one.contact_id in barred],
             )
-            callable_now = [one for one in contacts if one.number_key not in barred and one.zone not in closed]
+            callable_now = [one for one in contacts if one.contact_id not in barred and one.zone not in closed]
             claimed = [self._claimed(one, slot, new_call_id()) for one, slot in zip(callable_now, slots, strict=False)]
             if claimed:
                 await self._write_down(connection, campaign_id, node, now, claimed, slots[len(claimed) - 1] + gap_s)

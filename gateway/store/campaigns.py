@@ -168,23 +168,23 @@ class CampaignRows:
             if campaign.state in (CampaignState.DONE, CampaignState.CANCELLED, CampaignState.DRAINING):
                 raise WrongCampaignState(f"the campaign is {campaign.state.value}: nobody can be added")
             for begin in range(0, len(contacts), _BATCH):
-                batch = [(self._keys.of(one.number), one) for one in contacts[begin : begin + _BATCH]]
-                keys = [key for key, _ in batch]
+                batch = [(self._keys.all_of(one.number), one) for one in contacts[begin : begin + _BATCH]]
+                keys = [key for known_as, _ in batch for key in known_as]
                 known = select(ContactRow.number_key).where(
                     ContactRow.campaign_id == campaign_id, ContactRow.number_key.in_(keys)
                 )
                 there = set(await connection.scalars(known))
                 not_to_be_called = await barred_keys(connection, campaign_id, keys)
                 rows = []
-                for key, contact in batch:
-                    if key in there:
+                for known_as, contact in batch:
+                    if not there.isdisjoint(known_as):
                         duplicates.append(contact.line)
                         continue
-                    there.add(key)
-                    if key in not_to_be_called:
+                    there.add(known_as[0])
+                    if not not_to_be_called.isdisjoint(known_as):
                         barred.append(contact.line)
                         continue
-                    rows.append(self._contact_row(campaign_id, key, contact, now))
+                    rows.append(self._contact_row(campaign_id, known_as[0], contact, now))
                 if rows:
                     await connection.execute(insert(ContactRow), rows)
         return duplicates, barred
@@ -314,6 +314,12 @@ class CampaignRows:
         """Attempts that are not over: those that are not answered yet, and those that are."""
         async with self._reading() as connection:
             return await standing(connection, campaign_id)
+
+    async def barred(self, connection: AsyncConnection, campaign_id: str, contacts: Sequence[Row[Any]]) -> set[int]:
+        """The ids of those of these contacts that the campaign may not call."""
+        known_as = {one.contact_id: self._keys.all_of(self._sealer.open(one.number, SEALED_NUMBER)) for one in contacts}
+        keys = await barred_keys(connection, campaign_id, [key for all_keys in known_as.values() for key in all_keys])
+        return {contact_id for contact_id, all_keys in known_as.items() if not keys.isdisjoint(all_keys)}
 
     async def _locked(self, connection: AsyncConnection, campaign_id: str) -> CampaignRecord:
         return await locked_campaign(connection, campaign_id)

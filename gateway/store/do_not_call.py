@@ -30,23 +30,26 @@ class DoNotCallRows:
 
     async def add(self, number: str, now: datetime, cause: str, campaign_id: str = "") -> None:
         """From now on this number is not called, by this campaign, or by any. Again is as good as once."""
-        key = self._keys.of(number)
         async with self._writing() as connection:
-            row = {
-                "number_key": key,
-                "campaign_id": campaign_id,
-                "number": self._sealer.seal(number, _SEALED),
-                "added_at": now,
-                "cause": cause,
-            }
-            await connection.execute(self._add, row)
+            there = select(DoNotCallRow.number_key).where(
+                DoNotCallRow.number_key.in_(self._keys.all_of(number)), DoNotCallRow.campaign_id == campaign_id
+            )
+            if await connection.scalar(there.limit(1)) is None:
+                row = {
+                    "number_key": self._keys.of(number),
+                    "campaign_id": campaign_id,
+                    "number": self._sealer.seal(number, _SEALED),
+                    "added_at": now,
+                    "cause": cause,
+                }
+                await connection.execute(self._add, row)
 
     async def remove(self, number: str, campaign_id: str = "") -> bool:
         """False: it was not on the list."""
         async with self._writing() as connection:
             gone = await connection.execute(
                 delete(DoNotCallRow).where(
-                    DoNotCallRow.number_key == self._keys.of(number), DoNotCallRow.campaign_id == campaign_id
+                    DoNotCallRow.number_key.in_(self._keys.all_of(number)), DoNotCallRow.campaign_id == campaign_id
                 )
             )
             return gone.rowcount > 0
@@ -54,7 +57,7 @@ class DoNotCallRows:
     async def bars(self, number: str, campaign_id: str = "") -> bool:
         """Whether this number must not be called."""
         async with self._reading() as connection:
-            return bool(await barred_keys(connection, campaign_id, [self._keys.of(number)]))
+            return bool(await barred_keys(connection, campaign_id, self._keys.all_of(number)))
 
     async def listed(self, *, after: int = 0, limit: int = 1000) -> list[DoNotCallEntry]:
         """Oldest first, without the first `after`."""

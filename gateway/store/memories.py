@@ -3,11 +3,10 @@
 
 A caller is kept as a keyed hash (HMAC-SHA256 under the store's key), and what they said sealed like transcripts.
 Without a key the hash is one that anybody can compute, as everything else lies in clear then; what was kept before the
-key was set is still found. Memories go with their session (foreign key), by `forget`, and by age.
+key was set is still found. Beside a keyed hash the address itself lies sealed, so that another key can
+take over. Memories go with their session (foreign key), by `forget`, and by age.
 """
 
-import hashlib
-import hmac
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agent.recollection import Recollection
 from gateway.store.events import Put
+from gateway.store.number_keys import NumberKeys
 from gateway.store.records import ConsentRecord, MemoryRecord, RememberedExchange, Role
 from gateway.store.sealing import ColumnSealer
 from gateway.store.tables import AuditRow, CallerRow, ConsentRow, SessionRow, TranscriptRow
@@ -26,7 +26,7 @@ from gateway.store.writes import Step
 from media.encryption import EncryptionKey
 
 _SEALED = "callers.memory"
-_PURPOSE = "parley callers 1"
+SEALED_CALLER, SEALED_CONSENT = "callers.identity", "consents.identity"
 
 _BEGIN = insert(CallerRow)
 _BEGIN_ANEW = delete(CallerRow).where(
@@ -91,7 +91,8 @@ class MemoryRows:
         self._put = put
         self._reading = reading
         self._sealer = sealer
-        self._key = key
+        self._is_sealed = key is not None
+        self._hashes_of = NumberKeys(key, "parley callers 1")
         self.on_forgotten: Callable[[frozenset[str]], None] = lambda hashes: None
         """Told of whom nothing is kept any more, and nothing may be, of calls that go on."""
 
@@ -102,6 +103,7 @@ class MemoryRows:
         row = {
             "call_id": call_id,
             "caller": self.hash_of(identity),
+            "identity": self._sealer.seal(identity, SEALED_CALLER) if self._is_sealed else None,
             "agent": agent,
             "at": at,
             "continues": continues,
@@ -118,9 +120,16 @@ class MemoryRows:
 
     async def consent(self, identity: str, agent: str, given: bool, at: datetime, expires_at: datetime) -> None:
         """What the caller has answered to being remembered."""
-        caller = self.hash_of(identity)
-        row = {"caller": caller, "agent": agent, "given": given, "at": at, "expires_at": expires_at}
-        await self._put((_WITHDRAW_CONSENT, {"of_caller": caller, "of_agent": agent}), (_CONSENT, row))
+        row = {
+            "caller": self.hash_of(identity),
+            "identity": self._sealer.seal(identity, SEALED_CONSENT) if self._is_sealed else None,
+            "agent": agent,
+            "given": given,
+            "at": at,
+            "expires_at": expires_at,
+        }
+        withdrawn = ((_WITHDRAW_CONSENT, {"of_caller": one, "of_agent": agent}) for one in self._hashes(identity))
+        await self._put(*withdrawn, (_CONSENT, row))
 
     # Reading, for calls
 
@@ -278,13 +287,8 @@ class MemoryRows:
 
     def hash_of(self, identity: str) -> str:
         """What a caller is kept as."""
-        return self._hashes(identity)[0]
+        return self._hashes_of.of(identity)
 
     def _hashes(self, *identities: str) -> list[str]:
-        """Of each, with the key first; and without it."""
-        hashes = []
-        for identity in sorted(identities):
-            if self._key is not None:
-                hashes.append(self._key.digest(_PURPOSE, identity.encode()).hex())
-            hashes.append(hmac.digest(_PURPOSE.encode(), identity.encode(), hashlib.sha256).hex())
-        return hashes
+        """Of each, with the key first; with those before it, and without any."""
+        return [one for identity in sorted(identities) for one in self._hashes_of.all_of(identity)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from gateway.errors import StartupError
-from gateway.store.campaigns import CampaignRows
+from gateway.store.campaigns import CampaignRows, Writing
 from gateway.store.database import Database, cause_of, shown
 from gateway.store.folder import DataFolder
 from gateway.store.health import Health
@@ -97,8 +97,16 @@ async def _at_work(store: SessionStore, presence: Presence | None) -> AsyncItera
 @asynccontextmanager
 async def open_campaigns(url: str, key: EncryptionKey | None) -> AsyncIterator[CampaignRows]:
     """The campaigns of a database that a gateway has opened, for another process. Their methods raise `StoreError`."""
+    async with open_transactions(url) as (transaction, dialect):
+        yield CampaignRows(transaction, transaction, ColumnSealer(key), NumberKeys(key), dialect)
+
+
+@asynccontextmanager
+async def open_transactions(url: str) -> AsyncIterator[tuple[Writing, str]]:
+    """Transactions with the write lock, for another process than the gateway's, and the database's dialect. They raise
+    `StoreError`."""
     database = Database(url)
     try:
-        yield CampaignRows(database.lasting, database.lasting, ColumnSealer(key), NumberKeys(key), database.dialect)
+        yield database.lasting, database.dialect
     finally:
         await database.dispose()

@@ -181,12 +181,24 @@ class RecordingFacts(Record):
     """The stretches, from and to, in the file's time, that are silent because the recording was paused."""
 
 
+class KeyLimits(Record):
+    """What a key sees and touches, and nothing else; empty: it is not limited in this respect."""
+
+    agents: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    """Of `metadata.tags`, separated by commas: one of them is enough."""
+    trunks: tuple[str, ...] = ()
+
+
 class ApiKeyRecord(Record):
     """A key of the API, without the key."""
 
     key_id: str
     name: str
     scopes: tuple[str, ...]
+    """Scopes, and roles, which stand for several."""
+    only: KeyLimits | None = None
+    """Null: it is limited to nothing."""
     created_at: datetime | None = None
     """Null: it stands in the configuration."""
     expires_at: datetime | None = None
@@ -214,6 +226,10 @@ class SessionSummary(Record):
     """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
     recording_facts: RecordingFacts | None = None
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
+    recording_erased_at: datetime | None = None
+    """When `[retention]` had the recording erased."""
+    transcript_erased_at: datetime | None = None
+    """Likewise what was said: transcript, turns, events, SIP messages."""
     far_end: FarEndName | None = None
     """Who or what took the call that we placed: a person, a recording, a machine that records or one that wants keys, a
     queue, a fax, or a tone or announcement: `failed` (there is no such number), `unreachable`, `busy`. Null: we did not

@@ -73,8 +73,23 @@ class SessionRow(Table):
     far_end: Mapped[str | None] = mapped_column(Text)
     far_end_confidence: Mapped[float | None] = mapped_column(Float)
     message_left: Mapped[bool] = mapped_column(server_default=false())
+    recording_erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """By the rules of `[retention]`, as with the next."""
+    transcript_erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     node: Mapped[str | None] = mapped_column(Text)
     """Which gateway has the call, or had it; null: from before there were several."""
+
+
+class HoldRow(Table):
+    """A session that must not be erased."""
+
+    __tablename__ = "holds"
+
+    call_id: Mapped[str] = mapped_column(ForeignKey("sessions.call_id", ondelete="CASCADE"), primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    """Sealed when there is a key."""
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    by: Mapped[str] = mapped_column(Text)
 
 
 class TranscriptRow(Table):
@@ -126,6 +141,8 @@ class CallerRow(Table):
     call_id: Mapped[str] = mapped_column(ForeignKey("sessions.call_id", ondelete="CASCADE"), primary_key=True)
     caller: Mapped[str] = mapped_column(Text)
     """Keyed hash of the caller's address (`gateway.store.memories`)."""
+    identity: Mapped[str | None] = mapped_column(Text)
+    """The address, sealed; null: there was no key, or it is from before this was kept."""
     agent: Mapped[str] = mapped_column(Text, primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     continues: Mapped[str | None] = mapped_column(Text, index=True)
@@ -143,6 +160,8 @@ class ConsentRow(Table):
 
     caller: Mapped[str] = mapped_column(Text, primary_key=True)
     agent: Mapped[str] = mapped_column(Text, primary_key=True)
+    identity: Mapped[str | None] = mapped_column(Text)
+    """As that of `CallerRow`."""
     given: Mapped[bool]
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
@@ -170,6 +189,8 @@ class ApiKeyRow(Table):
     hash: Mapped[str] = mapped_column(Text)
     """SHA-256 of it, in hex: a key has 256 random bits, so nothing slower is needed."""
     scopes: Mapped[list[str]] = mapped_column(JSON)
+    only: Mapped[dict[str, list[str]] | None] = mapped_column(JSON(none_as_null=True))
+    """What it is limited to: `agents`, `tags`, `trunks`; null: to nothing."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

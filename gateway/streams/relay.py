@@ -81,12 +81,15 @@ class RelayConversation:
         language: str = "en",
         interruptible: Interruptible = "any",
         partial_prompts: bool = False,
+        redact: Callable[[str], str] = lambda text: text,
     ) -> None:
+        """`redact`: what the backend may read of what is said."""
         self._send = send
         self._language = language
         self._default = interruptible
         self._interruptible = interruptible
         self._partial_prompts = partial_prompts
+        self._redact = redact
         self._session: RelaySession | None = None
         self._talk: _Talk | None = None
         """To which tokens belong that come now."""
@@ -192,7 +195,7 @@ class RelayConversation:
             case ReplyFinished():
                 self._said()
             case TranscriptPartial(_, text) if self._partial_prompts:
-                self._send(prompt(text, self._language, last=False))
+                self._send(prompt(self._redact(text), self._language, last=False))
             case _:
                 pass
 
@@ -210,12 +213,12 @@ class RelayConversation:
             text = " ".join(words[known:])
         self._is_reopened = False
         self._prompted = words
-        self._send(prompt(text, self._language, last=True))
+        self._send(prompt(self._redact(text), self._language, last=True))
 
     def _cut_short(self, heard_text: str, heard_ms: int) -> None:
         """The caller broke in, or a later talk did; what waited behind it is out of date too."""
         if not self._is_preempting:
-            self._send(interrupt(heard_text, heard_ms))
+            self._send(interrupt(self._redact(heard_text), heard_ms))
         spoken, self._spoken = self._spoken, None
         if spoken is not None:
             spoken.is_cut = True

@@ -69,9 +69,11 @@ class RelayActivity:
         successor: Callable[[Ending], bool],
         stream_id: str,
         running: "dict[str, RelayActivity]",
+        redact: Callable[[str], str] = lambda text: text,
     ) -> None:
         """`successor` gives the call to whoever has it after this ending; False: nobody. In `running` it is found by
-        its id while it runs, and not when it is cancelled before."""
+        its id while it runs, and not when it is cancelled before. `redact`: what the backend may read of what is
+        said."""
         self.call = call
         self.order = order
         self.stream_id = stream_id
@@ -84,7 +86,7 @@ class RelayActivity:
         self._running = running
         self._connection: Connection | None = None
         self._conversation = RelayConversation(
-            self._send, partial_prompts=order.options.get("partial_prompts") == "true"
+            self._send, partial_prompts=order.options.get("partial_prompts") == "true", redact=redact
         )
         self._agent = make_agent(self._conversation, self._follow)
         self._conversation.attach(self._agent.session)

@@ -82,6 +82,10 @@ class Agents(Protocol):
         self, name: str | None, call: Call, llm: LanguageModel, follow: Callable[[AgentEvent], None]
     ) -> AgentActivity: ...
 
+    def for_streams(self, name: str | None) -> Callable[[str], str]:
+        """What a text backend may read of what was said."""
+        ...
+
 
 class Streams:
     """An async context manager, one for the process: leaving it ends what runs."""
@@ -338,6 +342,7 @@ class Streams:
             after,
             stream_id or _new_id(),
             self._relays,
+            self._agents.for_streams(order.options.get("agent")),
         )
 
     def _filled_in(self, order: StreamOrder) -> StreamOrder:

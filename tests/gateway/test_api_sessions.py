@@ -45,6 +45,18 @@ async def test_a_session_has_everything_that_others_rely_on(api: Api) -> None:
     assert record["recording"] == "/api/v1/sessions/c1/recording"
 
 
+async def test_a_session_that_was_kept_as_it_was_said_can_be_had_redacted(api: Api) -> None:
+    for text in ("my card is 4111 1111", "1111 1111"):
+        await api.store.add_transcript("c1", TranscriptEntry(role="user", text=text, started_ms=3, ended_ms=4))
+    for query, texts in (
+        ("?redact=true", ["Hello", "my card is [card]", "[card]"]),
+        ("", ["Hello", "my card is 4111 1111", "1111 1111"]),
+    ):
+        answer = (await api.client.get(f"/api/v1/sessions/c1{query}")).json()
+        assert [entry["text"] for entry in answer["transcript"]] == texts
+    assert (await api.client.get("/api/v1/sessions/c1?redact=perhaps")).status_code == 422
+
+
 async def test_the_recording_link_leads_to_the_recording(api: Api) -> None:
     await finish(api, recording=b"RIFF and so on")
     link = (await api.client.get("/api/v1/sessions/c1")).json()["recording"]

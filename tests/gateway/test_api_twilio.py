@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from gateway.api import CallInfo
 from gateway.api.orders import HangUpOrder
+from gateway.api.reach import EVERYTHING
 from gateway.api.twilio import WRONG_PASSWORDS, twilio_router
 from gateway.errors import NoSuchCall
 from gateway.rates import Rate
@@ -148,7 +149,9 @@ async def test_passwords_cannot_be_tried_out(api: Api) -> None:
 async def test_a_right_password_is_good_for_as_many_requests_as_a_key() -> None:
     calls = ScriptedCalls()
     app = FastAPI()
-    app.include_router(twilio_router(calls, lambda password: password == KEY, Rate(per_s=0.001, burst=2)))
+    app.include_router(
+        twilio_router(calls, lambda password: EVERYTHING if password == KEY else None, Rate(per_s=0.001, burst=2))
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://parley") as client:
         answers = [(await client.get(URL, auth=BASIC)).status_code for _ in range(3)]
     assert answers == [404, 404, 429]
