@@ -31,6 +31,7 @@ from gateway.api.campaigns import campaigns_router, do_not_call_router
 from gateway.api.keyring import KeyRing
 from gateway.api.latency import latency_router
 from gateway.api.meter import meter_router
+from gateway.api.retention import retention_router
 from gateway.api.server import address_of, bind_http, serving
 from gateway.api.services import services_router
 from gateway.api.settings import settings_router
@@ -68,6 +69,7 @@ from gateway.knowledge import open_knowledge
 from gateway.lookup import CallLookup
 from gateway.outbound import fetch
 from gateway.rates import Rate
+from gateway.retention import Retention
 from gateway.services import open_services
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.guard import GuardedTrunk, GuardSettings
@@ -195,6 +197,8 @@ async def _serve(config: Config) -> None:
         cluster = await stack.enter_async_context(
             open_membership(config, *where, lambda: len(switchboard.calls), events.bus, metrics)
         )
+        retention = Retention(config.retention_in_force, store, metrics)
+        switchboard.events.follow(retention.receive)
         adoptions = await stack.enter_async_context(
             open_failover(cluster, switchboard, store, metrics, config.cluster.dead_after_s)
         )
@@ -208,6 +212,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(switchboard.watch_quality(), name="quality-watch"),
             tasks.create_task(switchboard.tracing.run(), name="tracing"),
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
+            tasks.create_task(retention.run(), name="retention"),
             tasks.create_task(memories.expire(), name="memory-expiry"),
             tasks.create_task(staff.render_ahead(), name="render-ahead"),
             tasks.create_task(desk.render_ahead(), name="render-greetings"),
@@ -270,6 +275,7 @@ async def _serve(config: Config) -> None:
                 settings_router(config),
                 agents_router(desk, journal.audited),
                 work_router(board),
+                retention_router(store, retention.due),
                 webrtc_router(browsers, pages, config.webrtc, config.public_agents),
                 browser_events_router(events, metrics, browsers, pages),
             ),

@@ -26,6 +26,7 @@ from gateway.calls.route import RouteConfig
 from gateway.edge.config import EdgeConfig
 from gateway.events.catalogue import KEPT_KINDS, kinds_matching
 from gateway.events.event import EventKind
+from gateway.retention_config import RetentionConfig
 from gateway.service_config import ServiceConfig
 from gateway.setting_types import (
     BearerKey,
@@ -204,7 +205,8 @@ class StoreConfig(Section):
     """Keys that it took the place of, PARLEY_STORE__OLD_ENCRYPTION_KEYS=key,key: what they encrypted stays readable,
     until `parley keys rotate` has encrypted it anew and they can be left out."""
     retention: Annotated[int, Field(ge=0)] | None = None
-    """Days after which recordings and transcripts are erased. Not in this version: they stay until deleted."""
+    """Days after which recordings and transcripts are erased: short for `audio_days` and `transcripts_days` of
+    `[retention]`, where those are not set."""
 
     @property
     def key(self) -> EncryptionKey | None:
@@ -388,6 +390,7 @@ class Config(Section):
     outbound: OutboundConfig = OutboundConfig()
     media: MediaConfig = MediaConfig()
     store: StoreConfig = StoreConfig()
+    retention: RetentionConfig = RetentionConfig()
     redaction: RedactionConfig = RedactionConfig()
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
@@ -443,6 +446,15 @@ class Config(Section):
         """File descriptors for `sip.max_calls` calls (RTP, RTCP, recording, a stream) and everything else: requests,
         and who looks on (`gateway.api.onlookers`)."""
         return self.sip.max_calls * 4 + 1024
+
+    @property
+    def retention_in_force(self) -> RetentionConfig:
+        """With `store.retention`."""
+        days, given = self.store.retention, self.retention
+        if days is None:
+            return given
+        usual = {"audio_days": days, "transcripts_days": days}
+        return given.model_copy(update={key: value for key, value in usual.items() if getattr(given, key) is None})
 
     def trunk_named(self, name: str | None) -> TrunkConfig | None:
         """None when there is none of that name."""

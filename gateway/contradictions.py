@@ -73,6 +73,7 @@ def contradictions(config: Config) -> Iterator[tuple[ConfigPath, str]]:
         if agent_name not in config.agents:
             yield ("webrtc", "public_agents", index), f"there is no agent {agent_name!r}"
     yield from _cluster_faults(config)
+    yield from _retention_faults(config)
     yield from _edge_faults(config)
     yield from service_faults(config)
     yield from tool_faults(config)
@@ -130,6 +131,14 @@ def _stream_faults(config: Config, index: int, route: RouteConfig) -> Iterator[t
         yield ("route", index, "fallback"), f"there is no agent {fallback.name!r}"
 
 
+def _retention_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
+    for index, rule in enumerate(config.retention.rule):
+        if rule.agent is not None and rule.agent not in config.agents:
+            yield ("retention", "rule", index, "agent"), f"there is no agent {rule.agent!r}"
+        if rule.agent is None and rule.tag is None:
+            yield ("retention", "rule", index), "is for all calls: say so in [retention], or name an agent or a tag"
+
+
 def _cluster_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     cluster = config.cluster
     if cluster.redis_url is None:
@@ -161,8 +170,6 @@ def _edge_faults(config: Config) -> Iterator[tuple[ConfigPath, str]]:
 def _not_yet(config: Config) -> Iterator[tuple[ConfigPath, str]]:
     """Settings whose feature this version lacks. Whoever builds the feature deletes its line."""
     later = "is not supported in this version"
-    if config.store.retention is not None:
-        yield ("store", "retention"), later
     for index, trunk in enumerate(config.trunk):
         if trunk.srtp_keying == "dtls":  # PJSIP is built without, and offers plain RTP where it is required
             yield ("trunk", index, "srtp_keying"), f"{later}: only sdes is"

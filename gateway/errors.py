@@ -96,6 +96,10 @@ class StoreError(GatewayError):
     """The store could not do what somebody is waiting for; it may work again later."""
 
 
+class SessionHeld(GatewayError):
+    """A session must not be erased (legal hold); the message says since when, and why."""
+
+
 class SipThreadFailed(GatewayError):
     """The SIP thread ended of itself. The process must end too: no call can go on, none can come."""
 

@@ -42,6 +42,7 @@ from gateway.errors import (
     OnlyThere,
     OutOfReach,
     ScopeMissing,
+    SessionHeld,
     StaleVersion,
     StoreError,
     TokenRefused,
@@ -95,6 +96,7 @@ _STATUS: tuple[tuple[type[GatewayError], int, str, str], ...] = (
     (NodeSilent, 504, "node-silent", "The node with the call does not answer"),
     (NodeGone, 410, "node-gone", "The node with the call is gone"),
     (OnlyThere, 421, "only-there", "The call is at another node"),
+    (SessionHeld, 409, "session-held", "The session must be kept"),
     (StoreError, 503, "store-failed", "The database does not work"),
 )
 

@@ -42,6 +42,8 @@ _TABLE: tuple[tuple[str, tuple[str, ...] | None, Scope], ...] = (
     (r"/calls(/.*)?", None, "calls:write"),
     (r"/streams?(/.*)?", None, "streams"),
     (r"/tokens(/.*)?", None, "streams"),
+    (r"/sessions/[^/]+/hold", ("POST", "DELETE"), "admin"),
+    (r"/retention", _READING, "sessions:read"),
     (r"/sessions(/.*)?", ("DELETE",), "sessions:erase"),
     (r"/sessions(/.*)?", _READING, "sessions:read"),
     (r"/memories", ("DELETE",), "sessions:erase"),

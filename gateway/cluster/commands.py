@@ -136,7 +136,7 @@ class Commands:
             raise ClusterUnreachable("the nodes cannot reach each other: Redis does not answer")
         try:
             async with self._registry.redis.pipeline(transaction=False) as pipe:
-                pipe.xadd(key, cast(dict[Any, Any], {**fields, "kept": kept}), maxlen=_KEPT, approximate=True)
+                pipe.xadd(key, cast(Any, {**fields, "kept": kept}), maxlen=_KEPT, approximate=True)
                 pipe.expire(key, _FORGET_S)
                 await pipe.execute()
         except (RedisError, OSError) as fault:

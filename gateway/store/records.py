@@ -226,6 +226,10 @@ class SessionSummary(Record):
     """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
     recording_facts: RecordingFacts | None = None
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
+    recording_erased_at: datetime | None = None
+    """When `[retention]` had the recording erased."""
+    transcript_erased_at: datetime | None = None
+    """Likewise what was said: transcript, turns, events, SIP messages."""
     far_end: FarEndName | None = None
     """Who or what took the call that we placed: a person, a recording, a machine that records or one that wants keys, a
     queue, a fax, or a tone or announcement: `failed` (there is no such number), `unreachable`, `busy`. Null: we did not

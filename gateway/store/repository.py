@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.errors import StartupError, StoreError
+from gateway.errors import SessionHeld, StartupError, StoreError
 from gateway.store.agent_versions import AgentVersionRows
 from gateway.store.attempts import AttemptRows
 from gateway.store.campaigns import CampaignRows
@@ -55,6 +55,7 @@ from gateway.store.records import (
     TranscriptEntry,
     TurnRecord,
 )
+from gateway.store.retention import RetentionRows
 from gateway.store.sealing import ColumnSealer
 from gateway.store.signalling import SIGNALLING_STATEMENTS, SignallingRows
 from gateway.store.tables import AnswerRow, ApiKeyRow, AuditRow, SessionRow, TranscriptRow, TurnRow
@@ -96,7 +97,7 @@ _ASSIGN = _update("agent")
 _RECORD = _update("recording")
 _RECORDED = _update("recording_facts")
 _FINISH = _update("ended_at", "end_reason", "quality", "far_end", "far_end_confidence", "message_left")
-_ADOPT = _update("node")
+_ADOPT = _update("node", "ended_at", "end_reason")
 _STATEMENTS: dict[str, Executable] = {
     "sessions.begin": _BEGIN,
     "sessions.answered": _ANSWER,
@@ -150,6 +151,8 @@ class SessionStore:
         self.attempts = AttemptRows(writing, self._reading, self._sealer, self.campaigns)
         self.agent_versions = AgentVersionRows(writing, self._reading, self._sealer)
         self.do_not_call = DoNotCallRows(writing, self._reading, self._sealer, NumberKeys(key), database.dialect)
+        self.retention = RetentionRows(self._put, self._reading, self._sealer)
+        """What of old sessions is to go, and what must stay."""
         self.opened_at = datetime.now(UTC)
         self.was_alone = is_alone
         """No other gateway used the database when we began: what one has left unfinished is ours to finish."""
@@ -184,7 +187,8 @@ class SessionStore:
 
     async def adopted(self, call_id: str) -> None:
         """This gateway has the call now, which was another one's."""
-        await self._put((_ADOPT, {"of_call": call_id, "new_node": self.node}))
+        values = {"of_call": call_id, "new_node": self.node, "new_ended_at": None, "new_end_reason": None}
+        await self._put((_ADOPT, values))
 
     async def add_transcript(self, call_id: str, entry: TranscriptEntry) -> None:
         values = entry.model_dump()
@@ -316,10 +320,12 @@ class SessionStore:
     async def erase(self, call_id: str) -> bool:
         """Remove the recording and every row of the session, and note it in the audit log. False: there is none.
 
-        Raises `StoreError` when it cannot be done; asking again is safe then.
+        Raises `SessionHeld`, and `StoreError` when it cannot be done; asking again is safe then.
         """
         if await self.get(call_id) is None:
             return False
+        if holds := await self.retention.holds((call_id,)):
+            raise SessionHeld(f"session {call_id} is held since {holds[0].at:%Y-%m-%d}: {holds[0].reason}")
         path = await self._recording_path(call_id)
         if path is not None:
             # First the file: after a crash in between, the row still leads to it.
@@ -337,7 +343,7 @@ class SessionStore:
         if path is not None:  # once more: a change of the key may have put it back in between (recording_keys.py)
             await asyncio.to_thread(path.unlink, missing_ok=True)
         self.on_erased(call_id)
-        await self._forget_freed_pages()
+        await self.forget_freed_pages()
         return True
 
     # API keys: rare, and waited for
@@ -425,7 +431,7 @@ class SessionStore:
                 "or name another store.data_dir"
             )
 
-    async def _forget_freed_pages(self) -> None:
+    async def forget_freed_pages(self) -> None:
         """Erased text must not linger in the write-ahead log. (`secure_delete` overwrites it in the main file.)
         PostgreSQL keeps it until VACUUM, and its log for as long as it is set up to (docs/postgresql.md)."""
         if self._database.is_sqlite:

@@ -73,8 +73,23 @@ class SessionRow(Table):
     far_end: Mapped[str | None] = mapped_column(Text)
     far_end_confidence: Mapped[float | None] = mapped_column(Float)
     message_left: Mapped[bool] = mapped_column(server_default=false())
+    recording_erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """By the rules of `[retention]`, as with the next."""
+    transcript_erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     node: Mapped[str | None] = mapped_column(Text)
     """Which gateway has the call, or had it; null: from before there were several."""
+
+
+class HoldRow(Table):
+    """A session that must not be erased."""
+
+    __tablename__ = "holds"
+
+    call_id: Mapped[str] = mapped_column(ForeignKey("sessions.call_id", ondelete="CASCADE"), primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    """Sealed when there is a key."""
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    by: Mapped[str] = mapped_column(Text)
 
 
 class TranscriptRow(Table):

@@ -292,6 +292,12 @@ class Metrics:
             "parley_store_failed_writes", "Records lost because the database refused them.", registry=registry
         )
         self.events = Counter("parley_events", "Events of calls.", ["kind"], registry=registry)
+        self.retention_erased = Counter(
+            "parley_retention_erased",
+            "Parts of sessions that had been kept long enough, by which: audio, transcripts, sessions.",
+            ["part"],
+            registry=registry,
+        )
         self.campaign_attempts = Counter(
             "parley_campaign_attempts",
             "Attempts of campaigns at contacts that are over, by how.",

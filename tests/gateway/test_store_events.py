@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.events import Event, EventKind
+from gateway.events.reading import CURSORS_PER_RUN
 from gateway.store import SessionStore, open_store
-from gateway.store.events import CURSORS_PER_RUN
 from gateway.telemetry import Metrics
 from media.encryption import EncryptionKey
 from tests.gateway.test_store import NOON, session
