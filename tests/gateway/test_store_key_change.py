@@ -64,6 +64,8 @@ async def fill(store: SessionStore, folder: Path) -> None:
     words = AgentWords("prompt", "greeting", {})
     await store.agent_versions.add(AgentVersion("desk", 1, NOON, "key_1", "why", words, words))
     await store.do_not_call.add(BARRED, NOON, "api")
+    await call(store, "held", BEN)
+    await store.retention.hold(["held"], "the case of Ben", "key_1")
     await campaign(store)
     (first, *_) = (await claim(store, 1)).attempts
     await store.attempts.end(first, ended(Outcome.TALKED, answered_at=NOON, awaits_extraction=True))
@@ -96,6 +98,7 @@ async def check_all(store: SessionStore) -> None:
     assert kept is not None
     assert kept.answer == '{"a": 1}'
     assert [one.note for one in await store.agent_versions.of_agent("desk")] == ["why"]
+    assert [one.reason for one in await store.retention.holds(["held"])] == ["the case of Ben"]
     assert await store.do_not_call.bars(BARRED)
     assert await add(store, [Listed(9, BARRED), Listed(10, "+493012340002")]) == ([10], [9])
     (result,) = await store.attempts.results("c", 0, 10)
