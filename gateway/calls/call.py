@@ -350,7 +350,6 @@ class Call:
         now = time.time()
         self._answered_at = time.monotonic() - (now - (self.facts.answered_at or now))
         silent_ms = max(0, round((now - adoption.last_seen_at) * 1000))
-        self.journal.adopted(self.call_id)
         self.publish("call.adopted", from_node=adoption.from_node, cause=adoption.cause, silent_ms=silent_ms)
 
     @property

@@ -58,10 +58,6 @@ class Journal:
         trunk = facts.trunk or None
         self._put(lambda: self._store.answered(facts.call_id, at, codec, trunk))
 
-    def adopted(self, call_id: str) -> None:
-        """Another gateway had the call; it has not ended, whatever was thought."""
-        self._put(lambda: self._store.adopted(call_id))
-
     def assigned(self, call_id: str, agent: str) -> None:
         self._put(lambda: self._store.assigned(call_id, agent))
 

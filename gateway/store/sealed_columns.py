@@ -18,6 +18,7 @@ from gateway.store.tables import (
     EventRow,
     HoldRow,
     SessionRow,
+    HoldRow,
     SignallingRow,
     TranscriptRow,
 )
