@@ -103,18 +103,22 @@ class Trunk:
 
 
 class Nodes:
-    """Gateways on one data folder."""
+    """Gateways on one data folder; with the URL of a database each has its own, as if on a machine of its own."""
 
-    def __init__(self, folder: Path, trunk: str, count: int, agents: str = RECEPTIONIST) -> None:
+    def __init__(
+        self, folder: Path, trunk: str, count: int, agents: str = RECEPTIONIST, database: str | None = None
+    ) -> None:
         data = folder / "data"
         data.mkdir()
+        store = "" if database is None else f'url = "{database}"\n'
         self.killed_at: list[float] = []
         self._gateways = []
         for index in range(count):
             own = folder / f"node{index}"
             own.mkdir()
-            (own / "data").symlink_to(data)
-            self._gateways.append(GatewayProcess(own, _TRUNK.format(trunk=trunk) + agents, record=False))
+            if database is None:
+                (own / "data").symlink_to(data)
+            self._gateways.append(GatewayProcess(own, store + _TRUNK.format(trunk=trunk) + agents, record=False))
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:

@@ -159,15 +159,14 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        connection = await engine.connect()
-        driver = None if self.is_sqlite else (await connection.get_raw_connection()).driver_connection
-        try:
-            if driver is not None:
-                self._in_use.add(driver)
-            yield connection
-        finally:
-            self._in_use.discard(driver)
-            await connection.close()
+        async with engine.connect() as connection:  # which is given back even if we are cancelled while that goes on
+            driver = None if self.is_sqlite else (await connection.get_raw_connection()).driver_connection
+            try:
+                if driver is not None:
+                    self._in_use.add(driver)
+                yield connection
+            finally:
+                self._in_use.discard(driver)
 
     async def dispose(self) -> None:
         await self.engine.dispose()

@@ -44,7 +44,7 @@ _PAUSES_S = (0.05, 0.2, 0.5, 1.0)
 _LAST_TRIES_S = 3.0
 """At the end of the process, with a database that is away."""
 _FORGET_AFTER = timedelta(days=60)
-"""What a run has left in a file is not looked for any more."""
+"""So long after its beginning a run's row is removed: what it may have left in a file has been written."""
 
 _MOVE = (
     update(WriterRow)
@@ -141,7 +141,6 @@ class Writer:
             self._room.set()
             if not self._spill.lines:
                 self._spill.clear()
-        await self._take_leave()
 
     def close(self) -> None:
         """Nothing more comes: the writer ends when all is written, or left to the next gateway."""
@@ -295,13 +294,6 @@ class Writer:
         lost = self._spill.close(lines) + len(self._unnamed) + len(older) - len(lines)
         self._metrics.store_failed_writes.inc(lost)
         log.error("store_left_unwritten", records=len(lines), lost=lost, effect="the next gateway here writes them")
-
-    async def _take_leave(self) -> None:
-        try:
-            async with self._database.writing() as connection:
-                await connection.execute(delete(WriterRow).where(WriterRow.writer == self._run))
-        except Exception as error:  # the row goes some day
-            log.debug("store_writer_stays", cause=cause_of(error))
 
     async def _write_what_was_left(self, run: str, file: IO[str]) -> int:
         async with self._database.reading() as connection:

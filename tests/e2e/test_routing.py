@@ -114,6 +114,22 @@ def test_keys_are_known_and_scopes_hold_at_the_other_node(west: GatewayProcess, 
     wait_for(lambda: not calls_of(east), "the end of the call")
 
 
+def test_what_a_key_is_limited_to_holds_at_the_other_node(west: GatewayProcess, east: GatewayProcess) -> None:
+    order = {"name": "tenant", "scopes": ["calls:read", "calls:write"], "only_agents": ["nobody"]}
+    made = east.post("/keys", order).json()
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    url = f"http://{west.http_address}/api/v1/calls"
+    wait_for(lambda: httpx.get(url, headers=headers).status_code == 200, "the new key at the other node")
+    with RawCaller(east.sip_port) as caller:
+        assert caller.invite("echo").code == 200
+        (call_id,) = wait_for(lambda: calls_of(west), "the call, seen from the other node")
+        assert httpx.get(url, headers=headers).json()["calls"] == []
+        assert httpx.get(f"{url}/{call_id}", headers=headers).status_code == 404
+        assert httpx.post(f"{url}/{call_id}/hangup", headers=headers).status_code == 404
+        assert call_id in calls_of(west)
+    east.delete(f"/keys/{made['key_id']}")
+
+
 def test_a_websocket_to_a_call_elsewhere_is_told_where_to_go(west: GatewayProcess, east: GatewayProcess) -> None:
     with RawCaller(west.sip_port) as caller:
         assert caller.invite("echo").code == 200

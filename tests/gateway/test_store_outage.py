@@ -15,6 +15,7 @@ import pytest
 
 from gateway.errors import StoreError
 from gateway.store import SessionStore, TranscriptEntry, open_store
+from gateway.store import presence as presences
 from gateway.store import writer as writers
 from gateway.telemetry import Metrics
 from tests.gateway.test_store import session, turn
@@ -77,6 +78,8 @@ async def test_what_is_said_during_an_outage_is_there_once_and_in_order_afterwar
     server: PostgreSqlServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: _Fault, back: _Fault
 ) -> None:
     monkeypatch.setattr(writers, "_QUEUE_RECORDS", 1000)
+    monkeypatch.setattr(presences, "_PERIOD_S", 0.2)
+    monkeypatch.setattr(presences, "_ANSWER_S", 0.5)
     metrics, told = Metrics(), list[bool]()
     async with open_store(url, tmp_path, metrics) as store:
         store.health.follow(told.append)
