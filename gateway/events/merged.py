@@ -258,7 +258,7 @@ class MergedLog:
             raise ValueError("a position is what an event of a cluster has there")
         top, *cursors = map(int, position.split("-"))
         runs = {run_of(cursor): cursor - 1 for cursor in cursors}
-        return Place(runs.get(self._run, self._own.end), runs, top, -1, position)
+        return Place(runs.get(self._run, self._own.end), runs, top, -1, text=position)
 
 
 def _text(runs: Mapping[int, int], left_out: Collection[int]) -> str:

@@ -149,6 +149,24 @@ async def test_what_is_too_old_or_too_much_goes_and_its_loss_is_known(tmp_path: 
         assert (await store.events.begin_run())[1] == 5
 
 
+async def test_with_several_nodes_the_oldest_go_first_whatever_their_cursors_are(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.begin(session("c1"))
+        far, later = 2 * CURSORS_PER_RUN, NOON + timedelta(hours=1)
+        await keep(
+            store,
+            Event(far, "dtmf.received", "c1", NOON, {}),
+            Event(CURSORS_PER_RUN + 30, "dtmf.received", "c1", later, {}),
+        )
+        await store.flush()
+        assert await store.events.newest_of_runs() == {1: CURSORS_PER_RUN + 30, 2: far}
+        assert await store.events.newest_of_runs(NOON + timedelta(seconds=1)) == {2: far}
+        assert await store.events.moment(far + 7) == NOON
+        assert await store.events.moment(CURSORS_PER_RUN + 29) is None
+        assert await store.events.prune(NOON + timedelta(minutes=1), 100) == (far, {})
+        assert await read(store) == [CURSORS_PER_RUN + 30]
+
+
 async def test_calls_whose_end_was_never_told_are_known(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         for call_id in ("c1", "c2", "c3"):
