@@ -65,6 +65,7 @@ class EdgeConfig(Section):
     requests_per_s: Annotated[int, Field(ge=1)] = 50
     """Of one address that is no trunk's (`allow`) nor exempt (`sip.exempt`); more are dropped for `ban_s`."""
     ban_s: Annotated[int, Field(ge=1)] = 60
+    """Since the last of them."""
     trying_ms: Annotated[int, Field(ge=100, le=5000)] = 700
     """How long a node may say nothing to a request, before another one gets it."""
     ringing_s: Annotated[int, Field(ge=5, le=600)] = 180

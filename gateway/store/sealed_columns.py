@@ -18,7 +18,6 @@ from gateway.store.tables import (
     EventRow,
     HoldRow,
     SessionRow,
-    HoldRow,
     SignallingRow,
     TranscriptRow,
 )
@@ -81,6 +80,7 @@ SEALED_TABLES: Sequence[SealedTable] = (
     _table(SessionRow, "metadata"),
     _table(TranscriptRow, "text", "heard_text"),
     _table(SignallingRow, "messages"),
+    _table(HoldRow, "reason"),
     _table(EventRow, "data"),
     _table(ConsentRow, "identity", digest=Digest("caller", "identity", "parley callers 1", "agent", "drop")),
     _table(CallerRow, "memory", "identity", digest=Digest("caller", "identity", "parley callers 1")),

@@ -66,13 +66,15 @@ def test_help_needs_neither_pjsua2_nor_models() -> None:
 
 def test_a_broken_configuration_is_one_line_per_fault_and_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "parley.toml").write_text("[sip]\nport = 70000\nprot = 1\n")
-    done = run_parley("serve", folder=tmp_path, PARLEY_CLUSTER__REDIS_URL="redis://h")
+    done = run_parley("serve", folder=tmp_path, PARLEY_CLUSTER__DEAD_AFTER_S="never")
     assert done.returncode == 2
     assert done.stdout == ""
     lines = done.stderr.splitlines()
     assert len(lines) == 3
     assert lines[0] == "parley: parley.toml: sip.port: must be less than or equal to 65535, not 70000"
-    assert lines[2] == "parley: PARLEY_CLUSTER__REDIS_URL: is not supported in this version"
+    assert lines[2] == (
+        "parley: PARLEY_CLUSTER__DEAD_AFTER_S: must be a valid number, unable to parse string as a number, not 'never'"
+    )
 
 
 @pytest.mark.parametrize(

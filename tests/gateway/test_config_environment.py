@@ -76,8 +76,8 @@ def test_faults_bear_the_variable_and_never_the_file_that_is_innocent(file: Path
     assert faults_of({"PARLEY_ROUTE": '[{"match": "(", "action": "echo"}]'}, file) == [
         "PARLEY_ROUTE #1.match: is not a regular expression: missing ), unterminated subpattern at position 0"
     ]
-    assert faults_of({"PARLEY_CLUSTER__REDIS_URL": "redis://h"}) == [
-        "PARLEY_CLUSTER__REDIS_URL: is not supported in this version"
+    assert faults_of({"PARLEY_CLUSTER__NODE_ID": "one"}) == [
+        "PARLEY_CLUSTER__NODE_ID: means nothing without cluster.redis_url"
     ]
 
 
