@@ -279,7 +279,10 @@ def check_data_folder(config: Config) -> Iterator[Finding]:
 
 def check_privacy(config: Config) -> Iterator[Finding]:
     """Whether what people said lies in clear on the disk."""
-    if config.store.encryption_key is not None:
+    if config.store.old_encryption_keys:
+        fix = "run parley keys rotate, and leave store.old_encryption_keys out once parley keys check ends with 0"
+        yield Finding("encryption", "warn", "old keys still open what is kept", fix)
+    elif config.store.encryption_key is not None:
         yield Finding("encryption", "ok", "recordings and transcripts are encrypted at rest")
     elif config.media.record:
         fix = "set PARLEY_STORE__ENCRYPTION_KEY to what openssl rand -base64 32 prints, and keep it safe"

@@ -34,3 +34,4 @@ class RetentionConfig(Keeping):
     """`[retention]`: of all calls."""
 
     rule: tuple[RetentionRule, ...] = ()
+    """What is otherwise for some of them; the first that fits counts."""

@@ -101,7 +101,7 @@ def run_workers(config: Config, count: int, arguments: Sequence[str], environ: M
     """Supervise until SIGTERM or SIGINT; the exit code. `arguments`: of each worker's command. Raises
     `StartupError`."""
     plans = plan_workers(config, count)
-    return asyncio.run(Supervisor(plans, arguments, environ).run())
+    return asyncio.run(Supervisor(plans, arguments, environ, 4 * config.cluster.heartbeat_s).run())
 
 
 class Worker:
@@ -111,6 +111,8 @@ class Worker:
         self.plan = plan
         self.addresses = ("", "")
         """Of SIP and HTTP, once it is ready."""
+        self.is_told = False
+        """To drain, since it was started."""
         self._command = (sys.executable, "-m", "gateway", *arguments)
         self._environ = {**environ, **plan.environ}
         self._process: asyncio.subprocess.Process | None = None
@@ -122,6 +124,7 @@ class Worker:
 
     async def start(self) -> bool:
         """Whether it is ready to take calls; if not, it is gone, or will be."""
+        self.is_told = False
         self._process = process = await asyncio.create_subprocess_exec(
             *self._command,
             env=self._environ,
@@ -145,6 +148,7 @@ class Worker:
     def send_signal(self, number: int) -> None:
         """If there is a process."""
         if self._process is not None:
+            self.is_told = self.is_told or number == signal.SIGTERM
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
@@ -161,7 +165,11 @@ class Worker:
 class Supervisor:
     """Of all workers. Decides who starts when; what a worker does is its own business."""
 
-    def __init__(self, plans: Sequence[WorkerPlan], arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, plans: Sequence[WorkerPlan], arguments: Sequence[str], environ: Mapping[str, str], settle_s: float
+    ) -> None:
+        """`settle_s`: until all know of a node that has come."""
+        self._settle_s = settle_s
         self._workers = [Worker(plan, arguments, environ) for plan in plans]
         self._is_stopping = False
         self._stopped = asyncio.Event()
@@ -226,6 +234,8 @@ class Supervisor:
             if await worker.start():
                 ready.set()
                 was_ready = True
+            if self._is_stopping and not worker.is_told:  # it began when the others were told
+                worker.send_signal(signal.SIGTERM)
             code = await worker.end()
             ready.clear()
             if self._is_stopping:
@@ -244,7 +254,8 @@ class Supervisor:
                 pause_s = _FIRST_PAUSE_S
             log.error("worker_died", node=worker.plan.node_id, code=code, again_in_s=pause_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._stopped.wait()
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         self._left.add(worker.plan.number)
         if len(self._left) == len(self._workers):
@@ -261,6 +272,7 @@ class Supervisor:
                 continue
             ready = self._is_ready[worker.plan.number]
             await ready.wait()
+            await asyncio.sleep(self._settle_s)  # the one before is known to those that hand their calls over
             before = worker.pid
             log.info("worker_replaced", node=worker.plan.node_id)
             self._replaced.add(worker.plan.number)

@@ -43,7 +43,7 @@ a about actually after again all also am an and any are as ask asking at back be
 called calling can cannot correct could did do does done down fine for from get getting go going good got great had
 happy has have having he hello help her here hi him his how i i'd i'll i'm i've if in interested into is it it's its
 just know later let like line long looking maybe me mine more much my new no none not nothing now of off ok okay on
-one only or our out over paul's phone please question quite ready really right same see she so some sorry speak
+one only or our out over phone please question quite ready really right same see she so some sorry speak
 speaking spelled spelt still sure talk talking tell than thank thanks that that's the their them then there they
 thing this those to today tomorrow tonight too trying unfortunately up us very wait waiting wanted was we well were
 what when where which while who why will with wondering would yeah yes yesterday yet you your yours monday tuesday
@@ -53,6 +53,8 @@ und oder ich ist aus mit für y o et ou
 """
 _NOT_NAMES = frozenset(_WORDS.split())
 """What follows a cue, and is no name."""
+_SURNAMES = frozenset(("april", "august", "june", "march"))
+"""Of those, what may be the second word of one."""
 _MOST_WORDS = 4
 _MOST_LOWER_CASE = 2
 _SHORTEST_KNOWN = 3
@@ -78,9 +80,7 @@ def find_names(text: str, asked: str) -> Iterator[Span]:
     if _ASKS.search(asked):
         begin = _FILLER.match(text)
         start = begin.end() if begin else 0
-        for name in _name_at(text, start, is_cased=is_cased):
-            if not text[name.end :].strip(" .,!?") or _MOST_LOWER_CASE:
-                yield name
+        yield from _name_at(text, start, is_cased=is_cased)
 
 
 def _introduces(cue: str) -> bool:
@@ -96,7 +96,7 @@ def _name_at(text: str, at: int, *, is_cased: bool, must_be_cased: bool = False)
             break
         plain = word[0].rstrip(".").lower()
         is_particle = plain in _PARTICLES and not word[0][0].isupper()
-        if plain in _NOT_NAMES and not (count and word[0][0].isupper() and len(plain) > 2 and plain not in _STOPS):
+        if plain in _NOT_NAMES and not (count and word[0][0].isupper() and plain in _SURNAMES):
             break
         if is_cased and (count or must_be_cased) and not (word[0][0].isupper() or is_particle):
             break
@@ -108,9 +108,6 @@ def _name_at(text: str, at: int, *, is_cased: bool, must_be_cased: bool = False)
         last = text[at:end].rstrip(" .")
         if last.split()[-1].lower() not in _PARTICLES or count == 1:
             yield Span(at, at + len(last), "names")
-
-
-_STOPS = _NOT_NAMES - {"march", "april", "june", "august", "may", "paul's"}
 
 
 def _after_gap(text: str, at: int) -> int:

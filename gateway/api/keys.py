@@ -32,7 +32,7 @@ class CreateKey(BaseModel):
     only_agents: _Names = []
     """See and touch calls, sessions, campaigns and events of these agents only; none: of all."""
     only_tags: _Names = []
-    """Likewise, of calls with one of these tags (`metadata.tags`)."""
+    """Likewise, of calls with one of these tags (`metadata.tag`)."""
     only_trunks: _Names = []
     """Likewise, of calls through these trunks."""
     ttl_days: Annotated[int | None, Field(ge=1, le=3650), JSON_NUMBER] = None

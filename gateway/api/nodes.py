@@ -63,7 +63,7 @@ def nodes_router(cluster: NodeControl | None) -> APIRouter:
         """Who there is, with load and state."""
         return NodeList(nodes=[] if cluster is None else list(await cluster.list_nodes()))
 
-    @router.post("/{node_id}/drain", status_code=202, responses=problem_responses(404, 503, 504))
+    @router.post("/{node_id}/drain", status_code=202, responses=problem_responses(404, 422, 503, 504))
     async def drain_node(node_id: NodeName) -> NodeInfo:
         """Let a node take no more calls, wait for those it has (`cluster.drain_s`), hand over the rest, and end. Needs
         the scope `admin`."""

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from gateway.errors import NoSuchAgent, NoSuchTrunk, OutOfReach
 from gateway.store.records import KeyLimits
 
-TAGS = "tags"
+TAGS = "tag"
 """Key of a call's metadata: its tags, separated by commas."""
 
 
@@ -101,7 +101,7 @@ class Reach:
             return dict(metadata)
         if tags_of(metadata):
             raise OutOfReach("this key is limited to other tags")
-        return {**metadata, TAGS: _only(self.tags, "tag, in metadata.tags")}
+        return {**metadata, TAGS: _only(self.tags, "tag, in metadata.tag")}
 
     def refuse_others(self, what: str) -> None:
         """For what belongs to no agent, tag or trunk. Raises `OutOfReach`."""

@@ -40,6 +40,8 @@ from gateway.client.models import (
     KeyList,
     KeysOrder,
     MuteOrder,
+    NodeInfo,
+    NodeList,
     PlaceCall,
     Playback,
     PlayOrder,
@@ -118,6 +120,7 @@ class ParleyClient:
         metadata: Metadata | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 60.0,
+        region: str | None = None,
         idempotency_key: str | None = None,
     ) -> CallInfo:
         """Dial; returns while it rings.
@@ -136,6 +139,7 @@ class ParleyClient:
             metadata=dict(metadata or {}),
             headers=dict(headers or {}),
             timeout_s=timeout_s,
+            region=region,
         )
         key = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(16)}
         for pause_s in _PLACE_PAUSES_S:
@@ -145,7 +149,7 @@ class ParleyClient:
         return await self._http.post("/calls", order, CallInfo, key)
 
     async def calls(self) -> tuple[CallInfo, ...]:
-        """The calls that are not over, oldest first."""
+        """The calls that are not over, oldest first; in a cluster, those of all nodes that answer."""
         return (await self._http.get("/calls", CallList)).calls
 
     async def call(self, call_id: str) -> CallInfo:
@@ -294,10 +298,17 @@ class ParleyClient:
         """A token with which a backend attaches itself to a call, once (`attach`)."""
         return await self._http.post("/tokens", IssueToken(call_id=call_id, scope=scope, ttl_s=ttl_s), IssuedToken)
 
-    def events(self, *, after: int | None = None, call_id: str | None = None, kinds: Sequence[str] = ()) -> EventFeed:
-        """What happens on calls from now on, or after a cursor (0: from the oldest that is kept); of one call, or of
-        some kinds (`call.ended`, `transcript.*`) only. Survives drops."""
-        return EventFeed(self.base_url, self._api_key, after=after, call_id=call_id, kinds=kinds)
+    def events(
+        self,
+        *,
+        after: int | None = None,
+        position: str | None = None,
+        call_id: str | None = None,
+        kinds: Sequence[str] = (),
+    ) -> EventFeed:
+        """What happens on calls from now on, or after a cursor (0: from the oldest that is kept), or, in a cluster, a
+        position; of one call, or of some kinds (`call.ended`, `transcript.*`) only. Survives drops."""
+        return EventFeed(self.base_url, self._api_key, after=after, position=position, call_id=call_id, kinds=kinds)
 
     async def past_events(
         self, after: int = 0, *, limit: int = 100, call_id: str | None = None, kinds: Sequence[str] = ()
@@ -352,6 +363,16 @@ class ParleyClient:
     async def work(self) -> tuple[WorkInfo, ...]:
         """What takes a while: what is under way, then what was over last."""
         return (await self._http.get("/work", WorkList)).work
+
+    # The cluster
+
+    async def nodes(self) -> tuple[NodeInfo, ...]:
+        """The gateways of the cluster; none: this one is alone."""
+        return (await self._http.get("/nodes", NodeList)).nodes
+
+    async def drain(self, node_id: str) -> NodeInfo:
+        """Let a node take no more calls, hand over those it has, and end."""
+        return await self._http.post(f"/nodes/{quote(node_id, safe='')}/drain", None, NodeInfo)
 
     # API keys
 

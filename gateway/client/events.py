@@ -35,11 +35,18 @@ class EventFeed:
     """
 
     def __init__(
-        self, base_url: str, api_key: str, *, after: int | None, call_id: str | None, kinds: Sequence[str]
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        after: int | None,
+        position: str | None = None,
+        call_id: str | None,
+        kinds: Sequence[str],
     ) -> None:
         self.cursor = after
         """Of the last event that was given: keep it, and `after=cursor` goes on here. None: nothing came yet."""
-        self.position: str | None = None
+        self.position = position
         """The same at a gateway that is one of a cluster: `position=` goes on here at any of its nodes."""
         self.complete = True
         """False: some of what came before the last event was not kept by the gateway."""

@@ -25,7 +25,7 @@ class KeyLimits(Model):
 
     agents: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    """Of `metadata.tags`, separated by commas: one of them is enough."""
+    """Of `metadata.tag`, separated by commas: one of them is enough."""
     trunks: tuple[str, ...] = ()
 
 
@@ -600,7 +600,7 @@ class CreateKey(Model):
     only_agents: tuple[str, ...] = ()
     """See and touch calls, sessions, campaigns and events of these agents only; none: of all."""
     only_tags: tuple[str, ...] = ()
-    """Likewise, of calls with one of these tags (`metadata.tags`)."""
+    """Likewise, of calls with one of these tags (`metadata.tag`)."""
     only_trunks: tuple[str, ...] = ()
     """Likewise, of calls through these trunks."""
     ttl_days: int | None = None
@@ -967,6 +967,10 @@ class SessionSummary(Model):
     """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
     recording_facts: RecordingFacts | None = None
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
+    recording_erased_at: datetime | None = None
+    """When `[retention]` had the recording erased."""
+    transcript_erased_at: datetime | None = None
+    """Likewise what was said: transcript, turns, events, SIP messages."""
     far_end: (
         Literal["unknown", "person", "machine", "voicemail", "menu", "hold", "fax", "failed", "unreachable", "busy"]
         | None
@@ -1052,6 +1056,10 @@ class SessionRecord(Model):
     """From the store: the file, relative to the data folder. In the API: the address to fetch it from."""
     recording_facts: RecordingFacts | None = None
     """Null: there is none, it goes on, or the gateway was killed meanwhile (the file is there, then)."""
+    recording_erased_at: datetime | None = None
+    """When `[retention]` had the recording erased."""
+    transcript_erased_at: datetime | None = None
+    """Likewise what was said: transcript, turns, events, SIP messages."""
     far_end: (
         Literal["unknown", "person", "machine", "voicemail", "menu", "hold", "fax", "failed", "unreachable", "busy"]
         | None

@@ -112,7 +112,8 @@ class CallStates:
         refresh_at = time.monotonic() + _REFRESH_S
         while True:
             try:
-                await asyncio.wait_for(self._woken.wait(), max(0.0, refresh_at - time.monotonic()))
+                async with asyncio.timeout(max(0.0, refresh_at - time.monotonic())):
+                    await self._woken.wait()
             except TimeoutError:
                 refresh_at = time.monotonic() + _REFRESH_S
                 self._all_are_stale()

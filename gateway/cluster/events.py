@@ -79,7 +79,8 @@ class EventExchange:
                     await self._add([(self._sent, None)])
                     self._is_marked = True
                 try:
-                    await asyncio.wait_for(self._own.wait(self._sent), _LOOK_S)
+                    async with asyncio.timeout(_LOOK_S):
+                        await self._own.wait(self._sent)
                 except TimeoutError:
                     continue
                 page = await self._own.read(self._sent, _TOGETHER, _ALL)

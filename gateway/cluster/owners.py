@@ -69,7 +69,8 @@ class Owners:
     async def settled(self, limit_s: float) -> None:
         """Until the others can know of all our calls, at most so long."""
         try:
-            await asyncio.wait_for(self._written.wait(), limit_s)
+            async with asyncio.timeout(limit_s):
+                await self._written.wait()
         except TimeoutError:
             log.warning("cluster_owner_not_written")
 

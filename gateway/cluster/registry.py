@@ -17,6 +17,8 @@ from typing import cast
 import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.cluster.keys import NODES, calls_key, node_key
@@ -119,7 +121,8 @@ class Registry:
             begun = time.monotonic()
             self._beat_now.clear()
             try:
-                await asyncio.wait_for(self.beat(), 2 * _TIMEOUT_S)
+                async with asyncio.timeout(2 * _TIMEOUT_S):  # `wait_for` may lose a cancellation
+                    await self.beat()
                 self._reach(True)
             except (RedisError, OSError, TimeoutError) as fault:
                 self._reach(False, type(fault).__name__)
@@ -127,7 +130,8 @@ class Registry:
                 self._trust_from = time.monotonic() + self._dead_after_s
             with suppress(TimeoutError):
                 rest_s = max(0.01, self._heartbeat_s - (time.monotonic() - begun))
-                await asyncio.wait_for(self._beat_now.wait(), rest_s)
+                async with asyncio.timeout(rest_s):
+                    await self._beat_now.wait()
 
     def _reach(self, is_reachable: bool, cause: str = "") -> None:
         if is_reachable == self.is_reachable:
@@ -167,7 +171,11 @@ async def open_registry(
     """Join the cluster; leaving the context takes leave of it. Raises `StartupError`: another living node has our id,
     or Redis does not answer."""
     redis: Redis = Redis.from_url(
-        redis_url, decode_responses=True, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+        redis_url,
+        decode_responses=True,
+        socket_timeout=_TIMEOUT_S,
+        socket_connect_timeout=_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),  # the client's own would wait for seconds between one try and the next
     )
     try:
         registry = Registry(redis, describe, heartbeat_s=heartbeat_s, dead_after_s=dead_after_s)

@@ -57,11 +57,10 @@ async def _rotated(store: "StoreConfig", options: argparse.Namespace) -> int:
     from gateway.store.key_change import KeyChange
     from gateway.store.opening import open_transactions
     from gateway.store.recording_keys import RecordingKeyChange
-    from gateway.store.schema import upgrade_schema
 
     key = store.key
     assert key is not None
-    await asyncio.to_thread(upgrade_schema, store.database_url)
+    await _upgraded(store)
     async with open_transactions(store.database_url) as (transaction, _):
         told = _show if sys.stderr.isatty() else _say_every(100)
         try:
@@ -132,16 +131,28 @@ async def _counted(store: "StoreConfig") -> "KeyCensus":
     from gateway.store.key_census import count_columns
     from gateway.store.opening import open_transactions
     from gateway.store.recording_keys import count_recordings
-    from gateway.store.schema import upgrade_schema
 
+    await _upgraded(store)
     try:
-        await asyncio.to_thread(upgrade_schema, store.database_url)
         async with open_transactions(store.database_url) as (transaction, _), transaction() as connection:
             census = await count_columns(connection)
     except StoreError as error:
         failed(str(error))
     census.recordings = await asyncio.to_thread(count_recordings, store.recordings_dir)
     return census
+
+
+async def _upgraded(store: "StoreConfig") -> None:
+    """The schema as this version knows it: nothing to do where a gateway of it runs. Raises `StartupError`."""
+    from gateway.errors import StartupError
+    from gateway.store.database import cause_of, shown
+    from gateway.store.schema import upgrade_schema
+
+    try:
+        await asyncio.to_thread(upgrade_schema, store.database_url)
+    except Exception as error:  # SQLAlchemy's, Alembic's and the driver's errors have no common root
+        where = shown(store.database_url)
+        raise StartupError(f"database {where} cannot be opened or brought up to date: {cause_of(error)}") from None
 
 
 def _begins(key_id: bytes) -> str:

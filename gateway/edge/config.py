@@ -57,6 +57,7 @@ class EdgeConfig(Section):
     tls_cert: ExistingFile | None = None
     """PEM certificate chain."""
     tls_key: ExistingFile | None = None
+    """PEM private key."""
     srtp: Use = "optional"
     """Outside, for all but trunks that say so themselves: `required` refuses plain RTP. Inside it is plain always."""
     nodes: tuple[Network, ...] = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8")

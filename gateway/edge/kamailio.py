@@ -72,6 +72,7 @@ route[OFFER] {
 		$var(flags) = $var(flags) + " port-latching";
 	}
 	if (!rtpengine_offer("$var(flags)")) {
+		route(UNCOUNT);
 		append_to_reply("Retry-After: 10\\r\\n");
 		send_reply("503", "Service Unavailable");
 		exit;
@@ -241,7 +242,7 @@ def _callers(config: Config) -> Iterator[str]:
         yield _when_from(network, f'$avp(region) = "{region_code(edge, region)}";')
     for network, trunk in _widest_first(trunks):
         yield _when_from(
-            network, f'$var(limited) = 0;\n\t\t$var(trunk) = 1;\n\t\t$var(srtp) = "{trunk.srtp or edge.srtp}";'
+            network, f'$var(limited) = 0;\n\t\t$avp(trunk) = 1;\n\t\t$var(srtp) = "{trunk.srtp or edge.srtp}";'
         )
 
 

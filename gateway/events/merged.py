@@ -9,7 +9,7 @@ Redis (theirs) ─┴─> in order for each run, each once ──> memory ──
 import asyncio
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from gateway.events.reading import Place, Told, ToldPage, begin_of, run_of
 _RECENT_EVENTS = 2_000
 _SKEW = timedelta(seconds=10)
 """Clocks of two nodes may differ by so much, and an event may take so long to a reader of the other."""
+_MOST_UNKNOWN = 64
 _BY_CURSOR = -2
 """Index of the place of a reader who goes by cursors, run after run."""
 _POSITION = re.compile(r"[0-9]{1,9}(-[0-9]{1,19}){0,300}")
@@ -137,8 +138,7 @@ class MergedLog:
             self._runs_before = dict(self._runs)
 
     def _position_text(self) -> str:
-        told = (str(cursor) for run, cursor in sorted(self._runs.items()) if run not in self._over)
-        return "-".join((str(max(self._runs)), *told))
+        return _text(self._runs, self._over)
 
     # EventReading
 
@@ -148,9 +148,10 @@ class MergedLog:
     def _place(self, runs: Mapping[int, int], index: int, cursor: int | None = None) -> Place:
         top = max(runs, default=0)
         left_out = {run for run in self._over if runs.get(run, 0) >= self.told_up_to(run)}
-        told = (str(cursor) for run, cursor in sorted(runs.items()) if run not in left_out)
         newest = max(runs.values(), default=0)
-        return Place(newest if cursor is None else cursor, runs, top, index, "-".join((str(top), *told)))
+        is_in_step = index >= self._first + len(self._entries) and runs == self._runs
+        text = _text(runs, left_out)
+        return Place(newest if cursor is None else cursor, runs, top, index, is_in_step, text)
 
     async def after(self, cursor: int | None, position: str | None, *, live: bool) -> tuple[Place, bool]:
         if position is not None:
@@ -223,21 +224,29 @@ class MergedLog:
         begin = max(place.index - self._first, 0)
         ahead = {run: cursor for run, cursor in place.runs.items() if cursor > self._runs_before.get(run, 0)}
         """Of a reader who comes from a node that was further than we, or whom we have not followed so far."""
+        is_in_step = place.is_in_step and place.index >= self._first
+        runs = self._listed(place)
         told: list[Told] = []
         index = self._first + len(self._entries)
         for at in range(begin, len(self._entries)):
             entry = self._entries[at]
-            if entry.event.cursor <= ahead.get(run_of(entry.event.cursor), 0) or entry.event not in wanted:
+            run = run_of(entry.event.cursor)
+            if entry.event.cursor <= ahead.get(run, 0):
                 continue
-            told.append(Told(entry.event, entry.node, entry.position))
+            runs[run] = entry.event.cursor
+            if entry.event not in wanted:
+                continue
+            position = entry.position if is_in_step else self._place(runs, -1).text
+            told.append(Told(entry.event, entry.node, position))
             if len(told) == limit:
                 index = self._first + at + 1
                 break
-        runs = dict(place.runs)
-        for entry in self._entries[begin : index - self._first]:
-            run = run_of(entry.event.cursor)
-            runs[run] = max(runs.get(run, 0), entry.event.cursor)
-        return ToldPage(told, self._place(runs, index))
+        after = self._place(runs, index)
+        return ToldPage(told, replace(after, is_in_step=is_in_step or after.is_in_step))
+
+    def _listed(self, place: Place) -> dict[int, int]:
+        """How far a reader is in every run that there was before the first event in memory, and in his own."""
+        return {run: place.seen(run, end) for run, end in self._runs_before.items()} | dict(place.runs)
 
     async def wait(self, place: Place) -> None:
         while place.index >= self._first + len(self._entries):
@@ -248,5 +257,15 @@ class MergedLog:
         if not _POSITION.fullmatch(position):
             raise ValueError("a position is what an event of a cluster has there")
         top, *cursors = map(int, position.split("-"))
-        runs = {run_of(cursor): cursor for cursor in cursors}
+        runs = {run_of(cursor): cursor - 1 for cursor in cursors}
         return Place(runs.get(self._run, self._own.end), runs, top, -1, position)
+
+
+def _text(runs: Mapping[int, int], left_out: Collection[int]) -> str:
+    """Of each run the first cursor that is not seen: before its first one there is a cursor of another run. A run
+    between that nobody here has heard of may just have begun elsewhere: nothing of it is seen."""
+    top = max(runs, default=0)
+    oldest = min((run for run in runs if run not in left_out), default=top)
+    unknown = {run: begin_of(run) for run in range(max(oldest, top - _MOST_UNKNOWN), top) if run not in runs}
+    told = (str(cursor + 1) for run, cursor in sorted({**runs, **unknown}.items()) if run not in left_out)
+    return "-".join((str(top), *told))

@@ -4,7 +4,7 @@
 Every run of a gateway has cursors of its own, so one cursor is a place in the events of one run. Where there are
 several runs at a time, a *position* says how far a reader is in each of them; it means the same at every node:
 
-    9-7000000412-9000000033    in run 7 up to ...412, in run 9 up to ...033; of the other runs up to 9, all
+    9-7000000412-9000000033    in run 7 all before ...412, in run 9 before ...033; of the other runs up to 9, all
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,6 +40,8 @@ class Place:
     top: int = 0
     index: int = -1
     """Where that is in the memory of this process; -1: to be found out."""
+    is_in_step: bool = False
+    """The reader has what this process has told up to `index`, and nothing else."""
     text: str | None = None
     """As a position; None: there is no cluster."""
 

@@ -10,12 +10,12 @@ on. Between two batches others get the write lock.
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Row, delete, func, select, tuple_, update
+from sqlalchemy import JSON, BindParameter, Row, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import StoreError
@@ -45,6 +45,27 @@ class Change:
     """Digests of callers that were made anew."""
     callers_lost: int = 0
     """Digests of callers that cannot be: nobody has written down whose they are. Under the old key they are found."""
+
+
+class _Changes:
+    """Of rows of one table; what is alike is executed together, which takes a fraction of the time."""
+
+    def __init__(self, table: SealedTable) -> None:
+        self._table = table
+        self._rows: dict[tuple[str, ...], list[dict[str, object]]] = {}
+
+    def add(self, row: Row[Any], values: Mapping[str, object]) -> None:
+        """`row` begins with its primary key."""
+        key = {f"key_{index}": row[index] for index in range(len(self._table.key))}
+        new = {f"new_{name}": value for name, value in values.items()}
+        self._rows.setdefault(tuple(sorted(values)), []).append({**key, **new})
+
+    async def write(self, connection: AsyncConnection) -> None:
+        rows, self._rows = self._rows, {}
+        for columns, parameters in rows.items():
+            this = [column == bindparam(f"key_{index}") for index, column in enumerate(self._table.key)]
+            values: dict[str, BindParameter[Any]] = {name: bindparam(f"new_{name}") for name in columns}
+            await connection.execute(update(self._table.table).where(*this).values(values), parameters)
 
 
 class KeyChange:
@@ -83,8 +104,10 @@ class KeyChange:
                 batch = batch.where(tuple_(*table.key) > tuple_(*last))
             async with self._writing() as connection:
                 rows = (await connection.execute(batch.with_for_update())).all()
+                changes = _Changes(table)
                 for row in rows:
-                    await self._row(connection, table, row)
+                    await self._row(connection, table, row, changes)
+                await changes.write(connection)
             if not rows:
                 return
             last = rows[-1][: len(table.key)]
@@ -92,7 +115,7 @@ class KeyChange:
             told(table.name, done, max(total, done))
             await self._let_others_write(began)
 
-    async def _row(self, connection: AsyncConnection, table: SealedTable, row: Row[Any]) -> None:
+    async def _row(self, connection: AsyncConnection, table: SealedTable, row: Row[Any], changes: "_Changes") -> None:
         values: dict[str, object] = {}
         clear: dict[str, str] = {}
         try:
@@ -113,13 +136,14 @@ class KeyChange:
         digest = table.digest
         if digest is not None and clear.get(digest.of) is not None:
             new = NumberKeys(self._key, digest.purpose).of(clear[digest.of])
+            await changes.write(connection)  # a twin may be among them
             if not await self._has_twin(connection, table, digest, new, row):
                 values[digest.column] = new
             elif digest.twin == "drop":
                 await connection.execute(delete(table.table).where(*this))
                 self.change.rows += 1
                 return
-        await connection.execute(update(table.table).where(*this).values(values))
+        changes.add(row, values)
         self.change.rows += 1
 
     async def _has_twin(

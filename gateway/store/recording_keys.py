@@ -82,8 +82,10 @@ class RecordingKeyChange:
         return found
 
     async def _is_over(self, call_id: str) -> bool | None:
-        """Whether the call's recording has ended; None: there is no such session."""
-        facts = select(SessionRow.ended_at, SessionRow.recording_facts).where(SessionRow.call_id == call_id)
+        """Whether the call's recording has ended; None: there is no such session, or it has none any more."""
+        facts = select(SessionRow.ended_at, SessionRow.recording_facts).where(
+            SessionRow.call_id == call_id, SessionRow.recording.is_not(None)
+        )
         async with self._reading() as connection:
             row = (await connection.execute(facts)).first()
         return None if row is None else any(one is not None for one in row)

@@ -186,7 +186,7 @@ class KeyLimits(Record):
 
     agents: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    """Of `metadata.tags`, separated by commas: one of them is enough."""
+    """Of `metadata.tag`, separated by commas: one of them is enough."""
     trunks: tuple[str, ...] = ()
 
 

@@ -123,6 +123,8 @@ class RetentionRows:
         await self._put(
             (_RECORDING_GONE, {"of_call": call_id, "new_at": now}), _audit("recording_expired", call_id), wait=True
         )
+        # Once more: a change of the key may have put it back in between (gateway.store.recording_keys).
+        await asyncio.to_thread(file.unlink, missing_ok=True)
 
     async def transcript_gone(self, call_id: str, now: datetime) -> None:
         """Erase all that was said. Raises `StoreError`."""

@@ -16,6 +16,7 @@ from gateway.store.tables import (
     CallerRow,
     ConsentRow,
     EventRow,
+    HoldRow,
     SessionRow,
     SignallingRow,
     TranscriptRow,
@@ -86,6 +87,7 @@ SEALED_TABLES: Sequence[SealedTable] = (
     _table(AgentVersionRow, "note", "content", bound_to="content"),
     _table(ContactRow, "number", "metadata", digest=Digest("number_key", "number", "parley numbers 1", "campaign_id")),
     _table(AttemptRow, "disposition"),
+    _table(HoldRow, "reason"),
     _table(DoNotCallRow, "number", digest=Digest("number_key", "number", "parley numbers 1", "campaign_id", "drop")),
 )
 """Who adds a sealed column adds it here; a test looks for those that are missing."""

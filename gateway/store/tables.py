@@ -52,7 +52,10 @@ class SessionRow(Table):
     """One call, from the first message to the last."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("ix_sessions_started_at", "started_at", "call_id"),)
+    __table_args__ = (
+        Index("ix_sessions_started_at", "started_at", "call_id"),
+        Index("ix_sessions_ended_at", "ended_at", "call_id"),
+    )
 
     call_id: Mapped[str] = mapped_column(Text, primary_key=True)
     direction: Mapped[str] = mapped_column(Text)

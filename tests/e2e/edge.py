@@ -9,8 +9,10 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import httpx
@@ -21,37 +23,42 @@ from tests.e2e.gateway_process import wait_for
 from tests.redis_server import RedisServer
 
 _LAST_BEAT_MS = 300
+_ONE_RELAY = MappingProxyType({"one": ""})
 
 
 class Edge:
-    """Started by `with`. `settings`: more of `[edge]`; `relay`: more of its relay; None: there is none."""
+    """Started by `with`. `settings`: more of `[edge]`; `relays`: more of each relay, by its name."""
 
-    def __init__(self, folder: Path, *, settings: str = "", relay: str | None = "", more: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, settings: str = "", relays: Mapping[str, str] = _ONE_RELAY, more: str = ""
+    ) -> None:
         self._stack = ExitStack()
         self.folder = folder
         self.redis = RedisServer(folder)
         self.port = free_port(socket.SOCK_DGRAM)
         self.inside_port = free_port(socket.SOCK_DGRAM)
         self.metrics_port = free_port()
-        self.ng_port = free_port(socket.SOCK_DGRAM)
         # Addresses of sockets are short.
         self.run_dir = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-", dir="/tmp")))
         self.config = folder / "edge.toml"
         self._out = folder / "edge"
-        self._relay: subprocess.Popen[bytes] | None = None
+        self._ng_ports = {name: free_port(socket.SOCK_DGRAM) for name in relays}
+        self._relays: dict[str, subprocess.Popen[bytes]] = {}
         self._kamailio: subprocess.Popen[bytes] | None = None
         self._follow: nursery.Child | None = None
-        self._has_relay = relay is not None
-        one = f"""
+        blocks = "".join(
+            f"""
 [[edge.relay]]
-name = "one"
-ng = "127.0.0.1:{self.ng_port}"
+name = "{name}"
+ng = "127.0.0.1:{self._ng_ports[name]}"
 outside = "127.0.0.1"
-rtp_port_min = {_rtp_ports()}
-rtp_port_max = {_rtp_ports() + 999}
-redis = "127.0.0.1:{self.redis.port}/5"
-{relay}
+rtp_port_min = {_rtp_ports() + 300 * number}
+rtp_port_max = {_rtp_ports() + 300 * number + 299}
+redis = "127.0.0.1:{self.redis.port}/{5 + number}"
+{told}
 """
+            for number, (name, told) in enumerate(relays.items())
+        )
         self.config.write_text(
             f"""
 [sip]
@@ -65,7 +72,7 @@ run_dir = "{self.run_dir}"
 metrics = "127.0.0.1:{self.metrics_port}"
 processes = 2
 {settings}
-{one if self._has_relay else ""}
+{blocks}
 {more}
 """
         )
@@ -76,7 +83,8 @@ processes = 2
             done = nursery.run(["edge", "config", "--config", str(self.config), "--out", str(self._out)], 60)
             assert done.returncode == 0, done.stderr
             self._stack.callback(self.stop)
-            self.start_relay()
+            for name in self._ng_ports:
+                self.start_relay(name)
             self.start_kamailio()
             self.start_follow()
             self._stack = self._stack.pop_all()
@@ -91,26 +99,24 @@ processes = 2
             self._follow.wait(5)
             self._follow.stdout.close()
         self.kill_kamailio()
-        self.kill_relay()
+        for name in tuple(self._relays):
+            self.kill_relay(name)
 
-    def start_relay(self) -> None:
-        if not self._has_relay:
-            return
-        command = ["rtpengine", f"--config-file={self._out / 'rtpengine-one.conf'}", "--config-section=rtpengine"]
+    def start_relay(self, name: str) -> None:
+        command = ["rtpengine", f"--config-file={self._out / f'rtpengine-{name}.conf'}", "--config-section=rtpengine"]
         with (self.folder / "rtpengine.log").open("ab") as log:
-            self._relay = subprocess.Popen([*command, "--foreground", "--log-stderr"], stdout=log, stderr=log)
-        wait_for(lambda: is_bound(self.ng_port), "rtpengine")
+            self._relays[name] = subprocess.Popen([*command, "--foreground", "--log-stderr"], stdout=log, stderr=log)
+        wait_for(lambda: is_bound(self._ng_ports[name]), "rtpengine")
 
-    def kill_relay(self) -> None:
-        if self._relay is not None:
-            self._relay.kill()
-            self._relay.wait(5)
-            self._relay = None
+    def kill_relay(self, name: str) -> None:
+        process = self._relays.pop(name)
+        process.kill()
+        process.wait(5)
 
-    def restart_relay(self) -> None:
+    def restart_relay(self, name: str) -> None:
         """Kill it, and start it again at once."""
-        self.kill_relay()
-        self.start_relay()
+        self.kill_relay(name)
+        self.start_relay(name)
 
     def start_kamailio(self) -> None:
         command = ["kamailio", "-f", str(self._out / "kamailio.cfg"), "-DD", "-E", "-m", "64", "-M", "8"]

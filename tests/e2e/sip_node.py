@@ -82,7 +82,10 @@ class SipNode:
                 self._socket.sendto(self._ack(text), sender)
             if self.is_silent or text.startswith(("SIP/2.0", "ACK")):
                 continue
-            self._socket.sendto(self._answer(text), sender)
+            self._socket.sendto(self._answer(text, self.respond(text)), sender)
+            if text.startswith("CANCEL"):
+                invite = next(one for one in self.invites if header(one, "Call-ID") == header(text, "Call-ID"))
+                self._socket.sendto(self._answer(invite, 487), sender)
 
     def _sdp(self) -> str:
         return _SDP.format(port=self.rtp.getsockname()[1])
@@ -94,11 +97,10 @@ class SipNode:
         kept = "\r\n".join(line for line in rest.split("\r\n") if not line.startswith("Content"))
         return f"ACK {target} SIP/2.0\r\n{kept}\r\nContent-Length: 0\r\n\r\n".encode()
 
-    def _answer(self, request: str) -> bytes:
+    def _answer(self, request: str, code: int) -> bytes:
         call_id = header(request, "Call-ID")
-        code = self.respond(request)
         body = ""
-        if request.startswith("INVITE") and call_id not in self.calls:
+        if request.startswith("INVITE") and call_id not in self.calls and code != 487:
             self.invites.append(request)
         if request.startswith("INVITE") and code == 200:
             self.calls.add(call_id)

@@ -281,6 +281,34 @@ def test_while_redis_is_gone_calls_go_on(edge: Edge) -> None:
         assert set(edge.listed()) == {one.name for one in members}
 
 
+def test_who_is_refused_or_thinks_better_of_it_counts_for_nobody(edge: Edge) -> None:
+    with nodes(edge, 1) as (a,), RawCaller(edge.port) as caller, RawCaller(edge.port) as other:
+        a.sip.respond = lambda request: 180 if request.startswith("INVITE") else 200
+        caller.send("INVITE", "agent", caller.offer())
+        assert caller.provisional().code == 180
+        wait_for(lambda: edge.listed() == {a.name: 1}, "the call counted")
+        caller.send("CANCEL", "agent")
+        assert caller.final("INVITE").code >= 400
+        a.sip.respond = lambda request: 486 if request.startswith("INVITE") else 200
+        assert other.invite("agent").code == 486
+        a.sip.is_silent = True
+        with RawCaller(edge.port) as third:
+            refused = third.invite("agent")
+            assert (refused.code, refused.header("Retry-After")) == (503, "10")
+        wait_for(lambda: edge.listed() == {a.name: 0}, "no call counted")
+
+
+def test_without_a_relay_callers_are_told_to_come_again_and_count_for_nobody(edge: Edge) -> None:
+    with nodes(edge, 1) as (a,), Callers(edge) as callers:
+        edge.kill_relay("one")
+        assert {(answer.code, answer.header("Retry-After")) for answer in (callers.call(), callers.call())} == {
+            (503, "10")
+        }
+        edge.start_relay("one")
+        wait_for(lambda: callers.call().code == 200, "the relay")
+        wait_for(lambda: edge.listed() == {a.name: 1}, "one call counted")
+
+
 def test_a_kamailio_that_was_started_anew_knows_its_nodes(edge: Edge) -> None:
     with nodes(edge, 2), Callers(edge) as callers:
         edge.kill_kamailio()

@@ -114,6 +114,22 @@ def test_keys_are_known_and_scopes_hold_at_the_other_node(west: GatewayProcess, 
     wait_for(lambda: not calls_of(east), "the end of the call")
 
 
+def test_what_a_key_is_limited_to_holds_at_the_other_node(west: GatewayProcess, east: GatewayProcess) -> None:
+    order = {"name": "tenant", "scopes": ["calls:read", "calls:write"], "only_agents": ["nobody"]}
+    made = east.post("/keys", order).json()
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    url = f"http://{west.http_address}/api/v1/calls"
+    wait_for(lambda: httpx.get(url, headers=headers).status_code == 200, "the new key at the other node")
+    with RawCaller(east.sip_port) as caller:
+        assert caller.invite("echo").code == 200
+        (call_id,) = wait_for(lambda: calls_of(west), "the call, seen from the other node")
+        assert httpx.get(url, headers=headers).json()["calls"] == []
+        assert httpx.get(f"{url}/{call_id}", headers=headers).status_code == 404
+        assert httpx.post(f"{url}/{call_id}/hangup", headers=headers).status_code == 404
+        assert call_id in calls_of(west)
+    east.delete(f"/keys/{made['key_id']}")
+
+
 def test_a_websocket_to_a_call_elsewhere_is_told_where_to_go(west: GatewayProcess, east: GatewayProcess) -> None:
     with RawCaller(west.sip_port) as caller:
         assert caller.invite("echo").code == 200
@@ -204,7 +220,7 @@ def test_a_feed_tells_the_events_of_both_nodes_and_goes_on_at_the_other(
     # By cursor alone some may come twice, but none is missing.
     with open_feed(east, f"?kinds=call.*&after={cursors[10]}") as feed:
         assert json.loads(feed.recv(5))["complete"]
-        repeated = set()
+        repeated = set[int]()
         while not set(cursors[11:]) <= repeated:
             repeated.add(json.loads(feed.recv(5))["cursor"])
     page = east.get(f"/events?position={seen[-1]['position']}&kinds=call.*")
@@ -223,15 +239,15 @@ def test_redis_gone_and_back_loses_no_event_and_no_call(
         wait_for(lambda: "parley_cluster_redis_up 0.0" in east.page("/metrics"), "the loss of Redis")
         assert problem_of(east._http.get(f"/api/v1/calls/{call_id}"), 503)["type"].endswith("cluster-unreachable")
         read(near, "cluster.redis_lost", "")
-        assert west.post(f"/calls/{call_id}/hold").status_code == 200
-        held = read(near, "call.held", call_id)
+        assert west.post(f"/calls/{call_id}/record", {"state": "start"}).status_code == 200
+        recorded = read(near, "recording.changed", call_id)
         with RawCaller(west.sip_port) as other:
             assert other.invite("echo").code == 200
             listed = west.get("/calls")
             assert len(listed["calls"]) == 2
             assert listed["unreachable"] == ["east"]
             cluster.redis.start()
-            assert read(far, "call.held", call_id)["cursor"] == held["cursor"]
+            assert read(far, "recording.changed", call_id)["cursor"] == recorded["cursor"]
             wait_for(lambda: len(calls_of(east)) == 2, "both calls at the other node", 10)
             assert other.bye("echo").code == 200
         assert east.post(f"/calls/{call_id}/hangup").status_code == 204

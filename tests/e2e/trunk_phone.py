@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from gateway.sip.endpoint import SipEndpoint
 from gateway.sip.events import CallEnded, MediaActive, SipEvent
-from gateway.sip.settings import EndpointSettings, MediaSettings, TrunkSettings
+from gateway.sip.settings import EndpointSettings, MediaSettings, Transport, TrunkSettings
 from gateway.sip.sip_thread import new_handle
 from tests.e2e.gateway_process import wait_for
 
@@ -16,8 +16,8 @@ from tests.e2e.gateway_process import wait_for
 class TrunkPhone:
     """An endpoint with one trunk; `settings` are fields of `TrunkSettings`."""
 
-    def __init__(self, port: int, **settings: Any) -> None:
-        self._port = port
+    def __init__(self, port: int, transport: Transport = "udp", **settings: Any) -> None:
+        self._at = f"127.0.0.1:{port}" + ("" if transport == "udp" else f";transport={transport}")
         media = MediaSettings(44000, 44998, "127.0.0.1", "", "off")
         trunk = TrunkSettings(
             "trunk",
@@ -26,11 +26,13 @@ class TrunkPhone:
             username="",
             password="",
             register=False,
-            transport="udp",
+            transport=transport,
             rtcp_mux=True,
             **settings,
         )
-        options = EndpointSettings("127.0.0.1", 0, ("udp",), media, ("pcmu",), 40, "Parley tests", trunks=(trunk,))
+        options = EndpointSettings(
+            "127.0.0.1", 0, (transport,), media, ("pcmu",), 40, "Parley tests", tls_port=0, trunks=(trunk,)
+        )
         self.endpoint = SipEndpoint(options, self._receive)
         self.media: dict[str, MediaActive] = {}
         self.ended: dict[str, CallEnded] = {}
@@ -53,7 +55,7 @@ class TrunkPhone:
     async def call(self, user: str = "callee") -> str:
         """The handle of a call that has been begun."""
         handle = new_handle()
-        await self.endpoint.place(handle, f"sip:{user}@127.0.0.1:{self._port}", trunk="trunk")
+        await self.endpoint.place(handle, f"sip:{user}@{self._at}", trunk="trunk")
         return handle
 
     async def until(self, look: Callable[[], object], what: str) -> None:

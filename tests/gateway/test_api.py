@@ -144,6 +144,8 @@ async def test_the_description_lists_every_address_with_its_key_and_its_problems
         "/api/v1/do-not-call",
         "/api/v1/do-not-call/{number}",
         "/api/v1/work",
+        "/api/v1/nodes",
+        "/api/v1/nodes/{node_id}/drain",
         "/healthz",
         "/readyz",
         "/metrics",

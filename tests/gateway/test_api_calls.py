@@ -265,6 +265,7 @@ async def test_placing_a_call_answers_while_it_rings(api: Api) -> None:
         "keys_secret": False,
         "metadata": {"order": "7"},
         "quality": None,
+        "node": None,
     }
     (order,) = api.calls.orders
     assert (order.to, order.from_, order.profile) == ("sip:ann@example.com", "sip:desk@example.org", None)
@@ -275,7 +276,7 @@ async def test_calls_are_listed_and_shown(api: Api) -> None:
     await api.client.post("/api/v1/calls", json={"to": "100"})
     listed = (await api.client.get("/api/v1/calls")).json()
     shown = (await api.client.get("/api/v1/calls/call_1")).json()
-    assert listed == {"calls": [shown]}
+    assert listed == {"calls": [shown], "unreachable": []}
     assert shown["to"] == "100"
 
 

@@ -154,7 +154,6 @@ def test_a_bridge_is_answered_by_nobody_but_the_other_side(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("toml", "fault"),
     [
-        ("[store]\nretention = 30", "store.retention: is not supported in this version"),
         (
             '[[trunk]]\nname = "a"\nhost = "h"\nsrtp_keying = "dtls"',
             "trunk#1.srtp_keying: is not supported in this version: only sdes is",

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import JSON, Text
 
 from gateway.campaigns.outcome import Outcome
 from gateway.cli import main
@@ -36,9 +35,10 @@ from media.encryption import EncryptionKey
 from media.recording_source import RecordingSource
 from media.resealing import header_of
 from media.sealed import Sealer
-from tests.gateway.test_store import NOON, bytes_on_disk, session
+from tests.gateway.test_store import NOON, session
 from tests.gateway.test_store_campaigns import Listed, add, campaign, claim, ended
 from tests.gateway.test_store_memories import ANNA, BEN, PARKING, call
+from tests.store_databases import bytes_on_disk, url_of
 
 OLD_TEXT, NEW_TEXT = "b2xk" * 10 + "b2w=", "bmV3" * 10 + "bmU="
 OLD, OTHER = EncryptionKey.parse(OLD_TEXT), EncryptionKey(bytes(32))
@@ -50,7 +50,7 @@ BARRED = "+493012349999"
 
 
 def opened(folder: Path, key: EncryptionKey | None) -> Any:
-    return open_store(f"sqlite+aiosqlite:///{folder}/parley.db", folder, Metrics(), key)
+    return open_store(url_of(folder), folder, Metrics(), key)
 
 
 async def fill(store: SessionStore, folder: Path) -> None:
@@ -64,6 +64,8 @@ async def fill(store: SessionStore, folder: Path) -> None:
     words = AgentWords("prompt", "greeting", {})
     await store.agent_versions.add(AgentVersion("desk", 1, NOON, "key_1", "why", words, words))
     await store.do_not_call.add(BARRED, NOON, "api")
+    await call(store, "held", BEN)
+    await store.retention.hold(["held"], "the case of Ben", "key_1")
     await campaign(store)
     (first, *_) = (await claim(store, 1)).attempts
     await store.attempts.end(first, ended(Outcome.TALKED, answered_at=NOON, awaits_extraction=True))
@@ -96,6 +98,7 @@ async def check_all(store: SessionStore) -> None:
     assert kept is not None
     assert kept.answer == '{"a": 1}'
     assert [one.note for one in await store.agent_versions.of_agent("desk")] == ["why"]
+    assert [one.reason for one in await store.retention.holds(["held"])] == ["the case of Ben"]
     assert await store.do_not_call.bars(BARRED)
     assert await add(store, [Listed(9, BARRED), Listed(10, "+493012340002")]) == ([10], [9])
     (result,) = await store.attempts.results("c", 0, 10)
@@ -111,7 +114,7 @@ async def check_all(store: SessionStore) -> None:
 
 
 async def change(folder: Path, key: EncryptionKey = BOTH, batch_rows: int = 2) -> Change:
-    async with open_transactions(f"sqlite+aiosqlite:///{folder}/parley.db") as (writing, _):
+    async with open_transactions(url_of(folder)) as (writing, _):
         return await KeyChange(writing, key, batch_rows=batch_rows).run()
 
 
@@ -143,9 +146,11 @@ async def parley(folder: Path, *arguments: str, new: str = NEW_TEXT, old: str = 
 
 def settings_of(folder: Path, new: str = NEW_TEXT, old: str = OLD_TEXT) -> dict[str, str]:
     settings = {"PARLEY_STORE__ENCRYPTION_KEY": new, "PARLEY_STORE__OLD_ENCRYPTION_KEYS": old}
-    return {"PARLEY_STORE__DATA_DIR": str(folder), **{name: value for name, value in settings.items() if value}}
+    place = {"PARLEY_STORE__DATA_DIR": str(folder), "PARLEY_STORE__URL": url_of(folder)}
+    return {**place, **{name: value for name, value in settings.items() if value}}
 
 
+@pytest.mark.usefixtures("each_database")
 async def test_all_of_it_is_read_with_the_old_key_beside_and_with_the_new_one_alone_afterwards(tmp_path: Path) -> None:
     async with opened(tmp_path, OLD) as store:
         await fill(store, tmp_path)
@@ -172,10 +177,9 @@ async def test_every_column_with_something_sealed_in_it_is_known(tmp_path: Path)
     with closing(sqlite3.connect(tmp_path / "parley.db")) as database:
         for table in Table.metadata.sorted_tables:
             for column in table.columns:
-                if isinstance(column.type, Text | JSON):
-                    query = f'SELECT count(*) FROM "{table.name}" WHERE "{column.name}" LIKE \'%sealed:1:%\''
-                    if database.execute(query).fetchone()[0]:
-                        found.add((table.name, column.name))
+                query = f'SELECT count(*) FROM "{table.name}" WHERE "{column.name}" LIKE \'%sealed:1:%\''
+                if database.execute(query).fetchone()[0]:
+                    found.add((table.name, column.name))
     assert found == known
 
 

@@ -200,6 +200,8 @@ EVERYTHING: list[Callable[[ParleyClient], Awaitable[object]]] = [
     lambda client: client.save_recording("c", Path("/nonexistent/c.wav")),
     lambda client: client.signalling("c"),
     lambda client: client.work(),
+    lambda client: client.nodes(),
+    lambda client: client.drain("n"),
     lambda client: client.save_capture("c", Path("/nonexistent/c.pcap")),
     lambda client: client.campaigns.create("winter", {}),
     lambda client: client.campaigns.listed(),
