@@ -114,6 +114,8 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
         "metadata": {"order": "7"},
         "quality": {**dict.fromkeys(Quality.model_fields), "rx_lost": 1, "rx_jitter_ms": 2.5, "rtt_ms": 30.0},
         "recording": "recordings/c1.wav",
+        "recording_erased_at": None,
+        "transcript_erased_at": None,
         "recording_facts": {
             "format": "wav",
             "encrypted": False,
