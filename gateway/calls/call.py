@@ -198,7 +198,6 @@ class Call:
     def begin(self) -> None:
         """The call exists: its record begins, and its story."""
         if self._adoption is not None:
-            self.journal.adopted(self.call_id)
             self.story.go_on()
             return
         self.journal.began(self.facts)

@@ -61,10 +61,6 @@ class Journal:
     def assigned(self, call_id: str, agent: str) -> None:
         self._put(lambda: self._store.assigned(call_id, agent))
 
-    def adopted(self, call_id: str) -> None:
-        """This gateway has it now: another run of the one that had it does not end it."""
-        self._put(lambda: self._store.adopted(call_id))
-
     def said(self, call_id: str, entry: TranscriptEntry) -> None:
         self._put(lambda: self._store.add_transcript(call_id, entry))
 

@@ -116,6 +116,8 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
         "recording_erased_at": None,
         "transcript_erased_at": None,
         "recording": "recordings/c1.wav",
+        "recording_erased_at": None,
+        "transcript_erased_at": None,
         "recording_facts": {
             "format": "wav",
             "encrypted": False,
