@@ -18,7 +18,6 @@ from gateway.store.tables import (
     EventRow,
     HoldRow,
     SessionRow,
-    HoldRow,
     SignallingRow,
     TranscriptRow,
 )
