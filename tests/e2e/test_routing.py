@@ -39,6 +39,8 @@ def nodes(cluster: Cluster) -> tuple[GatewayProcess, GatewayProcess]:
 
 @pytest.fixture
 def west(nodes: tuple[GatewayProcess, GatewayProcess]) -> GatewayProcess:
+    """Its calls of the test before are over."""
+    wait_for(lambda: not calls_of(nodes[0]), "the end of all calls")
     return nodes[0]
 
 
