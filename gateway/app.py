@@ -28,6 +28,7 @@ from gateway.api.app import BASE_PATH, create_app
 from gateway.api.attach import attach_router
 from gateway.api.auth import api_keys
 from gateway.api.campaigns import campaigns_router, do_not_call_router
+from gateway.api.erasures import erasures_router
 from gateway.api.keyring import KeyRing
 from gateway.api.latency import latency_router
 from gateway.api.meter import meter_router
@@ -78,6 +79,7 @@ from gateway.sip.settings import EndpointSettings, MediaSettings, TlsSettings, T
 from gateway.sip.sip_thread import new_handle
 from gateway.sip.tls_files import TlsFiles
 from gateway.store import SessionStore, open_store
+from gateway.store.erasure import erase_caller
 from gateway.streams.opening import open_streams
 from gateway.streams.reception import Reception
 from gateway.streams.tokens import StreamTokens
@@ -276,6 +278,7 @@ async def _serve(config: Config) -> None:
                 agents_router(desk, journal.audited),
                 work_router(board),
                 retention_router(store, retention.due),
+                erasures_router(partial(erase_caller, store)),
                 webrtc_router(browsers, pages, config.webrtc, config.public_agents),
                 browser_events_router(events, metrics, browsers, pages),
             ),

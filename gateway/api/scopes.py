@@ -44,6 +44,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...] | None, Scope], ...] = (
     (r"/tokens(/.*)?", None, "streams"),
     (r"/sessions/[^/]+/hold", ("POST", "DELETE"), "admin"),
     (r"/retention", _READING, "sessions:read"),
+    (r"/erasures", ("POST",), "sessions:erase"),
     (r"/sessions(/.*)?", ("DELETE",), "sessions:erase"),
     (r"/sessions(/.*)?", _READING, "sessions:read"),
     (r"/memories", ("DELETE",), "sessions:erase"),

@@ -130,28 +130,28 @@ class SessionStore:
         is_alone: bool = True,
     ) -> None:
         """`node`: the name of this gateway. `is_alone`: no other one uses the database."""
-        self._database = database
+        self.database = database
         self._folder = folder
         self.key = key
         """Recordings and what was said are encrypted with it; None: they lie in clear."""
-        self._sealer = ColumnSealer(key)
+        self.sealer = ColumnSealer(key)
         self.health = health
         """Whether the database answers."""
         self._set_turn = _upsert_turn(database.dialect)
         names = {**_STATEMENTS, "turns.set": self._set_turn}
         self.writer = Writer(database, health, folder.path, Names(names), metrics)
         self._put, self._reading, writing = self.writer.put, database.reading, database.lasting
-        self.events = EventRows(self._put, self._reading, self._sealer, database.writing)
+        self.events = EventRows(self._put, self._reading, self.sealer, database.writing)
         """What was told of the calls."""
-        self.memories = MemoryRows(self._put, self._reading, self._sealer, key)
+        self.memories = MemoryRows(self._put, self._reading, self.sealer, key)
         """What is remembered of callers."""
-        self.signalling = SignallingRows(self._put, self._reading, self._sealer)
+        self.signalling = SignallingRows(self._put, self._reading, self.sealer)
         """The SIP messages of calls that are over."""
-        self.campaigns = CampaignRows(writing, self._reading, self._sealer, NumberKeys(key), database.dialect)
-        self.attempts = AttemptRows(writing, self._reading, self._sealer, self.campaigns)
-        self.agent_versions = AgentVersionRows(writing, self._reading, self._sealer)
-        self.do_not_call = DoNotCallRows(writing, self._reading, self._sealer, NumberKeys(key), database.dialect)
-        self.retention = RetentionRows(self._put, self._reading, self._sealer)
+        self.campaigns = CampaignRows(writing, self._reading, self.sealer, NumberKeys(key), database.dialect)
+        self.attempts = AttemptRows(writing, self._reading, self.sealer, self.campaigns)
+        self.agent_versions = AgentVersionRows(writing, self._reading, self.sealer)
+        self.do_not_call = DoNotCallRows(writing, self._reading, self.sealer, NumberKeys(key), database.dialect)
+        self.retention = RetentionRows(self._put, self._reading, self.sealer)
         """What of old sessions is to go, and what must stay."""
         self.opened_at = datetime.now(UTC)
         self.was_alone = is_alone
@@ -173,7 +173,7 @@ class SessionStore:
         values = session.model_dump(exclude={"from_", "metadata"})
         metadata: object = session.metadata
         if self.key is not None:
-            metadata = self._sealer.seal(json.dumps(session.metadata), "sessions.metadata")
+            metadata = self.sealer.seal(json.dumps(session.metadata), "sessions.metadata")
         await self._put((_BEGIN, {**values, "from": session.from_, "metadata": metadata, "node": self.node}))
 
     async def answered(self, call_id: str, answered_at: datetime, codec: str, trunk: str | None = None) -> None:
@@ -194,7 +194,7 @@ class SessionStore:
         values = entry.model_dump()
         for column in ("text", "heard_text"):
             if values[column] is not None:
-                values[column] = self._sealer.seal(values[column], f"transcript.{column}")
+                values[column] = self.sealer.seal(values[column], f"transcript.{column}")
         await self._put((_ADD_TRANSCRIPT, {"call_id": call_id, **values}))
 
     async def add_turn(self, call_id: str, turn: TurnRecord) -> None:
@@ -380,7 +380,7 @@ class SessionStore:
     async def keep_answer(self, answer: KeptAnswer, *, forget_before: datetime) -> None:
         """Returns when it is on the disk; those from before that time are forgotten. Raises `StoreError`."""
         values = asdict(answer)
-        values["answer"] = self._sealer.seal(answer.answer, "answers.answer")
+        values["answer"] = self.sealer.seal(answer.answer, "answers.answer")
         await self._put(
             (_FORGET_ANSWERS, {"before": forget_before}),
             (_KEEP_ANSWER, values),
@@ -396,7 +396,7 @@ class SessionStore:
         if row is None:
             return None
         fields = dict(row._mapping)
-        return KeptAnswer(**{**fields, "answer": self._sealer.open(fields["answer"], "answers.answer")})
+        return KeptAnswer(**{**fields, "answer": self.sealer.open(fields["answer"], "answers.answer")})
 
     # Plumbing
 
@@ -409,14 +409,14 @@ class SessionStore:
         fields = dict(row)
         fields["from_"] = fields.pop("from")
         if isinstance(fields["metadata"], str):  # sealed; in clear it is an object
-            fields["metadata"] = json.loads(self._sealer.open(fields["metadata"], "sessions.metadata"))
+            fields["metadata"] = json.loads(self.sealer.open(fields["metadata"], "sessions.metadata"))
         return fields
 
     def _transcript_entry(self, row: Any) -> TranscriptEntry:
         fields = {**row, "sources": row["sources"] or ()}
         for column in ("text", "heard_text"):
             if fields[column] is not None:
-                fields[column] = self._sealer.open(fields[column], f"transcript.{column}")
+                fields[column] = self.sealer.open(fields[column], f"transcript.{column}")
         return TranscriptEntry.model_validate(fields)
 
     async def check_key(self) -> None:
@@ -424,7 +424,7 @@ class SessionStore:
         newest = select(SessionRow.call_metadata).order_by(SessionRow.started_at.desc()).limit(1)
         async with self._reading() as connection:
             kept: object = await connection.scalar(newest)
-        problem = self._sealer.problem_with(kept) if isinstance(kept, str) else None
+        problem = self.sealer.problem_with(kept) if isinstance(kept, str) else None
         if problem is not None:
             raise StartupError(
                 f"{problem}. Set the key it was made with (PARLEY_STORE__ENCRYPTION_KEY), "
@@ -434,7 +434,7 @@ class SessionStore:
     async def forget_freed_pages(self) -> None:
         """Erased text must not linger in the write-ahead log. (`secure_delete` overwrites it in the main file.)
         PostgreSQL keeps it until VACUUM, and its log for as long as it is set up to (docs/postgresql.md)."""
-        if self._database.is_sqlite:
+        if self.database.is_sqlite:
             async with self._reading() as connection:
                 await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -450,7 +450,7 @@ class SessionStore:
         return await self._end_sessions(and_(SessionRow.ended_at.is_(None), SessionRow.node == node), end_reason)
 
     async def _end_sessions(self, which: ColumnElement[bool], end_reason: str) -> tuple[str, ...]:
-        async with self._database.lasting() as connection:
+        async with self.database.lasting() as connection:
             found = tuple(await connection.scalars(select(SessionRow.call_id).where(which).with_for_update()))
             await connection.execute(
                 update(SessionRow).where(which).values(ended_at=datetime.now(UTC), end_reason=end_reason)

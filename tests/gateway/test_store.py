@@ -113,8 +113,6 @@ async def test_a_session_reads_back_in_the_shape_of_the_api(open_here: OpenStore
         "agent": "receptionist",
         "metadata": {"order": "7"},
         "quality": {**dict.fromkeys(Quality.model_fields), "rx_lost": 1, "rx_jitter_ms": 2.5, "rtt_ms": 30.0},
-        "recording_erased_at": None,
-        "transcript_erased_at": None,
         "recording": "recordings/c1.wav",
         "recording_erased_at": None,
         "transcript_erased_at": None,

@@ -310,7 +310,7 @@ async def test_a_memory_ends_with_its_days(desk: Desk) -> None:
 async def test_a_call_goes_on_without_its_memory_when_the_database_is_gone(tmp_path: Path) -> None:
     async with open_desk(tmp_path) as desk:
         await cut_off(desk, "caller_hung_up", remember="on")
-        await desk.store._database.dispose()
+        await desk.store.database.dispose()
         (tmp_path / "parley.db").write_bytes(b"no database")
         line = await desk.call(remember="on")
         assert not line.session.history.memory
