@@ -129,6 +129,7 @@ def test_what_a_key_is_limited_to_holds_at_the_other_node(west: GatewayProcess, 
         assert httpx.get(f"{url}/{call_id}", headers=headers).status_code == 404
         assert httpx.post(f"{url}/{call_id}/hangup", headers=headers).status_code == 404
         assert call_id in calls_of(west)
+        assert caller.bye("echo").code == 200
     east.delete(f"/keys/{made['key_id']}")
 
 
