@@ -129,6 +129,7 @@ def test_what_a_key_is_limited_to_holds_at_the_other_node(west: GatewayProcess, 
         assert httpx.get(f"{url}/{call_id}", headers=headers).status_code == 404
         assert httpx.post(f"{url}/{call_id}/hangup", headers=headers).status_code == 404
         assert call_id in calls_of(west)
+        assert caller.bye("echo").code == 200
     east.delete(f"/keys/{made['key_id']}")
 
 
@@ -256,31 +257,6 @@ def test_redis_gone_and_back_loses_no_event_and_no_call(
         assert read(far, "call.ended", call_id)["node"] == "west"
 
 
-def test_a_full_node_places_calls_elsewhere_and_a_region_is_heeded(
-    west: GatewayProcess, east: GatewayProcess, silent_phone: str
-) -> None:
-    def place(gateway: GatewayProcess, **more: object) -> dict[str, Any]:
-        answer = gateway.post("/calls", {"to": silent_phone, **more}, headers=key)
-        assert answer.status_code == 201, answer.text
-        call: dict[str, Any] = answer.json()
-        assert east.get(f"/calls/{call['call_id']}")["node"] == call["node"]
-        return call
-
-    key: dict[str, str] = {}
-    placed = [place(west)["node"], place(east, region="w")["node"]]
-    assert placed == ["west", "west"]
-    wait_for(lambda: {node["node_id"]: node["calls"] for node in east.get("/nodes")["nodes"]}["west"] == 2, "the load")
-    key = {"Idempotency-Key": "one-call"}
-    third, again = place(west), place(west)
-    assert third["node"] == "east"
-    assert again["call_id"] == third["call_id"] == place(east)["call_id"]
-    key = {}
-    assert place(west, region="w")["node"] == "east"
-    for call_id in calls_of(west):
-        assert west.post(f"/calls/{call_id}/hangup").status_code == 204
-    wait_for(lambda: not calls_of(west), "the end of all calls")
-
-
 def test_a_node_is_drained_through_another_one(cluster: Cluster, east: GatewayProcess) -> None:
     third = cluster.node("third")
     wait_for(lambda: "third" in str(east.get("/nodes")), "the third node")
@@ -289,3 +265,30 @@ def test_a_node_is_drained_through_another_one(cluster: Cluster, east: GatewayPr
     assert answer.json()["state"] == "draining"
     assert third.process.wait(20) == 0
     wait_for(lambda: "third" not in str(east.get("/nodes")), "its leave")
+
+
+def test_a_full_node_places_calls_elsewhere_and_a_region_is_heeded(
+    cluster: Cluster, east: GatewayProcess, silent_phone: str
+) -> None:
+    def place(gateway: GatewayProcess, **more: object) -> dict[str, Any]:
+        answer = gateway.post("/calls", {"to": silent_phone, **more}, headers=key)
+        assert answer.status_code == 201, answer.text
+        call: dict[str, Any] = answer.json()
+        assert east.get(f"/calls/{call['call_id']}")["node"] == call["node"]
+        return call
+
+    west = cluster.node("small", max_calls=2, region="s")
+    wait_for(lambda: "small" in str(east.get("/nodes")), "the small node")
+    key: dict[str, str] = {}
+    placed = [place(west)["node"], place(east, region="s")["node"]]
+    assert placed == ["small", "small"]
+    wait_for(lambda: {node["node_id"]: node["calls"] for node in east.get("/nodes")["nodes"]}["small"] == 2, "the load")
+    key = {"Idempotency-Key": "one-call"}
+    third, again = place(west), place(west)
+    assert third["node"] in ("east", "west")
+    assert again["call_id"] == third["call_id"] == place(east)["call_id"]
+    key = {}
+    assert place(west, region="s")["node"] in ("east", "west")
+    for call_id in calls_of(west):
+        assert west.post(f"/calls/{call_id}/hangup").status_code == 204
+    wait_for(lambda: not calls_of(west), "the end of all calls")
