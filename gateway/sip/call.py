@@ -32,6 +32,10 @@ _PROTECTION: dict[Fec, int] = {False: 0, True: 1, "always": 2}
 """`Protection` of media/native/loss_protection.hpp."""
 
 
+_NOT_NOW = (pj.PJSIP_SC_REQUEST_PENDING, pj.PJSIP_SC_INTERNAL_SERVER_ERROR, pj.PJSIP_SC_SERVICE_UNAVAILABLE)
+"""What a far end says to a re-INVITE while another one is under way (RFC 3261, sections 14.1 and 14.2)."""
+
+
 class SipCall(pj.MediaCall):  # type: ignore[misc]
     """Copies what happens into events. `released` is told when PJSIP has let go and the object may be dropped."""
 
@@ -59,6 +63,8 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
         """We sent a REFER and want to know how it fares."""
         self.judge_refer: Callable[[ReferTo], int] = lambda asked: pj.PJSIP_SC_DECLINE
         """Whether a REFER of the far end is followed: 202, or the status to refuse it with."""
+        self.adopt_again: Callable[[], None] | None = None
+        """Of a dialog that is being taken over: tries it once more, later."""
         self._contacts: tuple[str, ...] = ()
         """Where a 3xx says to call instead."""
         self._post_event = post
@@ -87,6 +93,10 @@ class SipCall(pj.MediaCall):  # type: ignore[misc]
             self._post(CallConfirmed(self.handle))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self._is_over = True
+            if self.adopt_again is not None and not self._confirmed and info.lastStatusCode in _NOT_NOW:
+                self._released(self)
+                self.adopt_again()
+                return
             self._post(
                 CallEnded(
                     self.handle,

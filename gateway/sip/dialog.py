@@ -5,6 +5,8 @@ import pjsua2 as pj
 from pydantic import BaseModel, ConfigDict
 
 _TEXTS = ("call_id", "local_tag", "remote_tag", "local_uri", "remote_uri", "target")
+_STEP = 1000
+"""As media/native/dialog_state.cpp goes on."""
 _NUMBERS = ("local_cseq", "remote_cseq", "sdp_id", "sdp_version")
 
 
@@ -30,6 +32,12 @@ class Dialog(BaseModel):
     sdp_id: int = 0
     sdp_version: int = 0
     """Of the origin of our last session description (RFC 3264 section 8)."""
+
+    @property
+    def later(self) -> "Dialog":
+        """With numbers beyond those of a request that was refused."""
+        step = {"local_cseq": self.local_cseq + _STEP, "sdp_version": self.sdp_version + _STEP}
+        return self.model_copy(update=step)
 
     @classmethod
     def of_native(cls, state: "pj.DialogState") -> "Dialog | None":

@@ -13,13 +13,28 @@ from functools import partial
 import pjsua2 as pj
 import structlog
 
-from gateway.errors import BadAddress, NoSuchCall, NoSuchTrunk, StartupError, TooManyCalls, WrongCallState
+from gateway.errors import (
+    BadAddress,
+    NoSuchCall,
+    NoSuchTrunk,
+    StartupError,
+    TooManyCalls,
+    WrongCallState,
+)
 from gateway.sip.account import SipAccount, inbound_account, local_account, outbound_account
+from gateway.sip.adoption import DialogAdoption
 from gateway.sip.call import SipCall, add_headers
 from gateway.sip.codecs import choose_codecs
 from gateway.sip.command import Command
 from gateway.sip.dialog import Dialog
-from gateway.sip.events import CallDialled, IncomingCall, LegSucceeded, Replaced, SignallingSeen, SipEvent
+from gateway.sip.events import (
+    CallDialled,
+    IncomingCall,
+    LegSucceeded,
+    Replaced,
+    SignallingSeen,
+    SipEvent,
+)
 from gateway.sip.gate import GateCounts, SipGate
 from gateway.sip.guard import EDGE_HEADER
 from gateway.sip.log import PjsipLog
@@ -90,7 +105,7 @@ class SipThread:
         """`ask`: who knows the addresses of hosts; None: PJSIP asks the system, and everything waits for the answer."""
         self._settings = settings
         self._commands = commands
-        self._post = post
+        self.post = post
         self._ask = ask
         self.may_refer: Callable[[str, str], bool] = lambda trunk, to: False
         """Whether calls of this trunk may be sent to this address by a REFER of their far ends; asked on our thread."""
@@ -108,6 +123,7 @@ class SipThread:
         """When PJSIP gives back the slots of calls that are over for us: monotonic seconds, at most one each."""
         self.gate: SipGate | None = None
         """From the start on; kept, since PJSIP has its address."""
+        self._adopting = DialogAdoption(self)
         self.gate_counts: GateCounts | None = None
         """Copied once a second, for other threads."""
         self._counted_at = 0.0
@@ -153,12 +169,12 @@ class SipThread:
 
     def _sweep(self) -> None:
         pj.sweep_resting_ports()
-        self._later(_SWEEP_S, self._sweep)
+        self.later(_SWEEP_S, self._sweep)
 
     def _pass_copies_on(self) -> None:
         messages, left_out = pj.take_sip_copies()
         if messages:
-            self._post(SignallingSeen(tuple(SipMessage.of_wire(*one) for one in messages)))
+            self.post(SignallingSeen(tuple(SipMessage.of_wire(*one) for one in messages)))
         if left_out:
             log.warning("sip_messages_not_traced", count=left_out)
 
@@ -202,7 +218,7 @@ class SipThread:
         if self._ask is not None:
             self.resolver = SipResolver(self._ask, self._commands.put)
             self.resolver.install()
-        self.gate = SipGate(settings.guard, self._is_full, self._trunk_of_account)
+        self.gate = SipGate(settings.guard, self.is_full, self._trunk_of_account)
         self.gate.open()
         pj.hide_replaces()
         pj.trim_capabilities()
@@ -247,12 +263,12 @@ class SipThread:
         return _LOCAL
 
     def _add_account(self, name: str, config: pj.AccountConfig, codecs: tuple[str, ...]) -> SipAccount:
-        account = SipAccount(name, codecs, self._on_invite, self._post)
+        account = SipAccount(name, codecs, self._on_invite, self.post)
         account.create(config, name == _LOCAL)
         return account
 
     def _on_invite(self, account: SipAccount, prm: pj.OnIncomingCallParam) -> None:
-        call = self._new_call(account, new_handle(), prm.callId)
+        call = self.new_call(account, new_handle(), prm.callId)
         info = call.getInfo()
         assert self.gate is not None
         admission = self.gate.admission
@@ -261,7 +277,7 @@ class SipThread:
         assert admission is not None
         accepted = admission.accepted
         self.gate.guard.begin_call(call.handle, accepted.source, accepted.trunk)
-        self._post(
+        self.post(
             IncomingCall(
                 handle=call.handle,
                 sip_call_id=wire_text(admission.call_id),
@@ -299,11 +315,11 @@ class SipThread:
             return Replaced("", pj.PJSIP_SC_BUSY_HERE)
         return Replaced(call.handle)
 
-    def _new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
+    def new_call(self, account: SipAccount, handle: str, pjsua_id: int = pj.PJSUA_INVALID_ID) -> SipCall:
         media = self._settings.media
-        call = SipCall(account, handle, self._post, self._release, media.jitter, pjsua_id, fec=media.fec)
+        call = SipCall(account, handle, self.post, self.release, media.jitter, pjsua_id, fec=media.fec)
         call.setCodecs(account.rtpmaps)
-        call.later = self._later
+        call.later = self.later
         call.judge_refer = lambda asked: self._judge_refer(account.name, asked)
         self.calls[handle] = call
         return call
@@ -327,7 +343,7 @@ class SipThread:
             old.tellReferral(pj.PJSIP_SC_OK, True)
             old.handle = successor
             self.calls[successor] = old
-        self._post(LegSucceeded(handle, successor))
+        self.post(LegSucceeded(handle, successor))
         new.succeed(handle, old, port)
 
     def tell_referral(self, handle: str, code: int) -> None:
@@ -336,17 +352,22 @@ class SipThread:
         if call is not None:
             call.tellReferral(code, code >= pj.PJSIP_SC_OK)
 
-    def _later(self, delay_s: float, work: Callable[[], None]) -> None:
+    def later(self, delay_s: float, work: Callable[[], None]) -> None:
         self._timers.add(time.monotonic() + delay_s, work)
 
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
         """Silent calls count until PJSIP has let go of them."""
         silent, now = self.silent_until, time.monotonic()
         while silent and silent[0] <= now:
             silent.popleft()
         return len(self.calls) + len(silent) >= self._settings.max_calls
 
-    def _release(self, call: SipCall) -> None:
+    def begin_call(self, handle: str, trunk: str) -> None:
+        """A call of ours counts as one of this trunk."""
+        if self.gate is not None:
+            self.gate.guard.begin_call(handle, trunk=trunk)
+
+    def release(self, call: SipCall) -> None:
         self.calls.pop(call.handle, None)
         if self.gate is not None:
             self.gate.guard.end_call(call.handle)
@@ -366,7 +387,7 @@ class SipThread:
         account = self.accounts.get(trunk)
         if account is None:
             raise NoSuchTrunk(f"there is no trunk {trunk!r}: see [[trunk]] in the configuration")
-        if self._is_full():
+        if self.is_full():
             raise TooManyCalls(f"all {self._settings.max_calls} calls are in use (sip.max_calls)")
         operation = pj.CallOpParam(True)
         operation.opt.audioCount = 1
@@ -375,16 +396,15 @@ class SipThread:
             operation.opt.flag |= pj.PJSUA_CALL_NO_SDP_OFFER
         operation.txOption.localUri = caller_id
         add_headers(operation, headers)
-        call = self._new_call(account, handle)
-        if self.gate is not None:
-            self.gate.guard.begin_call(handle, trunk=trunk)
+        call = self.new_call(account, handle)
+        self.begin_call(handle, trunk)
         try:
             call.silent_until = time.monotonic() + _SILENT_S
             with self._steered(target):
                 call.makeCall(to, operation)
-            self._post(CallDialled(handle, call.getInfo().callIdString))
+            self.post(CallDialled(handle, call.getInfo().callIdString))
         except pj.Error as fault:
-            self._release(call)
+            self.release(call)
             if fault.status == _PJ_ETOOMANY:
                 raise TooManyCalls("PJSIP has no call left") from fault
             raise BadAddress(f"{to}: {fault.reason or fault.title}") from fault
@@ -394,30 +414,8 @@ class SipThread:
         return Dialog.of_native(self.call(handle).dialogState())
 
     def adopt(self, handle: str, dialog: Dialog, trunk: str, *, inbound: bool) -> None:
-        """Go on with a dialog that another process had: a re-INVITE, which makes the far end send to us."""
-        account = (self.inbound if inbound else self.accounts).get(trunk)
-        if account is None:
-            raise NoSuchTrunk(f"there is no trunk {trunk!r}: see [[trunk]] in the configuration")
-        if self._is_full():
-            raise TooManyCalls(f"all {self._settings.max_calls} calls are in use (sip.max_calls)")
-        operation = pj.CallOpParam(True)
-        operation.opt.audioCount = 1
-        operation.opt.videoCount = 0
-        operation.txOption.localUri = dialog.local_uri
-        operation.txOption.targetUri = dialog.target
-        call = self._new_call(account, handle)
-        call.adopt(dialog.to_native())
-        if self.gate is not None:
-            self.gate.guard.begin_call(handle, trunk=trunk)
-        try:
-            call.silent_until = time.monotonic() + _SILENT_S
-            call.makeCall(dialog.remote_uri, operation)
-            self._post(CallDialled(handle, dialog.call_id))
-        except pj.Error as fault:
-            self._release(call)
-            if fault.status == _PJ_ETOOMANY:
-                raise TooManyCalls("PJSIP has no call left") from fault
-            raise BadAddress(f"{dialog.target}: {fault.reason or fault.title}") from fault
+        """Go on with a dialog that another process had."""
+        self._adopting.begin(handle, dialog, trunk, inbound=inbound)
 
     def let_go(self, handle: str) -> None:
         """Another process has the dialog: nothing is said to the far end."""
@@ -459,7 +457,7 @@ class SipThread:
             if trunk.register:
                 self._move_account(self.accounts[trunk.name])
         for index, call in enumerate(self.calls.values()):
-            self._later(index * _REINVITE_S, partial(self._tell_address, call, _TELLINGS))
+            self.later(index * _REINVITE_S, partial(self._tell_address, call, _TELLINGS))
 
     def _contact(self, trunk: TrunkSettings, public_address: str) -> str:
         """With TCP and TLS, PJSIP knows no address but the interface's; empty: it knows."""
@@ -472,18 +470,18 @@ class SipThread:
         try:
             account.move()
         except pj.Error:  # a registration is under way
-            self._later(_AGAIN_S, partial(self._move_account, account))
+            self.later(_AGAIN_S, partial(self._move_account, account))
 
     def _tell_address(self, call: SipCall, tries: int) -> None:
         if self.calls.get(call.handle) is not call or tries == 0:
             return
         if not call.is_confirmed:  # what it has said of us so far, its ring and its offer, names the old address
-            self._later(_AGAIN_S, partial(self._tell_address, call, tries))
+            self.later(_AGAIN_S, partial(self._tell_address, call, tries))
             return
         try:
             call.say_address()
         except pj.Error:  # another re-INVITE is under way
-            self._later(_AGAIN_S, partial(self._tell_address, call, tries - 1))
+            self.later(_AGAIN_S, partial(self._tell_address, call, tries - 1))
 
     def learn(self, trunk: str, addresses: tuple[str, ...]) -> None:
         if self.gate is not None:

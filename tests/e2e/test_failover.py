@@ -114,6 +114,24 @@ def test_the_calls_of_a_node_that_is_killed_go_on_at_another(cluster: Cluster) -
     assert 'parley_calls_adopted_total{result="taken"} 1.0' in second.page("/metrics")
 
 
+def test_a_far_end_that_is_busy_with_a_change_of_its_own_is_asked_again(cluster: Cluster) -> None:
+    first, second = cluster.node("first"), cluster.node("second")
+    with RawCaller(first.sip_port) as caller:
+        assert caller.invite("echo").code == 200
+        assert echoes(caller, 0.5) > 5
+        first.process.kill()
+        refused = caller.request("INVITE", 10)
+        caller.aim(second.sip_port)
+        caller.respond(refused, 491, "Request Pending")
+        caller.request("ACK")
+        again = take_reinvite(caller, caller.peer)
+        numbers = [int(re.findall(r"(?im)^CSeq:\s*(\d+)", one)[0]) for one in (refused, again)]
+        assert numbers[1] > numbers[0]
+        assert echoes(caller, 1.0) > 20
+        assert [call["state"] for call in second.get("/calls")["calls"]] == ["active"]
+        assert caller.bye("echo").code == 200
+
+
 def test_an_agent_goes_on_with_what_was_said(cluster: Cluster, voice: object) -> None:
     first, second = cluster.node("first"), cluster.node("second")
     with RawCaller(first.sip_port) as caller:
