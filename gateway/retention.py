@@ -13,7 +13,7 @@ from typing import Literal
 
 import structlog
 
-from gateway.errors import StoreError
+from gateway.errors import SessionHeld, StoreError
 from gateway.events import Event
 from gateway.retention_config import Keeping, RetentionConfig
 from gateway.store import SessionStore
@@ -24,6 +24,8 @@ _PERIOD_S = 60.0
 _PAGE = 200
 _PAUSE_S = 0.05
 """Between two pages: nobody on a call is to notice."""
+_GRACE = timedelta(minutes=5)
+"""After the end of a call its SIP messages and what is remembered of it are still being written."""
 _SOON_S = 1.0
 """After the end of a call, for its recording to be whole."""
 Part = Literal["audio", "transcripts", "sessions"]
@@ -48,7 +50,12 @@ class Policy:
 
     def due(self, session: OldSession, now: datetime) -> Part | None:
         """The largest part of it that has been kept long enough; None: nothing that is still there."""
-        there = {"audio": session.recording is not None, "transcripts": session.has_transcript, "sessions": True}
+        is_whole = session.ended_at + _GRACE <= now
+        there: dict[Part, bool] = {
+            "audio": session.recording is not None,
+            "transcripts": is_whole and session.has_transcript,
+            "sessions": is_whole,
+        }
         for part in reversed(PARTS):
             days = self.days(part, session.agent, session.tags)
             if days is not None and there[part] and session.ended_at + timedelta(days=days) <= now:
@@ -107,6 +114,8 @@ class Retention:
                 await self.sweep(lambda: datetime.now(UTC))
             except StoreError as fault:
                 log.warning("retention_waits", cause=str(fault))
+            except Exception:  # whatever it was, calls go on
+                log.exception("retention_fault")
 
     async def due(self) -> list[str]:
         """The part of each session that is to go now. Raises `StoreError`."""
@@ -126,7 +135,13 @@ class Retention:
                     found.append(Due(session.call_id, part, session.ended_at))
                     if only_look:
                         break
-                    session = await self._erase(session, part)
+                    try:
+                        session = await self._erase(session, part)
+                    except SessionHeld:
+                        break
+                    except StoreError as fault:
+                        log.warning("retention_skips", call_id=session.call_id, cause=str(fault))
+                        break
                     part = None if session.call_id == "" else self._policy.due(session, now())
             after = (page[-1].ended_at, page[-1].call_id)
             await asyncio.sleep(_PAUSE_S)
@@ -146,7 +161,8 @@ class Retention:
                 await self._store.retention.transcript_gone(call_id, now)
             case "audio":
                 file = await self._store.recording_file(call_id)
-                if file is not None:
+                is_elsewhere = session.node not in (None, self._store.node) and file is not None and not file.exists()
+                if file is not None and not is_elsewhere:  # another node's folder: its own sweep finds it
                     await self._store.retention.recording_gone(call_id, file, now)
         self._metrics.retention_erased.labels(part).inc()
         return OldSession(
@@ -156,4 +172,5 @@ class Retention:
             session.ended_at,
             None if part == "audio" else session.recording,
             part != "transcripts" and session.has_transcript,
+            session.node,
         )

@@ -42,6 +42,10 @@ class ChainInfo(BaseModel):
     """Of the chain, all computed again."""
     waiting: int
     """Noted, and not chained yet."""
+    unverified: int
+    """Lines of a key that is not configured any more (`store.old_encryption_keys`)."""
+    unkeyed: int
+    """Lines from before there was a key: whoever has the database could have made them."""
     head: str
     """Hash of the last line. Keep it elsewhere: with it, an end that was cut off is found out."""
     problems: list[str]

@@ -198,6 +198,7 @@ class Call:
     def begin(self) -> None:
         """The call exists: its record begins, and its story."""
         if self._adoption is not None:
+            self.journal.adopted(self.call_id)
             self.story.go_on()
             return
         self.journal.began(self.facts)
@@ -514,7 +515,8 @@ class Call:
             self.publish("recording.changed", state=self.recording.value)
 
     def _tell_end(self, quality: Quality | None) -> None:
-        if self.has_moved:
+        was_only_tried = self._adoption is not None and self._is_silent and self._adoption.cause == "drain"
+        if self.has_moved or was_only_tried:  # another gateway has the call
             return
         self.journal.ended(self.facts, quality)
         self.before_last_event(self.facts, quality)

@@ -58,6 +58,10 @@ class Journal:
         trunk = facts.trunk or None
         self._put(lambda: self._store.answered(facts.call_id, at, codec, trunk))
 
+    def adopted(self, call_id: str) -> None:
+        """This gateway has it now: another run of the one that had it does not end it."""
+        self._put(lambda: self._store.adopted(call_id))
+
     def assigned(self, call_id: str, agent: str) -> None:
         self._put(lambda: self._store.assigned(call_id, agent))
 

@@ -9,6 +9,7 @@ import asyncio
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import cast
 
@@ -34,10 +35,18 @@ _REDIAL_S = 120.0
 """A call whose node was told of last so long ago has ended at its far end."""
 _QUIET_S = 8.0
 """Longest time to wait for a moment at which nobody is cut off."""
-_ARRIVE_S = 5.0
+_ARRIVE_S = 36.0
+"""Until it is decided whether a call has arrived: as long as an INVITE that nobody answers, and some more."""
 _POLL_S = 0.05
 _SETTLED_S = 60
 _HAND_WAIT_S = 0.5
+
+_BURY = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('SREM', KEYS[2], ARGV[1])
+redis.call('DEL', KEYS[3])
+return 1
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -99,15 +108,15 @@ class Adoptions:
         ours = [one for one in calls if zlib.crc32(one.encode()) % share == rank]
         await self._take(ours, node.node_id, last_seen_at)
         await asyncio.sleep(_SHARE_FIRST_S)
-        await self._take(await self._states.waiting(node.node_id), node.node_id, last_seen_at)
+        again = self._registry.nodes.get(node.node_id)
+        if again is not None and again.run != node.run:  # it is back, and goes on with the rest itself
+            return
+        await self._take(calls, node.node_id, last_seen_at)
         await self._bury(node.node_id)
 
     async def _bury(self, node_id: str) -> None:
-        redis = self._registry.redis
-        if await redis.exists(node_key(node_id)):
-            return
-        await redis.srem(NODES, node_id)
-        await redis.delete(calls_key(node_id))
+        keys = [node_key(node_id), NODES, calls_key(node_id)]
+        await self._registry.redis.eval(_BURY, len(keys), *keys, node_id)
 
     async def _take(self, call_ids: Sequence[str], node_id: str, last_seen_at: float) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -207,7 +216,8 @@ class Adoptions:
         settled, arrive_by = None, time.monotonic() + _ARRIVE_S
         while settled is None and time.monotonic() < arrive_by:
             await asyncio.sleep(_POLL_S)
-            settled = await self._registry.redis.get(settled_key(call_id))
+            with suppress(RedisError, OSError):  # it has been handed over: only the other node knows what becomes of it
+                settled = await self._registry.redis.get(settled_key(call_id))
         return settled == "yes"
 
     def _heir(self) -> Node | None:

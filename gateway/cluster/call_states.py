@@ -50,6 +50,7 @@ local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', {_OWNED_S})
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('EXPIRE', KEYS[2], {_OWNED_S})
 return 1
 """
 _MOVE = f"""
@@ -121,7 +122,10 @@ class CallStates:
             if not self._registry.is_reachable:
                 await asyncio.sleep(0.1)
                 continue
-            await self._write()
+            try:
+                await self._write()
+            except Exception:  # a fault over one call must not end those of all
+                log.exception("cluster_fault")
 
     def _all_are_stale(self) -> None:
         self._stale.update(dict.fromkeys(call.call_id for call in self._switchboard.calls))
@@ -132,7 +136,7 @@ class CallStates:
         stale = [call_id for call_id in self._stale if call_id not in self.leaving][:_TOGETHER]
         for call_id in stale:
             del self._stale[call_id]
-        if self._stale:
+        if any(call_id not in self.leaving for call_id in self._stale):
             self._woken.set()
         try:
             for call_id in over:

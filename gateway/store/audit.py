@@ -54,6 +54,10 @@ class Verification:
     """Of the chain."""
     waiting: int
     """Noted, and not chained yet."""
+    unverified: int
+    """Lines of a key that is not configured any more."""
+    unkeyed: int
+    """Lines from before there was a key: whoever has the database could have made them."""
     head: str
     """Hash of the last line: keep it elsewhere."""
     problems: tuple[str, ...]
@@ -114,6 +118,8 @@ class AuditRows:
         `StoreError`."""
         problems: list[str] = []
         position, before, seen_head = 0, _BEGIN, not head
+        unverified = unkeyed = 0
+        was_keyed = False
         waiting = await self._waiting()
         async with self._database.reading() as connection:
             while page := await self._page(connection, position):
@@ -123,17 +129,22 @@ class AuditRows:
                     position = row.position
                     if row.id is None:
                         problems.append(f"line {position} has been removed from the log")
+                    elif row.key_id == "" and was_keyed:
+                        problems.append(f"line {position} (id {row.id}) is chained without a key after lines with one")
                     elif row.key_id not in self._keys:
-                        problems.append(f"line {position} was chained with key {row.key_id}, which is not configured")
+                        unverified += 1
                     elif not hmac.compare_digest(self._hash(before, position, row, row.key_id), row.hash):
                         problems.append(f"line {position} (id {row.id}) has been changed, or one before it removed")
+                    was_keyed = was_keyed or row.key_id != ""
+                    unkeyed += row.key_id == ""
                     before = row.hash
                     seen_head = seen_head or before == head
         if not seen_head:
             problems.append(
                 "the head that was kept is not in the chain: its end has been cut off, or it is another log"
             )
-        return Verification(position, waiting, before if position else "", tuple(problems[:10]))
+        head_now = before if position else ""
+        return Verification(position, waiting, unverified, unkeyed, head_now, tuple(problems[:10]))
 
     async def _page(self, connection: AsyncConnection, after: int) -> Sequence[Any]:
         query = (

@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.errors import SessionHeld, StartupError, StoreError
+from gateway.errors import StartupError, StoreError
 from gateway.store.agent_versions import AgentVersionRows
 from gateway.store.attempts import AttemptRows
 from gateway.store.audit import AuditRows
@@ -327,8 +327,7 @@ class SessionStore:
         """
         if await self.get(call_id) is None:
             return False
-        if holds := await self.retention.holds((call_id,)):
-            raise SessionHeld(f"session {call_id} is held since {holds[0].at:%Y-%m-%d}: {holds[0].reason}")
+        await self.retention.refuse_held(call_id)
         path = await self._recording_path(call_id)
         if path is not None:
             # First the file: after a crash in between, the row still leads to it.

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from sqlalchemy import bindparam, delete, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import StoreError
+from gateway.errors import SessionHeld, StoreError
 from gateway.store.sealing import ColumnSealer
 from gateway.store.tables import (
     AuditRow,
@@ -27,21 +27,24 @@ from gateway.store.tables import (
 )
 from gateway.store.writes import Step
 
+_NOT_HELD = ~select(HoldRow.call_id).where(HoldRow.call_id == bindparam("of_call")).exists()
 _RECORDING_GONE = (
     update(SessionRow)
-    .where(SessionRow.call_id == bindparam("of_call"))
+    .where(SessionRow.call_id == bindparam("of_call"), _NOT_HELD)
     .values(recording=None, recording_erased_at=bindparam("new_at"))
 )
 _TRANSCRIPT_GONE = (
     update(SessionRow)
-    .where(SessionRow.call_id == bindparam("of_call"))
+    .where(SessionRow.call_id == bindparam("of_call"), _NOT_HELD)
     .values(transcript_erased_at=bindparam("new_at"))
 )
 _SAID = tuple(
-    delete(table).where(table.call_id == bindparam("of_call"))
+    delete(table).where(table.call_id == bindparam("of_call"), _NOT_HELD)
     for table in (TranscriptRow, TurnRow, EventRow, SignallingRow)
 )
-_FORGET = update(CallerRow).where(CallerRow.call_id == bindparam("of_call")).values(memory=None, expires_at=None)
+_FORGET = (
+    update(CallerRow).where(CallerRow.call_id == bindparam("of_call"), _NOT_HELD).values(memory=None, expires_at=None)
+)
 _ADD_AUDIT = insert(AuditRow)
 
 
@@ -64,6 +67,8 @@ class OldSession:
     recording: str | None
     has_transcript: bool
     """It has not been erased yet."""
+    node: str | None = None
+    """Whose call it was, and in whose folder its recording lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class RetentionRows:
                 SessionRow.ended_at,
                 SessionRow.recording,
                 SessionRow.transcript_erased_at,
+                SessionRow.node,
             )
             .where(SessionRow.ended_at.is_not(None), SessionRow.ended_at <= before)
             .where(SessionRow.call_id.not_in(select(HoldRow.call_id)))
@@ -106,7 +112,7 @@ class RetentionRows:
             query = query.where(tuple_(SessionRow.ended_at, SessionRow.call_id) > after)
         async with self._reading() as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
-        return [OldSession(row[0], row[1], self._tags(row[2]), row[3], row[4], row[5] is None) for row in rows]
+        return [OldSession(row[0], row[1], self._tags(row[2]), row[3], row[4], row[5] is None, row[6]) for row in rows]
 
     def _tags(self, metadata: object) -> frozenset[str]:
         if isinstance(metadata, str):
@@ -115,7 +121,8 @@ class RetentionRows:
         return frozenset(tag.strip() for tag in str(tags).split(",") if tag.strip())
 
     async def recording_gone(self, call_id: str, file: Path, now: datetime) -> None:
-        """Erase the file, and say so in the session. Raises `StoreError`."""
+        """Erase the file, and say so in the session. Raises `SessionHeld`, `StoreError`."""
+        await self.refuse_held(call_id)
         try:
             await asyncio.to_thread(file.unlink, missing_ok=True)
         except OSError as error:
@@ -127,7 +134,8 @@ class RetentionRows:
         await asyncio.to_thread(file.unlink, missing_ok=True)
 
     async def transcript_gone(self, call_id: str, now: datetime) -> None:
-        """Erase all that was said. Raises `StoreError`."""
+        """Erase all that was said. Raises `SessionHeld`, `StoreError`."""
+        await self.refuse_held(call_id)
         of_call = {"of_call": call_id}
         await self._put(
             *((statement, of_call) for statement in _SAID),
@@ -155,6 +163,11 @@ class RetentionRows:
         of_call = delete(HoldRow).where(HoldRow.call_id == call_id)
         await self._put((of_call, {}), _audit("session_released", call_id), wait=True)
         return True
+
+    async def refuse_held(self, call_id: str) -> None:
+        """Raises `SessionHeld`."""
+        if holds := await self.holds((call_id,)):
+            raise SessionHeld(f"session {call_id} is held since {holds[0].at:%Y-%m-%d}: {holds[0].reason}")
 
     async def holds(self, call_ids: Sequence[str]) -> list[Hold]:
         """Those of these sessions. Raises `StoreError`."""

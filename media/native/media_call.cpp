@@ -104,8 +104,9 @@ void MediaCall::onCallSdpCreated(pj::OnCallSdpCreatedParam &param) {
         keep_codecs(session, codecs_);
     answer_hold_by_address(param);
     pjsip_dialog *dialog = pjsua_var.calls[getId()].async_call.dlg;
-    if (adopted_ && dialog && !take_over(dialog, session, *adopted_))
-        PJ_LOG(1, ("media_call.cpp", "a dialog could not be taken over"));
+    // What PJSIP refuses to send for its origin rings nowhere: a first INVITE would.
+    if (adopted_ && (!dialog || !take_over(dialog, session, *adopted_)))
+        session.origin.user.slen = 0;
     adopted_.reset();
 }
 

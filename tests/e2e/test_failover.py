@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,13 +38,20 @@ class Cluster:
         self._stack = ExitStack()
         (folder / "shared").mkdir()
 
-    def node(self, name: str, settings: str = "", drain_s: float = 0) -> GatewayProcess:
-        folder = self._folder / name
-        folder.mkdir()
-        (folder / "data").symlink_to(self._folder / "shared")
-        cluster = f'[cluster]\nredis_url = "{self._redis.url}"\nnode_id = "{name}"\ndrain_s = {drain_s}\n'
-        node = GatewayProcess(folder, cluster + settings, record=False)
-        return self._stack.enter_context(node)
+    def nodes(self, *names: str) -> list[GatewayProcess]:
+        """Started all at the same time: it takes a while."""
+        made = []
+        for name in names:
+            folder = self._folder / name
+            folder.mkdir()
+            (folder / "data").symlink_to(self._folder / "shared")
+            cluster = f'[cluster]\nredis_url = "{self._redis.url}"\nnode_id = "{name}"\ndrain_s = 0\n'
+            made.append(GatewayProcess(folder, cluster, record=False))
+        for node in made:
+            self._stack.callback(node.__exit__)
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(GatewayProcess.__enter__, made))
+        return made
 
     def __enter__(self) -> "Cluster":
         return self
@@ -95,7 +103,7 @@ def echoes(caller: RawCaller, seconds: float) -> int:
 
 
 def test_the_calls_of_a_node_that_is_killed_go_on_at_another(cluster: Cluster) -> None:
-    first, second = cluster.node("first"), cluster.node("second")
+    first, second = cluster.nodes("first", "second")
     with RawCaller(first.sip_port) as caller:
         assert caller.invite("echo").code == 200
         assert echoes(caller, 1.0) > 20
@@ -115,7 +123,7 @@ def test_the_calls_of_a_node_that_is_killed_go_on_at_another(cluster: Cluster) -
 
 
 def test_a_far_end_that_is_busy_with_a_change_of_its_own_is_asked_again(cluster: Cluster) -> None:
-    first, second = cluster.node("first"), cluster.node("second")
+    first, second = cluster.nodes("first", "second")
     with RawCaller(first.sip_port) as caller:
         assert caller.invite("echo").code == 200
         assert echoes(caller, 0.5) > 5
@@ -133,7 +141,7 @@ def test_a_far_end_that_is_busy_with_a_change_of_its_own_is_asked_again(cluster:
 
 
 def test_an_agent_goes_on_with_what_was_said(cluster: Cluster, voice: object) -> None:
-    first, second = cluster.node("first"), cluster.node("second")
+    first, second = cluster.nodes("first", "second")
     with RawCaller(first.sip_port) as caller:
         assert caller.invite("agent").code == 200
         line = Line(caller)
@@ -153,7 +161,7 @@ def test_an_agent_goes_on_with_what_was_said(cluster: Cluster, voice: object) ->
 
 
 def test_a_node_that_drains_hands_its_calls_over_without_a_gap(cluster: Cluster) -> None:
-    first, second = cluster.node("first"), cluster.node("second")
+    first, second = cluster.nodes("first", "second")
     with RawCaller(first.sip_port) as caller:
         assert caller.invite("echo").code == 200
         assert echoes(caller, 1.0) > 20
@@ -167,7 +175,7 @@ def test_a_node_that_drains_hands_its_calls_over_without_a_gap(cluster: Cluster)
 
 
 def test_a_node_that_stood_still_gives_up_the_calls_that_others_took(cluster: Cluster) -> None:
-    first, second = cluster.node("first"), cluster.node("second")
+    first, second = cluster.nodes("first", "second")
     with RawCaller(first.sip_port) as caller:
         assert caller.invite("echo").code == 200
         assert echoes(caller, 0.5) > 5
@@ -181,7 +189,7 @@ def test_a_node_that_stood_still_gives_up_the_calls_that_others_took(cluster: Cl
 
 
 def test_a_node_alone_goes_on_with_its_own_calls_after_a_crash(cluster: Cluster, tmp_path: Path) -> None:
-    only = cluster.node("only")
+    (only,) = cluster.nodes("only")
     with RawCaller(only.sip_port) as caller:
         assert caller.invite("echo").code == 200
         assert echoes(caller, 0.5) > 5
@@ -194,7 +202,7 @@ def test_a_node_alone_goes_on_with_its_own_calls_after_a_crash(cluster: Cluster,
 
 
 def test_nobody_dies_of_a_redis_that_is_gone(cluster: Cluster, redis: RedisServer) -> None:
-    first, second = cluster.node("first"), cluster.node("second")
+    first, second = cluster.nodes("first", "second")
     with RawCaller(first.sip_port) as caller:
         assert caller.invite("echo").code == 200
         redis.kill()

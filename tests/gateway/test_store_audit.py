@@ -103,9 +103,10 @@ async def test_who_has_the_database_and_not_the_key_can_make_no_line_that_holds(
         await note(forger, "a", "b")
         await forger.audit_log.chain()
         forged = [line.hash for line in await forger.audit_log.lines(0, 10)]
-    tamper(tmp_path, "audit_chain", f"UPDATE audit_chain SET hash = '{forged[1]}' WHERE position = 2")
+    tamper(tmp_path, "audit_chain", f"UPDATE audit_chain SET hash = '{forged[1]}', key_id = '' WHERE position = 2")
     async with opened(tmp_path, KEY) as store:
-        assert (await store.audit_log.verify()).problems
+        problems = (await store.audit_log.verify()).problems
+        assert any("without a key after lines with one" in one for one in problems)
 
 
 async def test_after_a_change_of_the_key_the_old_lines_are_still_verified(tmp_path: Path) -> None:
