@@ -26,6 +26,7 @@ from gateway.agents import Staff
 from gateway.api.agents import agents_router
 from gateway.api.app import BASE_PATH, create_app
 from gateway.api.attach import attach_router
+from gateway.api.audit import audit_router
 from gateway.api.auth import api_keys
 from gateway.api.campaigns import campaigns_router, do_not_call_router
 from gateway.api.erasures import erasures_router
@@ -215,6 +216,7 @@ async def _serve(config: Config) -> None:
             tasks.create_task(switchboard.tracing.run(), name="tracing"),
             tasks.create_task(event_retention(config, store, events, metrics).run(), name="event-retention"),
             tasks.create_task(retention.run(), name="retention"),
+            tasks.create_task(store.audit_log.run(), name="audit-chain"),
             tasks.create_task(memories.expire(), name="memory-expiry"),
             tasks.create_task(staff.render_ahead(), name="render-ahead"),
             tasks.create_task(desk.render_ahead(), name="render-greetings"),
@@ -278,6 +280,7 @@ async def _serve(config: Config) -> None:
                 agents_router(desk, journal.audited),
                 work_router(board),
                 retention_router(store, retention.due),
+                audit_router(store),
                 erasures_router(partial(erase_caller, store)),
                 webrtc_router(browsers, pages, config.webrtc, config.public_agents),
                 browser_events_router(events, metrics, browsers, pages),

@@ -37,6 +37,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.errors import SessionHeld, StartupError, StoreError
 from gateway.store.agent_versions import AgentVersionRows
 from gateway.store.attempts import AttemptRows
+from gateway.store.audit import AuditRows
 from gateway.store.campaigns import CampaignRows
 from gateway.store.database import Database
 from gateway.store.do_not_call import DoNotCallRows
@@ -153,6 +154,8 @@ class SessionStore:
         self.do_not_call = DoNotCallRows(writing, self._reading, self.sealer, NumberKeys(key), database.dialect)
         self.retention = RetentionRows(self._put, self._reading, self.sealer)
         """What of old sessions is to go, and what must stay."""
+        self.audit_log = AuditRows(database, key)
+        """What was done to personal data and keys, and the chain that proves it."""
         self.opened_at = datetime.now(UTC)
         self.was_alone = is_alone
         """No other gateway used the database when we began: what one has left unfinished is ours to finish."""

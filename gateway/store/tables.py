@@ -4,7 +4,18 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, MetaData, false
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy import Text as DatabaseText
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -208,6 +219,19 @@ class AuditRow(Table):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     action: Mapped[str] = mapped_column(Text)
     subject: Mapped[str] = mapped_column(Text)
+
+
+class AuditChainRow(Table):
+    """Where a line of the audit log stands in the chain. As append-only as the log."""
+
+    __tablename__ = "audit_chain"
+    __table_args__ = (UniqueConstraint("audit_id", name="uq_audit_chain_audit_id"),)
+
+    position: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    audit_id: Mapped[int] = mapped_column(Integer)
+    key_id: Mapped[str] = mapped_column(Text)
+    """Of the key with which the hash was made, in hex; empty: without."""
+    hash: Mapped[str] = mapped_column(Text)
 
 
 class AgentVersionRow(Table):
