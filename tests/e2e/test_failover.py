@@ -116,6 +116,9 @@ def test_the_calls_of_a_node_that_is_killed_go_on_at_another(cluster: Cluster) -
         assert echoes(caller, 1.0) > 20
         calls = second.get("/calls")["calls"]
         assert [(call["call_id"], call["state"]) for call in calls] == [(call_id, "active")]
+        with first:  # it is back, and leaves alone what is another's now
+            assert second.get(f"/sessions/{call_id}")["ended_at"] is None
+            assert first.get(f"/sessions/{call_id}")["ended_at"] is None
         assert caller.bye("echo").code == 200
         session = second.newest_session()
         assert (session["call_id"], session["end_reason"]) == (call_id, "caller_hung_up")
