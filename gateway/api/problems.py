@@ -159,6 +159,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(CampaignError, _on_gateway_error)
     app.add_exception_handler(ClusterError, _on_gateway_error)
     app.add_exception_handler(StoreError, _on_gateway_error)
+    app.add_exception_handler(SessionHeld, _on_gateway_error)
     app.add_exception_handler(UrlError, _on_gateway_error)
     app.add_exception_handler(TokenRefused, _on_gateway_error)
     app.add_exception_handler(ScopeMissing, _on_gateway_error)

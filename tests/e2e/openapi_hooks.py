@@ -31,6 +31,8 @@ _KNOWN_ONLY_HERE = frozenset(
     }
 )
 """Refusals that no schema can foresee: they depend on the configuration, on files, on what was sent before."""
+_ONLY_IN_WORDS = ("there is no cluster here", "it cannot be limited")
+"""Likewise, of fields that contradict each other, or need a cluster."""
 
 
 @schemathesis.hook
@@ -61,6 +63,8 @@ def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool
     if kind == "RejectedPositiveData" and re.match("/api/v1/(campaigns|do-not-call|tokens|webrtc)", case.path):
         # Numbers, time zones, lists and session descriptions are more than a schema can say.
         return response.status_code not in (409, 412, 415, 422, 428)
+    if kind == "RejectedPositiveData" and any(words in response.text for words in _ONLY_IN_WORDS):
+        return False
     if kind == "RejectedPositiveData" and response.status_code == 422:
         return str(response.json()["type"]).removeprefix("urn:parley:problem:") not in _KNOWN_ONLY_HERE
     return True

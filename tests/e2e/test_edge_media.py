@@ -235,6 +235,7 @@ def test_a_call_of_a_node_goes_out_through_the_edge_encrypted(
 def test_a_trunk_is_told_our_password_through_the_edge(
     edge: Edge, gateways: list[GatewayProcess], callee: RawCaller
 ) -> None:
+    callee.aim(edge.port)
     gateways[0].post("/calls", {"to": "+441632960125", "agent": "receptionist"})
     callee.challenge("INVITE")
     again = callee.request("INVITE")
