@@ -2,7 +2,7 @@
 """Puts together what lets other nodes go on with our calls, and us with theirs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 from gateway.calls.switchboard import Switchboard
@@ -24,12 +24,19 @@ async def open_failover(
         return
     states = CallStates(registry, switchboard, switchboard.dump, ColumnSealer(store.key))
     switchboard.events.follow(states.receive)
+    at_work: set[asyncio.Task[object]] = set()
     async with asyncio.TaskGroup() as tasks:
-        adoptions = Adoptions(registry, states, switchboard, metrics, tasks.create_task, store.finish, dead_after_s)
-        running = [tasks.create_task(states.run()), tasks.create_task(adoptions.receive_handed())]
-        running.append(tasks.create_task(adoptions.redeem()))
+
+        def spawn(work: Coroutine[object, object, object]) -> None:
+            task = tasks.create_task(work)
+            at_work.add(task)
+            task.add_done_callback(at_work.discard)
+
+        adoptions = Adoptions(registry, states, switchboard, metrics, spawn, store.finish, dead_after_s)
+        for work in (states.run(), adoptions.receive_handed(), adoptions.redeem()):
+            spawn(work)
         try:
             yield adoptions
         finally:
-            for task in running:
+            for task in tuple(at_work):  # whoever waits for a far end that is gone, too
                 task.cancel()
